@@ -1,0 +1,1 @@
+"""Bulk importer of spreadsheet rows into LeadSquared as account activities."""

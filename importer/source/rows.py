@@ -1,0 +1,146 @@
+"""What a spreadsheet gives, whatever its format: a header and a stream of rows of cells.
+
+A cell *is* the text that the person sees, so everything downstream treats it as `str`. Cells of a
+workbook that hold something other than text are one of the `str` subclasses below: the text stays what
+is seen, and what the workbook stored rides along (a date needs no parsing; the results file can write
+a number as a number).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+
+class NumberCell(str):
+    """A number. The text is what will be sent (15 significant digits, no exponent, zeros of a `00000`
+    format kept); `value` is what the workbook stores, `format` its number format code."""
+
+    __slots__ = ("format", "value")
+    value: int | float
+    format: str
+
+    def __new__(cls, text: str, value: int | float, format: str = "General") -> NumberCell:  # noqa: A002
+        cell = super().__new__(cls, text)
+        cell.value, cell.format = value, format
+        return cell
+
+
+class DateCell(str):
+    """A date, date-time or time of day. The text is ISO (`YYYY-MM-DD`, `YYYY-MM-DD HH:MM:SS`, `HH:MM:SS`)."""
+
+    __slots__ = ("format", "value")
+    value: dt.date | dt.datetime | dt.time
+    format: str
+
+    def __new__(cls, text: str, value: dt.date | dt.datetime | dt.time, format: str = "") -> DateCell:  # noqa: A002
+        cell = super().__new__(cls, text)
+        cell.value, cell.format = value, format
+        return cell
+
+
+class DurationCell(str):
+    """A duration, text `h:mm:ss`; `seconds` as stored."""
+
+    __slots__ = ("format", "seconds")
+    seconds: float
+    format: str
+
+    def __new__(cls, text: str, seconds: float, format: str = "[h]:mm:ss") -> DurationCell:  # noqa: A002
+        cell = super().__new__(cls, text)
+        cell.seconds, cell.format = seconds, format
+        return cell
+
+
+class BooleanCell(str):
+    """`TRUE` or `FALSE`, as Excel shows it."""
+
+    __slots__ = ()
+
+
+class ErrorCell(str):
+    """A cell without a usable value: the text is what is seen (`#N/A`, or empty for a formula that was
+    never calculated), `reason` says for a person why it cannot be sent and what to do."""
+
+    __slots__ = ("reason",)
+    reason: str
+
+    def __new__(cls, text: str, reason: str) -> ErrorCell:
+        cell = super().__new__(cls, text)
+        cell.reason = reason
+        return cell
+
+
+Cells = tuple[str, ...]
+
+
+class Row(NamedTuple):
+    """One record. `number` is the row number that Excel shows. `cells` is as long as the header;
+    `problem` is set when the record cannot be trusted as a whole (content beyond the last heading)."""
+
+    number: int
+    cells: Cells
+    problem: str | None = None
+
+
+COLUMN_LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def column_letters(index: int) -> str:
+    """Excel's name of the column at `index` (0 is A, 26 is AA)."""
+    letters = ""
+    number = index + 1
+    while number:
+        number, rest = divmod(number - 1, 26)
+        letters = COLUMN_LETTERS[rest] + letters
+    return letters
+
+
+def encode_cells(cells: Iterable[str]) -> str:
+    """Cells as one line of JSON, types kept; `decode_cells` gives equal cells back."""
+    return json.dumps(
+        [cell if type(cell) is str else _encode_typed(cell) for cell in cells],
+        ensure_ascii=False,
+        separators=(",", ":"),
+    )
+
+
+def decode_cells(line: str) -> Cells:
+    """The cells that `encode_cells` wrote."""
+    return tuple(cell if isinstance(cell, str) else _decode_typed(cell) for cell in json.loads(line))
+
+
+def _encode_typed(cell: str) -> list[Any]:
+    text = str(cell)
+    if isinstance(cell, NumberCell):
+        return ["n", text, cell.value, cell.format]
+    if isinstance(cell, DateCell):
+        return ["d", text, type(cell.value).__name__, cell.value.isoformat(), cell.format]
+    if isinstance(cell, DurationCell):
+        return ["t", text, cell.seconds, cell.format]
+    if isinstance(cell, BooleanCell):
+        return ["b", text]
+    if isinstance(cell, ErrorCell):
+        return ["e", text, cell.reason]
+    return ["s", text]
+
+
+def _decode_typed(item: list[Any]) -> str:
+    match item:
+        case ["n", text, value, code]:
+            return NumberCell(text, value, code)
+        case ["d", text, kind, iso, code]:
+            readers: dict[str, Any] = {"date": dt.date, "datetime": dt.datetime, "time": dt.time}
+            return DateCell(text, readers[kind].fromisoformat(iso), code)
+        case ["t", text, seconds, code]:
+            return DurationCell(text, seconds, code)
+        case ["b", text]:
+            return BooleanCell(text)
+        case ["e", text, reason]:
+            return ErrorCell(text, reason)
+        case ["s", text]:
+            return str(text)
+        case _:
+            raise ValueError(f"not a cell: {item!r}")
