@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -47,3 +49,20 @@ class Activity:
 def fingerprint(body: bytes) -> bytes:
     """16 bytes that stand for an activity's content (of `Activity.encoded()`, without a marker)."""
     return hashlib.blake2b(body, digest_size=16).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredActivity:
+    """An activity as Retrieve gives it back: values normalised by the tenant, empty fields absent.
+
+    created_on: UTC, whole seconds, None when it could not be read. created_by: the user's Id, "" if absent.
+    note and the values of `fields` are exactly as the tenant returned them.
+    """
+
+    id: str
+    company_id: str
+    event: int | None
+    note: str
+    fields: Mapping[str, str]
+    created_on: dt.datetime | None
+    created_by: str
