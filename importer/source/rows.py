@@ -11,46 +11,46 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 
 class NumberCell(str):
     """A number. The text is what will be sent (15 significant digits, no exponent, zeros of a `00000`
-    format kept); `value` is what the workbook stores, `format` its number format code."""
+    format kept); `value` is what the workbook stores, `code` its number format."""
 
-    __slots__ = ("format", "value")
-    value: int | float
-    format: str
+    __slots__ = ("code", "value")
+    value: float
+    code: str
 
-    def __new__(cls, text: str, value: int | float, format: str = "General") -> NumberCell:  # noqa: A002
+    def __new__(cls, text: str, value: float, code: str = "General") -> Self:
         cell = super().__new__(cls, text)
-        cell.value, cell.format = value, format
+        cell.value, cell.code = value, code
         return cell
 
 
 class DateCell(str):
     """A date, date-time or time of day. The text is ISO (`YYYY-MM-DD`, `YYYY-MM-DD HH:MM:SS`, `HH:MM:SS`)."""
 
-    __slots__ = ("format", "value")
+    __slots__ = ("code", "value")
     value: dt.date | dt.datetime | dt.time
-    format: str
+    code: str
 
-    def __new__(cls, text: str, value: dt.date | dt.datetime | dt.time, format: str = "") -> DateCell:  # noqa: A002
+    def __new__(cls, text: str, value: dt.date | dt.datetime | dt.time, code: str = "") -> Self:
         cell = super().__new__(cls, text)
-        cell.value, cell.format = value, format
+        cell.value, cell.code = value, code
         return cell
 
 
 class DurationCell(str):
     """A duration, text `h:mm:ss`; `seconds` as stored."""
 
-    __slots__ = ("format", "seconds")
+    __slots__ = ("code", "seconds")
     seconds: float
-    format: str
+    code: str
 
-    def __new__(cls, text: str, seconds: float, format: str = "[h]:mm:ss") -> DurationCell:  # noqa: A002
+    def __new__(cls, text: str, seconds: float, code: str = "[h]:mm:ss") -> Self:
         cell = super().__new__(cls, text)
-        cell.seconds, cell.format = seconds, format
+        cell.seconds, cell.code = seconds, code
         return cell
 
 
@@ -67,7 +67,7 @@ class ErrorCell(str):
     __slots__ = ("reason",)
     reason: str
 
-    def __new__(cls, text: str, reason: str) -> ErrorCell:
+    def __new__(cls, text: str, reason: str) -> Self:
         cell = super().__new__(cls, text)
         cell.reason = reason
         return cell
@@ -115,11 +115,11 @@ def decode_cells(line: str) -> Cells:
 def _encode_typed(cell: str) -> list[Any]:
     text = str(cell)
     if isinstance(cell, NumberCell):
-        return ["n", text, cell.value, cell.format]
+        return ["n", text, cell.value, cell.code]
     if isinstance(cell, DateCell):
-        return ["d", text, type(cell.value).__name__, cell.value.isoformat(), cell.format]
+        return ["d", text, type(cell.value).__name__, cell.value.isoformat(), cell.code]
     if isinstance(cell, DurationCell):
-        return ["t", text, cell.seconds, cell.format]
+        return ["t", text, cell.seconds, cell.code]
     if isinstance(cell, BooleanCell):
         return ["b", text]
     if isinstance(cell, ErrorCell):
