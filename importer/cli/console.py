@@ -1,0 +1,223 @@
+"""What a person sees, and what a program reads: the only place that writes to the terminal or asks.
+
+Results go to stdout. Messages, errors, questions and progress go to stderr. With `--json` stdout holds
+exactly one JSON object, written at the very end by `finish`; what a command hands to `result` is kept
+until then. A terminal that went away, or cannot show a character, never ends a command.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any, Final, Protocol, TextIO
+
+from importer.cli.wording import SCREEN_COLUMNS, printable, wrap
+from importer.errors import SettingsError, UserError
+
+_RED: Final = "31"
+_YELLOW: Final = "33"
+
+
+class Interlude(Protocol):
+    """A progress display that steps aside while a line is written."""
+
+    def hide(self) -> None:
+        """Take the display off the screen."""
+
+    def show_again(self) -> None:
+        """Put it back."""
+
+
+class Console:
+    """One command's way of speaking.
+
+    json, quiet, verbose: the options that every command takes.
+    sending: set by a command at its first Create call; an unexpected error then ends with exit code 3
+    (something is there to resume) instead of 2.
+    """
+
+    def __init__(self, *, as_json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
+        self.json = as_json
+        self.quiet = quiet
+        self.verbose = verbose
+        self.sending = False
+        self.interlude: Interlude | None = None
+        self._result: dict[str, Any] = {}
+        self._gone: set[int] = set()
+        for stream in (sys.stdout, sys.stderr):
+            _never_fail_on_a_character(stream)
+
+    def __repr__(self) -> str:
+        return f"<Console json={self.json} quiet={self.quiet} verbose={self.verbose} sending={self.sending}>"
+
+    @property
+    def has_terminal(self) -> bool:
+        """Is there a person who can read a question and answer it?"""
+        return _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
+
+    def configure(self, *, as_json: bool, quiet: bool, verbose: bool) -> None:
+        """What the parser found; `--quiet` given before the command counts as well."""
+        self.json = as_json or self.json
+        self.quiet = quiet or self.quiet
+        self.verbose = verbose or self.verbose
+
+    def say(self, text: str) -> None:
+        """A message on the way; nothing with `--quiet`."""
+        if not self.quiet:
+            self._message(text)
+
+    def detail(self, text: str) -> None:
+        """A message that only `--verbose` shows."""
+        if self.verbose:
+            self._message(text)
+
+    def warn(self, text: str) -> None:
+        """Something that a person should know although the work goes on; shown with `--quiet` too."""
+        self._message(text, prefix="Warning: ", colour=_YELLOW)
+
+    def error(self, text: str) -> None:
+        """Why the command ends as it does."""
+        self._message(text, prefix="Error: ", colour=_RED)
+
+    def result(self, text: str, data: Mapping[str, Any]) -> None:
+        """What the command was called for: `text` on stdout at once, or `data` in the JSON object at the end.
+
+        May be called several times; later keys win.
+        """
+        self._result.update(data)
+        if not self.json and text:
+            self.show(text)
+
+    def show(self, text: str) -> None:
+        """A part of the result that a person reads; nothing with `--json`."""
+        if not self.json:
+            self._write(sys.stdout, printable(text))
+
+    def raw(self, text: str) -> None:
+        """`text` on stdout exactly as it is, also with `--json`: a JSON Schema, a shell's completion."""
+        self._write(sys.stdout, text)
+
+    def ask(self, question: str, *, without_terminal: str) -> bool:
+        """Yes or no; anything but `y` or `yes` is no.
+
+        without_terminal: the remedy that is named when nobody can be asked. Raises UserError then.
+        """
+        if not self.has_terminal:
+            raise UserError(
+                f"This asks before it goes on ({question}), and there is no terminal to ask at.",
+                remedy=without_terminal,
+            )
+        return self._answer(f"{question} [y/N] ").strip().casefold() in {"y", "yes"}
+
+    def ask_text(self, question: str, *, without_terminal: str) -> str:
+        """One line of text, trimmed; "" when the person gave none. Raises UserError without a terminal."""
+        if not self.has_terminal:
+            raise UserError(
+                f"{question} needs an answer, and there is no terminal to ask at.", remedy=without_terminal
+            )
+        return self._answer(f"{question}: ").strip()
+
+    def ask_secret(self, question: str, *, without_terminal: str) -> str:
+        """One line that is not shown while it is typed. Raises UserError without a terminal."""
+        if not self.has_terminal:
+            raise UserError(
+                f"{question} needs an answer, and there is no terminal to ask at.", remedy=without_terminal
+            )
+        import getpass
+        import warnings
+
+        with warnings.catch_warnings():
+            # getpass falls back to showing what is typed, with no more than a warning.
+            warnings.simplefilter("error", getpass.GetPassWarning)
+            try:
+                return getpass.getpass(f"{question} (not shown): ", stream=sys.stderr).strip()
+            except getpass.GetPassWarning:
+                raise SettingsError(
+                    "This terminal cannot hide what is typed.", remedy=without_terminal
+                ) from None
+            except EOFError:
+                return ""
+
+    def finish(self, exit_code: int, error: str = "") -> None:
+        """The last word: the error on stderr, and with `--json` the one object on stdout."""
+        if error:
+            self.error(error)
+        if self.json:
+            whole = {**self._result, **({"error": error} if error else {}), "exit": exit_code}
+            self._write(sys.stdout, json.dumps(whole, ensure_ascii=not _speaks_unicode(sys.stdout)))
+        for stream in (sys.stdout, sys.stderr):
+            self._flush(stream)
+
+    def _answer(self, question: str) -> str:
+        self._write(sys.stderr, printable(question), end="")
+        self._flush(sys.stderr)
+        return sys.stdin.readline()
+
+    def _message(self, text: str, *, prefix: str = "", colour: str = "") -> None:
+        line = printable(prefix + text)
+        if _is_terminal(sys.stderr):
+            line = "\n".join(wrap(line, SCREEN_COLUMNS - 1))
+        if prefix and _shows_colour(sys.stderr):
+            line = f"\x1b[{colour}m{prefix.rstrip()}\x1b[0m" + line[len(prefix.rstrip()) :]
+        self._write(sys.stderr, line)
+
+    def _write(self, stream: TextIO | None, text: str, end: str = "\n") -> None:
+        if stream is None or id(stream) in self._gone:
+            return
+        if self.interlude:
+            self.interlude.hide()
+        try:
+            stream.write(text + end)
+        except (OSError, ValueError):
+            self._lose(stream)
+        if self.interlude:
+            self.interlude.show_again()
+
+    def _flush(self, stream: TextIO | None) -> None:
+        if stream is None or id(stream) in self._gone:
+            return
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            self._lose(stream)
+
+    def _lose(self, stream: TextIO) -> None:
+        """The reader went away (`importer check … | head`): the work is what counts, and goes on.
+
+        The descriptor is pointed at nothing, or the interpreter would complain about it at exit.
+        """
+        self._gone.add(id(stream))
+        try:
+            descriptor = stream.fileno()
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, descriptor)
+            os.close(nowhere)
+        except (OSError, ValueError):
+            return
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:  # closed
+        return False
+
+
+def _shows_colour(stream: TextIO) -> bool:
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    # Windows' old console shows the codes instead of obeying them.
+    return _is_terminal(stream) and (os.name != "nt" or "WT_SESSION" in os.environ)
+
+
+def _speaks_unicode(stream: TextIO | None) -> bool:
+    return (getattr(stream, "encoding", None) or "").lower().replace("-", "").startswith("utf8")
+
+
+def _never_fail_on_a_character(stream: TextIO | None) -> None:
+    """A cp1252 terminal shows `?` for what it lacks; Python's default would raise in the middle of a run."""
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace" if _speaks_unicode(stream) else "replace")

@@ -1,0 +1,94 @@
+"""How a command ended: its own exit code, or what its exception means for a person and for the exit code."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from importer.cli.console import Console
+from importer.errors import ImporterError
+
+EXIT_USAGE: Final = 2
+EXIT_STOPPED: Final = 3
+EXIT_INTERRUPTED: Final = 130
+
+_DISK_FULL: Final = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+_GROUP_DEPTH_MOST: Final = 10
+
+
+def ending_of(console: Console, work: Callable[[], int]) -> tuple[int, str]:
+    """Run `work`; the exit code, and the sentence that explains it ("" when it needs none)."""
+    try:
+        return work(), ""
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED, "Interrupted."
+    except ImporterError as error:
+        return error.exit_code, str(error)
+    except BaseExceptionGroup as group:
+        return _explain(console, _first(group))
+    except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, a person gets a sentence
+        return _explain(console, error)
+
+
+def _explain(console: Console, error: BaseException) -> tuple[int, str]:
+    if isinstance(error, ImporterError):
+        return error.exit_code, str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return EXIT_INTERRUPTED, "Interrupted."
+    code = EXIT_STOPPED if console.sending else EXIT_USAGE
+    then = " The batch is intact: go on with `importer resume`." if console.sending else " Nothing was sent."
+    log = _keep_traceback(error)
+    if isinstance(error, OSError):
+        return code, _system_trouble(error) + then
+    if isinstance(error, MemoryError):
+        return (
+            code,
+            f"This computer has not enough free memory for that.{then} Close other programs and try again.",
+        )
+    told = f" Please send {log} to whoever looks after the importer." if log else ""
+    return code, f"Something went wrong that should not happen ({type(error).__name__}).{then}{told}"
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error in a group of tasks' errors that says most: one of ours, else the first."""
+    ours = group.subgroup(ImporterError)
+    error: BaseException = ours if ours is not None else group
+    for _ in range(_GROUP_DEPTH_MOST):
+        if not isinstance(error, BaseExceptionGroup):
+            break
+        error = error.exceptions[0]
+    return error
+
+
+def _system_trouble(error: OSError) -> str:
+    """What the operating system refused, as a sentence."""
+    where = f"{error.filename}: " if error.filename else ""
+    if error.errno in _DISK_FULL:
+        return f"{where}The disk is full. Make room on it and try again."
+    if isinstance(error, PermissionError):
+        return f"{where}You may not read or write that. Close it in other programs, or choose another place."
+    if isinstance(error, FileNotFoundError):
+        return f"{where}There is no such file or folder."
+    return f"{where}{error.strerror or error}."
+
+
+def _keep_traceback(error: BaseException) -> Path | None:
+    """Put the traceback into the log; where that is, or None when even that failed."""
+    from importer.support_log import open_log
+
+    try:
+        log = open_log(_home())
+        logging.getLogger("importer.cli").error("unexpected", exc_info=error)
+    except (OSError, ImporterError):
+        return None
+    return log
+
+
+def _home() -> Path:
+    import platformdirs
+
+    return Path(os.environ.get("IMPORTER_HOME") or platformdirs.user_data_dir("importer", appauthor=False))

@@ -1,0 +1,286 @@
+"""Every option and argument of the command line, once: name, help text, limits.
+
+Commands use these as annotations, so that an option means and says the same everywhere. A number out of its
+range is refused here, before anything is read or sent. Defaults that the environment can set are None here
+and stand in the help text only; `settings.py` decides.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import typer
+from typer.models import OptionInfo
+
+WORKERS_MOST: Final = 256
+DAY_S: Final = 86_400.0
+WEEK_S: Final = 7 * DAY_S
+
+DEFAULT_WORKERS: Final = 32
+DEFAULT_TIMEOUT_S: Final = 60.0
+DEFAULT_MAX_OUTAGE_S: Final = 900.0
+DEFAULT_SETTLE_S: Final = 5.0
+DEFAULT_MAX_ATTEMPTS: Final = 5
+
+DELIMITER_NAMES: Final = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "pipe": "|"}
+
+
+def whole_number(least: int, most: int) -> Callable[[object], int]:
+    """A reader of whole numbers from `least` to `most`."""
+
+    def read(given: object) -> int:
+        try:
+            number = int(str(given))
+        except ValueError:
+            raise typer.BadParameter(f"{given!r} is not a whole number.") from None
+        if not least <= number <= most:
+            raise typer.BadParameter(f"{given} is not between {least:,} and {most:,}.")
+        return number
+
+    return read
+
+
+def seconds(least: float, most: float) -> Callable[[object], float]:
+    """A reader of lengths of time in seconds, from `least` to `most`; neither nan nor infinite."""
+
+    def read(given: object) -> float:
+        try:
+            number = float(str(given))
+        except ValueError:
+            raise typer.BadParameter(f"{given!r} is not a number of seconds.") from None
+        if not math.isfinite(number) or not least <= number <= most:
+            raise typer.BadParameter(f"{given} is not between {least:g} and {most:g} seconds.")
+        return number
+
+    return read
+
+
+def rate(given: str) -> str:
+    """A rate as `CALLS/SECONDS`; kept as text, since `settings.py` also reads it from the environment."""
+    from importer.pacing import Rate
+
+    try:
+        return str(Rate.parse(given))
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}" or f"{given!r} is not a rate such as 25/5.") from None
+
+
+def delimiter(given: str) -> str:
+    """One character, or its name."""
+    character = DELIMITER_NAMES.get(given.casefold(), given)
+    if len(character) != 1 or character in "\"'\r\n\0" or character.isalnum():
+        names = ", ".join(name for name in DELIMITER_NAMES if name.isalpha())
+        raise typer.BadParameter(
+            f"{given!r} is not one character that separates cells ({names}, or the character itself)."
+        )
+    return character
+
+
+def _number(*names: str, least: int, most: int, text: str) -> OptionInfo:
+    option: OptionInfo = typer.Option(*names, parser=whole_number(least, most), metavar="N", help=text)
+    return option
+
+
+def _seconds(name: str, *, least: float = 0.0, most: float, text: str) -> OptionInfo:
+    option: OptionInfo = typer.Option(name, parser=seconds(least, most), metavar="SECONDS", help=text)
+    return option
+
+
+# What a command works on
+
+Source = Annotated[
+    Path,
+    typer.Argument(
+        metavar="SOURCE",
+        help="The spreadsheet: .csv, .tsv, .txt, .xlsx, .xlsm, .xls, .xlsb or .ods.",
+        show_default=False,
+    ),
+]
+Results = Annotated[
+    str,
+    typer.Argument(
+        metavar="RESULTS", help="The results file, the batch's id, or the source sheet.", show_default=False
+    ),
+]
+OptionalResults = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[RESULTS]",
+        help="The results file, the batch's id, or the source sheet; without it, all batches.",
+        show_default=False,
+    ),
+]
+MappingFile = Annotated[
+    Path,
+    typer.Option(
+        "--mapping",
+        "-m",
+        metavar="MAPPING",
+        help="The mapping (YAML): which column becomes what.",
+        show_default=False,
+    ),
+]
+OptionalMappingFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--mapping",
+        "-m",
+        metavar="MAPPING",
+        help="A new mapping (with --remap), or the batch's where its journal is missing.",
+        show_default=False,
+    ),
+]
+
+# Sheets
+
+SheetName = Annotated[
+    str | None, typer.Option("--sheet", metavar="NAME", help="The workbook's sheet to read.")
+]
+Encoding = Annotated[
+    str | None,
+    typer.Option(
+        "--encoding", metavar="NAME", help="A text file's encoding, such as cp1252, where it is not UTF-8."
+    ),
+]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(
+        "--delimiter",
+        parser=delimiter,
+        metavar="CHARACTER",
+        help="What separates a text file's cells: a character, or comma, semicolon, tab, pipe.",
+    ),
+]
+Hidden = Annotated[
+    Literal["include", "skip"] | None,
+    typer.Option("--hidden", help="What to do with rows that a filter hides in Excel."),
+]
+
+# Calls
+
+Host = Annotated[
+    str | None,
+    typer.Option("--host", metavar="HOST", help="The tenant's API host, else LEADSQUARED_HOST."),
+]
+Sandbox = Annotated[
+    bool,
+    typer.Option(
+        "--sandbox",
+        help="Rehearse on the embedded sandbox: no keys, no question, nothing leaves this computer.",
+    ),
+]
+RateLimit = Annotated[
+    str | None,
+    typer.Option(
+        "--rate",
+        parser=rate,
+        metavar="CALLS/SECONDS",
+        help="The tenant's limit of calls, else LEADSQUARED_RATE, else 25/5.",
+    ),
+]
+Workers = Annotated[
+    int, _number("--workers", least=1, most=WORKERS_MOST, text="How many calls may be under way at once.")
+]
+Timeout = Annotated[
+    float, _seconds("--timeout", least=0.1, most=3600.0, text="How long to wait for an answer.")
+]
+MaxOutage = Annotated[
+    float,
+    _seconds(
+        "--max-outage",
+        most=WEEK_S,
+        text="How long to wait for a tenant that does not answer before giving up (exit 3).",
+    ),
+]
+
+# run and resume
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before sending.")]
+Limit = Annotated[
+    int | None, _number("--limit", least=1, most=10_000_000, text="Send at most N rows, then stop: a trial.")
+]
+Canary = Annotated[
+    int | None,
+    _number(
+        "--canary",
+        least=1,
+        most=1_000,
+        text="Send N rows, read them back, and go on only if all came back as sent.",
+    ),
+]
+Settle = Annotated[
+    float,
+    _seconds(
+        "--settle",
+        most=3600.0,
+        text="How long a new activity may take to show up in LeadSquared's own look-up.",
+    ),
+]
+MaxAttempts = Annotated[
+    int, _number("--max-attempts", least=1, most=100, text="How many Create calls one row may take.")
+]
+KeepGoing = Annotated[
+    bool, typer.Option("--keep-going", help="Do not stop when the first rows are all refused alike.")
+]
+ResultsPath = Annotated[
+    Path | None, typer.Option("--results", metavar="PATH", help="Where to write the results file.")
+]
+SkipInvalid = Annotated[
+    bool, typer.Option("--skip-invalid", help="Send the valid rows although others are invalid.")
+]
+Again = Annotated[
+    bool, typer.Option("--again", help="Send this sheet although it was imported before. Makes doubles.")
+]
+OnlyNew = Annotated[bool, typer.Option("--only-new", help="Send only rows that no earlier batch has sent.")]
+RetryFailed = Annotated[
+    bool,
+    typer.Option("--retry-failed", help="Send all failed rows again: the cause was mended in LeadSquared."),
+]
+Remap = Annotated[
+    bool, typer.Option("--remap", help="Map the rows that are not created again, with the mapping given.")
+]
+
+# check, init, sandbox
+
+Online = Annotated[
+    bool, typer.Option("--online", help="Also look up accounts and users in LeadSquared; sends nothing.")
+]
+ReportPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        metavar="FILE.xlsx",
+        help="Write a copy of the sheet with the bad cells coloured and the reasons as comments.",
+    ),
+]
+OutputMapping = Annotated[
+    Path, typer.Option("--output", "-o", metavar="MAPPING", help="The mapping to write.", show_default=False)
+]
+EventCode = Annotated[
+    int | None, _number("--event", least=1, most=999_999_999, text="The activity type's code.")
+]
+Port = Annotated[
+    int,
+    typer.Option(
+        "--port",
+        parser=whole_number(0, 65_535),
+        metavar="PORT",
+        help="The port to listen on; 0 takes a free one.",
+    ),
+]
+FaultsFile = Annotated[
+    Path | None,
+    typer.Option("--faults", metavar="FILE", help="Faults to act out, by rate or by row (YAML or JSON)."),
+]
+SandboxRate = Annotated[
+    str,
+    typer.Option("--rate", parser=rate, metavar="CALLS/SECONDS", help="The limit that the sandbox enforces."),
+]
+Penalty = Annotated[
+    float, _seconds("--penalty", most=DAY_S, text="How long calls are refused after a breach.")
+]
+Latency = Annotated[float, _seconds("--latency", most=600.0, text="How long each answer takes.")]
+Lag = Annotated[float, _seconds("--lag", most=DAY_S, text="How long a new activity stays out of Retrieve.")]

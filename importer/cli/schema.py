@@ -1,0 +1,23 @@
+"""`importer schema`: the mapping's JSON Schema, for editors."""
+
+from __future__ import annotations
+
+import json
+
+from importer.cli.console import Console
+
+
+def schema(console: Console) -> int:
+    """Print the mapping's JSON Schema, so that an editor completes and checks what you type.
+
+    \b
+    Examples:
+      importer schema > mapping.schema.json
+      then, as the first line of a mapping:
+      # yaml-language-server: $schema=mapping.schema.json
+    """
+    from importer.mapping import json_schema
+
+    # ASCII only: the file is complete whatever encoding a Windows console redirects with.
+    console.raw(json.dumps(json_schema(), indent=2, ensure_ascii=True))
+    return 0

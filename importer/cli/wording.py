@@ -1,0 +1,127 @@
+"""Small pieces of English and of typography that every command shares. Pure.
+
+Widths are in terminal columns: a CJK character takes two, a combining mark none.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from typing import Final
+
+SCREEN_COLUMNS: Final = 80
+ELLIPSIS: Final = "…"
+
+# Characters that would move the cursor, colour the screen, or turn the reading direction of what follows.
+_UNSEEN: Final = frozenset(
+    "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029\ufeff"
+)
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """`1 row`, `12,000 rows`."""
+    word = noun if number == 1 else (plural or f"{noun}s")
+    return f"{number:,} {word}"
+
+
+def duration(seconds: float) -> str:
+    """A length of time as one says it: `less than a second`, `45 seconds`, `2 hours 10 minutes`."""
+    if not math.isfinite(seconds):
+        return "an unknown time"
+    if seconds < 1:
+        return "less than a second"
+    if seconds < 100:
+        return count(round(seconds), "second")
+    minutes = round(seconds / 60)
+    if minutes < 100:
+        return count(minutes, "minute")
+    if minutes < 48 * 60:
+        hours, minutes = divmod(minutes, 60)
+        return count(hours, "hour") + (f" {count(minutes, 'minute')}" if minutes else "")
+    days, hours = divmod(round(minutes / 60), 24)
+    return count(days, "day") + (f" {count(hours, 'hour')}" if hours else "")
+
+
+def clock(seconds: float) -> str:
+    """A length of time for a narrow place: `0:07`, `12:05`, `1:02:03`, `?` when it is not known."""
+    if not math.isfinite(seconds):
+        return "?"
+    whole = max(0, round(seconds))
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
+
+
+def printable(text: str) -> str:
+    """`text` with nothing in it that a terminal would obey: cells are strangers' words.
+
+    Line breaks and tabs stay; every other control character is shown as its escape (`\\x1b`).
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(character if _harmless(character) else _escape(character) for character in text)
+
+
+def one_line(text: str) -> str:
+    """`printable(text)` on one line: breaks and tabs are shown as `\\n`, `\\r`, `\\t`."""
+    return printable(text).replace("\r", "\\r").replace("\n", "\\n").replace("\t", "\\t")
+
+
+def width(text: str) -> int:
+    """How many columns of a terminal `text` takes."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_character_width, text))
+
+
+def shorten(text: str, columns: int) -> str:
+    """`text` on one line, in `columns` columns at most, cut with `…`."""
+    line = one_line(text)
+    if width(line) <= columns:
+        return line
+    kept, used = [], 0
+    for character in line:
+        used += _character_width(character)
+        if used > columns - 1:
+            break
+        kept.append(character)
+    return "".join(kept) + ELLIPSIS
+
+
+def pad(text: str, columns: int) -> str:
+    """`text` with spaces after it up to `columns` columns."""
+    return text + " " * max(0, columns - width(text))
+
+
+def wrap(text: str, columns: int = SCREEN_COLUMNS, *, indent: str = "") -> list[str]:
+    """`text` as lines of `columns` columns at most, broken at spaces; later lines begin with `indent`.
+
+    A word that is wider than a line stands alone and whole: a path that is cut cannot be copied.
+    """
+    lines: list[str] = []
+    for paragraph in text.split("\n"):
+        line, empty = ("" if not lines else indent), True
+        for word in paragraph.split(" "):
+            joined = line + word if empty else f"{line} {word}"
+            if not empty and width(joined) > columns:
+                lines.append(line.rstrip(" "))
+                joined = indent + word
+            line, empty = joined, False
+        lines.append(line.rstrip(" "))
+    return lines
+
+
+def _harmless(character: str) -> bool:
+    if character in "\n\t":
+        return True
+    return unicodedata.category(character) not in {"Cc", "Cs"} and character not in _UNSEEN
+
+
+def _escape(character: str) -> str:
+    return "\\r" if character == "\r" else character.encode("unicode_escape").decode("ascii")
+
+
+def _character_width(character: str) -> int:
+    if unicodedata.combining(character) or unicodedata.category(character) in {"Mn", "Me", "Cf"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
