@@ -1,0 +1,267 @@
+"""The one writer of a journal while a run is under way: many rows, one fsync.
+
+A thread takes whatever has gathered since its last commit, writes it in one transaction, and only then are
+those who wait for it told. When calls are slower than the disk, every group has one member; when they are
+faster, the groups grow by themselves.
+
+A failure is final: nothing that was not on the disk is ever said to be, and nothing more is taken. So no
+further call can leave, since none leaves without its mark.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from importer.errors import JournalError
+from importer.journal import Journal, RowStatus
+from importer.journal_file import connect, told_plainly
+
+GROUP_MAX: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A call for this row is about to leave. body: what it sends, None when that is the row's activity."""
+
+    attempt: int
+    position: int
+    body: bytes | None
+    at: float
+    clock_difference: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a marked call ended, and what its row is from now on. spent: it counts as an attempt."""
+
+    attempt: int
+    position: int
+    at: float
+    http_status: int | None
+    outcome: str
+    code: str
+    detail: str
+    status: RowStatus
+    activity_id: str | None = None
+    error_code: str = ""
+    error: str = ""
+    spent: bool = True
+    doubted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What a look at the tenant, or the end of its patience, made of a row that was in doubt."""
+
+    position: int
+    at: float
+    status: RowStatus
+    activity_id: str | None = None
+    error_code: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A fact about the whole batch, as `Journal.state` keeps it: a JSON value."""
+
+    name: str
+    value: str
+
+
+Entry = Mark | Ending | Ruling | Note
+_Waiting = tuple[Entry, "asyncio.Future[None]"]
+
+
+def iso(at: float) -> str:
+    """Unix seconds as UTC, ISO 8601 with milliseconds and a Z, as `import_time` has it."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class JournalWriter:
+    """Owns the journal's writes from `start` to `close`. To be used from one event loop."""
+
+    def __init__(self, journal: Journal, wall: Callable[[], float] = time.time) -> None:
+        self.path: Path = journal.path
+        self.wall = wall
+        self.failure: JournalError | None = None
+        self.outstanding = 0
+        self._attempt = journal.last_attempt_id()
+        self._entries: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __repr__(self) -> str:
+        return f"<JournalWriter {self.path.name} outstanding={self.outstanding} failure={self.failure!r}>"
+
+    def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._inode = self.path.stat().st_ino
+        self._thread.start()
+
+    async def close(self) -> None:
+        """Returns when all that was handed in is on the disk, or has failed."""
+        self._entries.put(None)
+        while self._thread.is_alive():
+            await asyncio.to_thread(self._thread.join)
+
+    async def mark(self, position: int, body: bytes | None, clock_difference: float) -> tuple[int, float]:
+        """Durably marks a row as being sent. Gives the attempt's id and the time of the mark."""
+        self._attempt += 1
+        mark = Mark(self._attempt, position, body, self.wall(), clock_difference)
+        await self.write(mark)
+        return mark.attempt, mark.at
+
+    async def write(self, entry: Entry) -> None:
+        """Returns once `entry` is on the disk. Raises JournalError when it is not and never will be."""
+        if self.failure is not None:
+            raise self.failure
+        if self._loop is None:
+            raise RuntimeError("the writer was not started")
+        done: asyncio.Future[None] = self._loop.create_future()
+        self.outstanding += 1
+        self._entries.put((entry, done))
+        # Shielded: who is cancelled while waiting must still find its entry whole on the disk.
+        await asyncio.shield(done)
+
+    def _write(self) -> None:
+        try:
+            with told_plainly(self.path):
+                connection = connect(self.path)
+        except JournalError as error:
+            self._refuse([], error)
+            return
+        try:
+            while (group := self._gather()) is not None:
+                try:
+                    self._commit(connection, [entry for entry, _ in group])
+                except JournalError as error:
+                    self._refuse(group, error)
+                    return
+                self._tell(group, None)
+        finally:
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    def _gather(self) -> list[_Waiting] | None:
+        """All that has gathered, at most GROUP_MAX; waits for the first. None at the end."""
+        first = self._entries.get()
+        if first is None:
+            return None
+        group = [first]
+        while len(group) < GROUP_MAX:
+            try:
+                following = self._entries.get_nowait()
+            except queue.Empty:
+                break
+            if following is None:
+                self._entries.put(None)
+                break
+            group.append(following)
+        return group
+
+    def _commit(self, connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
+        with told_plainly(self.path):
+            # On Unix a removed file can be written to for ever, and nobody will find what stands there.
+            if self.path.stat().st_ino != self._inode:
+                raise OSError("the file was replaced by another")
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                _apply(connection, entries)
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    def _refuse(self, group: list[_Waiting], error: JournalError) -> None:
+        self.failure = error
+        self._tell(group, error)
+        while True:  # ends with the None of close(); until then everything is refused
+            following = self._entries.get()
+            if following is None:
+                return
+            self._tell([following], error)
+
+    def _tell(self, group: list[_Waiting], error: JournalError | None) -> None:
+        loop = self._loop
+        if loop is None or not group:
+            return
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(self._told, group, error)
+
+    def _told(self, group: list[_Waiting], error: JournalError | None) -> None:
+        self.outstanding -= len(group)
+        for _, done in group:
+            if done.done():
+                continue
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)
+                done.exception()  # its waiter may have gone; that is no warning
+
+
+def _apply(connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
+    """One group of entries, each of another row: a row's next entry is handed in when its last is durable."""
+    marks = [entry for entry in entries if isinstance(entry, Mark)]
+    endings = [entry for entry in entries if isinstance(entry, Ending)]
+    rulings = [entry for entry in entries if isinstance(entry, Ruling)]
+    notes = [entry for entry in entries if isinstance(entry, Note)]
+    if marks:
+        _all(
+            connection,
+            "INSERT INTO attempt (id, position, body, marked_at, clock_difference) VALUES (?, ?, ?, ?, ?)",
+            [(mark.attempt, mark.position, mark.body, mark.at, mark.clock_difference) for mark in marks],
+        )
+        _all(
+            connection,
+            "UPDATE row SET status = 1, attempts = attempts + 1, changed_at = ? WHERE position = ?",
+            [(iso(mark.at), mark.position) for mark in marks],
+        )
+    if endings:
+        _all(
+            connection,
+            "UPDATE attempt SET ended_at = ?, http_status = ?, outcome = ?, code = ?, detail = ?"
+            " WHERE id = ?",
+            [(end.at, end.http_status, end.outcome, end.code, end.detail, end.attempt) for end in endings],
+        )
+        _all(
+            connection,
+            "UPDATE row SET status = ?, activity_id = ?, error_code = ?, error = ?, attempts = attempts - ?,"
+            " doubted = max(doubted, ?), changed_at = ? WHERE position = ? AND status = 1",
+            [
+                (end.status, end.activity_id, end.error_code, end.error, not end.spent, end.doubted,
+                 iso(end.at), end.position)
+                for end in endings
+            ],
+        )  # fmt: skip
+    if notes:
+        replace = "INSERT OR REPLACE INTO batch VALUES (?, ?)"
+        _all(connection, replace, [(note.name, note.value) for note in notes])
+    if rulings:
+        _all(
+            connection,
+            "UPDATE row SET status = ?, activity_id = ?, error_code = ?, error = ?, changed_at = ?"
+            " WHERE position = ?",
+            [
+                (rule.status, rule.activity_id, rule.error_code, rule.error, iso(rule.at), rule.position)
+                for rule in rulings
+            ],
+        )
+
+
+def _all(connection: sqlite3.Connection, statement: str, values: Sequence[tuple[object, ...]]) -> None:
+    changed = connection.executemany(statement, values).rowcount
+    if changed != len(values):
+        raise sqlite3.IntegrityError(f"{len(values)} changes were to be written, {changed} fitted the rows")
