@@ -68,6 +68,16 @@ def rate(given: str) -> str:
         raise typer.BadParameter(f"{error}" or f"{given!r} is not a rate such as 25/5.") from None
 
 
+def sandbox_rate(given: str) -> str:
+    """The limit that the sandbox enforces, spelt as it does: `25/5`, or `none`."""
+    from importer.sandbox.limit import Plan
+
+    try:
+        return str(Plan.parse(given))
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}") from None
+
+
 def delimiter(given: str) -> str:
     """One character, or its name."""
     character = DELIMITER_NAMES.get(given.casefold(), given)
@@ -277,7 +287,12 @@ FaultsFile = Annotated[
 ]
 SandboxRate = Annotated[
     str,
-    typer.Option("--rate", parser=rate, metavar="CALLS/SECONDS", help="The limit that the sandbox enforces."),
+    typer.Option(
+        "--rate",
+        parser=sandbox_rate,
+        metavar="CALLS/SECONDS",
+        help="The limit that the sandbox enforces, or none.",
+    ),
 ]
 Penalty = Annotated[
     float, _seconds("--penalty", most=DAY_S, text="How long calls are refused after a breach.")

@@ -1,0 +1,166 @@
+"""How far the work is: a bar on a terminal, a plain line every few seconds elsewhere."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Final, Self
+
+from importer.cli.console import Console
+from importer.cli.wording import SCREEN_COLUMNS, clock, count, duration
+
+LINE_EVERY_S: Final = 5.0
+NOTE_EVERY_S: Final = 10.0
+SPEED_OVER_S: Final = 30.0
+SAMPLES_MOST: Final = 300
+
+
+class Speed:
+    """Rows a second over the last half minute, so that a pause shows and an old one is forgotten."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, int]] = deque(maxlen=SAMPLES_MOST)
+
+    def __repr__(self) -> str:
+        return f"<Speed {self.rows_per_s:.2f} rows/s over {len(self._samples)} samples>"
+
+    def note(self, now_s: float, done: int) -> None:
+        """`done` rows are done at `now_s`. Samples closer than a tenth of a second are not kept."""
+        if len(self._samples) > 1 and now_s - self._samples[-2][0] < SPEED_OVER_S / SAMPLES_MOST:
+            self._samples[-1] = (now_s, done)
+        else:
+            self._samples.append((now_s, done))
+        while len(self._samples) > 2 and now_s - self._samples[1][0] >= SPEED_OVER_S:
+            self._samples.popleft()
+
+    @property
+    def rows_per_s(self) -> float:
+        """0 while nothing can be said."""
+        if len(self._samples) < 2:
+            return 0.0
+        (first_s, first), (last_s, last) = self._samples[0], self._samples[-1]
+        return max(0.0, (last - first) / (last_s - first_s)) if last_s > first_s else 0.0
+
+    def left_s(self, remaining: int) -> float:
+        """Seconds until `remaining` rows are done; inf while nothing can be said."""
+        return remaining / self.rows_per_s if self.rows_per_s else math.inf
+
+
+class Progress:
+    """`with Progress(console, "Sending", total) as progress: progress.show(done, created=…, failed=…)`.
+
+    what: a verb in its -ing form. total: rows, None while unknown (reading).
+    `show` may be called as often as one likes; the screen is touched a few times a second at most.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        what: str,
+        total: int | None = None,
+        *,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._console, self._what, self._total, self._now = console, what, total, now
+        self._speed = Speed()
+        self._done = 0
+        self._counts: dict[str, int] = {}
+        self._note = ""
+        self._note_at_s = -math.inf
+        self._line_at_s = now()
+        self._bar: Any = None
+
+    def __repr__(self) -> str:
+        return f"<Progress {self._what} {self._done}/{self._total} {self._counts} {self._speed!r}>"
+
+    def __enter__(self) -> Self:
+        self._line_at_s = self._now()
+        self._speed.note(self._line_at_s, 0)
+        if not self._console.quiet and _bar_is_seen():
+            self._bar = _new_bar(self._what, self._total)
+            self._console.interlude = self
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._console.interlude = None
+            self._bar.set_postfix_str(self._details(clock, "/s"), refresh=True)
+            self._bar.close()
+        elif self._total is not None and self._done:
+            self._console.say(self._line())
+
+    def show(self, done: int, *, note: str = "", **counts: int) -> None:
+        """`done` rows so far; `counts` (created=…, failed=…) are shown where not 0; `note` is one plain
+        sentence of what is going on, said when it changes."""
+        now_s = self._now()
+        self._done, self._counts = done, {name: number for name, number in counts.items() if number}
+        self._speed.note(now_s, done)
+        self._say_note(note, now_s)
+        if self._bar is not None:
+            self._bar.set_postfix_str(self._details(clock, "/s"), refresh=False)
+            self._bar.update(done - self._bar.n)
+        elif now_s - self._line_at_s >= LINE_EVERY_S:
+            self._line_at_s = now_s
+            self._console.say(self._line())
+
+    def hide(self) -> None:
+        """Take the bar off the screen while a message is written."""
+        self._bar.clear()
+
+    def show_again(self) -> None:
+        """Put it back."""
+        self._bar.refresh()
+
+    def _say_note(self, note: str, now_s: float) -> None:
+        if note == self._note or now_s - self._note_at_s < NOTE_EVERY_S:
+            return
+        self._note, self._note_at_s = note, now_s
+        if note:
+            self._console.say(note)
+
+    def _line(self) -> str:
+        of = f" of {self._total:,}" if self._total is not None else ""
+        details = self._details(duration, " rows/s")
+        rows = f"{self._done:,}{of} rows" if of else count(self._done, "row")
+        return f"{self._what}: {rows}" + (f", {details}" if details else "")
+
+    def _details(self, spell: Callable[[float], str], unit: str) -> str:
+        parts = []
+        speed = self._speed.rows_per_s
+        if self._total is not None and 0 < self._done < self._total and speed:
+            parts.append(f"{spell(self._speed.left_s(self._total - self._done))} left")
+        if speed:
+            parts.append(f"{speed:,.0f}{unit}" if speed >= 100 else f"{speed:.1f}{unit}")
+        parts += [f"{number:,} {name}" for name, number in self._counts.items()]
+        return ", ".join(parts)
+
+
+def _bar_is_seen() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _new_bar(what: str, total: int | None) -> Any:  # noqa: ANN401 - tqdm's own type is generic over an iterable
+    from tqdm import tqdm
+
+    # Its watchdog thread would outlive the bar, and there is nothing for it to watch: `show` sets the pace.
+    tqdm.monitor_interval = 0
+    encoding = (getattr(sys.stderr, "encoding", None) or "").lower()
+    layout = "{desc} {percentage:3.0f}% {bar} {n_fmt}/{total_fmt}{postfix}"  # the bar takes what is left
+    return tqdm(
+        desc=what,
+        total=total,
+        file=sys.stderr,
+        ascii=not encoding.startswith("utf"),
+        ncols=max(SCREEN_COLUMNS, shutil.get_terminal_size().columns) - 1,
+        nrows=24,  # a pseudo-terminal without a size has 0 rows, and tqdm would show nothing on it
+        bar_format=layout if total is not None else "{desc} {n_fmt} rows{postfix}",
+        mininterval=0.2,
+        leave=total is not None,
+    )

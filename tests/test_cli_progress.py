@@ -1,0 +1,130 @@
+"""Progress: plain lines where there is no terminal, a bar where there is one, silence with `--quiet`."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import child_environment
+
+from importer.cli.console import Console
+from importer.cli.progress import Progress, Speed
+
+
+class Clock:
+    """A clock that stands still until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def test_a_plain_line_every_few_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a terminal: rows done, what became of them, rows a second, time left, every five seconds."""
+    clock = Clock()
+    with Progress(Console(), "Sending", 100, now=clock) as progress:
+        for second in range(1, 11):
+            clock.now_s = 1000.0 + second
+            progress.show(second * 5, created=second * 5 - 2, failed=2, uncertain=0)
+
+    assert capsys.readouterr().err.splitlines() == [
+        "Sending: 25 of 100 rows, 15 seconds left, 5.0 rows/s, 23 created, 2 failed",
+        "Sending: 50 of 100 rows, 10 seconds left, 5.0 rows/s, 48 created, 2 failed",
+        "Sending: 50 of 100 rows, 10 seconds left, 5.0 rows/s, 48 created, 2 failed",
+    ]
+
+
+def test_reading_has_no_end_in_sight(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the total is unknown there is no time left to tell, and no closing line."""
+    clock = Clock()
+    with Progress(Console(), "Reading", now=clock) as progress:
+        clock.now_s += 5
+        progress.show(60_000)
+
+    assert capsys.readouterr().err == "Reading: 60,000 rows, 12,000 rows/s\n"
+
+
+def test_quiet_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--quiet` shows no progress at all."""
+    clock = Clock()
+    with Progress(Console(quiet=True), "Sending", 10, now=clock) as progress:
+        clock.now_s += 50
+        progress.show(10, note="Waiting.", created=10)
+
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_note_is_said_when_it_changes(capsys: pytest.CaptureFixture[str]) -> None:
+    """What the pace has to tell is said once, not with every row, and not more often than one can read."""
+    clock = Clock()
+    with Progress(Console(), "Sending", now=clock) as progress:
+        for note in ("", "Another integration is busy.", "Another integration is busy.", "Flutter."):
+            clock.now_s += 1
+            progress.show(1, note=note)
+
+    assert capsys.readouterr().err == "Another integration is busy.\n"
+
+
+def test_speed_forgets_an_old_pause() -> None:
+    """The time left follows the last half minute, so an outage an hour ago does not spoil it."""
+    speed = Speed()
+    speed.note(0.0, 0)
+    speed.note(3600.0, 0)
+    for second in range(40):
+        speed.note(3600.0 + second, second * 5)
+
+    assert speed.rows_per_s == pytest.approx(5.0)
+    assert speed.left_s(50) == pytest.approx(10.0)
+
+
+def test_speed_says_nothing_before_it_knows() -> None:
+    """One sample, or two at the same instant, tell no speed."""
+    speed = Speed()
+    speed.note(0.0, 0)
+    speed.note(0.0, 10)
+
+    assert (speed.rows_per_s, speed.left_s(1)) == (0.0, math.inf)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pseudo-terminals are POSIX's")
+def test_a_terminal_shows_a_bar_of_80_columns() -> None:
+    """On a terminal one line is rewritten in place; messages stand above it."""
+    import pty
+
+    code = (
+        "from importer.cli.console import Console\nfrom importer.cli.progress import Progress\n"
+        "console = Console()\n"
+        "with Progress(console, 'Sending', 500) as progress:\n"
+        "    for done in range(0, 501, 100):\n"
+        "        progress.show(done, created=done)\n"
+        "    console.say('a message')\n"
+    )
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([sys.executable, "-c", code], stderr=theirs, env=child_environment()) as child:
+        os.close(theirs)
+        shown = _read_all(ours)
+    os.close(ours)
+
+    lines = shown.replace("\r", "\n").splitlines()
+    assert (child.returncode, "a message" in lines) == (0, True)
+    assert "500/500" in lines[-1] or "500/500" in lines[-2]
+    assert max(map(len, lines)) <= 80
+
+
+def _read_all(descriptor: int) -> str:
+    """Until the other end closes; Linux says so with an error."""
+    parts = []
+    for _ in range(10_000):
+        try:
+            part = os.read(descriptor, 65_536)
+        except OSError:
+            break
+        if not part:
+            break
+        parts.append(part)
+    return b"".join(parts).decode("utf-8")

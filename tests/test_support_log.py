@@ -1,0 +1,78 @@
+"""The support log: the owner's alone, without keys, bounded, and never in the way."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from importer import support_log
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Path]:
+    """An open log in a home of its own."""
+    yield support_log.open_log(tmp_path / "home")
+    support_log.close_log()
+
+
+def test_nothing_is_created_before_the_first_line(log: Path) -> None:
+    """A command that ends with 2 leaves nothing behind, not even an empty log."""
+    assert not log.parent.parent.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
+def test_the_log_is_the_owners_alone(log: Path) -> None:
+    """It names accounts and messages: mode 0600, its folder 0700."""
+    logging.getLogger("importer.calls").info("row 17 created")
+
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (log, log.parent)] == [0o600, 0o700]
+
+
+def test_secrets_never_reach_the_log(log: Path) -> None:
+    """Not in a message, not in its arguments, not in a traceback."""
+    support_log.hide(["u$r0123456789", "s3cr3t-key"])
+    logger = logging.getLogger("importer.calls")
+    logger.info("asked with %s", "u$r0123456789")
+    logger.error("unexpected", exc_info=_raised("https://host/?secretKey=s3cr3t-key"))
+
+    text = log.read_text(encoding="utf-8")
+    assert ("u$r0123456789" in text, "s3cr3t-key" in text, text.count("[hidden]")) == (False, False, 2)
+
+
+def test_the_log_rotates(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A year of imports keeps a bounded number of files of a bounded size."""
+    monkeypatch.setattr(support_log, "SIZE_MAX_BYTES", 2_000)
+    logger = logging.getLogger("importer.calls")
+    for row in range(1_000):
+        logger.info("row %d created", row)
+
+    files = sorted(log.parent.iterdir())
+    assert len(files) == support_log.FILES_KEPT + 1
+    assert max(file.stat().st_size for file in files) < 2_200
+    assert "row 999 created" in log.read_text(encoding="utf-8")
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file stands where the folder should be: the import goes on, without a word."""
+    (tmp_path / "logs").write_text("", encoding="utf-8")
+    support_log.open_log(tmp_path)
+    logging.getLogger("importer.calls").info("row 17 created")
+    support_log.close_log()
+
+    assert capsys.readouterr() == ("", "")
+
+
+def _raised(message: str) -> ValueError:
+    """An error with a traceback, its message not in the source line that the traceback quotes."""
+    try:
+        int(message)
+    except ValueError as error:
+        return error
+    raise AssertionError("int() took it")
