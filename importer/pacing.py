@@ -1,93 +1,82 @@
-"""When the next call may leave.
+"""When the next call may leave: slots for every call of ours, reads included.
 
-Every call of ours, reads included, takes a `Slot` first. Slots are spaced evenly with a margin, since a tenant
-that counts in a strict sliding window refuses what arrives in bursts. A refusal pauses everyone.
+    slot = await pace.slot()     # first come, first served
+    …                            # mark the row on disk
+    slot.left()                  # just before the first byte leaves
+    slot.returned(refusal)       # whatever became of it; or slot.unused()
+
+`aiolimiter` with capacity 1 spaces the slots of this process evenly; `pace_rules` holds them further when a
+refusal, the window or others demand it; a shared record, if given, does so for all processes of a tenant on
+this machine together.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
+import math
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from random import Random
 from typing import Final
 
 from aiolimiter import AsyncLimiter
 
-MARGIN: Final = 1.03
+from importer.pace_rules import LATENESS_S, Rules
+from importer.pace_shared import SharedPace
+from importer.pace_window import Rate, Refusal
+
+__all__ = ["Pace", "Rate", "Refusal", "SharedPace", "Slot"]
+
 OPENING_MARGIN: Final = 1.10
 OPENING_CALLS: Final = 25
-LATENESS_S: Final = 0.02
-QUOTA_PERIOD_S: Final = 3600.0
-_RATE = re.compile(r"\s*(\d{1,9})\s*/\s*(\d{1,9}(?:\.\d{1,6})?)\s*", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """So many calls in so many seconds."""
-
-    calls: int
-    period_s: float
-
-    @classmethod
-    def parse(cls, text: str) -> Rate:
-        """`"25/5"` → 25 calls in 5 seconds; ValueError for anything else, zeros included."""
-        match = _RATE.fullmatch(text)
-        if match is None:
-            raise ValueError(f"{text!r} is not a rate such as 25/5 (calls/seconds)")
-        rate = cls(int(match[1]), float(match[2]))
-        if rate.calls < 1 or rate.period_s <= 0:
-            raise ValueError(f"{text!r} is not a rate: both numbers must be above zero")
-        return rate
-
-    @property
-    def per_s(self) -> float:
-        return self.calls / self.period_s
-
-    def __str__(self) -> str:
-        return f"{self.calls}/{self.period_s:g}"
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A call was refused for the rate: the limit and the wait that the answer states, where it does."""
-
-    limit: Rate | None = None
-    retry_after_s: float | None = None
+"""While connections open, arrival times are uneven: the first calls are a little further apart."""
+NEAR_S: Final = 1e-4
+"""Timers are coarser than this: a slot so near is now."""
+LOOK_AGAIN_S: Final = 0.25
+"""How often a waiter looks whether another process has changed the shared record."""
+LOOK_AGAIN_ALONE_S: Final = 60.0
 
 
 class Slot:
-    """The permission for one call to leave now. Exactly one of `returned` and `unused` ends it."""
+    """The permission for one call to leave now. `returned` or `unused` ends it; more than once does no
+    harm."""
 
-    __slots__ = ("_ended", "_pace", "granted_at", "left_at")
+    __slots__ = ("_ended", "_left", "_pace", "granted_at", "joint", "number")
 
-    def __init__(self, pace: Pace, granted_at: float) -> None:
+    def __init__(self, pace: Pace, number: int, granted_at: float, *, joint: bool) -> None:
         self._pace = pace
+        self._left = False
         self._ended = False
+        self.number = number
         self.granted_at = granted_at
-        self.left_at: float | None = None
+        self.joint = joint
 
     def left(self) -> None:
-        """Just before the first byte leaves."""
-        if self.left_at is None:
-            self.left_at = self._pace.clock()
+        """Just before the first byte leaves: from here the call may count."""
+        if not (self._left or self._ended):
+            self._left = True
+            self._pace.call_left(self)
 
     def returned(self, refusal: Refusal | None = None) -> None:
-        """The call ended, however; `refusal` if it was refused for the rate."""
+        """The call ended, in whatever way; `refusal` if it was refused for the rate."""
         if not self._ended:
             self._ended = True
-            if refusal is not None:
-                self._pace.refused(self, refusal)
+            self._pace.call_returned(self, refusal)
 
     def unused(self) -> None:
-        """The call never left."""
-        self._ended = True
+        """The call never left (no row was there, or no connection came about): it counts nowhere."""
+        if not self._ended:
+            self._ended = True
+            self._pace.call_unused(self)
 
 
 class Pace:
-    """Gives out slots, first come, first served."""
+    """Gives out slots to the tasks of one event loop, and learns from what the calls report.
+
+    rate: the most that is ever sent. clock: monotonic seconds; it may stand still or jump (a laptop that
+    slept), and a step back is taken as no time at all. shared: the record of all processes of this tenant.
+    Raises ValueError for a rate that cannot be kept.
+    """
 
     def __init__(
         self,
@@ -96,62 +85,131 @@ class Pace:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         randomness: Random | None = None,
-        shared: object | None = None,
+        shared: SharedPace | None = None,
     ) -> None:
-        self.clock = clock
-        self.ceiling = rate
+        if not rate.usable:
+            raise ValueError(f"{rate} is not a rate: both numbers must be above zero.")
         self.throttled = 0
-        self.quota: Refusal | None = None
+        self._rate = rate
+        self._raw_clock = clock
+        self._latest_raw = -math.inf
+        self._set_back_s = 0.0
         self._sleep = sleep
         self._randomness = randomness or Random()
         self._turn = asyncio.Lock()
+        self._wake: asyncio.Future[None] | None = None
         self._limiter: AsyncLimiter | None = None
         self._spacing_s = 0.0
+        self._spaced_at = -math.inf
         self._granted = 0
-        self._paused_until = float("-inf")
-        self._breach_at = float("-inf")
+        self._rules = Rules.of(rate)
+        self._shared = shared
+
+    def __repr__(self) -> str:
+        rules = self._rules
+        return (
+            f"<Pace {self.ceiling} granted={self._granted} throttled={self.throttled} "
+            f"away={len(rules.window.away)} careful={rules.careful} share={rules.share} "
+            f"paused_s={self.paused_s():.1f}>"
+        )
+
+    @property
+    def ceiling(self) -> Rate:
+        """The most that is sent at present: `rate`, or the tenant's own limit once a refusal stated it."""
+        return self._rules.ceiling
+
+    @property
+    def quota(self) -> Refusal | None:
+        """The refusal that says a quota of hours or a day is used up: nobody should wait for it."""
+        return self._rules.quota
+
+    def paused_s(self) -> float:
+        """Seconds until calls may leave again after a refusal; 0.0 when nothing is paused."""
+        return max(0.0, self._rules.pause.until - self._now())
 
     async def slot(self) -> Slot:
         """Wait for this caller's turn. A waiter that is cancelled costs the others nothing."""
         async with self._turn:
             while True:
-                while (wait_s := self._paused_until - self.clock()) > 0:
-                    await self._sleep(wait_s)
+                await self._held()
                 await self._spaced()
-                if self._paused_until <= self.clock():
-                    break
-            self._granted += 1
-            return Slot(self, self.clock())
+                slot = self._try()
+                if slot is not None:
+                    return slot
+
+    async def _held(self) -> None:
+        """Wait out pause and window, as far as this process knows them."""
+        while (wait_s := self._rules.opens_at(self._now()) - self._now()) > NEAR_S:
+            await self._wait(wait_s)
 
     async def _spaced(self) -> None:
-        margin = OPENING_MARGIN if self._granted < OPENING_CALLS else MARGIN
-        spacing_s = margin / self.ceiling.per_s
+        """Wait until this process's last call is a spacing ago.
+
+        A bucket of one spacing and `LATENESS_S`, of which a call takes one spacing: slots are absolute, a
+        timer that fires late by less than that does not push the ones after it.
+        """
+        now = self._now()
+        spacing_s = self._rules.spacing_s(now)
+        if self._granted < OPENING_CALLS:
+            spacing_s = max(spacing_s, OPENING_MARGIN / self._rules.ceiling.per_s)
+        bucket_s = spacing_s + LATENESS_S
         if self._limiter is None or spacing_s != self._spacing_s:
             first = self._limiter is None
-            self._limiter = AsyncLimiter(1, spacing_s + LATENESS_S)
-            self._spacing_s = spacing_s
-            if not first:
-                await self._limiter.acquire(1)
-        await self._limiter.acquire(spacing_s / (spacing_s + LATENESS_S))
+            self._limiter, self._spacing_s = AsyncLimiter(1, bucket_s), spacing_s
+            if not first:  # what the last call still takes of the new bucket
+                await self._limiter.acquire(max(0.0, 1 - (now - self._spaced_at) / bucket_s))
+        await self._limiter.acquire(spacing_s / bucket_s)
 
-    def refused(self, slot: Slot, refusal: Refusal) -> None:
-        """Pause everyone; refusals of calls that were under way already belong to the same breach."""
-        now = self.clock()
-        self.throttled += 1
-        if refusal.limit is not None and refusal.limit.period_s >= QUOTA_PERIOD_S:
-            self.quota = refusal
-        elif refusal.limit is not None and refusal.limit.per_s < self.ceiling.per_s:
-            self.ceiling = refusal.limit
-        wait_s = refusal.retry_after_s
-        if wait_s is None:
-            if slot.granted_at <= self._breach_at:
-                return
-            wait_s = self.ceiling.period_s * 1.05
-        self._breach_at = now
-        self._paused_until = max(self._paused_until, now + wait_s)
+    def _try(self) -> Slot | None:
+        """A slot, if nothing came in between."""
+        now = self._now()
+        if self._rules.opens_at(now) > now + NEAR_S:
+            return None
+        self._granted += 1
+        self._spaced_at = now
+        return Slot(self, self._rules.grant(now, "", self._spacing_s), now, joint=False)
+
+    async def _wait(self, wait_s: float) -> None:
+        """Wait, but not beyond a change (a call that returned may open the window)."""
+        look_again_s = LOOK_AGAIN_ALONE_S if self._shared is None else LOOK_AGAIN_S
+        self._wake = asyncio.get_running_loop().create_future()
+        sleeper = asyncio.ensure_future(self._sleep(min(wait_s, look_again_s)))
+        try:
+            await asyncio.wait({sleeper, self._wake}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeper.cancel()
+            self._wake = None
+
+    def _changed(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    def call_left(self, slot: Slot) -> None:
+        """`Slot.left`."""
+        self._rules.window.left(slot.number, self._now())
+
+    def call_returned(self, slot: Slot, refusal: Refusal | None) -> None:
+        """`Slot.returned`."""
+        now = self._now()
+        if refusal is None:
+            self._rules.answered(slot.number, slot.granted_at, now)
+        else:
+            self.throttled += 1
+            self._rules.refused(slot.number, slot.granted_at, now, refusal, self._randomness.random())
+        self._changed()
+
+    def call_unused(self, slot: Slot) -> None:
+        """`Slot.unused`."""
+        self._rules.window.unused(slot.number)
+        self._changed()
 
     def describe(self) -> str:
         """One plain sentence about what is going on; empty if nothing is notable."""
-        if self._paused_until > self.clock():
-            return "LeadSquared refused calls for the rate: all calls are paused for a moment"
         return ""
+
+    def _now(self) -> float:
+        raw = self._raw_clock()
+        if raw < self._latest_raw:
+            self._set_back_s += self._latest_raw - raw
+        self._latest_raw = raw
+        return raw + self._set_back_s

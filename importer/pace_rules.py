@@ -1,0 +1,229 @@
+"""What is learnt from refusals: the limit, how long a penalty lasts, and what others leave to us. Pure
+arithmetic.
+
+On a refusal everyone waits. Then it matters who had filled the window:
+
+- *We had*: our own calls reach the limit, so arrival times were uneven. From then on calls are held by the
+  bound that no jitter can breach (`pace_window`, by returning), at even spacing without a margin.
+- *Others had*: what our calls took of the window is what is left to us. Go on at 93 % of that, climb slowly
+  to 97 %, and try more after 20 s, 40 s, 80 s (for a window of 5 s), since every breach costs everyone on the
+  tenant.
+
+Times are seconds of one monotonic clock, given by the caller; random numbers from 0 to 1 too.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Final
+
+from importer.pace_window import Rate, Refusal, Window
+
+MARGIN: Final = 1.03
+CAREFUL_MARGIN: Final = 1.0
+"""With the bound by returning, spacing only keeps calls even."""
+SHARE_START: Final = 0.93
+SHARE_END: Final = 0.97
+PROBE_FIRST_PERIODS: Final = 4
+PROBE_LAST_PERIODS: Final = 16
+"""Where the limit is known, others are what fills it, and may stop: look again at least that often."""
+PROBE_LAST_UNKNOWN_PERIODS: Final = 128
+"""Where it is not, the plan may simply be smaller, and trying more is in vain."""
+PROBE_STEP: Final = 0.02
+"""First step of a probe, as a part of the limit; doubled each period, so that 60 % are won back in 25 s."""
+PAUSE_PERIODS: Final = 1.05
+PAUSE_MAX_S: Final = 120.0
+LATENESS_S: Final = 0.02
+"""Lateness of a slot (timers, the mark on disk) that the next slots need not wait for."""
+QUOTA_S: Final = 3600.0
+"""A limit over an hour or more, or a wait that long, is a quota: nobody waits for it, the run stops."""
+
+
+@dataclass(slots=True)
+class Share:
+    """What others leave to us: `calls` in a period, as counted at the last breach."""
+
+    calls: float
+    since: float
+    probe_at: float
+    probe_wait_s: float
+
+
+@dataclass(slots=True)
+class Pause:
+    """The breach that everyone waits for, and what earlier ones taught about the tenant's penalty."""
+
+    until: float = -math.inf
+    breach_at: float = -math.inf
+    last_refusal_at: float = -math.inf
+    over: bool = True
+    """Whether a call has been answered since; until then one call at a time goes out, to try."""
+    tried_at: float = -math.inf
+    too_short_s: float = 0.0
+    enough_s: float = 0.0
+
+
+@dataclass(slots=True)
+class Rules:
+    """The state of a pace: of one process, or, kept in a shared record, of all on this machine."""
+
+    asked: Rate
+    window: Window
+    stated: Rate | None = None
+    careful: bool = False
+    share: Share | None = None
+    pause: Pause = field(default_factory=Pause)
+    next_slot_at: float = -math.inf
+    numbers: int = 0
+    quota: Refusal | None = None
+
+    @classmethod
+    def of(cls, rate: Rate) -> Rules:
+        """Nothing learnt yet."""
+        return cls(rate, Window(rate.period_s))
+
+    @property
+    def ceiling(self) -> Rate:
+        """The most that is ever sent: what was asked for, or what the tenant stated, if that is less."""
+        stated = self.stated
+        return stated if stated is not None and stated.per_s <= self.asked.per_s else self.asked
+
+    def ask(self, rate: Rate) -> None:
+        """Another rate is asked for (of several processes, the lowest)."""
+        self.asked = rate
+        self.window.period_s = self.ceiling.period_s
+
+    def spacing_s(self, now: float) -> float:
+        """Seconds from one call to the next at present."""
+        ceiling = self.ceiling
+        even_s = (CAREFUL_MARGIN if self.careful else MARGIN) / ceiling.per_s
+        if self.share is None:
+            return even_s
+        return max(even_s, ceiling.period_s / self._share_now(self.share, now))
+
+    def opens_at(self, now: float) -> float:
+        """When the next call may leave, spacing apart: `now`, later, or infinity (until a call returns)."""
+        pause = self.pause
+        if now < pause.until:
+            return pause.until
+        if not pause.over and pause.tried_at > pause.breach_at:
+            try_again_at = pause.tried_at + self.ceiling.period_s
+            if now < try_again_at:
+                return try_again_at
+        return self.window.opens_at(now, self.ceiling.calls, by_return=self.careful)
+
+    def grant(self, now: float, owner: str, spacing_s: float) -> int:
+        """Give a slot out; its number."""
+        self.numbers += 1
+        self.window.grant(self.numbers, now, owner)
+        self.next_slot_at = max(self.next_slot_at, now - LATENESS_S) + spacing_s
+        if not self.pause.over:
+            self.pause.tried_at = now
+        share = self.share
+        if share is not None and self._share_now(share, now) >= self.ceiling.calls / MARGIN:
+            self.share = None  # the others have stopped
+        return self.numbers
+
+    def answered(self, number: int, granted_at: float, now: float) -> None:
+        """The call of a slot came back, and was not refused for the rate."""
+        self.window.returned(number, now, refused=False)
+        pause = self.pause
+        if not pause.over and granted_at > pause.breach_at:
+            waited_s = granted_at - pause.breach_at
+            if pause.too_short_s >= waited_s:
+                pause.too_short_s = 0.0
+            pause.over = True
+            pause.enough_s = waited_s
+
+    def refused(self, number: int, granted_at: float, now: float, refusal: Refusal, chance: float) -> None:
+        """The call of a slot was refused: pause everyone, and learn.
+
+        Calls that were under way when the pause began belong to the same breach. `chance` (0 to 1) lengthens
+        the pause by up to 2 %, so that importers on several machines do not come back together.
+        """
+        traffic = self.window.returned(number, now, refused=True)
+        if self._quota_ended(refusal):
+            self.quota = refusal
+        elif refusal.limit is not None and refusal.limit.usable:
+            if self.stated is None or refusal.limit.per_s < self.stated.per_s:
+                self.stated = refusal.limit
+            self.window.period_s = self.ceiling.period_s
+        pause = self.pause
+        retry_after_s = refusal.retry_after_s or 0.0
+        if granted_at <= pause.last_refusal_at:
+            if 0 < retry_after_s < QUOTA_S:
+                pause.until = max(pause.until, now + retry_after_s)
+            return
+        again = not pause.over
+        wait_s = self._lengthen(now, again=again, retry_after_s=retry_after_s)
+        pause.last_refusal_at = now
+        pause.until = now + wait_s * (1 + 0.02 * chance)
+        if not again and traffic is not None and self.quota is None:
+            self._learn_share(traffic.left, traffic.possible, pause.until, chance)
+        elif self.share is not None:
+            self._restart(self.share, pause.until)
+
+    def _quota_ended(self, refusal: Refusal) -> bool:
+        long_limit = refusal.limit is not None and refusal.limit.period_s >= QUOTA_S
+        return long_limit or (refusal.retry_after_s or 0.0) >= QUOTA_S
+
+    def _lengthen(self, now: float, *, again: bool, retry_after_s: float) -> float:
+        """Seconds to wait after a breach, or after a try that came too early (`again`)."""
+        pause = self.pause
+        window_s = self.ceiling.period_s * PAUSE_PERIODS
+        stated_s = retry_after_s if retry_after_s < QUOTA_S else 0.0
+        if again:
+            waited_s = now - pause.breach_at
+            pause.too_short_s = max(pause.too_short_s, waited_s)
+            pause.tried_at = -math.inf
+            rest_s = pause.enough_s - waited_s
+            longest_s = max(PAUSE_MAX_S, window_s)
+            return max(rest_s if rest_s > window_s / 4 else min(max(waited_s, window_s), longest_s), stated_s)
+        pause.over = False
+        pause.breach_at = now
+        pause.tried_at = -math.inf
+        if stated_s > 0:
+            return max(stated_s, 1 / self.ceiling.per_s)
+        learnt_s = pause.enough_s
+        if pause.enough_s - pause.too_short_s > 0.2 * pause.enough_s:
+            learnt_s = (pause.enough_s + pause.too_short_s) / 2
+        pause.too_short_s *= 0.8  # penalties may become shorter: try that again in time
+        return max(window_s, learnt_s)
+
+    def _learn_share(self, left: int, possible: int, resume_at: float, chance: float) -> None:
+        """After a breach: ours (be careful from now on), or others' (take what they leave)."""
+        limit = self.ceiling
+        if possible + 1 > limit.calls and not self.careful:
+            self.careful = True
+            return
+        period_s = limit.period_s
+        calls = min(max(0.5, float(left)), float(limit.calls))
+        before = self.share
+        if before is None or calls > before.calls * 1.15:
+            probe_wait_s = PROBE_FIRST_PERIODS * period_s
+        else:
+            known = self.stated is not None
+            longest = PROBE_LAST_PERIODS if known else PROBE_LAST_UNKNOWN_PERIODS
+            penalty_s = max(self.pause.enough_s, self.pause.until - self.pause.breach_at)
+            longest_s = max(longest * period_s, 4 * penalty_s)
+            probe_wait_s = min(before.probe_wait_s * 2, longest_s)
+        probe_at = resume_at + probe_wait_s * (1 - 0.1 * chance)
+        self.share = Share(calls, resume_at, probe_at, probe_wait_s)
+
+    def _restart(self, share: Share, resume_at: float) -> None:
+        """The pause grew: the climb and the next probe are counted from its end."""
+        share.probe_at += resume_at - share.since
+        share.since = resume_at
+
+    def _share_now(self, share: Share, now: float) -> float:
+        """Calls a period that are sent at present, in steps of one period."""
+        limit = self.ceiling
+        steps = math.floor(max(0.0, now - share.since) / limit.period_s)
+        climb = max(1, round((share.probe_at - share.since) / limit.period_s))
+        part = SHARE_START + (SHARE_END - SHARE_START) * min(1.0, steps / climb)
+        calls = share.calls * part
+        if now >= share.probe_at:
+            probing = 1 + math.floor((now - share.probe_at) / limit.period_s)
+            calls += limit.calls * PROBE_STEP * (2.0 ** min(probing, 10) - 1)
+        return min(max(calls, 0.5), float(limit.calls))
