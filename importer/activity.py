@@ -41,9 +41,18 @@ class Activity:
         fields = tuple((field["SchemaName"], field["Value"]) for field in read["Fields"])
         return cls(read["RelatedCompanyId"], read["ActivityEvent"], read.get("ActivityNote"), fields)
 
-    def marked(self, schema_name: str, mark: str) -> Self:
-        """The same activity carrying batch and row in the field that the mapping calls `marker`."""
-        return type(self)(self.company_id, self.event, self.note, (*self.fields, (schema_name, mark)))
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """The mapping's `marker`: a text field of the activity type in which batch and row travel."""
+
+    schema_name: str
+    batch: str
+
+    def on(self, activity: Activity, row_number: int) -> Activity:
+        """The activity as it is sent for that row."""
+        mark = (self.schema_name, f"{self.batch} {row_number}")
+        return Activity(activity.company_id, activity.event, activity.note, (*activity.fields, mark))
 
 
 def fingerprint(body: bytes) -> bytes:

@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, Self
 
+from importer.activity import Activity
 from importer.errors import JournalError, ResultsError
 from importer.journal_file import APPLICATION_ID, connect, fsync_folder, migrate, told_plainly
 
@@ -317,6 +318,21 @@ class Journal:
         """Every Create call of a row, oldest first, with what each one sent (without a marker)."""
         found = self.connection.execute(f"{_ATTEMPT} WHERE position = ? ORDER BY attempt.id", (position,))
         return [Attempt(*values) for values in found]
+
+    def created_of(self, event: int) -> tuple[JournalRow, Activity, float] | None:
+        """Any created row of an event whose creating call was marked here, with what that call sent and the
+        time of its mark by the tenant's clock (Unix seconds); None if there is none."""
+        found = self.connection.execute(
+            "SELECT position FROM row WHERE status = 4"
+            " AND json_extract(CAST(activity AS TEXT), '$.ActivityEvent') = ?"
+            " AND EXISTS (SELECT 1 FROM attempt WHERE attempt.position = row.position) LIMIT 1",
+            (event,),
+        ).fetchone()
+        if found is None:
+            return None
+        attempt = self.attempts(found[0])[-1]
+        sent = Activity.decoded(attempt.body)
+        return self.row(found[0]), sent, attempt.marked_at + attempt.clock_difference
 
     def last_attempt_id(self) -> int:
         (last,) = self.connection.execute("SELECT coalesce(max(id), 0) FROM attempt").fetchone()

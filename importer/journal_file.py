@@ -28,7 +28,7 @@ MIGRATIONS: Final = (
         status INTEGER NOT NULL,
         doubted INTEGER NOT NULL DEFAULT 0,      -- an attempt of this row was ever in doubt
         released INTEGER NOT NULL DEFAULT 0,     -- a person looked and says that it is not there
-        activity_id TEXT,
+        activity_id TEXT COLLATE NOCASE,         -- Retrieve gives GUIDs back in either case
         error_code TEXT NOT NULL DEFAULT '',
         error TEXT NOT NULL DEFAULT '',
         attempts INTEGER NOT NULL DEFAULT 0,

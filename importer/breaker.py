@@ -1,0 +1,68 @@
+"""When to stop sending because the tenant, not a row, is in trouble. Pure; the clock is an argument."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+FAILURES_TO_OPEN: Final = 5
+ROWS_TO_OPEN: Final = 3
+PROBE_FIRST_S: Final = 1.0
+PROBE_LONGEST_S: Final = 60.0
+
+
+class Breaker:
+    """Opens when calls of several different rows fail one after the other for reasons that are not theirs.
+
+    While it is open nothing is claimed and nothing verified; a read is tried at growing intervals, then one
+    row, each time another, so that one poisonous row cannot keep it open. An answer closes it.
+    """
+
+    def __init__(self, max_outage_s: float, clock: Callable[[], float]) -> None:
+        self.max_outage_s = max_outage_s
+        self.is_open = False
+        self._clock = clock
+        self._failures = 0
+        self._rows: set[int] = set()
+        self._probes = 0
+        self._trouble_since: float | None = None
+
+    def __repr__(self) -> str:
+        return f"<Breaker open={self.is_open} failures={self._failures} trouble_s={self.trouble_s:.1f}>"
+
+    @property
+    def trouble_s(self) -> float:
+        """Seconds since the first failure after the last answer; 0 while all is well."""
+        return 0.0 if self._trouble_since is None else self._clock() - self._trouble_since
+
+    @property
+    def exhausted(self) -> bool:
+        """The outage has lasted longer than the person allows."""
+        return self._trouble_since is not None and self.trouble_s >= self.max_outage_s
+
+    def answered(self) -> None:
+        """The tenant dealt with a row: it was created, or refused for what it is."""
+        self.is_open = False
+        self._failures = 0
+        self._rows.clear()
+        self._probes = 0
+        self._trouble_since = None
+
+    def failed(self, position: int) -> None:
+        """A call for this row ended for a reason that is not the row's."""
+        self.troubled()
+        self._failures += 1
+        self._rows.add(position)
+        if self._failures >= FAILURES_TO_OPEN and len(self._rows) >= ROWS_TO_OPEN:
+            self.is_open = True
+
+    def troubled(self) -> None:
+        """No success, though no failure that counts either (refused for the rate): the patience runs."""
+        if self._trouble_since is None:
+            self._trouble_since = self._clock()
+
+    def next_probe_s(self) -> float:
+        """How long to wait before the next probe: 1, 2, 4 … 60 s, and never past the person's patience."""
+        wait_s = min(PROBE_FIRST_S * 2.0**self._probes, PROBE_LONGEST_S)
+        self._probes = min(self._probes + 1, 16)
+        return max(0.0, min(wait_s, self.max_outage_s - self.trouble_s))

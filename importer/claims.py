@@ -1,0 +1,91 @@
+"""Which row is sent next: source order, and never two at once that a match could not tell apart."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable
+from typing import Final
+
+from importer.journal import Journal, JournalRow, RowStatus
+
+AHEAD_ROWS: Final = 500
+
+
+class Claims:
+    """Rows of a journal on their way to the workers. Holds a few hundred, whatever the batch's size.
+
+    A row's *twins* are the keys under which a look could take another row's activity for its own (of what
+    it would send, and of all that its attempts in doubt did send). While one of them is taken, other rows
+    with it wait here.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._after = 0
+        self._ahead: deque[JournalRow] = deque()
+        self._returned: deque[JournalRow] = deque()
+        self._waiting: dict[bytes, deque[JournalRow]] = {}
+        self._taken: Counter[bytes] = Counter()
+        self.exhausted = False
+        self.elsewhere: set[int] = set()
+        """Positions that come back by another way (in doubt when the batch was opened), never from here."""
+
+    def __repr__(self) -> str:
+        waiting = sum(map(len, self._waiting.values()))
+        return f"<Claims after={self._after} returned={len(self._returned)} waiting={waiting}>"
+
+    @property
+    def waiting(self) -> int:
+        """Rows that wait for a twin's doubt to end."""
+        return sum(map(len, self._waiting.values()))
+
+    @property
+    def empty(self) -> bool:
+        """Nothing can be claimed now, and without a `free` or `give_back` nothing ever will be."""
+        return self.exhausted and not self._ahead and not self._returned
+
+    def take(self) -> JournalRow | None:
+        """The next row that may be sent; its twins are taken until `free`. None: nothing now."""
+        while (row := self._next()) is not None:
+            if row.twin is not None and self._taken[row.twin]:
+                self._waiting.setdefault(row.twin, deque()).append(row)
+                continue
+            self.hold(twins_of(row))
+            return row
+        return None
+
+    def _next(self) -> JournalRow | None:
+        if self._returned:
+            return self._returned.popleft()
+        while not self._ahead and not self.exhausted:
+            chunk = self._journal.chunk(RowStatus.PENDING, self._after, AHEAD_ROWS)
+            self.exhausted = len(chunk) < AHEAD_ROWS
+            self._ahead.extend(row for row in chunk if row.position not in self.elsewhere)
+            if chunk:
+                self._after = chunk[-1].position
+        return self._ahead.popleft() if self._ahead else None
+
+    def give_back(self, row: JournalRow) -> None:
+        """A claimed row that was not sent: it goes first."""
+        self.free(twins_of(row))
+        self._returned.append(row)
+
+    def hold(self, twins: Iterable[bytes]) -> None:
+        self._taken.update(twins)
+
+    def free(self, twins: Iterable[bytes]) -> None:
+        """Ends a `take` or `hold`; whoever waited for these may go."""
+        for twin in twins:
+            self._taken[twin] -= 1
+            if self._taken[twin] > 0:
+                continue
+            del self._taken[twin]
+            waiting = self._waiting.get(twin)
+            if waiting:
+                self._returned.append(waiting.popleft())
+                if not waiting:
+                    del self._waiting[twin]
+
+
+def twins_of(row: JournalRow) -> tuple[bytes, ...]:
+    return () if row.twin is None else (row.twin,)

@@ -1,0 +1,214 @@
+"""What one run of a batch shares: its orders, its counts, and whether and why it stops.
+
+The pool (`poster.py`) and the looks (`looks.py`) both work on one `Posting`, in one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from importer.breaker import Breaker
+from importer.calls import Tenant
+from importer.claims import Claims
+from importer.doubts import Doubt, Doubts, Patience
+from importer.errors import ImporterError, JournalError
+from importer.journal import Journal, JournalRow, RowStatus
+from importer.journal_writer import JournalWriter
+from importer.outcomes import Outcome
+
+ALIKE_ANSWERS: Final = 20
+SILENT_CALLS_MAX: Final = 20
+_VALUES: Final = re.compile(r"'[^']*'|\"[^\"]*\"|[0-9a-fA-F-]{32,36}|\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """How a run is to be done; the options of `run` and `resume`. limit: rows to send at most."""
+
+    workers: int = 32
+    settle_s: float = 5.0
+    timeout_s: float = 60.0
+    max_attempts: int = 5
+    max_outage_s: float = 900.0
+    keep_going: bool = False
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why a run ends before its rows do. message: a sentence for the person, with the remedy."""
+
+    reason: str
+    message: str
+    exit_code: int = 3
+
+
+@dataclass(slots=True)
+class Tally:
+    """Rows by shown status, kept while the run goes on; the journal has the last word."""
+
+    rows: Counter[RowStatus] = field(default_factory=Counter)
+    calls: int = 0
+
+    def moved(self, before: RowStatus, after: RowStatus) -> None:
+        self.rows[before] -= 1
+        self.rows[after] += 1
+
+    def shown(self) -> Counter[str]:
+        shown: Counter[str] = Counter()
+        for status, count in self.rows.items():
+            # A call under way is no doubt to a person until the run ends with it.
+            shown["pending" if status is RowStatus.SENDING else status.shown] += count
+        return shown
+
+
+class Alike:
+    """Whether the first answers of a run are all the same refusal: then the mapping is wrong, not the rows."""
+
+    def __init__(self) -> None:
+        self._answers = 0
+        self._kinds: set[tuple[str, str]] = set()
+        self._over = False
+
+    def created(self) -> None:
+        self._over = True
+
+    def refused(self, code: str, said: str) -> bool:
+        """One more refusal; True when it completes ALIKE_ANSWERS that are alike (values masked)."""
+        if self._over:
+            return False
+        self._answers += 1
+        self._kinds.add((code, _VALUES.sub("…", said)))
+        self._over = len(self._kinds) > 1 or self._answers >= ALIKE_ANSWERS
+        return len(self._kinds) == 1 and self._answers >= ALIKE_ANSWERS
+
+
+class Silence:
+    """Calls under way since the last answer. A tenant that says nothing gets no more than a few."""
+
+    def __init__(self) -> None:
+        self._since_answer = 0
+        self._under_way = 0
+
+    @property
+    def too_long(self) -> bool:
+        return self._under_way >= SILENT_CALLS_MAX
+
+    def left(self) -> int:
+        self._under_way += 1
+        return self._since_answer
+
+    def ended(self, token: int, *, answered: bool) -> None:
+        if answered:
+            self._since_answer += 1
+            self._under_way = 0
+        elif token == self._since_answer:
+            self._under_way -= 1
+
+
+class Posting:
+    """The state of one run. Nothing in it survives the run: what must is in the journal."""
+
+    def __init__(
+        self, journal: Journal, writer: JournalWriter, tenant: Tenant, orders: Orders,
+        clock: Callable[[], float],
+    ) -> None:  # fmt: skip
+        self.journal = journal
+        self.writer = writer
+        self.tenant = tenant
+        self.orders = orders
+        self.clock = clock
+        self.claims = Claims(journal)
+        self.doubts = Doubts()
+        self.ready: deque[Doubt] = deque()
+        self.breaker = Breaker(orders.max_outage_s, clock)
+        self.patience = Patience(orders.settle_s, orders.timeout_s)
+        self.silence = Silence()
+        self.alike = Alike()
+        self.tally = Tally(Counter(journal.counts()))
+        self.stopped: Stop | None = None
+        self.final_types: set[str] = set()
+        self.swept: dict[int, Doubt] = {}
+        self.unrecorded: list[tuple[int, str]] = []
+        self.notices: list[str] = []
+        self.flying: dict[str, set[asyncio.Future[None]]] = {}
+        self._changed = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return (
+            f"<Posting stopped={self.stopped!r} {self.claims!r} doubts={len(self.doubts)}"
+            f" ready={len(self.ready)} flying={self.under_way} {self.breaker!r}>"
+        )
+
+    @property
+    def under_way(self) -> int:
+        return sum(map(len, self.flying.values()))
+
+    def stop(self, reason: str, message: str, exit_code: int = 3) -> None:
+        """No row is claimed and no look begun from here on. The first reason stands."""
+        if self.stopped is None:
+            self.stopped = Stop(reason, message, exit_code)
+        self.changed()
+
+    def stop_for(self, error: ImporterError) -> None:
+        reason = "journal" if isinstance(error, JournalError) else "error"
+        self.stop(reason, str(error))
+
+    def changed(self) -> None:
+        """Wakes everyone who waits for something to do."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def wait(self, longest_s: float | None = None) -> None:
+        """Until something changes, or for so long."""
+        changed = self._changed
+        try:
+            async with asyncio.timeout(longest_s):
+                await changed.wait()
+        except TimeoutError:
+            return
+
+    async def quiet(self, accounts: set[str]) -> None:
+        """Until the calls that are under way on these accounts now have ended, and are recorded."""
+        flying = [call for account in accounts for call in self.flying.get(account, ())]
+        if flying:
+            await asyncio.wait(flying)
+
+    def took_off(self, account: str) -> asyncio.Future[None]:
+        landed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.flying.setdefault(account, set()).add(landed)
+        return landed
+
+    def landed(self, account: str, call: asyncio.Future[None]) -> None:
+        call.set_result(None)
+        calls = self.flying[account]
+        calls.discard(call)
+        if not calls:
+            del self.flying[account]
+
+    def refused(self, outcome: Outcome) -> None:
+        """Counts a refusal towards *all refused alike*, and stops if it is one too many."""
+        if self.alike.refused(outcome.code, outcome.said) and not self.orders.keep_going:
+            self.stop(
+                "refused-alike",
+                f"The first {ALIKE_ANSWERS} answers were all the same refusal: {outcome.message} The mapping"
+                " is wrong rather than the rows. Mend the mapping, then `importer resume RESULTS -m MAPPING"
+                " --remap` (or --keep-going, if these rows really are to be refused one by one).",
+            )
+
+    def trouble(self) -> None:
+        """Stops the run once the person's patience with an outage is over."""
+        if self.breaker.exhausted:
+            self.stop(
+                "outage",
+                f"LeadSquared has accepted nothing for {self.breaker.trouble_s:.0f} seconds (--max-outage)."
+                " Resume when it answers again.",
+            )
+
+    def waits_for_twin(self, row: JournalRow) -> bool:
+        return row.position in self.doubts
