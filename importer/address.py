@@ -1,0 +1,119 @@
+"""Where LeadSquared is: from what a person configured to a base URL, and whether it is the right region.
+
+Pure. The keys travel with every call, so an address that could carry them off in clear is refused.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from importer.errors import SettingsError, TenantError
+
+_HOST_NAME: Final = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,62}\.?)*[a-z0-9_]|[a-z0-9]")
+_API_PATHS: Final = frozenset({"", "/", "/v2", "/v2/"})
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_REMEDY: Final = (
+    "Set it to the API host that LeadSquared shows in My Account > Settings > API and Webhooks, "
+    "for example api-in21.leadsquared.com."
+)
+
+
+def base_url(configured: str, *, where: str = "LEADSQUARED_HOST") -> str:
+    """The base URL (`https://host[:port]`, no slash at the end) of a host name or URL.
+
+    Raises SettingsError for anything that is no host, for a path other than `/v2/`, for a user name or
+    password in the URL, and for `http://` to anything but this computer.
+    """
+    text = configured.strip()
+    parts = _split(text if "://" in text else f"https://{text}", where)
+    if parts.scheme not in _DEFAULT_PORTS:
+        raise SettingsError(f"{_quoted(text)} is not an https address.", where=where, remedy=_REMEDY)
+    if parts.username is not None or parts.password is not None or "@" in parts.netloc:
+        # The text is not repeated: a key may stand in it.
+        raise SettingsError("The address contains a user name or a key.", where=where, remedy=_REMEDY)
+    if parts.path not in _API_PATHS or parts.query or parts.fragment or "?" in text or "#" in text:
+        raise SettingsError(
+            "The address must be a host only, without anything after it.", where=where, remedy=_REMEDY
+        )
+    host = parts.hostname or ""
+    if not _is_host(host):
+        raise SettingsError(f"{_quoted(text)} is not a host name.", where=where, remedy=_REMEDY)
+    if parts.scheme == "http" and not is_loopback(host):
+        raise SettingsError(
+            f"http:// would send the keys to {host} in clear.", where=where, remedy=f"Use https://{host}."
+        )
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown}" + (f":{parts.port}" if parts.port is not None else "")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this computer, by name or address (127.0.0.0/8, ::1)."""
+    if host.casefold().rstrip(".") == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def check_host(configured: str, api_host: str) -> TenantError | None:
+    """The error to raise when the tenant's region has another API host than `configured`, else None.
+
+    configured: a base URL. api_host: `LSQCommonServiceURLs.api` of whoami, a host or a URL; nothing to
+    compare when it is empty. A host of another region refuses every call but whoami (documented,
+    user-authentication page). Spellings of this computer are equal; a port counts where one is named.
+    """
+    if not api_host.strip():
+        return None
+    ours = urlsplit(configured)
+    try:
+        has_scheme = "://" in api_host
+        theirs = urlsplit(api_host.strip() if has_scheme else f"https://{api_host.strip()}")
+        names_port = has_scheme or theirs.port is not None
+        same = _name(theirs) == _name(ours) and (not names_port or _port(theirs) == _port(ours))
+    except ValueError:
+        same = False
+    if same:
+        return None
+    return TenantError(
+        f"These keys belong to a tenant whose API host is {_quoted(api_host)}; {_quoted(ours.netloc)} is "
+        "the host of another region and refuses every import.",
+        remedy=f"Set LEADSQUARED_HOST={_plain(api_host)}.",
+    )
+
+
+def _split(url: str, where: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # a port that is no number fails here
+    except ValueError as error:
+        raise SettingsError(f"{_quoted(url)} is not a host name.", where=where, remedy=_REMEDY) from error
+    return parts
+
+
+def _is_host(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return bool(_HOST_NAME.fullmatch(host)) and ".." not in host
+    return True
+
+
+def _name(parts: SplitResult) -> str:
+    host = (parts.hostname or "").casefold().rstrip(".")
+    return "localhost" if is_loopback(host) else host
+
+
+def _port(parts: SplitResult) -> int | None:
+    return parts.port if parts.port is not None else _DEFAULT_PORTS.get(parts.scheme)
+
+
+def _plain(text: str) -> str:
+    return "".join(character for character in text.strip() if character.isprintable())[:200]
+
+
+def _quoted(text: str) -> str:
+    return f"'{_plain(text)}'"

@@ -1,0 +1,311 @@
+"""One catalogue: what each code in `import_error_code` means, and what its reader can do about it.
+
+Messages, results files, the report and README's troubleshooting table all take their words from here,
+so that they cannot disagree. `MX…` entries: the vendor's documentation, error-handling page, and what
+integrators observed; the other codes are ours.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """A code for a person: `meaning` says what happened, `action` what to do. Full sentences, one line."""
+
+    code: str
+    meaning: str
+    action: str
+
+
+UNKNOWN_FAMILY: Final = "MXUnknown…Exception"
+OTHER_EXCEPTION: Final = "another MX…Exception"
+OTHER_STATUS: Final = "another http-…"
+_SETTLED_BY_LOOKING: Final = (
+    "Nothing to do: the importer looks in LeadSquared whether the row arrived, and `resume` looks again."
+)
+_SENT_AGAIN: Final = "The row was not sent: `resume` sends it."
+
+_CATALOGUE: Final = (
+    Remedy(
+        "MXMandatoryAttributeMissingException",
+        "LeadSquared misses a value that this activity type demands.",
+        "Fill the cell, or map a column (or a constant) to that field, then resume.",
+    ),
+    Remedy(
+        "MXInvalidInputException",
+        "LeadSquared does not accept one of the values.",
+        "Correct the value that the message names in the results file, then resume.",
+    ),
+    Remedy(
+        "MXInvalidActivityException",
+        "LeadSquared does not know this activity type.",
+        "Compare ActivityEvent in the mapping with the code in Settings > Accounts Customization, "
+        "then resume with `-m MAPPING --remap`.",
+    ),
+    Remedy(
+        "MXInvalidActivityFieldsException",
+        "A field of the activity is missing, unknown or of the wrong kind.",
+        "Compare the field that the message names with the activity type in Settings > Accounts "
+        "Customization; correct the cell or the mapping, then resume.",
+    ),
+    Remedy(
+        "MXInvalidEntityReferenceException",
+        "The account, or another record that the row points to, does not exist.",
+        "Check the account's Id (it may have been deleted or merged), correct it, then resume.",
+    ),
+    Remedy(
+        "MXInvalidDataTypeException",
+        "A value is not of the kind that its field wants (text in a number field, for example).",
+        "Correct the cell, or give the field its `type` in the mapping, then resume.",
+    ),
+    Remedy(
+        "MXDuplicateEntryException",
+        "LeadSquared already has an entry with this content.",
+        "Look at the account: if the activity is there, set import_status to `skipped`.",
+    ),
+    Remedy(
+        UNKNOWN_FAMILY,
+        "LeadSquared refused the row without a reason of its own.",
+        "Read the message; correct the row and resume, or ask LeadSquared's support with the message.",
+    ),
+    Remedy(
+        "MXUnAuthorizedAccessException",
+        "The keys' user may not do this.",
+        "Ask an administrator for the permission to create activities on this account, "
+        "then `resume --retry-failed`.",
+    ),
+    Remedy(
+        "MXUnauthorizedRequestException",
+        "The keys' user may not make this call.",
+        "Ask an administrator for the permission, or use the keys of another user, "
+        "then `resume --retry-failed`.",
+    ),
+    Remedy(
+        "MXXSSException",
+        "LeadSquared takes a value for program code (text with < and >, for example).",
+        "Remove the angle brackets or the markup from the cell, then resume.",
+    ),
+    Remedy(
+        "MXInvalidOperationException",
+        "LeadSquared does not allow this on this account or activity type.",
+        "Read the message; correct the row or the settings in LeadSquared, then `resume --retry-failed`.",
+    ),
+    Remedy(
+        "MXInvalidAccessDetailsException",
+        "The access key or the secret key is wrong, or was revoked.",
+        "Check both keys in My Account > Settings > API and Webhooks, then resume.",
+    ),
+    Remedy(
+        "MXAPIRateLimitExceededException",
+        "The tenant's limit of API calls was reached; every integration on it counts.",
+        "Nothing to do: the importer waits and goes on. A lower `--rate` leaves more to the others.",
+    ),
+    Remedy(
+        OTHER_EXCEPTION,
+        "LeadSquared refused the row with an exception that is not on the known list.",
+        "Read the message; correct the row and resume, or `resume --retry-failed` if the cause has passed.",
+    ),
+    Remedy(
+        "refused",
+        "LeadSquared refused the row and named no exception.",
+        "Read the message; correct the row, then resume.",
+    ),
+    Remedy(
+        "rate-limit", "The tenant's limit of API calls was reached.", "Nothing to do: the importer waits."
+    ),
+    Remedy(
+        "http-401",
+        "LeadSquared refused the keys.",
+        "Check LEADSQUARED_ACCESS_KEY and LEADSQUARED_SECRET_KEY (`importer whoami`), then resume.",
+    ),
+    Remedy(
+        "http-3xx",
+        "The address answers with a redirect; redirects are never followed, because the keys would follow.",
+        "Check LEADSQUARED_HOST, and that no sign-in page of the network stands in between; then resume.",
+    ),
+    Remedy(
+        "http-404",
+        "There is no LeadSquared API at this address.",
+        "Check LEADSQUARED_HOST (`importer whoami` names the right one), then resume.",
+    ),
+    Remedy(
+        "http-405",
+        "There is no LeadSquared API at this address.",
+        "Check LEADSQUARED_HOST (`importer whoami` names the right one), then resume.",
+    ),
+    Remedy(
+        "http-500",
+        "LeadSquared failed without saying why; the row may or may not have been created.",
+        _SETTLED_BY_LOOKING,
+    ),
+    Remedy(
+        "http-502",
+        "A gateway in front of LeadSquared failed; the row may or may not have been created.",
+        _SETTLED_BY_LOOKING,
+    ),
+    Remedy(
+        "http-503",
+        "LeadSquared was not available; the row may or may not have been created.",
+        _SETTLED_BY_LOOKING,
+    ),
+    Remedy(
+        "http-504",
+        "A gateway gave up waiting for LeadSquared; the row may or may not have been created.",
+        _SETTLED_BY_LOOKING,
+    ),
+    Remedy(
+        OTHER_STATUS,
+        "An answer came that LeadSquared does not give; the row may or may not have been created.",
+        _SETTLED_BY_LOOKING,
+    ),
+    Remedy(
+        "timeout",
+        "No answer came within `--timeout`; the row may or may not have been created.",
+        _SETTLED_BY_LOOKING,
+    ),
+    Remedy(
+        "connection-lost",
+        "The connection broke before the answer; the row may or may not have been created.",
+        _SETTLED_BY_LOOKING,
+    ),
+    Remedy(
+        "cut-off", "The answer ended half-way; the row may or may not have been created.", _SETTLED_BY_LOOKING
+    ),
+    Remedy(
+        "unreadable",
+        "The answer is empty or is not JSON; the row may or may not have been created.",
+        _SETTLED_BY_LOOKING,
+    ),
+    Remedy(
+        "no-id",
+        "The answer says neither the new Id nor an error; the row may or may not have been created.",
+        _SETTLED_BY_LOOKING,
+    ),
+    Remedy(
+        "too-large",
+        "The answer was too large to be LeadSquared's; the row may or may not have been created.",
+        _SETTLED_BY_LOOKING,
+    ),
+    Remedy(
+        "cancelled",
+        "The call was broken off when the run was stopped; the row may or may not have been created.",
+        _SETTLED_BY_LOOKING,
+    ),
+    Remedy(
+        "interrupted",
+        "The run was cut off while the call was under way; the row may or may not have been created.",
+        _SETTLED_BY_LOOKING,
+    ),
+    Remedy("dns", "The host's name could not be found.", f"Check the network. {_SENT_AGAIN}"),
+    Remedy(
+        "connection-refused", "No connection to the host was possible.", f"Check the network. {_SENT_AGAIN}"
+    ),
+    Remedy(
+        "tls",
+        "No secure connection was possible: the certificate or the encryption was not accepted.",
+        "Check the computer's date and certificates, and ask IT whether a proxy inspects traffic. "
+        f"{_SENT_AGAIN}",
+    ),
+    Remedy(
+        "connect-timeout",
+        "The host did not take the connection in time.",
+        f"Check the network. {_SENT_AGAIN}",
+    ),
+    Remedy(
+        "proxy",
+        "The network's proxy refused the connection (407: it wants a user name and password).",
+        f"Set HTTPS_PROXY to http://USER:PASSWORD@PROXY:PORT, or ask IT. {_SENT_AGAIN}",
+    ),
+    Remedy("not-sent", "The call ended before anything was sent.", _SENT_AGAIN),
+    Remedy(
+        "invalid",
+        "A cell does not fit the mapping; nothing was sent for this row.",
+        "Correct the cell in the results file, then resume.",
+    ),
+    Remedy(
+        "gave-up",
+        "All attempts were used up; the last look found nothing in LeadSquared.",
+        "Resume when LeadSquared works again; `--max-attempts` allows more.",
+    ),
+    Remedy(
+        "ambiguous",
+        "Activities that may be this row stand on the account, and they cannot be told apart.",
+        "Look at the account: set import_status to `pending` if it is not there, "
+        "or to `created` with the Id pasted into import_activity_id; then resume.",
+    ),
+    Remedy(
+        "unverified",
+        "LeadSquared could not be asked whether the row arrived.",
+        "Resume to ask again; or look at the account and set import_status to `pending` or `created`.",
+    ),
+    Remedy(
+        "doubled",
+        "The row was created twice: a late answer of LeadSquared came after the second attempt.",
+        "Delete one of the two activities that the message names in LeadSquared.",
+    ),
+)
+
+CATALOGUE: Final = {remedy.code: remedy for remedy in _CATALOGUE}
+_BY_FOLDED_CODE: Final = {remedy.code.casefold(): remedy for remedy in _CATALOGUE}
+
+KNOWN_REFUSALS: Final = (
+    "MXMandatoryAttributeMissingException",
+    "MXInvalidInputException",
+    "MXInvalidActivityException",
+    "MXInvalidActivityFieldsException",
+    "MXInvalidEntityReferenceException",
+    "MXInvalidDataTypeException",
+    "MXDuplicateEntryException",
+    "MXUnAuthorizedAccessException",
+    "MXUnauthorizedRequestException",
+    "MXXSSException",
+    "MXInvalidOperationException",
+)
+"""Exceptions that are final: the same row is refused again however often it is sent (the vendor's own
+asynchronous service never retries them). The family `MXUnknown…` belongs to them too."""
+
+_KNOWN_FOLDED: Final = frozenset(name.casefold() for name in KNOWN_REFUSALS)
+
+
+def full_exception_name(exception_type: str) -> str:
+    """The name with the suffix `Exception`, which some answers leave out."""
+    folded = exception_type.casefold()
+    return exception_type if folded.endswith("exception") else f"{exception_type}Exception"
+
+
+def is_known_refusal(exception_type: str) -> bool:
+    """Whether sending the same row again is pointless, whatever HTTP status the exception came with."""
+    folded = full_exception_name(exception_type).casefold()
+    return folded in _KNOWN_FOLDED or folded.startswith("mxunknown")
+
+
+def remedy_for(code: str) -> Remedy:
+    """The entry of `code`; families (`MXUnknown…`, other `MX…`, other `http-…`) share one. Never fails."""
+    folded = code.casefold()
+    if exact := _BY_FOLDED_CODE.get(folded):
+        return exact
+    if folded.startswith("mx"):
+        return (
+            _BY_FOLDED_CODE.get(full_exception_name(code).casefold())
+            or CATALOGUE[UNKNOWN_FAMILY if folded.startswith("mxunknown") else OTHER_EXCEPTION]
+        )
+    if re.fullmatch(r"http-3\d\d", folded):
+        return CATALOGUE["http-3xx"]
+    return CATALOGUE[OTHER_STATUS] if folded.startswith("http-") else CATALOGUE["refused"]
+
+
+def markdown_table() -> str:
+    """The catalogue as README's troubleshooting table (GitHub Markdown, with a final newline)."""
+    lines = ["| import_error_code | what happened | what to do |", "|---|---|---|"]
+    lines += [
+        f"| `{remedy.code}` | {_cell(remedy.meaning)} | {_cell(remedy.action)} |" for remedy in _CATALOGUE
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;").replace(">", "&gt;")
