@@ -1,0 +1,227 @@
+"""The people and accounts that a tenant knows.
+
+People: a handful of invented colleagues, and whoever the sandbox was told of. Accounts: thirteen invented
+ones, `ACC-0001` to `ACC-0012`, of which two share the code `ACC-0007` and two the name "Acme Traders"; those
+the sandbox was told of; and, so that a rehearsal works on anybody's own sheet, **one invented account for
+whatever value is asked for with `=`**. Not invented: values named in `missing_lookups`, values that begin
+with `NOT-FOUND`, and attributes in the wrong case (observed on leads: no rows and no error). An Id made up
+for a value is always the same.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from importer.sandbox.rules import TenantRules
+from importer.sandbox.spelling import parsed_moment
+from importer.sandbox.wire import Refused
+
+_PAGE_MAX: Final = 1000
+_SPACE: Final = uuid.UUID("5c9f6a5e-7d0e-4b7e-9d62-0d4a3e8f1b27")
+_ATTRIBUTE: Final = re.compile(r"mx_[A-Z]\w*")
+_STANDARD: Final = (
+    "CompanyId",
+    "CompanyName",
+    "mx_Account_Code",
+    "Phone",
+    "Website",
+    "Stage",
+    "ModifiedOn",
+    "CreatedOn",
+)
+_OPERATORS: Final = ("=", "<>", "LIKE", ">", "<", ">=", "<=")
+Company = dict[str, str]
+
+
+def made_up_id(kind: str, value: str) -> str:
+    """The Id that the sandbox gives to this account or user, always the same."""
+    return str(uuid.uuid5(_SPACE, f"{kind}:{value.strip().lower()}"))
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user of the tenant."""
+
+    first: str
+    last: str
+    email: str
+    role: str = "Sales_User"
+    active: bool = True
+
+    @property
+    def id(self) -> str:
+        """Two people may share an e-mail address; their Ids differ."""
+        return made_up_id("user", self.email if self.first != "Second" else f"{self.email} (2)")
+
+    @property
+    def name(self) -> str:
+        """First and last name."""
+        return f"{self.first} {self.last}".strip()
+
+    def shown(self) -> dict[str, Any]:
+        """As `Users.Get` lists people."""
+        return {
+            "ID": self.id,
+            "FirstName": self.first,
+            "LastName": self.last,
+            "EmailAddress": self.email,
+            "Role": self.role,
+            "StatusCode": 0 if self.active else 1,
+            "Tag": None,
+            "IsPhoneCallAgent": False,
+        }
+
+
+OWNER: Final = Person("Asha", "Rao", "asha.rao@example.com", "Administrator")
+COLLEAGUE: Final = Person("Tomás", "Núñez", "tomas.nunez@example.com", "Marketing_User")
+INTEGRATION: Final = Person("Website", "Integration", "integration@example.com", "Administrator")
+AUTHORS: Final = {"self": OWNER, "colleague": COLLEAGUE, "integration": INTEGRATION}
+PEOPLE: Final = (
+    OWNER,
+    COLLEAGUE,
+    INTEGRATION,
+    Person("Mei", "Lin", "mei.lin@example.com"),
+    Person("John", "O'Brien", "John.OBrien@example.com"),
+    Person("Vikram", "Singh", "vikram.singh@example.com"),
+    Person("Former", "Employee", "former.employee@example.com", active=False),
+    Person("Left", "Long-Ago", "left@example.com", active=False),
+    Person("First", "Shared", "shared@example.com"),
+    Person("Second", "Shared", "shared@example.com"),
+)
+
+
+def people(emails: Sequence[str]) -> tuple[Person, ...]:
+    """The fixture people, and one for each further e-mail address."""
+    known = {person.email.lower() for person in PEOPLE}
+    more = []
+    for email in emails:
+        if email.strip() and email.strip().lower() not in known:
+            known.add(email.strip().lower())
+            first, _, last = email.strip().partition("@")[0].partition(".")
+            more.append(Person(first.title(), last.title(), email.strip()))
+    return (*PEOPLE, *more)
+
+
+def _fixture_companies() -> Iterator[Company]:
+    for number in range(1, 13):
+        code = f"ACC-{number:04}"
+        yield _company(code, code, f"Account {number}" if number not in (3, 4) else "Acme Traders")
+    yield _company("ACC-0007 (2)", "ACC-0007", "Account 7, entered twice")
+
+
+def _company(seed: str, code: str, name: str) -> Company:
+    company = {"CompanyId": made_up_id("account", seed), "CompanyName": name, "mx_Account_Code": code}
+    return company | {
+        "Stage": "Customer", "CreatedOn": "2024-01-15 09:30:00", "ModifiedOn": "2026-01-15 09:30:00"
+    }  # fmt: skip
+
+
+class Companies:
+    """The tenant's accounts, as `Company.Get` finds them."""
+
+    def __init__(self, given: Mapping[str, Sequence[str]]) -> None:
+        self._all = list(_fixture_companies())
+        for attribute, values in given.items():
+            self._all += [
+                self._invented(attribute, value) for value in dict.fromkeys(values) if value.strip()
+            ]
+        self._attributes = {*_STANDARD, *given}
+        self._wrong_case = {name.lower() for name in self._attributes}
+
+    @staticmethod
+    def _invented(attribute: str, value: str) -> Company:
+        company = _company(value, value, f"Account {value}")
+        return company | {attribute: value}
+
+    def get(self, body: Mapping[str, Any], rules: TenantRules) -> dict[str, Any]:
+        """The answer to `Company.Get`. Raises Refused."""
+        query = _object(body, "Query")
+        if not _object(query, "CompanyType").get("CompanyTypeName"):
+            raise Refused("MXMandatoryAttributeMissing", "'CompanyTypeName' is mandatory")
+        found = self._filtered(query, rules)
+        if text := query.get("SearchText"):
+            found = [each for each in found if str(text).lower() in each["CompanyName"].lower()]
+        if span := query.get("DateRange"):
+            found = _in_range(found, span)
+        sorting = _object(body, "Sorting")
+        column = str(sorting.get("ColumnName", "CompanyName"))
+        found = sorted(
+            found, key=lambda each: each.get(column, ""), reverse=str(sorting.get("Direction")) == "1"
+        )
+        index, size = paging(body, _PAGE_MAX)
+        page = found[(index - 1) * size : index * size]
+        columns = str(_object(body, "Columns").get("Include_CSV") or "")
+        wanted = [name.strip() for name in columns.split(",") if name.strip()]
+        return {"RecordCount": len(found), "Companies": [_shown(each, wanted) for each in page]}
+
+    def _filtered(self, query: Mapping[str, Any], rules: TenantRules) -> list[Company]:
+        filtering = _object(query, "FilterBy")
+        if not filtering:
+            return self._all
+        name, value = filtering.get("LookupName"), filtering.get("LookupValue")
+        operator = str(filtering.get("SqlOperator", "=")).upper()
+        if not isinstance(name, str) or not isinstance(value, str) or operator not in _OPERATORS:
+            raise Refused(
+                "MXInvalidInput", "'FilterBy' needs LookupName, LookupValue and a known SqlOperator"
+            )
+        value = value.strip().lower()
+        if value in rules.missing_lookups or value.startswith("not-found"):
+            return []
+        found = [
+            each for each in self._all if name in each and _compares(each[name].lower(), operator, value)
+        ]
+        known = name in self._attributes or (
+            bool(_ATTRIBUTE.fullmatch(name)) and name.lower() not in self._wrong_case
+        )
+        if not found and known and operator == "=" and value and name not in ("Stage", "CompanyId"):
+            return [self._invented(name, str(filtering["LookupValue"]).strip())]
+        return found
+
+
+def _shown(company: Company, wanted: list[str]) -> dict[str, Any]:
+    names = wanted or list(company)
+    pairs = [{"Attribute": name, "Value": company[name]} for name in names if name in company]
+    return {"companyPropertyList": pairs}
+
+
+def _compares(held: str, operator: str, value: str) -> bool:
+    """SQL's comparison of texts: without regard to case, `%` a wildcard of LIKE."""
+    if operator == "LIKE":
+        return bool(re.fullmatch(".*".join(map(re.escape, value.split("%"))), held))
+    return {
+        "=": held == value, "<>": held != value, ">": held > value,
+        "<": held < value, ">=": held >= value, "<=": held <= value,
+    }[operator]  # fmt: skip
+
+
+def _in_range(found: list[Company], span: object) -> list[Company]:
+    if not isinstance(span, dict):
+        raise Refused("MXInvalidInput", "'DateRange' must be an object", structural=True)
+    column = str(span.get("DateField", "ModifiedOn"))
+    start, end = parsed_moment(span.get("FromDate")), parsed_moment(span.get("ToDate"))
+    if start is None or end is None:
+        raise Refused("MXInvalidInput", "'FromDate' and 'ToDate' must be YYYY-MM-DD HH:MM:SS")
+    return [each for each in found if start <= (parsed_moment(each.get(column)) or 0) <= end]
+
+
+def _object(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = body.get(name) or {}
+    if not isinstance(value, dict):
+        raise Refused("MXInvalidInput", f"'{name}' must be an object", structural=True)
+    return value
+
+
+def paging(body: Mapping[str, Any], size_max: int) -> tuple[int, int]:
+    """Page (from 1) and its size, at most `size_max`. The documentation shows strings and numbers."""
+    given = _object(body, "Paging")
+    numbers = []
+    for name, default in (("PageIndex", 1), ("PageSize", 100)):
+        text = str(given.get(name, default))
+        if isinstance(given.get(name), bool) or not text.isascii() or not text.isdigit() or int(text[:9]) < 1:
+            raise Refused("MXInvalidInput", f"'{name}' must be a number from 1")
+        numbers.append(int(text[:9]))
+    return numbers[0], min(numbers[1], size_max)

@@ -1,0 +1,231 @@
+"""A LeadSquared tenant: its accounts' activities, and what the API says about them. No network in here.
+
+Behaviour: the vendor's documentation (activities on accounts) and what integrators observed, for a good part
+on lead calls. Retrieve filters on `ModifiedOn`, both ends included, with sub-seconds that its answers hide;
+at most 1000 activities a page; equal times come in another order with each call; From after To is a 500; the
+list is absent when it would be empty. There is no duplicate check, no idempotency key and no delete.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+from typing import Any, Final
+
+from importer.sandbox.directory import AUTHORS, Companies, Person, paging, people
+from importer.sandbox.rules import Existing, ForeignFault, TenantRules
+from importer.sandbox.spelling import Spelling, parsed_moment
+from importer.sandbox.store import Held, Nowhere, Store
+from importer.sandbox.validation import Wanted, guid, update, wanted
+from importer.sandbox.wire import Refused
+
+PAGE_MAX: Final = 1000
+Clock = Callable[[], float]
+
+
+class Tenant:
+    """Holds activities and answers questions about them. `clock`: the machine's, seconds since 1970."""
+
+    def __init__(
+        self,
+        rules: TenantRules | None = None,
+        *,
+        store: Store | None = None,
+        randomness: Random | None = None,
+        clock: Clock = time.time,
+        lag_s: float = 0.0,
+        users: Sequence[str] = (),
+        accounts: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        self.rules = rules or TenantRules()
+        self._store = store or Nowhere()
+        self._random = randomness or Random()
+        self._clock = clock
+        self._lag_s = lag_s
+        self._by_id: dict[str, Held] = {}
+        self._by_company: defaultdict[str, list[Held]] = defaultdict(list)
+        self._people = people(users)
+        self._names = {person.id: person.name for person in self._people}
+        self._companies = Companies(accounts or {})
+        for held in self._store.all():
+            self._index(held)
+
+    def __repr__(self) -> str:
+        return f"<Tenant with {len(self._by_id)} activities on {len(self._by_company)} accounts>"
+
+    def now(self) -> float:
+        """The tenant's own clock, which may be wrong."""
+        return self._clock() + self.rules.clock_offset_s
+
+    @property
+    def held(self) -> list[Held]:
+        """Every activity, in the order of creation: the truth."""
+        return list(self._by_id.values())
+
+    def _index(self, held: Held) -> None:
+        self._by_id[held.id] = held
+        self._by_company[held.company_id].append(held)
+
+    def _lag(self) -> float:
+        lag = self._lag_s if self.rules.lag_s is None else self.rules.lag_s
+        return self._random.uniform(*lag) if isinstance(lag, tuple) else lag
+
+    def add(self, asked: Wanted, author: Person, *, origin: str = "api", age_s: float = 0.0) -> Held:
+        """Creates the activity for good; it is in the store when this returns."""
+        now, lag_s = self.now(), self._lag()
+        held = Held(
+            str(uuid.uuid4()), asked.company_id, asked.event, asked.note, author.id,
+            now - age_s, now - age_s, self._clock() + lag_s - age_s, asked.fields, origin,
+        )  # fmt: skip
+        self._store.keep(held)
+        self._index(held)
+        return held
+
+    @staticmethod
+    def lost_id() -> str:
+        """The Id of an activity that a tenant says it created, and did not."""
+        return str(uuid.uuid4())
+
+    def add_existing(self, given: Existing) -> list[Held]:
+        """What the tenant held before anybody came."""
+        asked = Wanted(given.account, given.event, given.note, dict(given.fields))
+        author = AUTHORS[given.by]
+        return [self.add(asked, author, origin="existing", age_s=given.age_s) for _ in range(given.copies)]
+
+    def add_foreign(self, like: Wanted, fault: ForeignFault) -> None:
+        """What another integration writes: the same activity, or nearly the same."""
+        changed = like.fields | {name: value for name, value in fault.fields.items() if value is not None}
+        fields = {name: value for name, value in changed.items() if fault.fields.get(name, "") is not None}
+        note = like.note if fault.note is None else fault.note
+        for _ in range(fault.copies):
+            self.add(Wanted(like.company_id, like.event, note, fields), AUTHORS[fault.by], origin="foreign")
+
+    def wanted(self, body: Mapping[str, Any]) -> Wanted:
+        """What a Create asks for. Raises Refused."""
+        return wanted(body, self.rules)
+
+    def change(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """`CompanyActivity.svc/Update`. Raises Refused."""
+        activity_id, note, fields = update(body, self.rules)
+        held = self._by_id.get(activity_id)
+        if held is None:
+            raise Refused("MXInvalidEntityReference", f"Activity with Id '{activity_id}' does not exist.")
+        held.fields = held.fields | fields
+        held.note = held.note if note is None else note
+        held.modified_on = self.now()
+        self._store.keep(held)
+        return {"Status": "Success", "Message": {"Id": activity_id, "IsSuccessful": True}}
+
+    def _may_read(self) -> None:
+        if self.rules.reads == "refused":
+            raise Refused("MXUnAuthorizedAccess", "You are not authorized to view activities.")
+
+    def retrieve(
+        self, company_id: str | None, body: Mapping[str, Any], *, stale_s: float = 0.0, missing: int = 0
+    ) -> dict[str, Any]:
+        """`CompanyActivity.svc/Retrieve`. Raises Refused.
+
+        stale_s: how old the reading is. missing: how many rows it lacks although it counts them.
+        """
+        self._may_read()
+        company = guid(company_id, "companyId")
+        start, end = _window(body)
+        index, size = paging(body, PAGE_MAX)
+        as_of = self._clock() - stale_s
+        seen = [
+            held
+            for held in self._by_company.get(company, ())
+            if held.visible_at <= as_of and start <= held.modified_on <= end
+        ]
+        count = len(seen)
+        # the order of equal times changes from call to call, which is why pages overlap and miss
+        ordered = sorted(seen, key=lambda held: (-int(held.modified_on), self._random.random()))
+        page = ordered[missing:][(index - 1) * size : index * size]
+        answer: dict[str, Any] = {"RecordCount": count}
+        if page:
+            answer["CompanyActivities"] = [self._shown(held) for held in page]
+        return answer
+
+    def by_id(self, activity_id: str | None, *, stale_s: float = 0.0) -> dict[str, Any]:
+        """`CompanyActivity.svc/RetrieveById`. Raises Refused."""
+        self._may_read()
+        held = self._by_id.get(guid(activity_id, "activityId"))
+        if held is None or held.visible_at > self._clock() - stale_s:
+            raise Refused("MXInvalidEntityReference", f"Activity with Id '{activity_id}' does not exist.")
+        return self._shown(held)
+
+    def _shown(self, held: Held) -> dict[str, Any]:
+        spelling = Spelling(self._random, mixed=self.rules.spelling == "mixed")
+        fields: dict[str, str | None] = dict(held.fields)
+        note: str | None = held.note
+        for rule in self.rules.read_back:
+            if rule.field == "note":
+                note = rule.applied(note)
+            else:
+                fields[rule.field] = rule.applied(fields.get(rule.field))
+        kinds = self.rules.fields
+        shown = {
+            name: spelling.value(value, kinds[name].type if name in kinds else None)
+            for name, value in fields.items()
+            if value and value.strip()
+        }
+        author = self._names.get(held.created_by, "")
+        answer = {
+            "CompanyActivityId": spelling.id(held.id),
+            "RelatedCompanyId": spelling.id(held.company_id),
+            "ActivityEvent": held.event,
+            "ActivityNote": (note or "").strip(),
+            "ActivityDateTime": spelling.moment(held.created_on),
+            "ActivityType": 2,
+            "ActivityDisplayName": f"Activity {held.event}",
+            "CreatedOn": spelling.moment(held.created_on),
+            "ModifiedOn": spelling.moment(held.modified_on),
+            "CreatedBy": spelling.id(held.created_by),
+            "CreatedByName": author,
+            "ModifiedBy": spelling.id(held.created_by),
+            "ModifiedByName": author,
+            "ActivityFields": shown,
+        }
+        if not answer["ActivityNote"]:
+            del answer["ActivityNote"]
+        return answer
+
+    def users(self) -> list[dict[str, Any]]:
+        """`UserManagement.svc/Users.Get`."""
+        return [person.shown() for person in self._people]
+
+    def companies(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """`CompanyManagement.svc/Company.Get`. Raises Refused."""
+        return self._companies.get(body, self.rules)
+
+    def whoami(self, person: Person, api_host: str, organisation: str) -> dict[str, Any]:
+        """`Authentication.svc/UserByAccessKey.Get`; the e-mail address is in PassPhrase, as documented."""
+        return {
+            "Id": person.id,
+            "Name": person.name,
+            "PassPhrase": person.email,
+            "Role": person.role,
+            "EmailAddress": None,
+            "TimeZone": "Asia/Kolkata",
+            "Type": "ApplicationUser",
+            "OrgDisplayName": "Sandbox (nothing leaves this computer)",
+            "OrgId": str(uuid.UUID(int=1)),
+            "OrgShortCode": organisation,
+            "UserType": "Regular",
+            "LSQCommonServiceURLs": {"api": api_host, "app": api_host},
+        }
+
+
+def _window(body: Mapping[str, Any]) -> tuple[float, float]:
+    given = body.get("Parameter")
+    if not isinstance(given, dict):
+        raise Refused("MXInvalidInput", "'Parameter' is mandatory", structural=True)
+    start, end = parsed_moment(given.get("FromDate")), parsed_moment(given.get("ToDate"))
+    if start is None or end is None:
+        raise Refused("MXInvalidInput", "'FromDate' and 'ToDate' must be YYYY-MM-DD HH:MM:SS")
+    if start > end:
+        raise Refused("MXInvalidInput", "'FromDate' must not be after 'ToDate'")
+    return start, end
