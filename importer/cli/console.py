@@ -45,6 +45,7 @@ class Console:
         self.sending = False
         self.interlude: Interlude | None = None
         self._result: dict[str, Any] = {}
+        self._json_written = False
         self._gone: set[int] = set()
         for stream in (sys.stdout, sys.stderr):
             _never_fail_on_a_character(stream)
@@ -89,6 +90,16 @@ class Console:
         self._result.update(data)
         if not self.json and text:
             self.show(text)
+
+    def result_now(self, text: str, data: Mapping[str, Any]) -> None:
+        """The result of a command that then serves until Ctrl-C: with `--json` the one object is written
+        here, since whoever started it waits for it, and nothing at the end."""
+        self._result.update(data)
+        if self.json:
+            self._write_json(0)
+        else:
+            self.show(text)
+        self._flush(sys.stdout)
 
     def show(self, text: str) -> None:
         """A part of the result that a person reads; nothing with `--json`."""
@@ -144,11 +155,15 @@ class Console:
         """The last word: the error on stderr, and with `--json` the one object on stdout."""
         if error:
             self.error(error)
-        if self.json:
-            whole = {**self._result, **({"error": error} if error else {}), "exit": exit_code}
-            self._write(sys.stdout, json.dumps(whole, ensure_ascii=not _speaks_unicode(sys.stdout)))
+        if self.json and not self._json_written:
+            self._write_json(exit_code, error)
         for stream in (sys.stdout, sys.stderr):
             self._flush(stream)
+
+    def _write_json(self, exit_code: int, error: str = "") -> None:
+        whole = {**self._result, **({"error": error} if error else {}), "exit": exit_code}
+        self._write(sys.stdout, json.dumps(whole, ensure_ascii=not _speaks_unicode(sys.stdout)))
+        self._json_written = True
 
     def _answer(self, question: str) -> str:
         self._write(sys.stderr, printable(question), end="")

@@ -22,10 +22,12 @@ from typer.core import TyperGroup
 from importer.cli.command import AsJson, Quiet, Verbose, takes_console
 from importer.cli.console import Console
 from importer.cli.ending import EXIT_USAGE, ending_of
+from importer.cli.sandbox import sandbox
 from importer.cli.schema import schema
 from importer.cli.usage import PROGRAM, usage_message
 
 COMMANDS: Final[dict[str, Callable[..., int]]] = {
+    "sandbox": sandbox,
     "schema": schema,
 }
 

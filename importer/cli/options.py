@@ -16,8 +16,8 @@ import typer
 from typer.models import OptionInfo
 
 WORKERS_MOST: Final = 256
-DAY_S: Final = 86_400.0
-WEEK_S: Final = 7 * DAY_S
+HOUR_S: Final = 3600.0
+WEEK_S: Final = 7 * 24 * HOUR_S
 
 DEFAULT_WORKERS: Final = 32
 DEFAULT_TIMEOUT_S: Final = 60.0
@@ -195,7 +195,7 @@ Workers = Annotated[
     int, _number("--workers", least=1, most=WORKERS_MOST, text="How many calls may be under way at once.")
 ]
 Timeout = Annotated[
-    float, _seconds("--timeout", least=0.1, most=3600.0, text="How long to wait for an answer.")
+    float, _seconds("--timeout", least=0.1, most=HOUR_S, text="How long to wait for an answer.")
 ]
 MaxOutage = Annotated[
     float,
@@ -225,7 +225,7 @@ Settle = Annotated[
     float,
     _seconds(
         "--settle",
-        most=3600.0,
+        most=HOUR_S,
         text="How long a new activity may take to show up in LeadSquared's own look-up.",
     ),
 ]
@@ -295,7 +295,7 @@ SandboxRate = Annotated[
     ),
 ]
 Penalty = Annotated[
-    float, _seconds("--penalty", most=DAY_S, text="How long calls are refused after a breach.")
+    float, _seconds("--penalty", most=HOUR_S, text="How long calls are refused after a breach.")
 ]
-Latency = Annotated[float, _seconds("--latency", most=600.0, text="How long each answer takes.")]
-Lag = Annotated[float, _seconds("--lag", most=DAY_S, text="How long a new activity stays out of Retrieve.")]
+Latency = Annotated[float, _seconds("--latency", most=HOUR_S, text="How long each answer takes.")]
+Lag = Annotated[float, _seconds("--lag", most=HOUR_S, text="How long a new activity stays out of Retrieve.")]

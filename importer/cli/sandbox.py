@@ -1,0 +1,116 @@
+"""`importer sandbox`: serve the sandbox until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from importer.cli import options
+from importer.cli.console import Console
+from importer.errors import SettingsError
+
+if TYPE_CHECKING:
+    from importer.sandbox.options import SandboxOptions
+    from importer.sandbox.server import Sandbox
+
+
+def sandbox(
+    console: Console,
+    *,
+    port: options.Port = 0,
+    faults: options.FaultsFile = None,
+    rate: options.SandboxRate = "25/5",
+    penalty: options.Penalty = 5.0,
+    latency: options.Latency = 0.1,
+    lag: options.Lag = 0.0,
+) -> int:
+    """Serve a LeadSquared tenant on this computer, for rehearsals, until Ctrl-C.
+
+    Prints its URL and keys first. What it created stays in a file under IMPORTER_HOME.
+
+    \b
+    Examples:
+      importer sandbox
+      importer sandbox --port 8080 --rate 10/5 --latency 0.3
+      importer sandbox --faults faults.yaml
+    """
+    from importer.sandbox.options import SandboxOptions
+    from importer.settings import home_folder
+
+    store = home_folder() / "sandbox.db"
+    asked = SandboxOptions(
+        port=port,
+        faults=faults,
+        rate=rate,
+        penalty_s=penalty,
+        latency_s=latency,
+        lag_s=lag,
+        store=store,
+    )
+    with _ends_at_sigterm():
+        try:
+            asyncio.run(_serve(console, asked))
+        except KeyboardInterrupt:
+            console.say("The sandbox has stopped.")
+    return 0
+
+
+async def _serve(console: Console, asked: SandboxOptions) -> None:
+    from importer.sandbox.rules import FaultsError
+    from importer.sandbox.server import serve
+
+    try:
+        await serve(asked, on_ready=lambda sandbox: _tell(console, sandbox))
+    except FaultsError as error:
+        raise SettingsError(str(error), remedy="Correct the faults file.") from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SettingsError(
+            f"The sandbox cannot be served on port {asked.port} ({reason}).",
+            remedy="Choose another --port, or 0 for a free one.",
+        ) from error
+
+
+def _tell(console: Console, sandbox: Sandbox) -> None:
+    told = {
+        "url": sandbox.url,
+        "access_key": sandbox.access_key,
+        "secret_key": sandbox.secret_key,
+        "token": sandbox.admin_token,
+    }
+    console.result_now(
+        f"LEADSQUARED_HOST={sandbox.url}\n"
+        f"LEADSQUARED_ACCESS_KEY={sandbox.access_key}\n"
+        f"LEADSQUARED_SECRET_KEY={sandbox.secret_key}",
+        told,
+    )
+    console.say(
+        "Put these lines into the environment, or into a file .env, to send to this sandbox. Ctrl-C ends it."
+    )
+
+
+@contextmanager
+def _ends_at_sigterm() -> Iterator[None]:
+    """SIGTERM (Windows: Ctrl-Break too) as Ctrl-C, in here; only the main thread may say so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [
+        number for name in ("SIGTERM", "SIGBREAK") if (number := getattr(signal, name, None)) is not None
+    ]
+    before: dict[Any, Any] = {number: signal.signal(number, _interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    # Through SIGINT: asyncio listens to that on every system, cancels its tasks, then raises KeyboardInterrupt.
+    signal.raise_signal(signal.SIGINT)

@@ -1,0 +1,91 @@
+"""Problems are grouped as a person mends them, and however many there are, memory stays bounded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from importer.findings import EXAMPLES_KEPT, ROWS_KEPT, Findings, Twins
+
+
+@dataclass(frozen=True)
+class Found:
+    """A problem as the mapping reports it."""
+
+    column: str | None = "Outcome"
+    index: int | None = 3
+    kind: str = "not-listed"
+    value: str = "Wno"
+    message: str = '"Wno" is not in the list.'
+    remedy: str = "Correct it."
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([17], "D17"),
+        ([17, 40], "D17 and D40"),
+        ([17, 40, 41], "D17, D40 and 1 more"),
+        (list(range(2, 1_402)), "D2, D3 and 1,398 more"),
+    ],
+)
+def test_cells_are_named_as_excel_shows_them(rows: list[int], said: str) -> None:
+    """The first two by name, the others by number."""
+    findings = Findings()
+    for row in rows:
+        findings.add(row, Found())
+
+    assert findings.groups()[0].cells() == said
+
+
+def test_a_problem_of_a_whole_row_names_the_row() -> None:
+    """There is no cell to point at."""
+    findings = Findings()
+    for row in (3, 9, 12):
+        findings.add(row, Found(column=None, index=None))
+
+    assert findings.groups()[0].cells() == "row 3, row 9 and 1 more"
+
+
+def test_groups_stand_in_the_sheets_order() -> None:
+    """Columns from left to right, the most frequent kind first, whole rows last."""
+    findings = Findings()
+    findings.add(2, Found(column=None, index=None, kind="surplus"))
+    findings.add(2, Found(index=5, kind="missing"))
+    findings.add(2, Found(index=3, kind="missing"))
+    findings.add(3, Found(index=3, kind="not-listed"))
+    findings.add(4, Found(index=3, kind="not-listed"))
+
+    order = [(group.index, group.kind) for group in findings.groups()]
+    assert order == [(3, "not-listed"), (3, "missing"), (5, "missing"), (None, "surplus")]
+
+
+def test_a_million_problems_take_no_more_room_than_a_hundred() -> None:
+    """Everything is counted, the first are kept."""
+    findings = Findings()
+    for row in range(5_000):
+        findings.add(row, Found(value=str(row)))
+    group = findings.groups()[0]
+
+    assert (group.count, len(group.rows), len(group.examples)) == (5_000, ROWS_KEPT, EXAMPLES_KEPT)
+
+
+@given(st.lists(st.integers(0, 8)))
+def test_twins_are_the_rows_that_are_equal(contents: list[int]) -> None:
+    """As a plain count of equal contents would say."""
+    twins = Twins()
+    for row, content in enumerate(contents, start=2):
+        twins.add(row, ("activity", content))
+    surplus, groups = twins.groups()
+
+    times = Counter(contents)
+    expected = sorted(
+        [row for row, content in enumerate(contents, start=2) if content == each]
+        for each, number in times.items()
+        if number > 1
+    )
+    assert (surplus, groups) == (sum(number - 1 for number in times.values()), expected)
