@@ -9,7 +9,9 @@ a number as a number).
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
+import json.encoder
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple, Self
 
@@ -98,13 +100,32 @@ def column_letters(index: int) -> str:
     return letters
 
 
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+quote: Final = json.encoder.encode_basestring
+
+
 def encode_cells(cells: Iterable[str]) -> str:
     """Cells as one line of JSON, types kept; `decode_cells` gives equal cells back."""
-    return json.dumps(
-        [cell if type(cell) is str else _encode_typed(cell) for cell in cells],
-        ensure_ascii=False,
-        separators=(",", ":"),
-    )
+    quoted = [quote(cell) if type(cell) is str else _ENCODER.encode(_encode_typed(cell)) for cell in cells]
+    return f"[{','.join(quoted)}]"
+
+
+class CellsDigest:
+    """The identity of a sheet's contents: its cells' texts in order, whatever the format and row numbers.
+
+    Types do not count, so that a workbook and the CSV saved from it agree where they show the same.
+    """
+
+    def __init__(self) -> None:
+        self._hash = hashlib.blake2b(digest_size=32)
+
+    def add(self, cells: Iterable[str]) -> None:
+        """The next row."""
+        self._hash.update(("\n" + ",".join(map(quote, cells))).encode("utf-8", "surrogatepass"))
+
+    def hexdigest(self) -> str:
+        """64 characters for what was added so far."""
+        return self._hash.hexdigest()
 
 
 def decode_cells(line: str) -> Cells:

@@ -1,0 +1,32 @@
+"""Texts of a workbook: Excel escapes characters that XML cannot hold as `_xHHHH_`."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from importer.source.rows import ErrorCell
+
+ESCAPE: Final = re.compile(r"_x([0-9A-Fa-f]{4})_")
+NO_CHARACTER: Final = re.compile("[\0\ud800-\udfff]")
+NO_TEXT: Final = (
+    "The cell holds a character that is no text (NUL, or half of another one). Enter the value again."
+)
+
+
+def plain_text(text: str) -> str:
+    """The text as Excel shows it, `_x000D_` and the like decoded; an ErrorCell if it could not be sent.
+
+    >>> plain_text("one_x000A_two _x005F_x000A_")
+    'one\\ntwo _x000A_'
+    """
+    if "_x" not in text:
+        return text
+    decoded = ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
+    try:
+        joined = decoded.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        joined = None
+    if joined is None or "\0" in joined:
+        return ErrorCell(NO_CHARACTER.sub("\ufffd", decoded), NO_TEXT)
+    return joined
