@@ -1,0 +1,326 @@
+"""The mapping file's shape, as pydantic models: the loader checks against them, and the JSON Schema that
+editors use is made from them.
+
+Every scalar arrives as the text that stands in the file (`mapping_file.py`); only where a model wants a
+number or a yes/no is one made of it. What the *combination* of keys means is checked in `field_plan.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    TypeAdapter,
+    WithJsonSchema,
+)
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
+
+SCHEMA_FILE: Final = "mapping.schema.json"
+SCHEMA_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+SCHEMA_NAME: Final = "^[A-Za-z][A-Za-z0-9_]*$"
+
+_TEXT_JSON: Final = {"type": ["string", "number", "boolean", "null"]}
+"""An editor's YAML reader makes numbers of `007` and null of `null`; we take the text."""
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise PydanticCustomError(
+            "text", "A single text is wanted here; put quotes around it if it holds { or [."
+        )
+    return value
+
+
+def _flag(value: object) -> bool:
+    answer = {"true": True, "false": False}.get(value.lower()) if isinstance(value, str) else None
+    if answer is None:
+        raise PydanticCustomError("flag", "Write true or false here.")
+    return answer
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9]{1,9}", value) or int(value) < 1:
+        raise PydanticCustomError("whole", "Write a whole number from 1 here.")
+    return int(value)
+
+
+def _list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Text = Annotated[str, BeforeValidator(_text), Field(min_length=1), WithJsonSchema(_TEXT_JSON)]
+TextOrEmpty = Annotated[str, BeforeValidator(_text), WithJsonSchema(_TEXT_JSON)]
+Flag = Annotated[bool, BeforeValidator(_flag), WithJsonSchema({"type": "boolean"})]
+Whole = Annotated[int, BeforeValidator(_whole), WithJsonSchema({"type": "integer", "minimum": 1})]
+Texts = Annotated[
+    list[Text],
+    BeforeValidator(_list),
+    Field(min_length=1),
+    WithJsonSchema({"anyOf": [_TEXT_JSON, {"type": "array", "items": _TEXT_JSON, "minItems": 1}]}),
+]
+
+
+class _Short:
+    """Lets a plain text stand for a whole block: `Account ID` for `{column: Account ID}`."""
+
+    def __init__(self, expand: Callable[[str], dict[str, Any]], plain: dict[str, Any]) -> None:
+        self._expand = expand
+        self._plain = plain
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], CoreSchema]) -> CoreSchema:  # noqa: ANN401 - pydantic's own signature
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_before_validator_function(
+            lambda value: self._expand(value) if isinstance(value, str) else value, handler(source)
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [self._plain, handler(schema)]}
+
+
+def _column(text: str) -> dict[str, Any]:
+    return {"column": text}
+
+
+def _event(text: str) -> dict[str, Any]:
+    return {"value": text} if re.fullmatch(r"[0-9]+", text.strip()) else {"column": text}
+
+
+def _path(text: str) -> dict[str, Any]:
+    return {"path": text}
+
+
+def _one_source(*names: str) -> dict[str, Any]:
+    """JSON Schema for: exactly one of these keys."""
+    return {"oneOf": [{"required": [name]} for name in names]}
+
+
+class _Block(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, title=None)
+
+
+class SendSpec(_Block):
+    """What is sent for yes and for no."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_by_alias=True)
+
+    yes: Text = Field(alias="true", description="What is sent for yes.")
+    no: Text = Field(alias="false", description="What is sent for no.")
+
+
+class TableSpec(_Block):
+    """A table of values in a file of its own."""
+
+    path: Text = Field(description="CSV or XLSX file, seen from the mapping's folder.")
+    key: Text | None = Field(
+        None, description="Column with what the cells say. Default: `key`, else the first."
+    )
+    value: Text | None = Field(
+        None, description="Column with what is sent. Default: `value`, else the second."
+    )
+    sheet: Text | None = Field(None, description="The sheet's name, if the workbook has several.")
+
+
+Table = Annotated[TableSpec, _Short(_path, _TEXT_JSON)]
+Values = Annotated[
+    dict[str, TextOrEmpty],
+    Field(
+        min_length=1,
+        description="What a cell says: what is sent. A cell that says anything else is a problem.",
+    ),
+]
+LookupKind = Literal["user", "account"]
+
+_LOOKUP_JSON: Final[list[Any]] = [
+    {"if": {"required": ["by"]}, "then": {"required": ["lookup"]}},
+    {
+        "if": {"properties": {"lookup": {"const": "account"}}, "required": ["lookup"]},
+        "then": {"required": ["by", "company_type"]},
+    },
+]
+
+
+class _Source(_Block):
+    """What all blocks share: where the value comes from, and what becomes of it."""
+
+    column: Text | None = Field(None, description="Heading of the column in the sheet.")
+    value: TextOrEmpty | None = Field(None, description="The same value for every row.")
+    default: Text | None = Field(None, description="What an empty cell stands for.")
+    values: Values | None = None
+    values_file: Table | None = Field(None, description="`values` as a CSV or XLSX file with two columns.")
+
+
+class CompanySpec(_Source):
+    """The account that the activity belongs to."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={**_one_source("column", "value"), "allOf": _LOOKUP_JSON},
+    )
+
+    type: Literal["id"] | None = Field(None, description="Always id.")
+    required: Flag | None = Field(None, description="Always true.")
+    lookup: LookupKind | None = Field(None, description="Let LeadSquared find the account's Id.")
+    by: Text | None = Field(None, description="The account's attribute that the column holds.")
+    company_type: Text | None = Field(None, description="The account type to search, such as Account.")
+
+
+class EventSpec(_Source):
+    """The activity type's code."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_one_source("column", "value"))
+
+    type: Literal["integer"] | None = Field(None, description="Always integer.")
+    required: Flag | None = Field(None, description="Always true.")
+
+
+class NoteSpec(_Source):
+    """The activity's note: a text."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_extra=_one_source("column", "value", "template")
+    )
+
+    template: Text | None = Field(None, description="Text with columns in braces: {Outcome}: {Remarks}")
+    required: Flag = Field(default=False, description="An empty cell is a problem.")
+    one_of: list[Text] | None = Field(None, min_length=1, description="All that a cell may say.")
+    max_length: Whole | None = Field(None, description="Most characters allowed.")
+    strip: Flag = Field(default=True, description="Leave out blanks around the text.")
+    send_empty: Flag = Field(default=False, description="Send an empty text for an empty cell.")
+
+
+class FieldSpec(NoteSpec):
+    """One field of the activity."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            **_one_source("column", "value", "template"),
+            "allOf": [
+                *_LOOKUP_JSON,
+                {
+                    "if": {"properties": {"type": {"const": "datetime"}}, "required": ["type"]},
+                    "then": {"required": ["timezone"]},
+                },
+            ],
+        },
+    )
+
+    type: Literal["text", "integer", "number", "boolean", "date", "datetime", "id"] | None = Field(
+        None, description="What the field holds. Default: text."
+    )
+    format: Texts | None = Field(None, description="How dates are written, such as %d/%m/%Y; one or several.")
+    timezone: Text | None = Field(None, description="Where the sheet's clock hangs, such as Asia/Kolkata.")
+    send: SendSpec | None = Field(None, description='What a boolean sends: {true: "1", false: "0"}.')
+    decimal: Literal[".", ","] | None = Field(None, description="The sheet's decimal mark.")
+    lookup: LookupKind | None = Field(None, description="Let LeadSquared find the Id.")
+    by: Text | None = Field(None, description="The attribute that the column holds, such as EmailAddress.")
+    company_type: Text | None = Field(None, description="The account type to search, such as Account.")
+
+
+Column: Final = _TEXT_JSON
+Company = Annotated[CompanySpec, _Short(_column, _TEXT_JSON)]
+Event = Annotated[EventSpec, _Short(_event, {"anyOf": [{"type": "integer", "minimum": 1}, _TEXT_JSON]})]
+Note = Annotated[NoteSpec, _Short(_column, _TEXT_JSON)]
+OneField = Annotated[FieldSpec, _Short(_column, _TEXT_JSON)]
+
+
+class MappingSpec(_Block):
+    """How the columns of a sheet become LeadSquared account activities."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, title="Mapping of the LeadSquared activity importer"
+    )
+
+    name: Text | None = Field(None, description="What this import is called in messages and reports.")
+    sheet: Text | None = Field(None, description="The sheet's name in a workbook with several.")
+    encoding: Text | None = Field(
+        None, description="A text file's encoding, if it is not UTF-8, such as cp1252."
+    )
+    delimiter: Text | None = Field(None, description="A text file's delimiter: one of , ; | or tab.")
+    header_row: Whole | None = Field(
+        None, description="The row with the headings, as Excel numbers it. Default: 1."
+    )
+    RelatedCompanyId: Company = Field(description="The account: a column of Ids, or a lookup.")
+    ActivityEvent: Event = Field(description="The activity type's code, or a column that says which.")
+    ActivityNote: Note | None = Field(
+        None, description="The note: a column's heading, a template or a value."
+    )
+    marker: Text | None = Field(
+        None, description="A text field of the activity type that is ours alone: carries batch and row."
+    )
+    Fields: dict[str, OneField] = Field(
+        default_factory=dict,
+        description="The activity's other fields, by schema name.",
+        json_schema_extra={"propertyNames": {"pattern": SCHEMA_NAME}},
+    )
+
+
+_ADAPTERS: Final[dict[str, TypeAdapter[Any]]] = {
+    "RelatedCompanyId": TypeAdapter(Company),
+    "ActivityEvent": TypeAdapter(Event),
+    "ActivityNote": TypeAdapter(Note),
+    "Fields": TypeAdapter(OneField),
+}
+
+
+def field_spec(key: str, raw: object) -> FieldSpec:
+    """Any block as that of a field: an account is an Id that is always wanted, and so on.
+
+    key: the block's place, `Fields` for a field. raw: a block that the models have found no fault with.
+    """
+    block: _Source = _ADAPTERS[key].validate_python(raw)
+    if isinstance(block, FieldSpec):
+        return block
+    given = {name: getattr(block, name) for name in block.model_fields_set}
+    if isinstance(block, CompanySpec):
+        given |= {"type": None if block.lookup else "id", "required": True}
+    elif isinstance(block, EventSpec):
+        given |= {"type": "integer", "required": True}
+    return FieldSpec.model_construct(**given)
+
+
+BLOCKS: Final[dict[str, type[BaseModel]]] = {
+    "RelatedCompanyId": CompanySpec,
+    "ActivityEvent": EventSpec,
+    "ActivityNote": NoteSpec,
+    "Fields": FieldSpec,
+    "values_file": TableSpec,
+    "send": SendSpec,
+}
+
+
+def keys_of(model: type[BaseModel]) -> list[str]:
+    """The keys of a block as they are written."""
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+class _Plain(GenerateJsonSchema):
+    """Without `null` beside everything that may be left out, and without pydantic's titles and defaults."""
+
+    def nullable_schema(self, schema: Any) -> JsonSchemaValue:  # noqa: ANN401 - pydantic's own signature
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: Any) -> JsonSchemaValue:  # noqa: ANN401 - pydantic's own signature
+        return self.generate_inner(schema["schema"])
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ANN401 - pydantic's own signature
+        return False
+
+
+def json_schema() -> dict[str, Any]:
+    """The mapping's JSON Schema, for editors (`importer schema`)."""
+    return {"$schema": SCHEMA_DIALECT, **MappingSpec.model_json_schema(schema_generator=_Plain)}

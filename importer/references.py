@@ -1,0 +1,49 @@
+"""What a mapping says about looking things up: pure shapes, no network (that is `lookups.py`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """One attribute by which users or accounts are found. Two columns that ask the same are the same lookup.
+
+    by: the attribute (`EmailAddress`, `mx_Account_Code`). company_type: for accounts, else None.
+    column: where it is asked first, for messages.
+    """
+
+    kind: Literal["user", "account"]
+    by: str
+    company_type: str | None = None
+    column: str = field(default="", compare=False)
+
+    def key(self, value: str) -> str:
+        """The form in which two values ask for the same thing: e-mail addresses have no case."""
+        return value.casefold() if "email" in self.by.casefold() else value
+
+    def placeholder(self, value: str) -> str:
+        """What stands in an activity until the Id is known (`check` without `--online`)."""
+        return f"lookup:{self.kind}:{value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The Id that a value stands for."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """Why a value has no Id. kind: `not-found`, `found-twice`, `inactive`. message: a full sentence."""
+
+    message: str
+    kind: str
+    remedy: str = ""
+
+
+Resolved = Mapping[tuple[Lookup, str], Found | NotFound]
+"""Answers by (lookup, `lookup.key(value)`)."""
