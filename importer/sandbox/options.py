@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from importer.sandbox.rules import FaultsFile
 
@@ -18,8 +18,9 @@ class SandboxOptions:
     """Defaults make a rehearsal behave like the real thing: the largest plan, its penalty, some latency.
 
     port: 0 takes a free one. rate: `25/5`, or `none`. penalty_s: how long every call is refused after it.
-    latency_s: what the tenant takes to answer; a Create is committed half-way. jitter_s: a further delay
-    before a call arrives, uniform from 0. lag_s: until reads see what was created.
+    latency_s: what the tenant takes to answer; a Create is committed half-way.
+    jitter_s: a further delay before a call arrives: uniform from 0 up to it, log-normal (σ 1) around it, or
+    Pareto (1.5) from it. lag_s: until reads see what was created.
     faults: a faults file, or one already read. seed: makes every chance reproducible.
     store: file that keeps what was created; None keeps it in memory only.
     users: e-mail addresses that `Users.Get` is to know besides the fixture people.
@@ -32,6 +33,7 @@ class SandboxOptions:
     penalty_s: float = 5.0
     latency_s: float = 0.1
     jitter_s: float = 0.05
+    jitter_shape: Literal["uniform", "log-normal", "pareto"] = "uniform"
     lag_s: float = 0.0
     faults: Path | FaultsFile | None = None
     seed: int | None = None

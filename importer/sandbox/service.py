@@ -38,6 +38,8 @@ ROUTES: Final[Mapping[str, tuple[str, rules.CallKind]]] = {
     "/v2/CompanyManagement.svc/Company.Get": ("POST", "companies"),
 }
 
+_ON_THE_WAY_MAX_S: Final = 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class Keys:
@@ -98,7 +100,7 @@ class Service:
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """One call, from arrival to answer."""
         if self.options.jitter_s:
-            await asyncio.sleep(self._random.uniform(0, self.options.jitter_s))
+            await asyncio.sleep(self._on_the_way_s())
         path, _, query = request.raw_path.partition("?")
         method, kind = ROUTES.get(path, (request.method, None))
         self.arrived += 1
@@ -112,6 +114,16 @@ class Service:
             return await self._answered(Asked(request, kind, call, query_of(query)))
         finally:
             call.ended_s = time.monotonic()
+
+    def _on_the_way_s(self) -> float:
+        """How long this call takes to arrive."""
+        jitter_s, shape = self.options.jitter_s, self.options.jitter_shape
+        if shape == "uniform":
+            return self._random.uniform(0, jitter_s)
+        stretch = (
+            self._random.lognormvariate(0, 1) if shape == "log-normal" else self._random.paretovariate(1.5)
+        )
+        return min(jitter_s * stretch, _ON_THE_WAY_MAX_S)
 
     def _ended(self, call: Call, answer: wire.Answer) -> web.Response:
         call.status = answer.status

@@ -1,8 +1,9 @@
 """Answers as they go over the wire: status, headers, body.
 
 Success is `{"Status":"Success","Message":{"Id":…}}` (documentation, post an activity on an account); a
-refusal is `{"Status":"Error","ExceptionType":"MX…Exception","ExceptionMessage":…}` (error handling). The status code alone does not tell: logic errors come as 500, and also with 200, as "Error" or as "Failed"
-with `Message.Message` (observed by integrators).
+refusal is `{"Status":"Error","ExceptionType":"MX…Exception","ExceptionMessage":…}` (error handling). The
+status code alone does not tell: logic errors come as 500, and also with 200, as "Error" or as "Failed" with
+`Message.Message` (observed by integrators).
 """
 
 from __future__ import annotations

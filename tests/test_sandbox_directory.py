@@ -1,0 +1,128 @@
+"""The people and accounts that the sandbox knows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from sandbox_caller import Caller, quick
+
+GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+@pytest.fixture
+async def call() -> AsyncIterator[Caller]:
+    """A caller of a tenant without limit and latency."""
+    async with quick() as sandbox, Caller(sandbox) as caller:
+        yield caller
+
+
+async def test_users_get_lists_active_and_inactive_people() -> None:
+    """StatusCode 0 and 1; also the addresses that the sandbox was told of, once each."""
+    async with (
+        quick(users=["Jane.Doe@acme.test", "jane.doe@acme.test", "asha.rao@EXAMPLE.com"]) as sandbox,
+        Caller(sandbox) as call,
+    ):
+        people = (await call.send("GET", "/v2/UserManagement.svc/Users.Get")).json
+    mails = [person["EmailAddress"].lower() for person in people]
+    assert {person["StatusCode"] for person in people} == {0, 1}
+    assert (mails.count("jane.doe@acme.test"), mails.count("asha.rao@example.com")) == (1, 1)
+    assert mails.count("shared@example.com") == 2
+    assert len({person["ID"] for person in people}) == len(people)
+
+
+async def test_an_account_is_found_by_its_code(call: Caller) -> None:
+    """Exactly, without regard to case."""
+    (found,) = await call.companies("mx_Account_Code", "acc-0001")
+    assert found["mx_Account_Code"] == "ACC-0001"
+    assert GUID.fullmatch(found["CompanyId"])
+
+
+async def test_a_code_may_be_there_twice_and_names_are_not_unique(call: Caller) -> None:
+    """Two different accounts answer."""
+    twice = await call.companies("mx_Account_Code", "ACC-0007")
+    names = await call.companies("CompanyName", "Acme Traders")
+    assert [len({each["CompanyId"] for each in found}) for found in (twice, names)] == [2, 2]
+
+
+@pytest.mark.parametrize("name", ["mx_account_code", "companyname", "MX_Account_Code", "Nothing"])
+async def test_an_attribute_in_the_wrong_case_gives_no_rows_and_no_error(call: Caller, name: str) -> None:
+    """The trap of a silent nothing."""
+    assert await call.companies(name, "ACC-0001") == []
+
+
+async def test_any_other_value_is_one_invented_account_always_the_same(call: Caller) -> None:
+    """So that a rehearsal works on anybody's own sheet."""
+    first = await call.companies("mx_Customer_No", "K-77")
+    again = await call.companies("mx_Customer_No", "k-77 ")
+    other = await call.companies("mx_Customer_No", "K-78")
+    assert len(first) == 1
+    assert first[0]["CompanyId"] == again[0]["CompanyId"] != other[0]["CompanyId"]
+
+
+async def test_values_that_are_not_there_can_be_rehearsed_too() -> None:
+    """By their name, or by the faults file."""
+    async with quick({"tenant": {"missing_lookups": ["K-77"]}}) as sandbox, Caller(sandbox) as call:
+        assert await call.companies("mx_Account_Code", "k-77") == []
+        assert await call.companies("mx_Account_Code", "not-found 12") == []
+
+
+async def test_accounts_that_were_given_are_listed_by_the_page() -> None:
+    """Pages of at most 1000 over all of them, fixtures included."""
+    codes = [f"C{number}" for number in range(1500)]
+    async with quick(accounts={"mx_Customer_No": codes}) as sandbox, Caller(sandbox) as call:
+        found = []
+        for index in (1, 2):
+            body = {
+                "Query": {"CompanyType": {"CompanyTypeName": "Account"}},
+                "Columns": {"Include_CSV": "CompanyId, mx_Customer_No"},
+                "Paging": {"PageIndex": index, "PageSize": 9999},
+            }
+            reply = await call.send("POST", "/v2/CompanyManagement.svc/Company.Get", json=body)
+            found.append(reply.json)
+    assert [len(each["Companies"]) for each in found] == [1000, 513]
+    assert {each["RecordCount"] for each in found} == {1513}
+    listed = [
+        pair["Value"]
+        for reply in found
+        for company in reply["Companies"]
+        for pair in company["companyPropertyList"]
+        if pair["Attribute"] == "mx_Customer_No"
+    ]
+    assert sorted(listed) == sorted(codes)
+
+
+async def test_the_company_type_is_mandatory(call: Caller) -> None:
+    """As documented."""
+    reply = await call.send("POST", "/v2/CompanyManagement.svc/Company.Get", json={"Query": {}})
+    assert reply.exception == "MXMandatoryAttributeMissingException"
+
+
+async def test_companies_are_searched_by_text_range_and_other_operators(call: Caller) -> None:
+    """SearchText finds parts of names, LIKE knows `%`, a range filters by date."""
+    query: dict[str, Any] = {"CompanyType": {"CompanyTypeName": "Account"}}
+    counts = []
+    for more in (
+        {"SearchText": "acme"},
+        {"FilterBy": {"LookupName": "mx_Account_Code", "LookupValue": "ACC-000%", "SqlOperator": "LIKE"}},
+        {
+            "DateRange": {
+                "DateField": "CreatedOn",
+                "FromDate": "2024-01-01 00:00:00",
+                "ToDate": "2024-02-01 00:00:00",
+            }
+        },
+        {
+            "DateRange": {
+                "DateField": "CreatedOn",
+                "FromDate": "2025-01-01 00:00:00",
+                "ToDate": "2025-02-01 00:00:00",
+            }
+        },
+    ):
+        body = {"Query": query | more}
+        reply = await call.send("POST", "/v2/CompanyManagement.svc/Company.Get", json=body)
+        counts.append(reply.json["RecordCount"])
+    assert counts == [2, 10, 13, 0]
