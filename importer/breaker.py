@@ -21,6 +21,7 @@ class Breaker:
     def __init__(self, max_outage_s: float, clock: Callable[[], float]) -> None:
         self.max_outage_s = max_outage_s
         self.is_open = False
+        self.refused_for_rate = False
         self._clock = clock
         self._failures = 0
         self._rows: set[int] = set()
@@ -43,6 +44,7 @@ class Breaker:
     def answered(self) -> None:
         """The tenant dealt with a row: it was created, or refused for what it is."""
         self.is_open = False
+        self.refused_for_rate = False
         self._failures = 0
         self._rows.clear()
         self._probes = 0
@@ -50,14 +52,18 @@ class Breaker:
 
     def failed(self, position: int) -> None:
         """A call for this row ended for a reason that is not the row's."""
-        self.troubled()
+        self._trouble()
         self._failures += 1
         self._rows.add(position)
         if self._failures >= FAILURES_TO_OPEN and len(self._rows) >= ROWS_TO_OPEN:
             self.is_open = True
 
-    def troubled(self) -> None:
-        """No success, though no failure that counts either (refused for the rate): the patience runs."""
+    def throttled(self) -> None:
+        """Refused for the rate: no failure that counts, but no success either, and the patience runs."""
+        self._trouble()
+        self.refused_for_rate = True
+
+    def _trouble(self) -> None:
         if self._trouble_since is None:
             self._trouble_since = self._clock()
 

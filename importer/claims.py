@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from importer.journal import Journal, JournalRow, RowStatus
@@ -19,8 +19,10 @@ class Claims:
     with it wait here.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, twins_of: Callable[[JournalRow], Collection[bytes]]) -> None:
         self._journal = journal
+        self._twins_of = twins_of
+        self._held: dict[int, tuple[bytes, ...]] = {}
         self._after = 0
         self._ahead: deque[JournalRow] = deque()
         self._returned: deque[JournalRow] = deque()
@@ -40,6 +42,11 @@ class Claims:
         return sum(map(len, self._waiting.values()))
 
     @property
+    def returned(self) -> bool:
+        """A row that was claimed before waits to be claimed again."""
+        return bool(self._returned)
+
+    @property
     def empty(self) -> bool:
         """Nothing can be claimed now, and without a `free` or `give_back` nothing ever will be."""
         return self.exhausted and not self._ahead and not self._returned
@@ -47,11 +54,12 @@ class Claims:
     def take(self) -> JournalRow | None:
         """The next row that may be sent; its twins are taken until `free`. None: nothing now."""
         while (row := self._next()) is not None:
-            if row.twin is not None and self._taken[row.twin]:
-                self._waiting.setdefault(row.twin, deque()).append(row)
-                continue
-            self.hold(twins_of(row))
-            return row
+            twins = tuple(self._twins_of(row))
+            taken = next((twin for twin in twins if self._taken[twin]), None)
+            if taken is None:
+                self.hold(row.position, twins)
+                return row
+            self._waiting.setdefault(taken, deque()).append(row)
         return None
 
     def _next(self) -> JournalRow | None:
@@ -67,15 +75,19 @@ class Claims:
 
     def give_back(self, row: JournalRow) -> None:
         """A claimed row that was not sent: it goes first."""
-        self.free(twins_of(row))
+        self.free(row.position)
         self._returned.append(row)
 
-    def hold(self, twins: Iterable[bytes]) -> None:
-        self._taken.update(twins)
+    def hold(self, position: int, twins: Iterable[bytes]) -> None:
+        """Takes these twins for a row, besides those that it holds."""
+        held = self._held.get(position, ())
+        more = tuple(set(twins).difference(held))
+        self._taken.update(more)
+        self._held[position] = held + more
 
-    def free(self, twins: Iterable[bytes]) -> None:
+    def free(self, position: int) -> None:
         """Ends a `take` or `hold`; whoever waited for these may go."""
-        for twin in twins:
+        for twin in self._held.pop(position, ()):
             self._taken[twin] -= 1
             if self._taken[twin] > 0:
                 continue
@@ -85,7 +97,3 @@ class Claims:
                 self._returned.append(waiting.popleft())
                 if not waiting:
                     del self._waiting[twin]
-
-
-def twins_of(row: JournalRow) -> tuple[bytes, ...]:
-    return () if row.twin is None else (row.twin,)

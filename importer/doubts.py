@@ -50,7 +50,6 @@ class Doubt:
 
     row: JournalRow
     sent: tuple[Activity, ...]
-    twins: tuple[bytes, ...]
     since: float
     ended_at: float
     complete: bool
@@ -63,7 +62,7 @@ class Doubt:
     unknown_refusals: set[str] = field(default_factory=set)
     code: str = ""
     reason: str = ""
-    looked_last: bool = False
+    looked_at: float = float("-inf")
 
     @property
     def account(self) -> str:
@@ -136,7 +135,7 @@ class Doubts:
         self._doubts[doubt.row.position] = doubt
 
     def end(self, doubt: Doubt) -> None:
-        del self._doubts[doubt.row.position]
+        self._doubts.pop(doubt.row.position, None)
         self._looking.discard(doubt.row.position)
 
     def next_due(self) -> float | None:

@@ -10,8 +10,10 @@ import re
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final
 
+from importer.activity import Activity, Marker
 from importer.breaker import Breaker
 from importer.calls import Tenant
 from importer.claims import Claims
@@ -19,7 +21,9 @@ from importer.doubts import Doubt, Doubts, Patience
 from importer.errors import ImporterError, JournalError
 from importer.journal import Journal, JournalRow, RowStatus
 from importer.journal_writer import JournalWriter
-from importer.outcomes import Outcome
+from importer.matching import match_key
+from importer.pacing import Pace
+from importer.verify import Verifier
 
 ALIKE_ANSWERS: Final = 20
 SILENT_CALLS_MAX: Final = 20
@@ -68,7 +72,7 @@ class Tally:
 
 
 class Alike:
-    """Whether the first answers of a run are all the same refusal: then the mapping is wrong, not the rows."""
+    """Whether a run's first answers are all the same refusal: then the mapping is wrong, not the rows."""
 
     def __init__(self) -> None:
         self._answers = 0
@@ -115,15 +119,26 @@ class Posting:
     """The state of one run. Nothing in it survives the run: what must is in the journal."""
 
     def __init__(
-        self, journal: Journal, writer: JournalWriter, tenant: Tenant, orders: Orders,
+        self,
+        *,
+        journal: Journal,
+        writer: JournalWriter,
+        tenant: Tenant,
+        pace: Pace,
+        verifier: Verifier,
+        orders: Orders,
+        marker: Marker | None,
         clock: Callable[[], float],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.journal = journal
         self.writer = writer
         self.tenant = tenant
+        self.pace = pace
+        self.verifier = verifier
         self.orders = orders
+        self.marker = marker
         self.clock = clock
-        self.claims = Claims(journal)
+        self.claims = Claims(journal, self.twins_of)
         self.doubts = Doubts()
         self.ready: deque[Doubt] = deque()
         self.breaker = Breaker(orders.max_outage_s, clock)
@@ -133,11 +148,12 @@ class Posting:
         self.tally = Tally(Counter(journal.counts()))
         self.stopped: Stop | None = None
         self.final_types: set[str] = set()
-        self.swept: dict[int, Doubt] = {}
+        self.last_account = ""
         self.unrecorded: list[tuple[int, str]] = []
         self.notices: list[str] = []
         self.flying: dict[str, set[asyncio.Future[None]]] = {}
         self._changed = asyncio.Event()
+        self._waiters = 0
 
     def __repr__(self) -> str:
         return (
@@ -161,17 +177,27 @@ class Posting:
 
     def changed(self) -> None:
         """Wakes everyone who waits for something to do."""
-        self._changed.set()
-        self._changed = asyncio.Event()
+        if self._waiters:
+            self._changed.set()
+            self._changed = asyncio.Event()
 
     async def wait(self, longest_s: float | None = None) -> None:
         """Until something changes, or for so long."""
         changed = self._changed
+        self._waiters += 1
         try:
             async with asyncio.timeout(longest_s):
                 await changed.wait()
         except TimeoutError:
             return
+        finally:
+            self._waiters -= 1
+
+    async def pause(self, seconds: float) -> None:
+        """So long, or until the run is stopped."""
+        until = self.clock() + seconds
+        while self.stopped is None and (left_s := until - self.clock()) > 0:
+            await self.wait(left_s)
 
     async def quiet(self, accounts: set[str]) -> None:
         """Until the calls that are under way on these accounts now have ended, and are recorded."""
@@ -191,12 +217,12 @@ class Posting:
         if not calls:
             del self.flying[account]
 
-    def refused(self, outcome: Outcome) -> None:
+    def refused(self, code: str, message: str) -> None:
         """Counts a refusal towards *all refused alike*, and stops if it is one too many."""
-        if self.alike.refused(outcome.code, outcome.said) and not self.orders.keep_going:
+        if self.alike.refused(code, message) and not self.orders.keep_going:
             self.stop(
                 "refused-alike",
-                f"The first {ALIKE_ANSWERS} answers were all the same refusal: {outcome.message} The mapping"
+                f"The first {ALIKE_ANSWERS} answers were all the same refusal: {code}: {message} The mapping"
                 " is wrong rather than the rows. Mend the mapping, then `importer resume RESULTS -m MAPPING"
                 " --remap` (or --keep-going, if these rows really are to be refused one by one).",
             )
@@ -210,5 +236,34 @@ class Posting:
                 " Resume when it answers again.",
             )
 
-    def waits_for_twin(self, row: JournalRow) -> bool:
-        return row.position in self.doubts
+    def quota(self) -> None:
+        """Stops when an allowance of hours or days is used up: waiting for it would look like hanging."""
+        refusal = self.pace.quota
+        if refusal is None:
+            return
+        allowance = f" ({refusal.limit})" if refusal.limit else ""
+        when = "when the tenant's allowance is renewed"
+        if refusal.retry_after_s is not None:
+            at = datetime.fromtimestamp(self.writer.wall() + refusal.retry_after_s, UTC)
+            when = f"after {at:%Y-%m-%d %H:%M} UTC"
+        self.stop("quota", f"The tenant's quota of API calls is used up{allowance}. Resume {when}.")
+
+    def twins_of(self, row: JournalRow) -> tuple[bytes, ...]:
+        """Under which keys a look could take another row's activity for this one's.
+
+        None with a marker that is known to be kept. The staged key serves until a read-back shows fields
+        that do not come back: rows that differ only there are twins too.
+        """
+        if row.twin is None or row.activity is None:
+            return ()
+        if not self.verifier.learned:
+            return (row.twin,)
+        activity = Activity.decoded(row.activity)
+        learned = self.verifier.learned.get(activity.event)
+        if learned is None:
+            return (row.twin,)
+        if self.marker is not None and self.marker.schema_name in learned.kept:
+            return ()
+        if not learned.left_out:
+            return (row.twin,)
+        return (row.twin, match_key(activity, learned.left_out))

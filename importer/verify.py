@@ -18,6 +18,7 @@ from importer.calls import Reading, Tenant
 from importer.doubts import Doubt
 from importer.journal import Journal, JournalRow
 from importer.matching import Created, Learned, NotCreated, Uncertain
+from importer.outcomes import Kind
 
 MARGIN_BEFORE: Final = dt.timedelta(minutes=5)
 MARGIN_AFTER: Final = dt.timedelta(days=1)
@@ -26,9 +27,10 @@ MARGIN_AFTER: Final = dt.timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """Retrieve was refused, failed, or stayed incomplete. message: a sentence for the person."""
+    """Retrieve was refused, failed, or stayed incomplete (kind None). message: a sentence for the person."""
 
     message: str
+    kind: Kind | None = None
 
 
 Finding = Created | NotCreated | Uncertain | Unread
@@ -47,17 +49,25 @@ class Verifier:
     """Looks at accounts for one run of one batch.
 
     marker: the mapping's marker field. proves: False for a batch whose journal was lost (then a cell may
-    have been edited since, and a difference proves nothing).
+    have been edited since, and a difference proves nothing). wall: Unix seconds by our clock.
     """
 
     def __init__(
-        self, tenant: Tenant, journal: Journal, claimed: Claimed, *, marker: Marker | None, proves: bool
+        self,
+        tenant: Tenant,
+        journal: Journal,
+        claimed: Claimed,
+        *,
+        marker: Marker | None,
+        proves: bool,
+        wall: Callable[[], float],
     ) -> None:
         self._tenant = tenant
         self._journal = journal
         self._claimed = claimed
         self._marker = marker
         self._proves = proves
+        self._wall = wall
         self.learned: dict[int, Learned] = {}
 
     def left_out(self, event: int) -> frozenset[str]:
@@ -67,8 +77,7 @@ class Verifier:
 
     async def read(self, account: str, since: dt.datetime) -> Reading:
         """The account's activities from `since` (tenant's clock, UTC) to now, with wide margins."""
-        now = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=self._tenant.clock_difference_s)
-        return await self._tenant.activities(account, since - MARGIN_BEFORE, now + MARGIN_AFTER)
+        return await self._tenant.activities(account, since - MARGIN_BEFORE, self._now() + MARGIN_AFTER)
 
     async def look(self, doubts: Sequence[Doubt], quiet: Quiet) -> dict[int, Finding]:
         """What one look at their account tells of each doubt, by position.
@@ -124,7 +133,9 @@ class Verifier:
             ):
                 pool.setdefault(activity.id, activity)
         learned = self.learned.get(doubt.sent[0].event) if self._proves else None
-        return matching.judge(doubt.sent, pool.values(), learned, self._marker and self._marker.schema_name)
+        return matching.judge(
+            doubt.sent, pool.values(), learned, self._marker.schema_name if self._marker else None
+        )
 
     async def _learn_from_journal(self, event: int) -> None:
         """On `resume`: any row that the journal has as created shows how this event's values come back."""
@@ -148,6 +159,15 @@ class Verifier:
                 return self.learned[sent.event]
         return None
 
+    async def probe(self, account: str) -> Reading:
+        """One small read, to see whether the tenant answers."""
+        now = self._now()
+        return await self._tenant.activities(account, now - dt.timedelta(minutes=1), now)
+
+    def _now(self) -> dt.datetime:
+        """By the tenant's clock."""
+        return dt.datetime.fromtimestamp(self._wall() + self._tenant.clock_difference_s, dt.UTC)
+
     async def doubles(self, doubt: Doubt) -> list[str]:
         """Ids of further activities that are exactly what a created row's attempts sent, and nobody's."""
         readings = [await self._read_for(account, [doubt]) for account in _accounts([doubt])]
@@ -168,7 +188,9 @@ def _accounts(doubts: Iterable[Doubt]) -> set[str]:
 def _unread(reading: Reading) -> Unread:
     if reading.outcome is None:
         return Unread("The account's activities could not be read whole.")
-    return Unread(f"The account's activities could not be read: {reading.outcome.message}")
+    return Unread(
+        f"The account's activities could not be read: {reading.outcome.message}", reading.outcome.kind
+    )
 
 
 def _each_once(findings: dict[int, Finding]) -> dict[int, Finding]:
