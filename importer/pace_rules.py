@@ -21,15 +21,22 @@ from typing import Final
 from importer.pace_window import Rate, Refusal, Window
 
 MARGIN: Final = 1.03
-CAREFUL_MARGIN: Final = 1.0
+CAREFUL_MARGIN: Final = 0.8
 """With the bound by returning, spacing only keeps calls even."""
 SHARE_START: Final = 0.93
-SHARE_END: Final = 0.97
-PROBE_FIRST_PERIODS: Final = 4
-PROBE_LAST_PERIODS: Final = 16
-"""Where the limit is known, others are what fills it, and may stop: look again at least that often."""
-PROBE_LAST_UNKNOWN_PERIODS: Final = 128
-"""Where it is not, the plan may simply be smaller, and trying more is in vain."""
+SHARE_END: Final = 0.95
+"""Climbing to 97 or 100 % was simulated too: others' calls are one more or less in a window, and each breach
+costs more than the climb brings."""
+COUNT_ERROR: Final = 0.5
+SHARE_LESS: Final = 0.95
+"""When even that was too much."""
+PROBE_FIRST: Final = 4
+PROBE_LONGER: Final = 2
+PROBE_LAST: Final = 16
+"""Periods until a probe, at first and at last, where the limit is known: others fill it, and may stop."""
+PROBE_LONGER_UNSTATED: Final = 4
+PROBE_LAST_UNSTATED: Final = 512
+"""Where no refusal stated the limit and every probe ends at the same count, the plan is probably smaller."""
 PROBE_STEP: Final = 0.02
 """First step of a probe, as a part of the limit; doubled each period, so that 60 % are won back in 25 s."""
 PAUSE_PERIODS: Final = 1.05
@@ -42,12 +49,18 @@ QUOTA_S: Final = 3600.0
 
 @dataclass(slots=True)
 class Share:
-    """What others leave to us: `calls` in a period, as counted at the last breach."""
+    """What others leave to us: `calls` in a period, as counted at the last breach.
+
+    since: when we went on after it. rest_s: what was left of the wait for a probe when others broke in.
+    full_since: when a probe reached the whole limit.
+    """
 
     calls: float
     since: float
     probe_at: float
     probe_wait_s: float
+    rest_s: float = 0.0
+    full_since: float = math.inf
 
 
 @dataclass(slots=True)
@@ -122,7 +135,9 @@ class Rules:
             self.pause.tried_at = now
         share = self.share
         if share is not None and self._share_now(share, now) >= self.ceiling.calls / MARGIN:
-            self.share = None  # the others have stopped
+            share.full_since = min(share.full_since, now)
+            if now - share.full_since > 2 * self.ceiling.period_s:
+                self.share = None  # the others have stopped
         return self.numbers
 
     def answered(self, number: int, granted_at: float, now: float) -> None:
@@ -135,6 +150,8 @@ class Rules:
                 pause.too_short_s = 0.0
             pause.over = True
             pause.enough_s = waited_s
+            if self.share is not None:
+                self._resume_share(self.share, now)
 
     def refused(self, number: int, granted_at: float, now: float, refusal: Refusal, chance: float) -> None:
         """The call of a slot was refused: pause everyone, and learn.
@@ -160,9 +177,7 @@ class Rules:
         pause.last_refusal_at = now
         pause.until = now + wait_s * (1 + 0.02 * chance)
         if not again and traffic is not None and self.quota is None:
-            self._learn_share(traffic.left, traffic.possible, pause.until, chance)
-        elif self.share is not None:
-            self._restart(self.share, pause.until)
+            self._learn(now, traffic.left, traffic.possible)
 
     def _quota_ended(self, refusal: Refusal) -> bool:
         long_limit = refusal.limit is not None and refusal.limit.period_s >= QUOTA_S
@@ -191,37 +206,54 @@ class Rules:
         pause.too_short_s *= 0.8  # penalties may become shorter: try that again in time
         return max(window_s, learnt_s)
 
-    def _learn_share(self, left: int, possible: int, resume_at: float, chance: float) -> None:
-        """After a breach: ours (be careful from now on), or others' (take what they leave)."""
+    def _learn(self, now: float, left: int, possible: int) -> None:
+        """After a breach: it was ours (be careful from now on), or others' (take what they leave)."""
         limit = self.ceiling
         if possible + 1 > limit.calls and not self.careful:
             self.careful = True
             return
-        period_s = limit.period_s
-        calls = min(max(0.5, float(left)), float(limit.calls))
+        calls = min(max(0.5, left - COUNT_ERROR), float(limit.calls))
         before = self.share
-        if before is None or calls > before.calls * 1.15:
-            probe_wait_s = PROBE_FIRST_PERIODS * period_s
+        if before is None:
+            wait_s = PROBE_FIRST * limit.period_s
+            self.share = Share(calls, now, math.inf, wait_s, wait_s)
         else:
-            known = self.stated is not None
-            longest = PROBE_LAST_PERIODS if known else PROBE_LAST_UNKNOWN_PERIODS
-            penalty_s = max(self.pause.enough_s, self.pause.until - self.pause.breach_at)
-            longest_s = max(longest * period_s, 4 * penalty_s)
-            probe_wait_s = min(before.probe_wait_s * 2, longest_s)
-        probe_at = resume_at + probe_wait_s * (1 - 0.1 * chance)
-        self.share = Share(calls, resume_at, probe_at, probe_wait_s)
+            self._learn_again(before, calls, now)
 
-    def _restart(self, share: Share, resume_at: float) -> None:
-        """The pause grew: the climb and the next probe are counted from its end."""
-        share.probe_at += resume_at - share.since
-        share.since = resume_at
+    def _learn_again(self, share: Share, counted: float, now: float) -> None:
+        """Another breach while others took their part. A count is a whole number, and one more or less is chance."""
+        limit = self.ceiling
+        sent = self._share_now(share, now)
+        much_less = counted < min(sent, share.calls) - 1.5
+        if now < share.probe_at:  # we had not asked for more: they did
+            part_s = min(1.0, (now - share.since) / limit.period_s)  # of our window that was full
+            calls = max(counted, share.calls / 2) if part_s < 1 else counted
+            share.calls = calls if much_less else share.calls * SHARE_LESS
+            share.rest_s = max(0.0, share.probe_at - now)
+            return
+        if counted > share.calls * 1.15:
+            share.probe_wait_s = PROBE_FIRST * limit.period_s
+        else:
+            same = self.stated is None and abs(counted - share.calls) <= 1
+            share.probe_wait_s *= PROBE_LONGER_UNSTATED if same else PROBE_LONGER
+        share.rest_s = share.probe_wait_s
+        share.calls = counted if much_less else max(share.calls, counted)
+
+    def _resume_share(self, share: Share, now: float) -> None:
+        """The pause is over: climb, and try more the later, the longer the tenant's penalty is."""
+        period_s = self.ceiling.period_s
+        penalty_s = self.pause.enough_s if self.pause.enough_s > 1.5 * period_s else 0.0
+        longest_s = PROBE_LAST * period_s if self.stated is not None else math.inf
+        wait_s = max(PROBE_FIRST * period_s, 4 * penalty_s, share.probe_wait_s)
+        share.probe_wait_s = min(wait_s, max(longest_s, 8 * penalty_s), PROBE_LAST_UNSTATED * period_s)
+        share.since, share.full_since = now, math.inf
+        share.probe_at = now + min(max(share.rest_s, 4 * penalty_s), share.probe_wait_s)
 
     def _share_now(self, share: Share, now: float) -> float:
         """Calls a period that are sent at present, in steps of one period."""
         limit = self.ceiling
         steps = math.floor(max(0.0, now - share.since) / limit.period_s)
-        climb = max(1, round((share.probe_at - share.since) / limit.period_s))
-        part = SHARE_START + (SHARE_END - SHARE_START) * min(1.0, steps / climb)
+        part = SHARE_START + (SHARE_END - SHARE_START) * min(1.0, steps / PROBE_FIRST)
         calls = share.calls * part
         if now >= share.probe_at:
             probing = 1 + math.floor((now - share.probe_at) / limit.period_s)
