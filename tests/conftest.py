@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 import pytest
+
+if TYPE_CHECKING:
+    from importer.sandbox.calls import Call
+    from importer.sandbox.options import SandboxOptions
+    from importer.sandbox.server import Sandbox
+    from importer.sandbox.store import Held
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -88,6 +99,128 @@ def importer_process(home: Path) -> Importer:
         return Result(done.returncode, done.stdout, done.stderr)
 
     return call
+
+
+class RunningTenant:
+    """A sandbox on loopback, served from a thread of its own as if it were far away.
+
+    `activities`, `calls` and `counts` are the truth about it, read in its own thread.
+    """
+
+    def __init__(self, options: SandboxOptions) -> None:
+        self._options = options
+        self._ready: Future[Sandbox] = Future()
+        self._loop = asyncio.new_event_loop()
+        self._done = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="tenant", daemon=True)
+
+    def start(self) -> Self:
+        """Serve; returns once the port is open. Raises what the sandbox raised."""
+        self._thread.start()
+        self.sandbox = self._ready.result(timeout=30)
+        return self
+
+    def stop(self) -> None:
+        """End it; idempotent, and tests may call it to make the tenant unreachable."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._done.set)
+            self._thread.join(timeout=30)
+
+    def ask(self, question: Callable[[Sandbox], T]) -> T:
+        """`question(sandbox)`, answered in the sandbox's own thread."""
+        answer: Future[T] = Future()
+
+        def put() -> None:
+            try:
+                answer.set_result(question(self.sandbox))
+            except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that asked
+                answer.set_exception(error)
+
+        self._loop.call_soon_threadsafe(put)
+        return answer.result(timeout=30)
+
+    @property
+    def url(self) -> str:
+        """`http://127.0.0.1:<port>`."""
+        return self.sandbox.url
+
+    @property
+    def activities(self) -> list[Held]:
+        """Everything that the tenant holds."""
+        return self.ask(lambda sandbox: list(sandbox.activities))
+
+    @property
+    def calls(self) -> list[Call]:
+        """Every call that arrived, in order."""
+        return self.ask(lambda sandbox: list(sandbox.calls))
+
+    @property
+    def creates(self) -> list[Call]:
+        """Every Create call that arrived, in order."""
+        return [call for call in self.calls if call.kind == "create"]
+
+    def set_faults(self, given: Mapping[str, Any]) -> None:
+        """Other rules from now on (a faults file as a dictionary)."""
+        self.ask(lambda sandbox: sandbox.set_faults(given))
+
+    def environment(self) -> dict[str, str]:
+        """What a person would put into the environment to send to this tenant."""
+        return {
+            "LEADSQUARED_HOST": self.sandbox.url,
+            "LEADSQUARED_ACCESS_KEY": self.sandbox.access_key,
+            "LEADSQUARED_SECRET_KEY": self.sandbox.secret_key,
+        }
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._serve())
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        from importer.sandbox.server import Sandbox
+
+        try:
+            async with Sandbox(self._options) as sandbox:
+                self._ready.set_result(sandbox)
+                await self._done.wait()
+        except BaseException as error:
+            if self._ready.done():
+                raise
+            self._ready.set_exception(error)
+
+
+class StartTenant(Protocol):
+    """Starts a tenant; the keywords are `SandboxOptions`'."""
+
+    def __call__(self, **options: Any) -> RunningTenant:
+        """Start it, and point the environment's LEADSQUARED_* at it."""
+
+
+@pytest.fixture
+def start_tenant(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StartTenant]:
+    """Starts tenants that end with the test. Quick unless told otherwise: no limit, no latency, no jitter."""
+    from importer.sandbox.options import SandboxOptions
+
+    started: list[RunningTenant] = []
+
+    def start(**options: Any) -> RunningTenant:
+        quick = {"rate": "none", "penalty_s": 0.0, "latency_s": 0.0, "jitter_s": 0.0}
+        tenant = RunningTenant(SandboxOptions(**{**quick, **options})).start()
+        started.append(tenant)
+        for name, value in tenant.environment().items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("LEADSQUARED_RATE", options.get("rate") or "1000/1")
+        return tenant
+
+    yield start
+    for tenant in started:
+        tenant.stop()
+
+
+@pytest.fixture
+def tenant(start_tenant: StartTenant) -> RunningTenant:
+    """One quick tenant, its keys in the environment."""
+    return start_tenant()
 
 
 def importer_command(*arguments: str | Path) -> list[str]:

@@ -1,0 +1,1 @@
+"""The commands: the only place that prints, asks, or ends the process."""

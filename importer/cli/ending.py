@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -78,17 +77,12 @@ def _system_trouble(error: OSError) -> str:
 
 def _keep_traceback(error: BaseException) -> Path | None:
     """Put the traceback into the log; where that is, or None when even that failed."""
+    from importer.home import home_folder
     from importer.support_log import open_log
 
     try:
-        log = open_log(_home())
+        log = open_log(home_folder())
         logging.getLogger("importer.cli").error("unexpected", exc_info=error)
     except (OSError, ImporterError):
         return None
     return log
-
-
-def _home() -> Path:
-    import platformdirs
-
-    return Path(os.environ.get("IMPORTER_HOME") or platformdirs.user_data_dir("importer", appauthor=False))

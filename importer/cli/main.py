@@ -19,6 +19,7 @@ from typing import Annotated, Final
 import typer
 from typer.core import TyperGroup
 
+from importer.cli.check import check
 from importer.cli.command import AsJson, Quiet, Verbose, takes_console
 from importer.cli.console import Console
 from importer.cli.ending import EXIT_USAGE, ending_of
@@ -27,6 +28,7 @@ from importer.cli.schema import schema
 from importer.cli.usage import PROGRAM, usage_message
 
 COMMANDS: Final[dict[str, Callable[..., int]]] = {
+    "check": check,
     "sandbox": sandbox,
     "schema": schema,
 }

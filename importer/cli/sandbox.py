@@ -39,10 +39,11 @@ def sandbox(
       importer sandbox --port 8080 --rate 10/5 --latency 0.3
       importer sandbox --faults faults.yaml
     """
+    from importer.home import home
     from importer.sandbox.options import SandboxOptions
-    from importer.settings import home_folder
 
-    store = home_folder() / "sandbox.db"
+    own = home()
+    own.prepare()
     asked = SandboxOptions(
         port=port,
         faults=faults,
@@ -50,7 +51,7 @@ def sandbox(
         penalty_s=penalty,
         latency_s=latency,
         lag_s=lag,
-        store=store,
+        store=own.sandbox / "served",
     )
     with _ends_at_sigterm():
         try:
@@ -112,5 +113,5 @@ def _ends_at_sigterm() -> Iterator[None]:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    # Through SIGINT: asyncio listens to that on every system, cancels its tasks, then raises KeyboardInterrupt.
+    # Through SIGINT: asyncio listens to that everywhere, cancels its tasks, then raises KeyboardInterrupt.
     signal.raise_signal(signal.SIGINT)

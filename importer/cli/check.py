@@ -1,0 +1,123 @@
+"""`importer check`: read and map every row; nothing is sent."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from importer.cli import options
+from importer.cli.console import Console
+from importer.cli.progress import Progress
+from importer.errors import SheetError
+
+if TYPE_CHECKING:
+    from importer.mapping import RowMapper
+    from importer.marked_sheet import MarkedSheet
+    from importer.source import Sheet
+    from importer.survey import Survey
+
+SHOW_EVERY_ROWS: Final = 1_000
+
+
+def check(
+    console: Console,
+    *,
+    source: options.Source,
+    mapping: options.MappingFile,
+    sheet: options.SheetName = None,
+    encoding: options.Encoding = None,
+    delimiter: options.Delimiter = None,
+    hidden: options.Hidden = None,
+    report: options.ReportPath = None,
+    rate: options.RateLimit = None,
+) -> int:
+    """Read and map every row of a sheet, and say what is wrong with it. Nothing is sent.
+
+    Ends with 0 if every row is valid, 1 if some are not, 2 if the sheet or the mapping cannot be used.
+
+    \b
+    Examples:
+      importer check visits.csv -m visits.yaml
+      importer check calls.xlsx -m calls.yaml --sheet October
+      importer check visits.csv -m visits.yaml --report visits-marked.xlsx
+    """
+    from importer.cli import check_report
+    from importer.cli.reading import hidden_rows_notice, open_source, sheet_options
+    from importer.mapping import load_mapping
+    from importer.settings import load_rate
+
+    pace = load_rate(rate)
+    plan = load_mapping(mapping)
+    how = sheet_options(plan, sheet=sheet, encoding=encoding, delimiter=delimiter, hidden=hidden)
+    with ExitStack() as stack:
+        opened = stack.enter_context(open_source(source, how))
+        mapper = plan.bind(opened.header)
+        marked = _marked(stack, report, opened, mapping)
+        survey = _survey(console, opened, mapper, marked)
+        said = [*opened.warnings, hidden_rows_notice(opened, hidden)]
+        if survey.rows == 0:
+            raise SheetError(
+                "There are no rows below the header.",
+                where=opened.place(),
+                remedy="Choose a sheet with rows, or say in the mapping which row holds the headings.",
+            )
+        if marked is not None:
+            marked.finish()
+    summary = check_report.summary(survey, opened.place(), pace)
+    _tell(console, survey, mapper, summary, [text for text in said if text])
+    if report is not None:
+        console.say(f"The marked copy is {report}.")
+    return 1 if survey.invalid else 0
+
+
+def _survey(console: Console, sheet: Sheet, mapper: RowMapper, marked: MarkedSheet | None) -> Survey:
+    """Every row, read and mapped once."""
+    from importer.activity import Activity
+    from importer.survey import Survey
+
+    survey = Survey()
+    take, map_row, warnings = survey.take, mapper.map, mapper.warnings
+    with Progress(console, "Reading") as progress:
+        for row in sheet.rows():
+            mapped = map_row(row)
+            notices = warnings(row) if isinstance(mapped, Activity) else ()
+            take(row.number, mapped, notices)
+            if marked is not None:
+                marked.write(row, () if isinstance(mapped, Activity) else mapped)
+            if survey.rows % SHOW_EVERY_ROWS == 0:
+                progress.show(survey.rows, invalid=survey.invalid)
+    return survey
+
+
+def _marked(stack: ExitStack, report: Path | None, sheet: Sheet, mapping: Path) -> MarkedSheet | None:
+    if report is None:
+        return None
+    from importer.marked_sheet import MarkedSheet
+
+    return stack.enter_context(MarkedSheet(report, sheet, keep=(sheet.path, mapping)))
+
+
+def _tell(console: Console, survey: Survey, mapper: RowMapper, summary: list[str], said: list[str]) -> None:
+    from importer.cli import check_report
+
+    lines = [
+        *summary,
+        *check_report.problems(survey),
+        *check_report.warnings(survey, said),
+        *check_report.preview(survey, mapper.describe()),
+    ]
+    if mapper.needs_lookups:
+        lines += ["", "Accounts and users are looked up when the sheet is sent."]
+    if console.json:
+        for text in said:
+            console.warn(text)
+    console.result(
+        "\n".join(lines),
+        {
+            "rows": survey.rows,
+            "valid": survey.valid,
+            "invalid": survey.invalid,
+            "problems": [group.as_json() for group in survey.problems.groups()],
+        },
+    )

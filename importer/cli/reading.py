@@ -1,0 +1,65 @@
+"""From `SOURCE` and the sheet options to an open sheet; what `check`, `run` and `init` refuse to read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+from importer.errors import SheetError
+
+if TYPE_CHECKING:
+    from importer.mapping import Mapping
+    from importer.source import Sheet, SheetOptions
+
+OUR_COLUMNS: Final = frozenset({"import_row", "import_status"})
+
+
+def sheet_options(
+    mapping: Mapping | None,
+    *,
+    sheet: str | None = None,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    hidden: Literal["include", "skip"] | None = None,
+) -> SheetOptions:
+    """How the sheet is to be read: the command line first, then what the mapping has decided for good."""
+    from importer.source import SheetOptions
+
+    return SheetOptions(
+        sheet=sheet or (mapping.sheet if mapping else None),
+        encoding=encoding or (mapping.encoding if mapping else None),
+        delimiter=delimiter or (mapping.delimiter if mapping else None),
+        header_row=mapping.header_row if mapping else None,
+        hidden=hidden,
+    )
+
+
+def open_source(path: Path, how: SheetOptions) -> Sheet:
+    """The sheet, opened. Raises SheetError, also for a results file of ours, which is no source."""
+    from importer.source import open_sheet
+
+    sheet = open_sheet(path, how)
+    if set(sheet.header) >= OUR_COLUMNS:
+        sheet.close()
+        raise SheetError(
+            "This is a results file: its rows belong to a batch already.",
+            where=str(path),
+            remedy=f"Go on with that batch: importer resume {_quoted(path)}",
+        )
+    return sheet
+
+
+def hidden_rows_notice(sheet: Sheet, hidden: str | None) -> str:
+    """What a person should know of rows that a filter hides; "" when there are none, or it was decided."""
+    if not sheet.hidden_rows or hidden is not None:
+        return ""
+    rows = "1 row is" if sheet.hidden_rows == 1 else f"{sheet.hidden_rows:,} rows are"
+    return (
+        f"{rows} hidden in Excel, by a filter or by hand. Say --hidden include to send hidden rows too, "
+        "or --hidden skip to leave them out."
+    )
+
+
+def _quoted(path: Path) -> str:
+    text = str(path)
+    return f'"{text}"' if " " in text else text
