@@ -23,12 +23,12 @@ from typing import Any, Final, Self
 import aiohttp
 import truststore
 from aiohttp import TraceConfig
-from pydantic import SecretStr
 from yarl import URL
 
 from importer.address import is_loopback
 from importer.answers import written_time
 from importer.bodies import one_line
+from importer.credentials import Keys
 from importer.errors import SettingsError
 from importer.outcomes import Exchange, Failure, classify, read_failure
 
@@ -39,14 +39,6 @@ KEEP_ALIVE_S: Final = 4.0
 that is just being closed: each such call would be in doubt."""
 DETAIL_LENGTH_MAX: Final = 300
 USER_AGENT: Final = "importer/0.1"
-
-
-@dataclass(frozen=True)
-class Keys:
-    """A user's keys; they act as that user. Never shown: `repr` masks them."""
-
-    access: SecretStr
-    secret: SecretStr
 
 
 OnExchange = Callable[[str, int | None, float, str], None]

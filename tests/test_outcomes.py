@@ -147,7 +147,7 @@ PAGE = b"<html><body>Bad gateway</body></html>"
         (answer(200, success("")), Kind.DOUBTFUL, "no-id"),
         (answer(200, success("  ")), Kind.DOUBTFUL, "no-id"),
         (answer(200, success(None)), Kind.DOUBTFUL, "no-id"),
-        (answer(200, success(False)), Kind.DOUBTFUL, "no-id"),
+        (answer(200, success([])), Kind.DOUBTFUL, "no-id"),
         (answer(200, success("a\nb")), Kind.DOUBTFUL, "no-id"),
         (answer(200, success("00000000-0000-0000-0000-000000000000")), Kind.DOUBTFUL, "no-id"),
         (answer(200, b"[" * 100_000), Kind.DOUBTFUL, "unreadable"),

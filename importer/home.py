@@ -1,0 +1,81 @@
+"""The folder of the importer's own files: journals, ledger, logs, the sandbox's memory.
+
+Light on purpose: commands that need no keys need only this. The folder is on a local disk by default
+(sheets live on network drives and synchronised folders, a SQLite file must not), and its owner's alone:
+it holds customer data.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from importer.errors import SettingsError
+
+VARIABLE: Final = "IMPORTER_HOME"
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where everything lies under `root`, an absolute path. Nothing is created before `prepare`."""
+
+    root: Path
+
+    @property
+    def journals(self) -> Path:
+        """One file per batch."""
+        return self.root / "journals"
+
+    @property
+    def ledger(self) -> Path:
+        """The index of all batches: a file."""
+        return self.root / "ledger"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def sandbox(self) -> Path:
+        """What the embedded sandbox created."""
+        return self.root / "sandbox"
+
+    def prepare(self) -> None:
+        """Create the folders, readable by their owner only. Raises SettingsError if that is impossible."""
+        for folder in (self.root, self.journals, self.logs, self.sandbox):
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise SettingsError(
+                    f"The folder cannot be created ({error.strerror or error}).",
+                    where=str(folder),
+                    remedy=f"Free the name or the disk, or set {VARIABLE} to a folder that you may write.",
+                ) from error
+        if not os.access(self.journals, os.W_OK | os.X_OK):
+            raise SettingsError(
+                "The folder cannot be written.",
+                where=str(self.journals),
+                remedy=f"Set {VARIABLE} to a folder that you may write.",
+            )
+
+
+def home() -> Home:
+    """The home in force: `IMPORTER_HOME`, else the user's data folder. Touches nothing."""
+    return Home(home_folder())
+
+
+def home_folder() -> Path:
+    """`home().root`. Raises SettingsError when `~` in IMPORTER_HOME names nobody."""
+    named = os.environ.get(VARIABLE, "").strip()
+    if not named:
+        import platformdirs
+
+        return Path(platformdirs.user_data_dir("importer", appauthor=False))
+    try:
+        return Path(os.path.abspath(Path(named).expanduser()))  # noqa: PTH100 - resolve() would follow links
+    except (RuntimeError, ValueError) as error:
+        raise SettingsError(
+            f"{named!r} is no folder.", where=VARIABLE, remedy="Set it to a folder that you may write."
+        ) from error
