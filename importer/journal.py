@@ -55,7 +55,7 @@ class JournalRow(NamedTuple):
     number: int
     cells: str
     activity: bytes | None
-    twin: bytes | None
+    problem: str | None
     status: RowStatus
     doubted: bool
     released: bool
@@ -67,12 +67,12 @@ class JournalRow(NamedTuple):
 
 
 class StagedRow(NamedTuple):
-    """A row on its way into a new journal. An invalid one has no activity, and its problem as the error."""
+    """A row on its way into a new journal. An invalid one has no activity, and its problems as the error."""
 
     number: int
     cells: str
     activity: bytes | None
-    twin: bytes | None
+    problem: str | None
     status: RowStatus
     error_code: str = ""
     error: str = ""
@@ -142,7 +142,7 @@ class Attempt:
 
 
 _ROW: Final = (
-    "SELECT position, number, cells, activity, twin, status, doubted, released, activity_id,"
+    "SELECT position, number, cells, activity, problem, status, doubted, released, activity_id,"
     " error_code, error, attempts, changed_at FROM row"
 )
 _ATTEMPT: Final = (
@@ -152,8 +152,8 @@ _ATTEMPT: Final = (
 
 
 def _row(values: tuple[Any, ...]) -> JournalRow:
-    position, number, cells, activity, twin, status, doubted, released, *rest = values
-    known = (position, number, cells, activity, twin, RowStatus(status), bool(doubted), bool(released))
+    position, number, cells, activity, problem, status, doubted, released, *rest = values
+    known = (position, number, cells, activity, problem, RowStatus(status), bool(doubted), bool(released))
     return JournalRow(*known, *rest)
 
 
@@ -175,7 +175,7 @@ class JournalDraft:
         """Appends rows in the source's order. `at`: UTC, ISO 8601."""
         with told_plainly(self.staging):
             self.connection.executemany(
-                "INSERT INTO row (number, cells, activity, twin, status, error_code, error, activity_id,"
+                "INSERT INTO row (number, cells, activity, problem, status, error_code, error, activity_id,"
                 " attempts, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 ((*row, at) for row in rows),
             )

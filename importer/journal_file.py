@@ -24,7 +24,7 @@ MIGRATIONS: Final = (
         number INTEGER NOT NULL,                 -- the row number that Excel shows
         cells TEXT NOT NULL,                     -- encode_cells()
         activity BLOB,                           -- Activity.encoded(); NULL while the row is invalid
-        twin BLOB,                               -- equal for rows that a match could not tell apart
+        problem TEXT,                            -- why the record cannot be trusted as a whole, if so
         status INTEGER NOT NULL,
         doubted INTEGER NOT NULL DEFAULT 0,      -- an attempt of this row was ever in doubt
         released INTEGER NOT NULL DEFAULT 0,     -- a person looked and says that it is not there

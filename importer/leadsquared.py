@@ -110,13 +110,7 @@ class LeadSquared:
             connector=aiohttp.TCPConnector(
                 limit=self._connections, ssl=secure, keepalive_timeout=KEEP_ALIVE_S, ttl_dns_cache=60
             ),
-            headers={
-                "x-LSQ-AccessKey": self._keys.access.get_secret_value(),
-                "x-LSQ-SecretKey": self._keys.secret.get_secret_value(),
-                "User-Agent": USER_AGENT,
-                "Accept": "application/json",
-                "Accept-Encoding": "gzip",
-            },
+            headers={"User-Agent": USER_AGENT},
             timeout=aiohttp.ClientTimeout(
                 total=None, connect=self._connect_timeout_s, sock_connect=self._connect_timeout_s
             ),
@@ -240,7 +234,7 @@ class LeadSquared:
             self._url / "v2" / path,
             params=query,
             data=body,
-            headers={"Content-Type": "application/json"} if body is not None else None,
+            headers=self._headers(with_body=body is not None),
             allow_redirects=False,
             proxy=self._proxy,
             trace_request_ctx=call,
@@ -251,6 +245,17 @@ class LeadSquared:
                 call.body += chunk
                 if len(call.body) > BODY_MAX_BYTES:
                     raise TooLargeError(f"more than {BODY_MAX_BYTES} bytes")
+
+    def _headers(self, *, with_body: bool) -> dict[str, str]:
+        """The keys go into each request, never into the session's headers: aiohttp sends those to the
+        proxy too, in clear."""
+        headers = {
+            "x-LSQ-AccessKey": self._keys.access.get_secret_value(),
+            "x-LSQ-SecretKey": self._keys.secret.get_secret_value(),
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",
+        }
+        return headers | {"Content-Type": "application/json"} if with_body else headers
 
     def _tell(self, name: str, exchange: Exchange, meant: str) -> None:
         if self._on_exchange is not None:

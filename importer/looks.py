@@ -104,7 +104,7 @@ class Looks:
     async def work(self) -> None:
         """Looks at one account after the other as they fall due; runs until it is cancelled."""
         posting = self._posting
-        while posting.stopped is None:
+        while not posting.stopping:
             due = posting.doubts.next_due()
             if posting.breaker.is_open or due is None:
                 await posting.wait()
@@ -235,9 +235,9 @@ class Looks:
         posting = self._posting
         for attempt in range(1, READ_BACK_TRIES + 1):
             await posting.pause(posting.orders.settle_s * attempt)
-            while posting.breaker.is_open and posting.stopped is None:
+            while posting.breaker.is_open and not posting.stopping:
                 await posting.wait()
-            if posting.stopped is not None:
+            if posting.stopping:
                 return
             learned = await posting.verifier.learn(row, sent, since)
             if learned is not None:
@@ -269,7 +269,7 @@ class Looks:
         """When only rows in doubt are left: looks at one until it is settled, and gives it to be tried."""
         posting = self._posting
         doubt = min(posting.doubts, key=lambda one: (one.calls, one.due), default=None)
-        while doubt is not None and doubt.row.position in posting.doubts and posting.stopped is None:
+        while doubt is not None and doubt.row.position in posting.doubts and not posting.stopping:
             await posting.pause(max(0.0, doubt.due - posting.clock()))
             group = posting.doubts.take_due(posting.clock())
             unread = doubt.unreadable
@@ -288,13 +288,13 @@ class Looks:
         looked at for a double, and those that failed after a doubt for having been created after all.
         """
         posting = self._posting
-        if posting.stopped is not None or self._sweeps >= SWEEPS_MAX:
+        if posting.stopping or self._sweeps >= SWEEPS_MAX:
             return False
         self._sweeps += 1
         resent, self._resent = self._resent, {}
         for doubt in resent.values():
             await posting.pause(max(0.0, posting.patience.first_look(doubt.ended_at) - posting.clock()))
-            if posting.stopped is not None:
+            if posting.stopping:
                 return False
             await self._look_again(doubt)
         if self._sweeps > 1:

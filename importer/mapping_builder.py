@@ -66,7 +66,7 @@ class MappingBuilder:
         header_row = self._top("header_row")
         return ReadingOptions(
             name=self._top("name"),
-            sheet=self._top("sheet"),
+            sheet=self._document.data.get("sheet"),
             encoding=self._encoding(self._top("encoding")),
             delimiter=self._delimiter(self._document.data.get("delimiter")),
             header_row=None if header_row is None or ("header_row",) in self._bad else int(header_row),

@@ -118,8 +118,12 @@ class Document:
         """The line of `where`, or of the nearest thing around it that the file holds."""
         return line_of(self.lines, where)
 
-    def mistake(self, where: Where, text: str) -> Mistake:
-        return Mistake(self.line(where), path_text(where), text)
+    def mistake(self, where: Where, text: str, *, missing: bool = False) -> Mistake:
+        """A mistake at `where`; unless it is what is missing, the path ends with what the file really holds."""
+        shown = where
+        while not missing and len(shown) > 1 and shown not in self.lines:
+            shown = shown[:-1]
+        return Mistake(self.line(where), path_text(shown), text)
 
     def _plain(self, node: Node, where: Where) -> Any:  # noqa: ANN401 - whatever the file holds
         self._count += 1
@@ -236,7 +240,8 @@ def shape_mistakes(document: Document) -> tuple[list[Mistake], set[Where]]:
         for found in error.errors(include_url=False):
             where: Where = tuple(part for part in found["loc"] if part != "[key]")
             bad.add(where[:2] if where[:1] == ("Fields",) else where[:1])
-            mistakes.append(document.mistake(where, _shape_text(found["type"], where, found)))
+            text = _shape_text(found["type"], where, found)
+            mistakes.append(document.mistake(where, text, missing=found["type"] == "missing"))
         return mistakes, bad
     return [], set()
 

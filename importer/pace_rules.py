@@ -1,12 +1,11 @@
-"""What is learnt from refusals: the limit, how long a penalty lasts, and what others leave to us. Pure
-arithmetic.
+"""What is learnt from refusals: the limit, a penalty's length, what others leave to us. Pure arithmetic.
 
 On a refusal everyone waits. Then it matters who had filled the window:
 
 - *We had*: our own calls reach the limit, so arrival times were uneven. From then on calls are held by the
   bound that no jitter can breach (`pace_window`, by returning), at even spacing without a margin.
 - *Others had*: what our calls took of the window is what is left to us. Go on at 93 % of that, climb slowly
-  to 97 %, and try more after 20 s, 40 s, 80 s (for a window of 5 s), since every breach costs everyone on the
+  to 95 %, and try more after 20 s, 40 s, 80 s (for a window of 5 s), since every breach costs everyone on the
   tenant.
 
 Times are seconds of one monotonic clock, given by the caller; random numbers from 0 to 1 too.
@@ -212,16 +211,15 @@ class Rules:
         if possible + 1 > limit.calls and not self.careful:
             self.careful = True
             return
-        calls = min(max(0.5, left - COUNT_ERROR), float(limit.calls))
-        before = self.share
-        if before is None:
+        if self.share is None:
+            calls = min(max(0.5, left - min(COUNT_ERROR, left / 10)), float(limit.calls))
             wait_s = PROBE_FIRST * limit.period_s
             self.share = Share(calls, now, math.inf, wait_s, wait_s)
         else:
-            self._learn_again(before, calls, now)
+            self._learn_again(self.share, min(max(0.5, float(left)), float(limit.calls)), now)
 
     def _learn_again(self, share: Share, counted: float, now: float) -> None:
-        """Another breach while others took their part. A count is a whole number, and one more or less is chance."""
+        """Another breach while others took their part. Counts are whole numbers: one less may be chance."""
         limit = self.ceiling
         sent = self._share_now(share, now)
         much_less = counted < min(sent, share.calls) - 1.5

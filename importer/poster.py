@@ -74,7 +74,7 @@ class Poster:
 
     async def _stop_workers(self, workers: list[asyncio.Task[None]]) -> None:
         """After a stop, calls under way get a while to end; then they are cut off, and in doubt."""
-        while self._posting.stopped is None:
+        while not self._posting.stopping:
             await self._posting.wait()
         for waiter in self._waiting_for_slot:
             waiter.cancel()
@@ -90,7 +90,7 @@ class Poster:
     async def _next(self) -> Job | None:
         """The next row to send, as soon as there is one; None at the end."""
         posting = self._posting
-        while posting.stopped is None:
+        while not posting.stopping:
             if not posting.breaker.is_open and not posting.silence.too_long and (job := self._take()):
                 return job
             if self._nothing_left():
@@ -189,7 +189,7 @@ class Poster:
 
     def _may_leave(self, job: Job) -> bool:
         posting = self._posting
-        if posting.stopped is not None or (posting.breaker.is_open and job is not self._trial):
+        if posting.stopping or (posting.breaker.is_open and job is not self._trial):
             return False
         if job.doubt is not None and posting.clock() - job.doubt.looked_at > LOOK_LASTS_S:
             return False
@@ -200,13 +200,13 @@ class Poster:
     async def _probe(self) -> None:
         """While the breaker is open: a read at growing intervals, and once it is answered, one row."""
         posting = self._posting
-        while posting.stopped is None:
+        while not posting.stopping:
             if not posting.breaker.is_open:
                 await posting.wait()
                 continue
             await posting.pause(posting.breaker.next_probe_s())
             posting.trouble()
-            if posting.stopped is not None or not await self._looks.tenant_reads():
+            if posting.stopping or not await self._looks.tenant_reads():
                 continue
             self._trial = trial = self._take() or await self._looks.settle_one(self._take)
             try:

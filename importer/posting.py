@@ -162,6 +162,10 @@ class Posting:
         )
 
     @property
+    def stopping(self) -> bool:
+        return self.stopped is not None
+
+    @property
     def under_way(self) -> int:
         return sum(map(len, self.flying.values()))
 
@@ -196,7 +200,7 @@ class Posting:
     async def pause(self, seconds: float) -> None:
         """So long, or until the run is stopped."""
         until = self.clock() + seconds
-        while self.stopped is None and (left_s := until - self.clock()) > 0:
+        while not self.stopping and (left_s := until - self.clock()) > 0:
             await self.wait(left_s)
 
     async def quiet(self, accounts: set[str]) -> None:
@@ -251,19 +255,15 @@ class Posting:
     def twins_of(self, row: JournalRow) -> tuple[bytes, ...]:
         """Under which keys a look could take another row's activity for this one's.
 
-        None with a marker that is known to be kept. The staged key serves until a read-back shows fields
-        that do not come back: rows that differ only there are twins too.
+        None with a marker that is known to be kept. Rows that differ only in fields that read-backs have
+        shown not to come back are twins too.
         """
-        if row.twin is None or row.activity is None:
-            return ()
-        if not self.verifier.learned:
-            return (row.twin,)
-        activity = Activity.decoded(row.activity)
+        activity = Activity.decoded(row.activity or b"")
         learned = self.verifier.learned.get(activity.event)
         if learned is None:
-            return (row.twin,)
+            return (match_key(activity),)
         if self.marker is not None and self.marker.schema_name in learned.kept:
             return ()
         if not learned.left_out:
-            return (row.twin,)
-        return (row.twin, match_key(activity, learned.left_out))
+            return (match_key(activity),)
+        return (match_key(activity), match_key(activity, learned.left_out))

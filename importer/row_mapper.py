@@ -10,7 +10,7 @@ from importer.activity import Activity
 from importer.field_plan import FieldPlan
 from importer.references import Found, Lookup, Resolved
 from importer.source.rows import Cells, ErrorCell, Row
-from importer.values import BLANKS, Fault, quoted, trimmed
+from importer.values import BLANKS, Fault, quoted, trimmed, unsendable
 
 VALUE_LENGTH_MAX: Final = 200
 
@@ -93,6 +93,8 @@ class BoundField:
             return self._empty()
         sent = self._read(cell)
         if isinstance(sent, Fault):
+            if self._pieces and sent.kind == "control-character":
+                return self._problem_of_piece(sent, cells)
             return self._problem(sent, cell)
         return sent or self._empty()
 
@@ -138,6 +140,17 @@ class BoundField:
     def _problem(self, fault: Fault, cell: str) -> Problem:
         value = str(cell)[:VALUE_LENGTH_MAX]
         return Problem(self.heading, self._index, fault.kind, value, fault.message, fault.remedy)
+
+    def _problem_of_piece(self, fault: Fault, cells: Cells) -> Problem:
+        """A character that cannot be sent, in a template: the column that it stands in."""
+        columns = self.plan.template.columns if self.plan.template is not None else ()
+        places = [index for _, index in self._pieces if index is not None]
+        for column, index in zip(columns, places, strict=True):
+            found = unsendable(cells[index])
+            if found is not None:
+                value = cells[index][:VALUE_LENGTH_MAX]
+                return Problem(column, index, found.kind, value, found.message, found.remedy)
+        return self._problem(fault, self._cell(cells))
 
     def _looked_up(
         self, value: str, lookup: Lookup, cells: Cells, resolved: Resolved | None

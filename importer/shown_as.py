@@ -8,7 +8,9 @@ from typing import Final, NamedTuple
 
 _LITERALS: Final = re.compile(r'"[^"]*"|\\.|_.|\*.')
 _BRACKETS: Final = re.compile(r"\[(\$[^\]]*|[^\]]*)\]")
-_CURRENCY: Final = re.compile(r"[$€£¥₹₩₽₺₪]|\b(?:USD|EUR|GBP|INR|Rs\.?)")
+_CURRENCY: Final = re.compile(r"[$€£¥₹₩₽₺₪]|\b(?:USD|EUR|GBP|INR|CHF|AED|SGD|Rs)\b")
+_CURRENCY_CODE: Final = re.compile(r"\[\$[^\]-]")
+"""`[$€-407]` is a currency; `[$-407]` only names a language."""
 _GENERAL_DIGITS_MAX: Final = 11
 """More characters than this the General format rounds, whatever the width of the column."""
 
@@ -28,7 +30,7 @@ def _display(code: str, *, negative: bool) -> _Display:
     """How the section of a number format that applies shows its number (ECMA-376, part 1, 18.8.31)."""
     sections = re.split(r';(?=(?:[^"]*"[^"]*")*[^"]*$)', code)
     section = sections[1] if negative and len(sections) > 1 else sections[0]
-    currency = bool(_CURRENCY.search(section)) and not re.fullmatch(r"\[\$-[^\]]*\].*", section)
+    currency = bool(_CURRENCY_CODE.search(section) or _CURRENCY.search(_BRACKETS.sub("", section)))
     bare = _BRACKETS.sub("", _LITERALS.sub("", section))
     if not bare.strip() or bare.strip().lower() in {"general", "@"}:
         return _Display(percent="%" in bare, currency=currency, scientific=False, thousands=0, decimals=None)

@@ -23,12 +23,17 @@ from importer.cli.check import check
 from importer.cli.command import AsJson, Quiet, Verbose, takes_console
 from importer.cli.console import Console
 from importer.cli.ending import EXIT_USAGE, ending_of
+from importer.cli.login import login, logout
 from importer.cli.sandbox import sandbox
 from importer.cli.schema import schema
 from importer.cli.usage import PROGRAM, usage_message
+from importer.cli.whoami import whoami
 
 COMMANDS: Final[dict[str, Callable[..., int]]] = {
     "check": check,
+    "whoami": whoami,
+    "login": login,
+    "logout": logout,
     "sandbox": sandbox,
     "schema": schema,
 }

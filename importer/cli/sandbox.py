@@ -62,13 +62,20 @@ def sandbox(
 
 
 async def _serve(console: Console, asked: SandboxOptions) -> None:
-    from importer.sandbox.rules import FaultsError
+    import sqlite3
+
     from importer.sandbox.server import serve
 
     try:
         await serve(asked, on_ready=lambda sandbox: _tell(console, sandbox))
-    except FaultsError as error:
-        raise SettingsError(str(error), remedy="Correct the faults file.") from error
+    except ValueError as error:
+        raise SettingsError(f"{error}.", remedy="Correct the faults file or the option.") from error
+    except sqlite3.Error as error:
+        raise SettingsError(
+            f"What the sandbox created cannot be kept ({error}).",
+            where=str(asked.store),
+            remedy="Delete that file, or end the other sandbox that uses it.",
+        ) from error
     except OSError as error:
         reason = error.strerror or str(error)
         raise SettingsError(

@@ -49,21 +49,29 @@ def gone(request: web.BaseRequest, *, reset: bool) -> web.Response:
     return web.Response()
 
 
-def _head(answer: Answer, length: int) -> bytes:
+def _head(answer: Answer, framing: str) -> bytes:
     phrase = HTTPStatus(answer.status).phrase if answer.status in set(HTTPStatus) else "Unknown"
     lines = [
         f"HTTP/1.1 {answer.status} {phrase}",
         f"Content-Type: {answer.content_type}",
-        f"Content-Length: {length}",
+        framing,
         f"Date: {formatdate(usegmt=True)}",
-        *(f"{name}: {value}" for name, value in answer.headers.items()),
+        *(f"{name}: {value}" for name, value in answer.headers.items() if name != "Date"),
     ]
     return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n"
 
 
-def _truncated(request: web.BaseRequest, answer: Answer) -> web.Response:
+def _broken_off(name: BodyName, request: web.BaseRequest, answer: Answer) -> web.Response:
+    """Bytes that a proper server cannot send, then the end of the connection."""
+    half = answer.body[: len(answer.body) // 2]
+    if name == "truncated":
+        sent = _head(answer, f"Content-Length: {len(answer.body) + 200}") + half
+    elif name == "cut-chunk":
+        sent = _head(answer, "Transfer-Encoding: chunked") + b"%x\r\n%s" % (len(answer.body), half)
+    else:
+        sent = _GARBAGE
     if request.transport is not None:
-        request.transport.write(_head(answer, len(answer.body) + 200) + answer.body[: len(answer.body) // 2])
+        request.transport.write(sent)
     return gone(request, reset=False)
 
 
@@ -106,8 +114,8 @@ async def other_answer(
     body = answer.body if fault.text is None else fault.text.encode("utf-8")
     headers = {**answer.headers, **fault.headers, **extra}
     answer = Answer(fault.status, body, answer.content_type, headers)
-    if fault.body == "truncated":
-        return _truncated(request, answer)
+    if fault.body in ("truncated", "cut-chunk", "not-http"):
+        return _broken_off(fault.body, request, answer)
     return await _huge(request, answer) if fault.body == "huge" else response(answer)
 
 
@@ -136,7 +144,7 @@ async def slow(fault: SlowFault, perform: Perform) -> Answer:
 async def dripped(fault: DripFault, request: web.BaseRequest, perform: Perform) -> web.StreamResponse:
     """The right answer in small pieces, from the status line on."""
     answer = perform()
-    whole = _head(answer, len(answer.body)) + answer.body
+    whole = _head(answer, f"Content-Length: {len(answer.body)}") + answer.body
     step = max(1, len(whole) // _DRIP_STEPS)
     pieces = [whole[start : start + step] for start in range(0, len(whole), step)]
     for piece in pieces:

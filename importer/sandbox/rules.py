@@ -20,7 +20,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 CallKind = Literal["create", "update", "retrieve", "by-id", "whoami", "users", "companies"]
 READS: Final[tuple[CallKind, ...]] = ("retrieve", "by-id")
-BodyName = Literal["normal", "no-id", "empty", "garbage", "html", "bom", "gzip", "truncated", "huge", "mx"]
+BodyName = Literal[
+    "normal", "no-id", "empty", "garbage", "html", "bom", "gzip", "truncated", "cut-chunk", "not-http", "huge", "mx"
+]  # fmt: skip
 
 
 class FaultsError(ValueError):

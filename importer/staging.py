@@ -1,0 +1,125 @@
+"""From a sheet and its mapping to a journal that is whole: every row read, mapped, and counted.
+
+What a batch *is* for the ledger is decided here: two digests, of the ordered activities and of the ordered
+source cells as they are seen. Nothing here knows of the network; lookups are answered by whoever stages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from importer.activity import Activity, fingerprint
+from importer.journal import Journal, JournalDraft, JournalRow, RowStatus, StagedRow
+from importer.references import Resolved
+from importer.row_mapper import Problem, RowMapper
+from importer.source.rows import CellsDigest, Row, decode_cells, encode_cells
+from importer.source.sheet import Sheet
+from importer.survey import Survey
+
+CHUNK_ROWS: Final = 1_000
+REHEARSAL: Final = "sandbox-"
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """What a sheet is, whatever it is called: hexadecimal, of its activities and of its cells, in order."""
+
+    content: str
+    source_cells: str
+
+
+def batch_id(started: datetime, *, rehearsal: bool) -> str:
+    """`b20261123-210501-7f3a9c`: begins with a letter and carries the UTC start, so that Excel leaves it be."""
+    prefix = REHEARSAL if rehearsal else "b"
+    return f"{prefix}{started.astimezone(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+def described(problems: Iterable[Problem]) -> str:
+    """A row's problems as one line for the results file."""
+    return " ".join(str(problem) for problem in problems)
+
+
+def stage(
+    draft: JournalDraft, sheet: Sheet, mapper: RowMapper, survey: Survey, at: str, progress: Progress
+) -> Digests:
+    """Reads and maps every row into `draft`. Lookups stay open (see `map_again`).
+
+    at: UTC, ISO 8601. Raises SheetError where the file turns out to be damaged.
+    """
+    cells_digest = CellsDigest()
+    content = ContentDigest()
+
+    def staged() -> Iterator[StagedRow]:
+        for row in sheet.rows():
+            cells_digest.add(row.cells)
+            mapped = mapper.map(row)
+            notices = mapper.warnings(row) if isinstance(mapped, Activity) else ()
+            survey.take(row.number, mapped, notices)
+            yield _staged(row, mapped, content)
+            if survey.rows % CHUNK_ROWS == 0:
+                progress(survey.rows)
+
+    draft.add(staged(), at)
+    progress(survey.rows)
+    return Digests(content.hexdigest(), cells_digest.hexdigest())
+
+
+class ContentDigest:
+    """Of ordered activities: what a re-saved or renamed copy of a sheet still has in common with it."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.blake2b(digest_size=32)
+
+    def add(self, body: bytes) -> None:
+        self._hash.update(fingerprint(body))
+
+    def hexdigest(self) -> str:
+        return self._hash.hexdigest()
+
+
+def _staged(row: Row, mapped: Activity | list[Problem], content: ContentDigest) -> StagedRow:
+    cells = encode_cells(row.cells)
+    if isinstance(mapped, Activity):
+        body = mapped.encoded()
+        content.add(body)
+        return StagedRow(row.number, cells, body, None, RowStatus.PENDING)
+    return StagedRow(row.number, cells, None, row.problem, RowStatus.INVALID, "invalid", described(mapped))
+
+
+def map_again(
+    journal: Journal, mapper: RowMapper, resolved: Resolved, survey: Survey, at: str, progress: Progress
+) -> Digests:
+    """Maps the rows of a draft once more, now that its lookups are answered."""
+    content = ContentDigest()
+    cells_digest = CellsDigest()
+    after = 0
+    while chunk := journal.chunk(None, after, CHUNK_ROWS):
+        changes = []
+        after = chunk[-1].position
+        for row in chunk:
+            source = source_row(row)
+            cells_digest.add(source.cells)
+            mapped = mapper.map(source, resolved)
+            notices = mapper.warnings(source) if isinstance(mapped, Activity) else ()
+            survey.take(row.number, mapped, notices)
+            one = _staged(source, mapped, content)
+            changes.append((one.activity, one.status, one.error_code, one.error, at, row.position))
+        with journal.change() as connection:
+            connection.executemany(
+                "UPDATE row SET activity = ?, status = ?, error_code = ?, error = ?, changed_at = ?"
+                " WHERE position = ?",
+                changes,
+            )
+        progress(survey.rows)
+    return Digests(content.hexdigest(), cells_digest.hexdigest())
+
+
+def source_row(row: JournalRow) -> Row:
+    """The source's row, as the journal keeps it."""
+    return Row(row.number, decode_cells(row.cells), row.problem)
