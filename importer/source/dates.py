@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import enum
 import math
@@ -79,6 +80,21 @@ def date_cell(serial: float, code: str, kind: FormatKind, *, epoch_1904: bool) -
     return DateCell(when.date().isoformat(), when if when.time() != dt.time() else when.date(), code)
 
 
+def date_cell_of(value: dt.date | dt.datetime | dt.time) -> DateCell:
+    """The cell of a date whose format is not known: a date-time at midnight is a date."""
+    if isinstance(value, dt.time):
+        clock = value.replace(microsecond=0)
+        return DateCell(clock.isoformat(), clock)
+    if not isinstance(value, dt.datetime):
+        return DateCell(value.isoformat(), value)
+    with contextlib.suppress(OverflowError):
+        value += dt.timedelta(microseconds=500_000)
+    when = value.replace(microsecond=0, tzinfo=None)
+    if when.time() == dt.time():
+        return DateCell(when.date().isoformat(), when.date())
+    return DateCell(when.isoformat(" "), when)
+
+
 def duration_cell(serial: float, code: str) -> str:
     """A DurationCell `h:mm:ss`, hours unbounded."""
     if not abs(serial) < LAST_SERIAL:
@@ -94,11 +110,8 @@ def iso_cell(text: str) -> str:
     """The cell of a date that the workbook stores as ISO 8601 (a rare, but allowed, way)."""
     try:
         if "T" not in text.upper() and ":" in text:
-            clock = dt.time.fromisoformat(text)
-            return DateCell(clock.isoformat("seconds"), clock)
-        when = dt.datetime.fromisoformat(text).replace(tzinfo=None, microsecond=0)
+            return date_cell_of(dt.time.fromisoformat(text))
+        when = dt.datetime.fromisoformat(text)
     except ValueError:
         return ErrorCell(text, NO_DATE)
-    if ":" in text:
-        return DateCell(when.isoformat(" "), when)
-    return DateCell(when.date().isoformat(), when.date())
+    return date_cell_of(when)

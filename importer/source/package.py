@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from importer.source.choice import Worksheet
 from importer.source.hostile import damaged
 from importer.source.numbers import builtin_code
 from importer.source.xmlparts import is_true, local, new_parser, parse_part
@@ -19,20 +20,11 @@ SHEETS_MAX: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class SheetPart:
-    """A worksheet: its name on the tab, whether it is visible, the archive member that holds it."""
-
-    name: str
-    visible: bool
-    part: str
-
-
-@dataclass(frozen=True, slots=True)
 class Package:
     """sheets: worksheets in the order of their tabs. epoch_1904: dates count from 1904 (old Macs).
     codes: number format of each style, by its index."""
 
-    sheets: tuple[SheetPart, ...]
+    sheets: tuple[Worksheet, ...]
     epoch_1904: bool
     codes: tuple[str, ...]
     texts_part: str | None
@@ -80,8 +72,8 @@ def _read_workbook(
     workbook: str,
     relations: dict[str, tuple[str, str]],
     names: dict[str, str],
-) -> tuple[list[SheetPart], bool]:
-    sheets: list[SheetPart] = []
+) -> tuple[list[Worksheet], bool]:
+    sheets: list[Worksheet] = []
     epoch_1904 = False
 
     def start(tag: str, attributes: dict[str, str]) -> None:
@@ -95,7 +87,7 @@ def _read_workbook(
             if kind == "worksheet":
                 visible = attributes.get("state", "visible") == "visible"
                 part = names.get(target.lower(), target)
-                sheets.append(SheetPart(attributes.get("name", ""), visible, part))
+                sheets.append(Worksheet(attributes.get("name", ""), visible, part))
 
     parser = new_parser(path)
     parser.StartElementHandler = start

@@ -53,9 +53,25 @@ class RowReader:
     """Handlers of one expat parser; finished rows gather in `done` until the caller takes them."""
 
     __slots__ = (
-        "_cells", "_collecting", "_column", "_columns", "_converters", "_damage", "_formula", "_hidden",
-        "_kind", "_new_converter", "_number", "_phonetic", "_prefix", "_shared", "_style", "_text", "_value", "done",
-    )  # fmt: skip
+        "_cells",
+        "_collecting",
+        "_column",
+        "_columns",
+        "_converters",
+        "_damage",
+        "_formula",
+        "_hidden",
+        "_kind",
+        "_new_converter",
+        "_number",
+        "_phonetic",
+        "_prefix",
+        "_shared",
+        "_style",
+        "_text",
+        "_value",
+        "done",
+    )
 
     def __init__(
         self, shared: Callable[[str], str], new_converter: Callable[[str], Converter], damage: Damage

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,11 +9,12 @@ from pathlib import Path
 from typing import Final, Literal
 
 from importer.errors import SheetError
+from importer.source.choice import choose_sheet
 from importer.source.hostile import damaged, open_archive
 from importer.source.numbers import Converter, converter
-from importer.source.package import Package, SharedTexts, SheetPart, read_package
+from importer.source.package import Package, SharedTexts, read_package
 from importer.source.rows import Row, column_letters
-from importer.source.sheet import Sheet, SheetOptions, place, unreadable
+from importer.source.sheet import Sheet, SheetOptions, unreadable
 from importer.source.worksheet import RawRow, RowReader, column_index, read_rows
 from importer.source.xmlparts import Blocks, blocks, feed, new_parser
 
@@ -226,39 +226,6 @@ class XlsxSheet(Sheet):
                     remedy="Delete it if it is there by mistake (Ctrl+End shows it).",
                 )
             before = column
-
-
-def choose_sheet(path: Path, sheets: tuple[SheetPart, ...], wanted: str | None) -> SheetPart:
-    """The worksheet to read. Raises SheetError, with the names there are, if that would be a guess."""
-    visible = [sheet for sheet in sheets if sheet.visible]
-    if wanted is None:
-        if len(visible) == 1:
-            return visible[0]
-        what = (
-            f"The workbook has {len(visible)} visible sheets: {_listed(visible)}."
-            if visible
-            else f"Every sheet of the workbook is hidden: {_listed(sheets)}."
-        )
-        raise SheetError(
-            what, where=place(path), remedy="Name one with --sheet, or with `sheet:` in the mapping."
-        )
-    exact = [sheet for sheet in sheets if sheet.name == wanted]
-    alike = [sheet for sheet in sheets if sheet.name.strip().casefold() == wanted.strip().casefold()]
-    if exact or len(alike) == 1:
-        return (exact or alike)[0]
-    near = difflib.get_close_matches(wanted, [sheet.name for sheet in sheets], n=1)
-    hint = f' Did you mean "{near[0]}"?' if near else ""
-    raise SheetError(
-        f'There is no sheet "{wanted}"; the workbook has {_listed(visible or sheets)}.{hint}',
-        where=place(path),
-        remedy="Name one with --sheet, or with `sheet:` in the mapping.",
-    )
-
-
-def _listed(sheets: tuple[SheetPart, ...] | list[SheetPart]) -> str:
-    names = [f'"{sheet.name}"' for sheet in sheets[:20]]
-    more = f" and {len(sheets) - 20} more" if len(sheets) > 20 else ""
-    return ", ".join(names) + more
 
 
 def _merge(found: tuple[bytes, bytes, bytes, bytes]) -> Merge:

@@ -22,11 +22,17 @@ def plain_text(text: str) -> str:
     """
     if "_x" not in text:
         return text
-    decoded = ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
+    return sendable(ESCAPE.sub(lambda match: chr(int(match[1], 16)), text))
+
+
+def sendable(text: str) -> str:
+    """The text, halves of characters joined; an ErrorCell if it holds what no message could carry."""
+    if NO_CHARACTER.search(text) is None:
+        return text
     try:
-        joined = decoded.encode("utf-16", "surrogatepass").decode("utf-16")
+        joined = text.encode("utf-16", "surrogatepass").decode("utf-16")
     except UnicodeDecodeError:
         joined = None
     if joined is None or "\0" in joined:
-        return ErrorCell(NO_CHARACTER.sub("\ufffd", decoded), NO_TEXT)
+        return ErrorCell(NO_CHARACTER.sub("\ufffd", text), NO_TEXT)
     return joined
