@@ -13,7 +13,7 @@ import aiohttp
 from importer.sandbox import FaultsFile, Sandbox, SandboxOptions, read_faults
 
 ACCOUNT = "8933fa5e-5b39-11e9-826a-0622360da6fe"
-QUICK = {"rate": "none", "latency_s": 0.0, "jitter_s": 0.0, "seed": 7}
+QUICK: dict[str, Any] = {"rate": "none", "latency_s": 0.0, "jitter_s": 0.0, "seed": 7}
 
 
 def quick(faults: Mapping[str, Any] | None = None, **changes: Any) -> Sandbox:

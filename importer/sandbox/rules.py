@@ -5,6 +5,7 @@ Everything is checked before anything is served. All mistakes of a file are told
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -20,8 +21,12 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 CallKind = Literal["create", "update", "retrieve", "by-id", "whoami", "users", "companies"]
 READS: Final[tuple[CallKind, ...]] = ("retrieve", "by-id")
+On = Literal[
+    "create", "update", "retrieve", "by-id", "whoami", "users", "companies", "any", "reads"
+]  # fmt: skip
 BodyName = Literal[
-    "normal", "no-id", "empty", "garbage", "html", "bom", "gzip", "truncated", "cut-chunk", "not-http", "huge", "mx"
+    "normal", "no-id", "empty", "garbage", "html", "bom", "gzip", "truncated", "cut-chunk", "not-http",
+    "huge", "mx",
 ]  # fmt: skip
 
 
@@ -105,7 +110,7 @@ class Match(Strict):
     body says. from_s, until_s: seconds since the start. times: at most so often.
     """
 
-    on: tuple[CallKind | Literal["any", "reads"], ...] = ("create",)
+    on: tuple[On, ...] = ("create",)
     chance: Share = 1.0
     nth: tuple[Positive, ...] | None = None
     every: Positive | None = None
@@ -238,7 +243,7 @@ class IncompleteFault(Match):
     """A reading that lacks some activities although RecordCount counts them."""
 
     do: Literal["incomplete"]
-    on: tuple[CallKind | Literal["any", "reads"], ...] = ("retrieve",)
+    on: tuple[On, ...] = ("retrieve",)
     missing: Positive = 1
 
 
@@ -246,7 +251,7 @@ class StaleFault(Match):
     """A reading as it would have been so many seconds ago."""
 
     do: Literal["stale"]
-    on: tuple[CallKind | Literal["any", "reads"], ...] = READS
+    on: tuple[On, ...] = READS
     seconds: Seconds
 
 
@@ -338,12 +343,13 @@ def _place(location: tuple[int | str, ...]) -> str:
     for part in location:
         if isinstance(part, int):
             place += f"[{part + 1}]"
-        elif not (isinstance(before, int) and part in _KINDS):
+        elif not (isinstance(before, int) and part in _KINDS) and not _BRANCH.match(part):
             place += f".{part}" if place else part
         before = part
     return place or "the file"
 
 
+_BRANCH: Final = re.compile(r"(literal|tuple|constrained)\W|float$")  # pydantic's names of a union's members
 _KINDS: Final = {
     "answer", "refuse", "throttle", "redirect", "drop", "hang", "slow", "drip",
     "hold", "revoke", "foreign", "incomplete", "stale",

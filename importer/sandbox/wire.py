@@ -45,7 +45,7 @@ class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error o
 
 def encoded(value: Any) -> bytes:  # noqa: ANN401 - whatever JSON can say
     """Compact UTF-8 JSON."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def found(value: Any) -> Answer:  # noqa: ANN401 - whatever JSON can say
