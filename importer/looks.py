@@ -258,6 +258,8 @@ class Looks:
     async def tenant_reads(self) -> bool:
         """Whether a read is answered. Stops the run when the keys are refused."""
         posting = self._posting
+        if posting.stopping:
+            return False
         reading = await posting.verifier.probe(posting.last_account)
         if reading.outcome is None or reading.outcome.kind in {Kind.REFUSED, Kind.UNKNOWN_REFUSAL}:
             return True

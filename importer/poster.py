@@ -206,7 +206,7 @@ class Poster:
                 continue
             await posting.pause(posting.breaker.next_probe_s())
             posting.trouble()
-            if posting.stopping or not await self._looks.tenant_reads():
+            if not await self._looks.tenant_reads():
                 continue
             self._trial = trial = self._take() or await self._looks.settle_one(self._take)
             try:

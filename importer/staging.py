@@ -35,7 +35,7 @@ class Digests:
 
 
 def batch_id(started: datetime, *, rehearsal: bool) -> str:
-    """`b20261123-210501-7f3a9c`: begins with a letter and carries the UTC start, so that Excel leaves it be."""
+    """`b20261123-210501-7f3a9c`: a letter first, so that Excel leaves it be; then the UTC start."""
     prefix = REHEARSAL if rehearsal else "b"
     return f"{prefix}{started.astimezone(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
@@ -46,7 +46,7 @@ def described(problems: Iterable[Problem]) -> str:
 
 
 def stage(
-    draft: JournalDraft, sheet: Sheet, mapper: RowMapper, survey: Survey, at: str, progress: Progress
+    draft: JournalDraft, sheet: Sheet, mapper: RowMapper, survey: Survey, *, at: str, progress: Progress
 ) -> Digests:
     """Reads and maps every row into `draft`. Lookups stay open (see `map_again`).
 
@@ -93,7 +93,7 @@ def _staged(row: Row, mapped: Activity | list[Problem], content: ContentDigest) 
 
 
 def map_again(
-    journal: Journal, mapper: RowMapper, resolved: Resolved, survey: Survey, at: str, progress: Progress
+    journal: Journal, mapper: RowMapper, resolved: Resolved, survey: Survey, *, at: str, progress: Progress
 ) -> Digests:
     """Maps the rows of a draft once more, now that its lookups are answered."""
     content = ContentDigest()

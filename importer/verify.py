@@ -10,7 +10,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from importer import matching
 from importer.activity import Activity, Marker, StoredActivity
@@ -37,12 +37,8 @@ Finding = Created | NotCreated | Uncertain | Unread
 Quiet = Callable[[set[str]], Awaitable[None]]
 
 
-class Claimed(Protocol):
-    """Whoever knows which activities rows of other batches hold (the ledger)."""
-
-    def __call__(self, activity_ids: Collection[str]) -> Collection[str]:
-        """Those of the Ids that are claimed."""
-        ...
+Claimed = Callable[[Collection[str]], Collection[str]]
+"""Those of the Ids that rows of other batches hold (the ledger knows)."""
 
 
 class Verifier:
