@@ -316,16 +316,13 @@ class _Planner:
         return self._listed(value_type, text, ("value",))
 
     def default(self, value_type: ValueType, choices: Choices | None, *, maps: bool) -> str | None:
+        """As it is sent. Beside `values` it is one of the keys, or else itself what is sent."""
         text = self._spec.default
         if text is None:
             return None
-        if choices is None:
+        sent = None if choices is None else choices.find(trimmed(text))
+        if sent is None and (choices is None or maps):
             return self._listed(value_type, text, ("default",))
-        sent = choices.find(trimmed(text))
-        if sent is None and maps:
-            sent = next(
-                (sent for sent in choices.sent if sent == self._constant_read(value_type, text)), None
-            )
-        if sent is None:
+        if sent is None and choices is not None:
             self._say("default", f"{quoted(text)} is not one of {listing(choices.keys)}.")
         return sent

@@ -119,7 +119,7 @@ class Document:
         return line_of(self.lines, where)
 
     def mistake(self, where: Where, text: str, *, missing: bool = False) -> Mistake:
-        """A mistake at `where`; unless it is what is missing, the path ends with what the file really holds."""
+        """A mistake at `where`. Its path ends with what the file holds, unless that is what is missing."""
         shown = where
         while not missing and len(shown) > 1 and shown not in self.lines:
             shown = shown[:-1]

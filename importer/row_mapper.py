@@ -88,14 +88,13 @@ class BoundField:
             elif not cell.strip(BLANKS):
                 cell = ""
         elif isinstance(cell, ErrorCell):
-            return self._problem(Fault("unusable-cell", cell.reason), cell)
+            fault = Fault("unusable-cell", cell.reason)
+            return self._piece_problem(fault, cells) if self._pieces else self._problem(fault, cell)
         if not cell:
             return self._empty()
         sent = self._read(cell)
         if isinstance(sent, Fault):
-            if self._pieces and sent.kind == "control-character":
-                return self._problem_of_piece(sent, cells)
-            return self._problem(sent, cell)
+            return self._piece_problem(sent, cells) if self._pieces else self._problem(sent, cell)
         return sent or self._empty()
 
     def notice(self, cells: Cells) -> Notice | None:
@@ -141,15 +140,17 @@ class BoundField:
         value = str(cell)[:VALUE_LENGTH_MAX]
         return Problem(self.heading, self._index, fault.kind, value, fault.message, fault.remedy)
 
-    def _problem_of_piece(self, fault: Fault, cells: Cells) -> Problem:
-        """A character that cannot be sent, in a template: the column that it stands in."""
+    def _piece_problem(self, fault: Fault, cells: Cells) -> Problem:
+        """A template's problem, blamed on the first of its columns whose cell is no good by itself."""
         columns = self.plan.template.columns if self.plan.template is not None else ()
         places = [index for _, index in self._pieces if index is not None]
         for column, index in zip(columns, places, strict=True):
-            found = unsendable(cells[index])
+            cell = cells[index]
+            found = Fault(fault.kind, cell.reason) if isinstance(cell, ErrorCell) else unsendable(cell)
             if found is not None:
-                value = cells[index][:VALUE_LENGTH_MAX]
-                return Problem(column, index, found.kind, value, found.message, found.remedy)
+                return Problem(
+                    column, index, found.kind, str(cell)[:VALUE_LENGTH_MAX], found.message, found.remedy
+                )
         return self._problem(fault, self._cell(cells))
 
     def _looked_up(
