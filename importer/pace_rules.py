@@ -14,8 +14,8 @@ Times are seconds of one monotonic clock, given by the caller; random numbers fr
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final
 
 from importer.pace_window import Rate, Refusal, Window
 
@@ -44,6 +44,12 @@ LATENESS_S: Final = 0.02
 """Lateness of a slot (timers, the mark on disk) that the next slots need not wait for."""
 QUOTA_S: Final = 3600.0
 """A limit over an hour or more, or a wait that long, is a quota: nobody waits for it, the run stops."""
+
+
+def ends_quota(refusal: Refusal) -> bool:
+    """Whether a refusal is about a quota of hours or a day, not about the rate."""
+    long_limit = refusal.limit is not None and refusal.limit.period_s >= QUOTA_S
+    return long_limit or (refusal.retry_after_s or 0.0) >= QUOTA_S
 
 
 @dataclass(slots=True)
@@ -88,12 +94,11 @@ class Rules:
     pause: Pause = field(default_factory=Pause)
     next_slot_at: float = -math.inf
     numbers: int = 0
-    quota: Refusal | None = None
 
     @classmethod
-    def of(cls, rate: Rate) -> Rules:
-        """Nothing learnt yet."""
-        return cls(rate, Window(rate.period_s))
+    def of(cls, rate: Rate, *, numbers: int = 0) -> Rules:
+        """Nothing learnt yet. `numbers`: where the numbers of slots begin."""
+        return cls(rate, Window(rate.period_s), numbers=numbers)
 
     @property
     def ceiling(self) -> Rate:
@@ -159,9 +164,8 @@ class Rules:
         the pause by up to 2 %, so that importers on several machines do not come back together.
         """
         traffic = self.window.returned(number, now, refused=True)
-        if self._quota_ended(refusal):
-            self.quota = refusal
-        elif refusal.limit is not None and refusal.limit.usable:
+        quota_ended = ends_quota(refusal)
+        if not quota_ended and refusal.limit is not None and refusal.limit.usable:
             if self.stated is None or refusal.limit.per_s < self.stated.per_s:
                 self.stated = refusal.limit
             self.window.period_s = self.ceiling.period_s
@@ -175,12 +179,8 @@ class Rules:
         wait_s = self._lengthen(now, again=again, retry_after_s=retry_after_s)
         pause.last_refusal_at = now
         pause.until = now + wait_s * (1 + 0.02 * chance)
-        if not again and traffic is not None and self.quota is None:
+        if not again and traffic is not None and not quota_ended:
             self._learn(now, traffic.left, traffic.possible)
-
-    def _quota_ended(self, refusal: Refusal) -> bool:
-        long_limit = refusal.limit is not None and refusal.limit.period_s >= QUOTA_S
-        return long_limit or (refusal.retry_after_s or 0.0) >= QUOTA_S
 
     def _lengthen(self, now: float, *, again: bool, retry_after_s: float) -> float:
         """Seconds to wait after a breach, or after a try that came too early (`again`)."""
@@ -257,3 +257,47 @@ class Rules:
             probing = 1 + math.floor((now - share.probe_at) / limit.period_s)
             calls += limit.calls * PROBE_STEP * (2.0 ** min(probing, 10) - 1)
         return min(max(calls, 0.5), float(limit.calls))
+
+    def meet(self, other: Rules) -> None:
+        """Both come to know what either has learnt, and we which rate holds; each keeps its own calls."""
+        stated = [rules.stated for rules in (self, other) if rules.stated is not None]
+        self.stated = other.stated = min(stated, key=lambda rate: rate.per_s, default=None)
+        self.careful = other.careful = self.careful or other.careful
+        later = max(self.pause, other.pause, key=lambda pause: pause.until)
+        self.pause, other.pause = replace(later), replace(later)
+        share = self.share if self.share is not None else other.share
+        self.share, other.share = (replace(share), replace(share)) if share is not None else (None, None)
+        self.asked = other.asked
+        for rules in (self, other):
+            rules.window.period_s = rules.ceiling.period_s
+
+    def to_record(self) -> dict[str, Any]:
+        """As JSON can hold it; without `asked`, which is each process's own."""
+        return {
+            "window": self.window.to_record(),
+            "stated": asdict(self.stated) if self.stated is not None else None,
+            "careful": self.careful,
+            "share": asdict(self.share) if self.share is not None else None,
+            "pause": asdict(self.pause),
+            "next_slot_at": self.next_slot_at,
+            "numbers": self.numbers,
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any], asked: Rate) -> Rules:
+        """The inverse of `to_record`; raises KeyError, TypeError or ValueError for anything else."""
+        stated = Rate(**record["stated"]) if record["stated"] is not None else None
+        if stated is not None and not stated.usable:
+            raise ValueError(f"a record states the rate {stated}")
+        rules = cls(
+            asked,
+            Window.from_record(record["window"]),
+            stated,
+            careful=bool(record["careful"]),
+            share=Share(**record["share"]) if record["share"] is not None else None,
+            pause=Pause(**record["pause"]),
+            next_slot_at=float(record["next_slot_at"]),
+            numbers=int(record["numbers"]),
+        )
+        rules.ask(asked)
+        return rules

@@ -162,7 +162,7 @@ class Window:
         return len(self.granted) + (len(self.away) + len(self.returns) if by_return else len(self.lefts))
 
     def _overtaken(self, call: _Away, now: float) -> Traffic:
-        """A refused call may have arrived late, and calls that left after it before it: these count as well."""
+        """A refused call may have arrived late, after calls that left later: these count as well."""
         arrived = now - self._quickest()
         overtook = 0
         for left_at in reversed(self.lefts):
@@ -177,7 +177,7 @@ class Window:
         return self.lefts, self.period_s * KEPT_BY_LEAVING
 
     def _quickest(self) -> float:
-        """The quickest round trip there can be: a little below the quickest seen, the less the more were seen."""
+        """The quickest round trip there can be: a little below the quickest seen, less so the more were."""
         if not self.measured:
             return 0.0
         seen_s = min(self.quickest_s, self.quickest_before_s)

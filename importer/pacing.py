@@ -5,9 +5,8 @@
     slot.left()                  # just before the first byte leaves
     slot.returned(refusal)       # whatever became of it; or slot.unused()
 
-`aiolimiter` with capacity 1 spaces the slots of this process evenly; `pace_rules` holds them further when a
-refusal, the window or others demand it; a shared record, if given, does so for all processes of a tenant on
-this machine together.
+`aiolimiter` with capacity 1 spaces the calls of this process; `pace_rules` holds them further when a refusal,
+the window or others on the tenant demand it; `pace_shared` does so for all processes of this machine together.
 """
 
 from __future__ import annotations
@@ -21,9 +20,11 @@ from typing import Final
 
 from aiolimiter import AsyncLimiter
 
-from importer.pace_rules import LATENESS_S, Rules
+from importer.pace_books import OwnBook, SharedBook
+from importer.pace_rules import LATENESS_S, Rules, ends_quota
 from importer.pace_shared import SharedPace
 from importer.pace_window import Rate, Refusal
+from importer.pace_words import describe
 
 __all__ = ["Pace", "Rate", "Refusal", "SharedPace", "Slot"]
 
@@ -33,23 +34,21 @@ OPENING_CALLS: Final = 25
 NEAR_S: Final = 1e-4
 """Timers are coarser than this: a slot so near is now."""
 LOOK_AGAIN_S: Final = 0.25
-"""How often a waiter looks whether another process has changed the shared record."""
+"""How often a waiter looks whether another process has changed the rules."""
 LOOK_AGAIN_ALONE_S: Final = 60.0
 
 
 class Slot:
-    """The permission for one call to leave now. `returned` or `unused` ends it; more than once does no
-    harm."""
+    """The permission for one call to leave now. `returned` or `unused` ends it; what is said first counts."""
 
-    __slots__ = ("_ended", "_left", "_pace", "granted_at", "joint", "number")
+    __slots__ = ("_ended", "_left", "_pace", "granted_at", "number")
 
-    def __init__(self, pace: Pace, number: int, granted_at: float, *, joint: bool) -> None:
+    def __init__(self, pace: Pace, number: int, granted_at: float) -> None:
         self._pace = pace
         self._left = False
         self._ended = False
         self.number = number
         self.granted_at = granted_at
-        self.joint = joint
 
     def left(self) -> None:
         """Just before the first byte leaves: from here the call may count."""
@@ -76,6 +75,9 @@ class Pace:
     rate: the most that is ever sent. clock: monotonic seconds; it may stand still or jump (a laptop that
     slept), and a step back is taken as no time at all. shared: the record of all processes of this tenant.
     Raises ValueError for a rate that cannot be kept.
+
+    throttled: calls refused for the rate. quota: the refusal that says that a quota of hours or a day is used
+    up; nobody should wait for that: the caller stops.
     """
 
     def __init__(
@@ -90,7 +92,7 @@ class Pace:
         if not rate.usable:
             raise ValueError(f"{rate} is not a rate: both numbers must be above zero.")
         self.throttled = 0
-        self._rate = rate
+        self.quota: Refusal | None = None
         self._raw_clock = clock
         self._latest_raw = -math.inf
         self._set_back_s = 0.0
@@ -102,45 +104,51 @@ class Pace:
         self._spacing_s = 0.0
         self._spaced_at = -math.inf
         self._granted = 0
-        self._rules = Rules.of(rate)
-        self._shared = shared
+        self._book: OwnBook | SharedBook = OwnBook(rate) if shared is None else SharedBook(rate, shared)
+        self._look_again_s = LOOK_AGAIN_ALONE_S if shared is None else LOOK_AGAIN_S
 
     def __repr__(self) -> str:
-        rules = self._rules
+        rules = self._book.rules
         return (
-            f"<Pace {self.ceiling} granted={self._granted} throttled={self.throttled} "
+            f"<Pace {rules.ceiling} granted={self._granted} throttled={self.throttled} "
             f"away={len(rules.window.away)} careful={rules.careful} share={rules.share} "
-            f"paused_s={self.paused_s():.1f}>"
+            f"paused_s={self.paused_s():.1f} neighbours={self._book.neighbours}>"
         )
 
     @property
     def ceiling(self) -> Rate:
         """The most that is sent at present: `rate`, or the tenant's own limit once a refusal stated it."""
-        return self._rules.ceiling
-
-    @property
-    def quota(self) -> Refusal | None:
-        """The refusal that says a quota of hours or a day is used up: nobody should wait for it."""
-        return self._rules.quota
+        return self._book.rules.ceiling
 
     def paused_s(self) -> float:
         """Seconds until calls may leave again after a refusal; 0.0 when nothing is paused."""
-        return max(0.0, self._rules.pause.until - self._now())
+        return max(0.0, self._book.rules.pause.until - self._now())
+
+    def describe(self) -> str:
+        """One plain sentence about what is going on, without a full stop; empty if nothing is notable."""
+        return describe(self._book.rules, self._now(), self._book.neighbours, self.quota)
 
     async def slot(self) -> Slot:
         """Wait for this caller's turn. A waiter that is cancelled costs the others nothing."""
         async with self._turn:
-            while True:
+            self._book.look(self._now())
+            await self._held()
+            await self._spaced()
+            slot = self._try()
+            while slot is None:  # a refusal, or another process, came in between
+                self._spacing_s = 0.0  # the next spacing is counted from the slot that comes of this
                 await self._held()
-                await self._spaced()
                 slot = self._try()
-                if slot is not None:
-                    return slot
+            return slot
 
     async def _held(self) -> None:
-        """Wait out pause and window, as far as this process knows them."""
-        while (wait_s := self._rules.opens_at(self._now()) - self._now()) > NEAR_S:
+        """Wait out pause, window and other processes, as far as this process knows them."""
+        while (wait_s := self._opens_at(self._book.rules, now := self._now()) - now) > NEAR_S:
             await self._wait(wait_s)
+
+    def _opens_at(self, rules: Rules, now: float) -> float:
+        opens_at = rules.opens_at(now)
+        return max(opens_at, rules.next_slot_at) if self._book.neighbours else opens_at
 
     async def _spaced(self) -> None:
         """Wait until this process's last call is a spacing ago.
@@ -149,9 +157,7 @@ class Pace:
         timer that fires late by less than that does not push the ones after it.
         """
         now = self._now()
-        spacing_s = self._rules.spacing_s(now)
-        if self._granted < OPENING_CALLS:
-            spacing_s = max(spacing_s, OPENING_MARGIN / self._rules.ceiling.per_s)
+        spacing_s = self._spacing_now(now)
         bucket_s = spacing_s + LATENESS_S
         if self._limiter is None or spacing_s != self._spacing_s:
             first = self._limiter is None
@@ -160,20 +166,34 @@ class Pace:
                 await self._limiter.acquire(max(0.0, 1 - (now - self._spaced_at) / bucket_s))
         await self._limiter.acquire(spacing_s / bucket_s)
 
+    def _spacing_now(self, now: float) -> float:
+        rules = self._book.rules
+        spacing_s = rules.spacing_s(now)
+        if self._granted < OPENING_CALLS:
+            spacing_s = max(spacing_s, OPENING_MARGIN / rules.ceiling.per_s)
+        return spacing_s * self._book.parts
+
     def _try(self) -> Slot | None:
         """A slot, if nothing came in between."""
         now = self._now()
-        if self._rules.opens_at(now) > now + NEAR_S:
+        spacing_s = self._spacing_now(now)
+
+        def grant(rules: Rules) -> int | None:
+            if self._opens_at(rules, now) > now + NEAR_S:
+                return None
+            return rules.grant(now, self._book.owner, spacing_s)
+
+        number = self._book.change(now, grant)
+        if number is None:
             return None
         self._granted += 1
         self._spaced_at = now
-        return Slot(self, self._rules.grant(now, "", self._spacing_s), now, joint=False)
+        return Slot(self, number, now)
 
     async def _wait(self, wait_s: float) -> None:
         """Wait, but not beyond a change (a call that returned may open the window)."""
-        look_again_s = LOOK_AGAIN_ALONE_S if self._shared is None else LOOK_AGAIN_S
         self._wake = asyncio.get_running_loop().create_future()
-        sleeper = asyncio.ensure_future(self._sleep(min(wait_s, look_again_s)))
+        sleeper = asyncio.ensure_future(self._sleep(min(wait_s, self._look_again_s)))
         try:
             await asyncio.wait({sleeper, self._wake}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -186,26 +206,29 @@ class Pace:
 
     def call_left(self, slot: Slot) -> None:
         """`Slot.left`."""
-        self._rules.window.left(slot.number, self._now())
+        now = self._now()
+        self._book.change(now, lambda rules: rules.window.left(slot.number, now))
 
     def call_returned(self, slot: Slot, refusal: Refusal | None) -> None:
         """`Slot.returned`."""
         now = self._now()
         if refusal is None:
-            self._rules.answered(slot.number, slot.granted_at, now)
+            self._book.change(now, lambda rules: rules.answered(slot.number, slot.granted_at, now))
         else:
             self.throttled += 1
-            self._rules.refused(slot.number, slot.granted_at, now, refusal, self._randomness.random())
+            if ends_quota(refusal):
+                self.quota = refusal
+            chance = self._randomness.random()
+            self._book.change(
+                now, lambda rules: rules.refused(slot.number, slot.granted_at, now, refusal, chance)
+            )
+            self._book.look(now, at_once=True)
         self._changed()
 
     def call_unused(self, slot: Slot) -> None:
         """`Slot.unused`."""
-        self._rules.window.unused(slot.number)
+        self._book.change(self._now(), lambda rules: rules.window.unused(slot.number))
         self._changed()
-
-    def describe(self) -> str:
-        """One plain sentence about what is going on; empty if nothing is notable."""
-        return ""
 
     def _now(self) -> float:
         raw = self._raw_clock()
