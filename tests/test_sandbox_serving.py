@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
-from sandbox_caller import Caller, quick
+from sandbox_caller import Caller, activity, quick
 
 from importer.sandbox import Sandbox, SandboxOptions
 
@@ -61,3 +64,49 @@ async def test_latency_is_spent_around_the_commit() -> None:
             await call.create()
         assert len(sandbox.activities) == 1
         assert sandbox.calls[0].activity_id == sandbox.activities[0].id
+
+
+SERVER = """
+import asyncio
+import sys
+from pathlib import Path
+from importer.sandbox import SandboxOptions, serve
+
+options = SandboxOptions(latency_s=0, jitter_s=0, store=Path(sys.argv[1]), secret_key="s", access_key="u$r")
+asyncio.run(serve(options, on_ready=lambda sandbox: print(sandbox.url, flush=True)))
+"""
+
+
+def started(store: Path) -> tuple[subprocess.Popen[str], str]:
+    """A sandbox in a process of its own, and its URL."""
+    process = subprocess.Popen([sys.executable, "-c", SERVER, str(store)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    return process, process.stdout.readline().strip()
+
+
+async def created_at(url: str) -> str:
+    """The Id of an activity created there."""
+    headers = {"x-LSQ-AccessKey": "u$r", "x-LSQ-SecretKey": "s"}
+    async with (
+        aiohttp.ClientSession(headers=headers) as session,
+        session.post(f"{url}/v2/CompanyActivity.svc/Create", json=activity()) as response,
+    ):
+        return str((await response.json())["Message"]["Id"])
+
+
+async def test_what_was_answered_survives_kill_9(tmp_path: Path) -> None:
+    """The next sandbox on the same file holds it."""
+    store = tmp_path / "store.sqlite"
+    process, url = started(store)
+    ids = [await created_at(url) for _ in range(3)]
+    process.kill()
+    process.communicate(timeout=20)
+    async with quick(store=store) as sandbox:
+        assert [held.id for held in sandbox.activities] == ids
+
+
+def test_it_imports_nothing_of_the_importer() -> None:
+    """It would agree with its mistakes; and the other way round it stays out of what starts quickly."""
+    code = "import sys, importer.sandbox; print(*sorted(n for n in sys.modules if n.startswith('importer.')))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert [name for name in out.split() if not name.startswith("importer.sandbox")] == []

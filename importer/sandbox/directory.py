@@ -14,6 +14,7 @@ import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from importer.sandbox.rules import TenantRules
@@ -37,6 +38,7 @@ _OPERATORS: Final = ("=", "<>", "LIKE", ">", "<", ">=", "<=")
 Company = dict[str, str]
 
 
+@lru_cache(maxsize=4096)
 def made_up_id(kind: str, value: str) -> str:
     """The Id that the sandbox gives to this account or user, always the same."""
     return str(uuid.uuid5(_SPACE, f"{kind}:{value.strip().lower()}"))

@@ -3,7 +3,7 @@
     async with Sandbox(SandboxOptions(rate="25/5")) as sandbox:
         ...  # sandbox.url, sandbox.access_key, sandbox.secret_key
 
-    asyncio.run(serve(SandboxOptions(port=8080), on_ready=print))   # until cancelled
+    asyncio.run(serve(SandboxOptions(port=8080), on_ready=print))   # until cancelled, as by Ctrl-C
 
 What it reproduces is told where it is done: `tenant.py` (activities), `validation.py` (what is refused),
 `directory.py` (people and accounts), `limit.py` (the rate), `spelling.py` (what comes back otherwise than
@@ -156,7 +156,7 @@ class Sandbox:
 
 
 async def serve(options: SandboxOptions, on_ready: Callable[[Sandbox], None]) -> None:
-    """Serves until cancelled. `on_ready` is called once the port is open."""
+    """Serves until cancelled. `on_ready` is called once the port is open. Raises what `Sandbox` raises."""
     async with Sandbox(options) as sandbox:
         on_ready(sandbox)
         await asyncio.Event().wait()
