@@ -196,6 +196,8 @@ def _spot(path: Path, encoding: Encoding, offset: int, shown_as: str) -> _Spot:
 
 
 def _decode_error(path: Path, encoding: Encoding, offset: int) -> SheetError:
+    if encoding.codec == "utf-8" and _holds_nul(path):
+        return _nul_error(path, encoding)
     if encoding.announced or encoding.skip_bytes or encoding.codec != "utf-8":
         spot = _spot(path, encoding, offset, encoding.codec)
         why = "as told" if encoding.announced else "as its first bytes say"
@@ -213,6 +215,11 @@ def _decode_error(path: Path, encoding: Encoding, offset: int) -> SheetError:
         remedy="If that looks right, say --encoding cp1252 (or `encoding: cp1252` in the mapping);"
         " else name the right one, or save the sheet as CSV UTF-8.",
     )
+
+
+def _holds_nul(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return b"\0" in stream.read(4096)
 
 
 def _nul_error(path: Path, encoding: Encoding) -> SheetError:

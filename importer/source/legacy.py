@@ -20,16 +20,15 @@ from typing import IO, Any, Final, Literal
 import importer
 from importer.errors import SheetError
 from importer.source.rows import Cells, Row, decode_cells
-from importer.source.sheet import Sheet, SheetOptions
+from importer.source.sheet import BLANK_ROWS_MAX, Sheet, SheetOptions
 
 TIME_LIMIT_S: Final = 15.0
 READ_BYTES: Final = 1 << 20
-BLANK_ROWS_MAX: Final = 10_000
 
 LOST: Final = (
-    "In a {suffix} file the number formats, hidden rows and error values cannot be seen: leading zeros that"
-    " only a format shows are missing, and a cell with an error such as #N/A counts as empty. To be sure, save"
-    " the workbook as .xlsx in Excel and read that."
+    "In a {suffix} file number formats, hidden rows and error values cannot be seen: leading zeros that only"
+    " a format shows are missing, and a cell with an error such as #N/A counts as empty. To be sure, save the"
+    " workbook as .xlsx in Excel and read that."
 )
 
 
@@ -61,15 +60,16 @@ class LegacySheet(Sheet):
             if number <= self.header_row or not any(cell.strip() for cell in cells):
                 continue
             if number - last > BLANK_ROWS_MAX:
-                raise SheetError(
-                    f"The table ends in row {last}, but row {number} holds something, over {BLANK_ROWS_MAX:,}"
-                    " blank rows below it.",
-                    where=self.place(),
-                    remedy="Delete it if it is there by mistake, else delete the blank rows.",
-                )
+                raise self.far_below(last, f"row {number} holds something")
             last = number
             fitted = (*cells[:width], *("",) * (width - len(cells)))
-            yield Row(number, fitted, self.surplus(number, cells))
+            yield Row(number, fitted, self._problem(number, cells))
+
+    def _problem(self, number: int, cells: Cells) -> str | None:
+        for index in range(len(self.header), len(cells)):
+            if cells[index].strip():
+                return self.surplus(number, index, cells[index])
+        return None
 
     def close(self) -> None:
         self._spool.close()

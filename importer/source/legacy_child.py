@@ -62,6 +62,10 @@ def cell_of(value: object) -> str:
             cell = date_cell_of(value)
         case dt.timedelta():
             cell = duration_cell(value / dt.timedelta(days=1), "[h]:mm:ss")
+        case None | float():
+            pass
+        case _:
+            cell = sendable(str(value))
     return cell
 
 

@@ -22,6 +22,10 @@ ROWS_MAX: Final = 1_048_576
 """Excel's own limit of a worksheet. Text files may be longer."""
 
 
+BLANK_ROWS_MAX: Final = 10_000
+"""So many blank rows on end are the end of a worksheet's table."""
+
+
 @dataclass(frozen=True, slots=True)
 class SheetOptions:
     """How a spreadsheet is to be read; None means: find out, and refuse where that would be a guess.
@@ -141,17 +145,22 @@ class Sheet(ABC):
             remedy=remedy,
         )
 
-    def surplus(self, number: int, cells: Sequence[str]) -> str | None:
-        """The `Row.problem` of a row with content right of the last heading; None if it has none."""
-        for index in range(len(self.header), len(cells)):
-            if cells[index]:
-                last = column_letters(len(self.header) - 1)
-                return (
-                    f"Cell {column_letters(index)}{number} holds {clipped(cells[index])}, but headings end"
-                    f" at column {last}: the row's values may have moved. Put each value under its heading,"
-                    " or give that column a heading."
-                )
-        return None
+    def surplus(self, number: int, index: int, cell: str) -> str:
+        """The `Row.problem` of a row whose cell at `index`, right of the last heading, holds `cell`."""
+        return (
+            f"Cell {column_letters(index)}{number} holds {clipped(cell)}, but the headings end at column"
+            f" {column_letters(len(self.header) - 1)}: the row's values may have moved. Put each value under"
+            " its heading, or give that column a heading."
+        )
+
+    def far_below(self, last: int, what: str) -> SheetError:
+        """The error of content so far below the table that it cannot be told whether it belongs to it."""
+        return SheetError(
+            f"The table ends in row {last}, but {what}, over {BLANK_ROWS_MAX:,} blank rows below it.",
+            where=self.place(),
+            remedy="Delete it if it is there by mistake (Ctrl+End shows it); if it belongs to the table,"
+            " delete the blank rows.",
+        )
 
 
 def header_row_of(how: SheetOptions, path: Path) -> int:
@@ -187,9 +196,11 @@ def stamp(path: Path) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def unreadable(path: Path, error: OSError) -> SheetError:
+def unreadable(path: Path, error: OSError | MemoryError) -> SheetError:
     """A clear error for what the operating system said about the file."""
     match error:
+        case MemoryError():
+            what, remedy = "The file needs more memory than there is.", "Save it as CSV UTF-8, or split it."
         case FileNotFoundError():
             what, remedy = "There is no such file.", "Check the name and the folder."
         case PermissionError():

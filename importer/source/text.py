@@ -50,7 +50,7 @@ class TextSheet(Sheet):
             self._skip_lines = 0 if separator is None else 1
             self.delimiter = self._choose_delimiter(separator)
             self._read_header()
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             raise unreadable(path, error) from error
         finally:
             self.close()
@@ -59,12 +59,12 @@ class TextSheet(Sheet):
         self.check_unchanged()
         try:
             stream = self._stream(self._skip_lines)
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             raise unreadable(self.path, error) from error
         self._streams.add(stream)
         try:
             yield from self._rows(stream)
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             raise unreadable(self.path, error) from error
         finally:
             self._streams.discard(stream)
@@ -159,7 +159,9 @@ class TextSheet(Sheet):
         missing = width - len(record)
         if missing >= 0:
             return Row(number, (*record, *("",) * missing))
-        return Row(number, tuple(record[:width]), self.surplus(number, record))
+        surplus = next((index for index in range(width, len(record)) if record[index].strip()), None)
+        problem = None if surplus is None else self.surplus(number, surplus, record[surplus])
+        return Row(number, tuple(record[:width]), problem)
 
     def _broken_record(self, number: int, error: csv.Error) -> SheetError:
         """What is wrong with record `number`, found by reading up to it once more."""

@@ -8,7 +8,7 @@ second pass); its `dimension` shortcut loses whole sheets that some exporters wr
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final, NamedTuple
 from xml.parsers import expat
 
@@ -90,6 +90,11 @@ class RowReader:
         self._column = -1
         self._kind = self._style = self._text = ""
         self._formula = self._value = self._collecting = self._phonetic = False
+
+    def take(self) -> list[RawRow]:
+        """The rows finished since the last call."""
+        rows, self.done = self.done, []
+        return rows
 
     def attach(self, parser: expat.XMLParserType) -> None:
         """Let the parser call this reader."""
@@ -212,14 +217,3 @@ class RowReader:
                 return ErrorCell("", NEVER_CALCULATED)
             case _:
                 raise ValueError(f"unknown cell type {kind[:20]}")
-
-
-def read_rows(blocks: Iterator[bytes], feed: Callable[[bytes], None], reader: RowReader) -> Iterator[RawRow]:
-    """Rows as they come out of the blocks; `feed` runs the parser that `reader` is attached to (b"" ends)."""
-    for block in blocks:
-        feed(block)
-        if reader.done:
-            rows, reader.done = reader.done, []
-            yield from rows
-    feed(b"")
-    yield from reader.done
