@@ -6,7 +6,7 @@
     slot.returned(refusal)       # whatever became of it; or slot.unused()
 
 `aiolimiter` with capacity 1 spaces the calls of this process; `pace_rules` holds them further when a refusal,
-the window or others on the tenant demand it; `pace_shared` does so for all processes of this machine together.
+the window or others on the tenant demand it; `pace_shared` does so for all processes of a machine together.
 """
 
 from __future__ import annotations

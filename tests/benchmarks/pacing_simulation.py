@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
-from importer.pacing import Pace, Rate, Refusal
+from importer.pacing import Pace, Rate, Refusal, SharedPace
 from tests.virtual_time import run_virtually
 
 Jitter = Callable[[Random], float]
@@ -159,13 +159,16 @@ class Figures:
         return (len(times) - 1) / could
 
 
-class _Simulation:
-    """One run of a case with a seed."""
+class Simulation:
+    """One run of a case with a seed; several may share a tenant and a record."""
 
-    def __init__(self, case: Case, seed: int) -> None:
+    def __init__(
+        self, case: Case, seed: int, tenant: StrictTenant | None = None, shared: SharedPace | None = None
+    ) -> None:
         self.case = case
+        self.shared = shared
         self.chance = Random(seed)
-        self.tenant = case.tenant()
+        self.tenant = tenant or case.tenant()
         self.rows = case.rows
         self.calls = 0
         self.created: list[float] = []
@@ -178,7 +181,9 @@ class _Simulation:
         """Send every row."""
         loop = asyncio.get_running_loop()
         self.start = loop.time() + 10.0
-        self.pace = Pace(self.case.rate, clock=loop.time, randomness=Random(self.chance.random()))
+        self.pace = Pace(
+            self.case.rate, clock=loop.time, randomness=Random(self.chance.random()), shared=self.shared
+        )
         others = [asyncio.ensure_future(self._other(other)) for other in self.case.others]
         listener = asyncio.ensure_future(self._listen())
         await asyncio.sleep(10.0)
@@ -235,7 +240,7 @@ class _Simulation:
 
 def simulate(case: Case, seed: int = 1) -> Figures:
     """Run a case on a virtual clock."""
-    return run_virtually(_Simulation(case, seed).run())
+    return run_virtually(Simulation(case, seed).run())
 
 
 def _left(calls: float) -> Callable[[float], float]:
@@ -316,8 +321,8 @@ OTHERS: Final = (
 )
 
 
-def _plan(calls: int, **how: bool) -> Callable[[], StrictTenant]:
-    return lambda: StrictTenant(Rate(calls, 5.0), **how)  # type: ignore[arg-type]
+def _plan(calls: int, *, states: bool = True) -> Callable[[], StrictTenant]:
+    return lambda: StrictTenant(Rate(calls, 5.0), states=states)
 
 
 PLANS: Final = (
