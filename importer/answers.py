@@ -40,13 +40,14 @@ class CurrentUser:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user of the tenant, active or not."""
+    """A user of the tenant, active or not. attributes: all that is a text, under the answer's names."""
 
     id: str
     name: str
     email: str
     role: str
     active: bool
+    attributes: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ def read_users(body: bytes) -> tuple[User, ...]:
             email=_shown(person, "EmailAddress"),
             role=_shown(person, "Role"),
             active=text_of(person.get("StatusCode")) in {"", "0"},
+            attributes={str(name): text for name, value in person.items() if (text := text_of(value))},
         )
         for person in people
         if _shown(person, "ID")

@@ -266,7 +266,7 @@ def read_failed(outcome: Outcome, exchange: Exchange, purpose: str, base_url: st
                 "My Account > Settings > API and Webhooks; the keys' user must be active.",
             )
         case Kind.NOT_SENT:
-            detail = f" ({exchange.detail})" if exchange.detail else ""
+            detail = f" ({exchange.detail})" if outcome.code == "tls" and exchange.detail else ""
             return Unreachable(
                 outcome, f"{meaning}{detail}.", where=host, remedy=_NOT_SENT_REMEDIES[outcome.code]
             )

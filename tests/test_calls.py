@@ -1,0 +1,314 @@
+"""The tenant's calls: paced, answered or failed for a reason, complete or known not to be."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import json
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+from hostile_server import Behaviour, Heard, HostileServer, hang, hostile_server, in_turn, raw, reply
+from pydantic import SecretStr
+
+from importer import calls
+from importer.calls import ReadFailed, Tenant, Unauthorised, Unreachable
+from importer.credentials import Keys
+from importer.errors import TenantError
+from importer.leadsquared import LeadSquared
+from importer.outcomes import Kind
+from importer.pacing import Pace, Rate
+
+USER = {"Id": "U", "Name": "Ann", "OrgDisplayName": "Org", "OrgShortCode": "1", "LSQCommonServiceURLs": {}}
+SUCCESS = {"Status": "Success", "Message": {"Id": "A-1"}}
+THROTTLED = {
+    "Status": "Error",
+    "ExceptionType": "MXAPIRateLimitExceededException",
+    "ExceptionMessage": "API calls exceeded the limit of 1000 in 0.05 second(s)",
+}
+SINCE = dt.datetime(2026, 7, 31, tzinfo=dt.UTC)
+UNTIL = SINCE + dt.timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pauses between tries, a hundred times shorter."""
+    monkeypatch.setattr(calls, "WHOAMI_PAUSES_S", (0.005, 0.01))
+
+
+@asynccontextmanager
+async def tenant_at(url: str, *, patience_s: float = 900.0, timeout_s: float = 2.0) -> AsyncIterator[Tenant]:
+    keys = Keys(SecretStr("a"), SecretStr("s"))
+    async with LeadSquared(url, keys, timeout_s=timeout_s) as api:
+        yield Tenant(api, Pace(Rate(1000, 0.05)), patience_s=patience_s)
+
+
+@asynccontextmanager
+async def tenant_that(
+    behave: Behaviour, *, patience_s: float = 900.0, timeout_s: float = 2.0
+) -> AsyncIterator[tuple[Tenant, HostileServer]]:
+    async with (
+        hostile_server(behave) as server,
+        tenant_at(server.url, patience_s=patience_s, timeout_s=timeout_s) as tenant,
+    ):
+        yield tenant, server
+
+
+def activities(ids: list[str], count: int) -> dict[str, Any]:
+    return {"RecordCount": count, "CompanyActivities": [{"CompanyActivityId": one} for one in ids]}
+
+
+def paging(rows: Callable[[], list[str]], *, size_max: int = 1000) -> Behaviour:
+    """Pages through what `rows` gives at each call."""
+
+    async def behave(heard: Heard, writer: asyncio.StreamWriter) -> None:
+        page = json.loads(heard.body)["Paging"]
+        size = min(int(page["PageSize"]), size_max)
+        start = (int(page["PageIndex"]) - 1) * size
+        there = rows()
+        await reply(200, activities(there[start : start + size], len(there)))(heard, writer)
+
+    return behave
+
+
+@pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 250])
+async def test_an_account_is_read_to_the_last_activity(count: int) -> None:
+    """As many distinct Ids as RecordCount says."""
+    ids = [f"A-{number}" for number in range(count)]
+    async with tenant_that(paging(lambda: ids)) as (tenant, _):
+        reading = await tenant.activities("C", SINCE, UNTIL)
+
+    assert reading.complete
+    assert ids == [activity.id for activity in reading.activities]
+
+
+async def test_an_order_that_changes_from_page_to_page_loses_nothing() -> None:
+    """Observed: counting rows instead of distinct Ids would miss some."""
+    ids = [f"A-{number}" for number in range(250)]
+    shuffle = random.Random(7)
+    async with tenant_that(paging(lambda: shuffle.sample(ids, len(ids)))) as (tenant, _):
+        readings = [await tenant.activities("C", SINCE, UNTIL) for _ in range(3)]
+
+    for reading in readings:
+        assert reading.complete == (len(reading.activities) == 250)
+
+
+async def test_pages_smaller_than_asked_for_are_read_to_the_end() -> None:
+    """The most that a page may hold is not documented."""
+    ids = [f"A-{number}" for number in range(60)]
+    async with tenant_that(paging(lambda: ids, size_max=25)) as (tenant, _):
+        reading = await tenant.activities("C", SINCE, UNTIL)
+
+    assert (reading.complete, len(reading.activities)) == (True, 60)
+
+
+async def test_a_count_of_the_page_alone_is_not_believed() -> None:
+    """A full page is followed by the next one."""
+    ids = [f"A-{number}" for number in range(150)]
+
+    async def counts_pages(heard: Heard, writer: asyncio.StreamWriter) -> None:
+        start = (int(json.loads(heard.body)["Paging"]["PageIndex"]) - 1) * 100
+        page = ids[start : start + 100]
+        await reply(200, activities(page, len(page)))(heard, writer)
+
+    async with tenant_that(counts_pages) as (tenant, _):
+        reading = await tenant.activities("C", SINCE, UNTIL)
+
+    assert (reading.complete, len(reading.activities)) == (True, 150)
+
+
+async def test_fewer_than_counted_is_looked_at_again_and_then_incomplete() -> None:
+    """A few times only; nothing follows from an absence then."""
+    async with tenant_that(reply(200, activities(["A-1", "a-1"], 2))) as (tenant, server):
+        reading = await tenant.activities("C", SINCE, UNTIL)
+
+    assert (reading.complete, reading.outcome, len(reading.activities)) == (False, None, 1)
+    assert len(server.heard) <= 9
+
+
+@pytest.mark.parametrize(
+    ("behave", "kind"),
+    [
+        (reply(500, {"Status": "Error", "ExceptionType": "MXUnAuthorizedAccessException"}), Kind.REFUSED),
+        (reply(200, {"Status": "Error", "ExceptionMessage": "no"}), Kind.REFUSED),
+        (reply(503), Kind.DOUBTFUL),
+        (reply(200, b"<html>"), Kind.DOUBTFUL),
+        (reply(200, {}), Kind.DOUBTFUL),
+        (reply(401), Kind.UNAUTHORISED),
+        (raw(close=True), Kind.DOUBTFUL),
+    ],
+)
+async def test_a_reading_that_fails_is_incomplete_and_says_why(behave: Behaviour, kind: Kind) -> None:
+    """Never an empty account."""
+    async with tenant_that(behave) as (tenant, _):
+        reading = await tenant.activities("C", SINCE, UNTIL)
+
+    assert not reading.complete
+    assert reading.outcome is not None
+    assert kind is reading.outcome.kind
+
+
+async def test_a_reading_that_fails_on_page_two_keeps_page_one_and_is_incomplete() -> None:
+    """Half an account is no account."""
+    page = activities([f"A-{number}" for number in range(100)], 150)
+    async with tenant_that(in_turn(reply(200, page), reply(502))) as (tenant, _):
+        reading = await tenant.activities("C", SINCE, UNTIL)
+
+    assert (reading.complete, len(reading.activities)) == (False, 100)
+
+
+async def test_reads_wait_out_refusals_for_the_rate() -> None:
+    """As 429, 200 and 403; the pace counts them."""
+    refusals = in_turn(reply(429), reply(200, THROTTLED), reply(403, THROTTLED), reply(200, USER))
+    async with tenant_that(refusals) as (tenant, server):
+        user = await tenant.current_user()
+
+    assert user.name == "Ann"
+    assert len(server.heard) == 4
+
+
+async def test_a_read_that_is_refused_for_the_rate_for_ever_gives_up() -> None:
+    """With patience, but not without end."""
+    async with tenant_that(reply(200, THROTTLED), patience_s=0.0) as (tenant, _):
+        with pytest.raises(Unreachable, match="limit of API calls"):
+            await tenant.users()
+
+
+@pytest.mark.parametrize(
+    ("behave", "error", "words"),
+    [
+        (reply(401), Unauthorised, "refused the keys"),
+        (
+            reply(500, {"Status": "Error", "ExceptionType": "MXInvalidAccessDetailsException"}),
+            Unauthorised,
+            "refused the keys",
+        ),
+        (reply(404, b"<html>"), ReadFailed, "no LeadSquared API at this address"),
+        (
+            reply(302, headers=("Location: https://login.example/?token=secret",)),
+            ReadFailed,
+            r"HTTP 302, to login\.example\)",
+        ),
+        (reply(200, b"<html>Sign in</html>"), ReadFailed, "not LeadSquared's"),
+        (reply(200, {"hello": "world"}), ReadFailed, "not LeadSquared's"),
+        (reply(503), Unreachable, "http-503"),
+        (reply(500), Unreachable, "http-500"),
+        (hang, Unreachable, "timeout"),
+        (raw(close=True), Unreachable, "connection-lost"),
+        (reply(407), Unreachable, "proxy"),
+    ],
+)
+async def test_whoami_tells_wrong_keys_wrong_address_and_outage_apart(
+    behave: Behaviour, error: type[TenantError], words: str
+) -> None:
+    """Each has its own remedy; the host is named."""
+    async with tenant_that(behave, timeout_s=0.1) as (tenant, server):
+        with pytest.raises(error, match=words) as raised:
+            await tenant.current_user()
+
+    assert error is type(raised.value)
+    assert raised.value.where == f"127.0.0.1:{server.port}"
+    assert raised.value.remedy
+    assert "secret" not in str(raised.value)
+
+
+async def test_whoami_of_a_host_that_does_not_listen() -> None:
+    """Unreachable, so that `resume` can be tried again."""
+    async with tenant_at("http://127.0.0.1:1") as tenant:
+        with pytest.raises(Unreachable, match="No connection to the host"):
+            await tenant.current_user()
+
+
+async def test_whoami_survives_a_short_burst_of_trouble() -> None:
+    """Closed connections come in bursts (observed)."""
+    async with tenant_that(in_turn(raw(close=True), reply(200, USER))) as (tenant, _):
+        user = await tenant.current_user()
+
+    assert user.org_code == "1"
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [
+        reply(200, b"null"),
+        reply(200, {}),
+        reply(404),
+        reply(500, {"Status": "Error", "ExceptionType": "MXInvalidEntityReferenceException"}),
+    ],
+)
+async def test_an_activity_that_is_not_there_is_none(behave: Behaviour) -> None:
+    """How an unknown Id is refused is not documented."""
+    async with tenant_that(behave) as (tenant, _):
+        assert await tenant.activity("nobody") is None
+
+
+async def test_an_activity_is_read_by_its_id() -> None:
+    """And no answer is not "not there"."""
+    async with tenant_that(in_turn(reply(200, {"CompanyActivityId": "A-1"}), reply(503))) as (tenant, server):
+        found = await tenant.activity("A-1")
+        with pytest.raises(Unreachable):
+            await tenant.activity("A-1")
+
+    assert found is not None
+    assert found.id == "A-1"
+    assert server.heard[0].target.endswith("?activityId=A-1")
+
+
+async def test_a_create_ends_its_slot_and_tells_the_pace_of_a_refusal() -> None:
+    """Whatever the answer; a call that never left gives its slot back."""
+    pace = Pace(Rate(1000, 0.05))
+    keys = Keys(SecretStr("a"), SecretStr("s"))
+    async with (
+        hostile_server(in_turn(reply(200, SUCCESS), reply(429), raw(close=True))) as server,
+        LeadSquared(server.url, keys) as api,
+    ):
+        tenant = Tenant(api, pace)
+        kinds = [(await tenant.create(b"{}", await pace.slot())).kind for _ in range(3)]
+    async with LeadSquared("http://127.0.0.1:1", keys) as api:
+        kinds.append((await Tenant(api, pace).create(b"{}", await pace.slot())).kind)
+
+    assert kinds == [Kind.CREATED, Kind.THROTTLED, Kind.DOUBTFUL, Kind.NOT_SENT]
+    assert pace.throttled == 1
+
+
+@pytest.mark.parametrize("hours", [-1, 0, 1])
+async def test_the_clock_difference_is_the_tenants_minus_ours(hours: int) -> None:
+    """From the Date of its answers; one that lies (a cache) moves nothing."""
+    offset = dt.timedelta(hours=hours)
+    count = 0
+
+    async def dated(heard: Heard, writer: asyncio.StreamWriter) -> None:
+        nonlocal count
+        count += 1
+        lie = dt.timedelta(days=-3) if count == 2 else dt.timedelta()
+        date = format_datetime(dt.datetime.now(dt.UTC) + offset + lie, usegmt=True)
+        await reply(200, USER, headers=(f"Date: {date}",))(heard, writer)
+
+    async with tenant_that(dated) as (tenant, _):
+        before = tenant.clock_difference_s
+        for _ in range(5):
+            await tenant.current_user()
+
+    assert before == 0.0
+    assert abs(tenant.clock_difference_s - offset.total_seconds()) <= 1.0
+
+
+async def test_a_cancelled_read_gives_its_slot_back() -> None:
+    """Others go on."""
+    arrived = asyncio.Event()
+
+    async def hangs(*_: object) -> None:
+        arrived.set()
+        await asyncio.sleep(30)
+
+    async with tenant_that(in_turn(hangs, reply(200, []))) as (tenant, _):
+        read = asyncio.create_task(tenant.users())
+        await arrived.wait()
+        read.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await read
+        assert await tenant.users() == ()
