@@ -126,3 +126,21 @@ async def test_companies_are_searched_by_text_range_and_other_operators(call: Ca
         reply = await call.send("POST", "/v2/CompanyManagement.svc/Company.Get", json=body)
         counts.append(reply.json["RecordCount"])
     assert counts == [2, 10, 13, 0]
+
+
+async def test_people_and_accounts_can_be_told_in_the_faults_file() -> None:
+    """For a sandbox that is served; also while it runs."""
+    rules = {
+        "tenant": {
+            "users": ["new@acme.test"],
+            "former_users": ["old@acme.test"],
+            "accounts": {"mx_No": ["K1"]},
+        }
+    }
+    async with quick(users=["told@acme.test"]) as sandbox, Caller(sandbox) as call:
+        sandbox.set_faults(rules)
+        people = (await call.send("GET", "/v2/UserManagement.svc/Users.Get")).json
+        listed = await call.companies("CompanyName", "Account K1")
+    active = {person["EmailAddress"]: person["StatusCode"] == 0 for person in people}
+    assert [active[f"{name}@acme.test"] for name in ("told", "new", "old")] == [True, True, False]
+    assert len(listed) == 1

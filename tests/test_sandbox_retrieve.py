@@ -202,3 +202,11 @@ async def test_a_clock_an_hour_off_shows_in_date_and_created_on() -> None:
     date = time.strptime(created.headers["Date"], "%a, %d %b %Y %H:%M:%S %Z")
     offsets = [calendar.timegm(each) - before for each in (on, date)]
     assert all(3595 < offset < 3610 for offset in offsets)
+
+
+async def test_a_parameter_that_is_not_documented_is_refused(call: Caller) -> None:
+    """Filtering by event is documented for leads only: nobody shall come to rely on it."""
+    window = {"FromDate": "2000-01-01 00:00:00", "ToDate": "2100-01-01 00:00:00", "ActivityEvent": "10001"}
+    path = f"/v2/CompanyActivity.svc/Retrieve?companyId={ACCOUNT}"
+    reply = await call.send("POST", path, json={"Parameter": window})
+    assert (reply.status, reply.exception) == (400, "MXInvalidInputException")

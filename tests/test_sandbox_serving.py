@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-from sandbox_caller import Caller, activity, quick
+from sandbox_caller import Caller, Reply, activity, quick
 
 from importer.sandbox import Sandbox, SandboxOptions
 
@@ -69,6 +73,7 @@ async def test_latency_is_spent_around_the_commit() -> None:
 SERVER = """
 import asyncio
 import sys
+from contextlib import closing
 from pathlib import Path
 from importer.sandbox import SandboxOptions, serve
 
@@ -110,3 +115,44 @@ def test_it_imports_nothing_of_the_importer() -> None:
     code = "import sys, importer.sandbox; print(*sorted(n for n in sys.modules if n.startswith('importer.')))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert [name for name in out.split() if not name.startswith("importer.sandbox")] == []
+
+
+@pytest.mark.parametrize(
+    ("shape", "jitter_s", "at_least_s"),
+    [("uniform", 0.001, 0), ("log-normal", 0.001, 0), ("pareto", 0.05, 0.05)],
+)
+async def test_calls_take_time_to_arrive(shape: str, jitter_s: float, at_least_s: float) -> None:
+    """In three shapes; a Pareto delay is never shorter than its scale."""
+    async with quick(jitter_s=jitter_s, jitter_shape=shape) as sandbox, Caller(sandbox) as call:
+        before = time.monotonic()
+        await call.create()
+        assert sandbox.calls[0].arrived_s - before >= at_least_s
+
+
+async def test_many_callers_at_once_leave_nothing_untold() -> None:
+    """200 calls over many connections, some hit by faults: log and tenant agree on every activity."""
+    faults = [
+        {"do": "answer", "status": 500, "commit": True, "chance": 0.2},
+        {"do": "drop", "commit": True, "chance": 0.2},
+        {"do": "drop", "chance": 0.2},
+    ]
+    async with quick({"faults": faults}) as sandbox, Caller(sandbox) as call:
+        replies = await asyncio.gather(*(call.create() for _ in range(200)), return_exceptions=True)
+        told = {reply.id for reply in replies if isinstance(reply, Reply) and reply.status == 200}
+        logged = [each.activity_id for each in sandbox.calls if each.activity_id]
+        held = [each.id for each in sandbox.activities]
+    assert len(sandbox.calls) == 200
+    assert sorted(logged) == sorted(held)
+    assert told < set(held)
+    assert len(told) == sum(each.fault == "" for each in sandbox.calls)
+
+
+async def test_a_store_that_cannot_be_written_is_a_bare_500(tmp_path: Path) -> None:
+    """Nothing is created, and the sandbox goes on."""
+    store = tmp_path / "store.sqlite"
+    async with quick(store=store) as sandbox, Caller(sandbox) as call:
+        with closing(sqlite3.connect(store, isolation_level=None)) as other:
+            other.execute("DROP TABLE activity")
+        reply = await call.create()
+        assert (reply.status, reply.body[:6], sandbox.activities) == (500, b"<html>", [])
+        assert (await call.whoami()).status == 200

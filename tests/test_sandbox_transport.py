@@ -114,3 +114,9 @@ async def test_wrong_keys_fill_no_window() -> None:
         await call.whoami()
         call.keys = good
         assert (await call.whoami()).status == 200
+
+
+async def test_whoami_names_the_address_that_its_caller_used(call: Caller) -> None:
+    """Behind a proxy or a tunnel that is another port."""
+    who = (await call.whoami(headers={"Host": "localhost:9999"})).json
+    assert who["LSQCommonServiceURLs"]["api"] == "localhost:9999"

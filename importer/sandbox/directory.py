@@ -96,15 +96,15 @@ PEOPLE: Final = (
 )
 
 
-def people(emails: Sequence[str]) -> tuple[Person, ...]:
-    """The fixture people, and one for each further e-mail address."""
+def people(emails: Sequence[str], former: Sequence[str] = ()) -> tuple[Person, ...]:
+    """The fixture people, one for each further e-mail address, and an inactive one for each of `former`."""
     known = {person.email.lower() for person in PEOPLE}
     more = []
-    for email in emails:
+    for email, active in [*((each, True) for each in emails), *((each, False) for each in former)]:
         if email.strip() and email.strip().lower() not in known:
             known.add(email.strip().lower())
             first, _, last = email.strip().partition("@")[0].partition(".")
-            more.append(Person(first.title(), last.title(), email.strip()))
+            more.append(Person(first.title(), last.title(), email.strip(), active=active))
     return (*PEOPLE, *more)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import sys
 import time
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
@@ -28,6 +29,7 @@ Perform = Callable[[], Answer]
 _GARBAGE: Final = bytes(range(0, 256, 7)) * 20 + b'{"Status":"Succ'
 _HUGE_BYTES: Final = 64 * 1024 * 1024
 _DRIP_STEPS: Final = 200
+_NO_LINGER: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)  # close means RST
 
 
 def response(answer: Answer, extra: Mapping[str, str] | None = None) -> web.Response:
@@ -42,7 +44,7 @@ def gone(request: web.BaseRequest, *, reset: bool) -> web.Response:
     if transport is not None:
         if reset:
             connection = transport.get_extra_info("socket")
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
             transport.abort()
         else:
             transport.close()

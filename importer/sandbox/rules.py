@@ -73,6 +73,9 @@ class TenantRules(Strict):
     events: tuple[Positive, ...] | None = None
     missing_accounts: frozenset[str] = frozenset()
     missing_lookups: frozenset[str] = frozenset()
+    users: tuple[str, ...] = ()
+    former_users: tuple[str, ...] = ()
+    accounts: dict[str, tuple[str, ...]] = {}
     fields: dict[str, FieldRule] = {}
     custom_fields: Positive = 100
     unknown_fields: Literal["refuse", "drop", "keep"] = "refuse"

@@ -135,7 +135,6 @@ class Sandbox:
         await self._runner.setup()
         await web.TCPSite(self._runner, _LOOPBACK, self.options.port, backlog=1024).start()
         self.port = self._runner.addresses[0][1]
-        self._service.host = f"{_LOOPBACK}:{self.port}"
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -7,6 +7,7 @@ it), the other half, the answer. What arrives at a wrong address or with wrong k
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -54,13 +55,12 @@ class Keys:
 
 
 class Service:
-    """Answers every call to the API. host: what whoami calls the right one, unless the rules do."""
+    """Answers every call to the API."""
 
     def __init__(
         self, options: SandboxOptions, file: rules.FaultsFile, store: Store, keys: Keys, seed: int
     ) -> None:
         self.options = options
-        self.host = ""
         self.calls: deque[Call] = deque(maxlen=options.calls_kept)
         self.arrived = 0
         self.revoked = False
@@ -92,7 +92,7 @@ class Service:
         """Other rules from now on; their seconds count from now, and revoked keys work again."""
         self._started_s = time.monotonic()
         self._faults = Faults(file.faults, self._seed)
-        self.tenant.rules = file.tenant
+        self.tenant.change_rules(file.tenant)
         self.gate.change(file, self._started_s)
         self.revoked = False
         self._add_existing(file)
@@ -200,6 +200,10 @@ class Service:
             return wire.found(self._found(asked, asked.kind, stale_s, missing))
         except wire.Refused as refused:
             return wire.refusal(refused, self.tenant.rules.refusals_as)
+        except (
+            sqlite3.Error
+        ):  # the disk refused, nothing was created: a bare 500, as of any server in trouble
+            return wire.Answer(500, wire.HTML_ERROR, "text/html")
 
     def _found(self, asked: Asked, kind: rules.CallKind, stale_s: float, missing: int) -> object:
         tenant, answer = self.tenant, None
@@ -212,8 +216,9 @@ class Service:
             case "by-id":
                 answer = tenant.by_id(asked.param("activityId"), stale_s=stale_s)
             case "whoami":
-                host = tenant.rules.right_host or self.host
-                answer = tenant.whoami(asked.person, host, ORGANISATION)
+                # the address that the caller knows us by: there may be a proxy or a tunnel in between
+                called = asked.request.headers.get("Host", "")
+                answer = tenant.whoami(asked.person, tenant.rules.right_host or called, ORGANISATION)
             case "users":
                 return tenant.users()
             case "companies":

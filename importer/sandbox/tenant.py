@@ -40,21 +40,30 @@ class Tenant:
         users: Sequence[str] = (),
         accounts: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
-        self.rules = rules or TenantRules()
         self._store = store or Nowhere()
         self._random = randomness or Random()
         self._clock = clock
         self._lag_s = lag_s
         self._by_id: dict[str, Held] = {}
         self._by_company: defaultdict[str, list[Held]] = defaultdict(list)
-        self._people = people(users)
-        self._names = {person.id: person.name for person in self._people}
-        self._companies = Companies(accounts or {})
+        self._users = tuple(users)
+        self._accounts = dict(accounts or {})
+        self.change_rules(rules or TenantRules())
         for held in self._store.all():
             self._index(held)
 
     def __repr__(self) -> str:
         return f"<Tenant with {len(self._by_id)} activities on {len(self._by_company)} accounts>"
+
+    def change_rules(self, rules: TenantRules) -> None:
+        """Another tenant from now on, with the same activities."""
+        self.rules = rules
+        self._people = people((*self._users, *rules.users), rules.former_users)
+        self._names = {person.id: person.name for person in self._people}
+        accounts = {name: tuple(values) for name, values in self._accounts.items()}
+        for name, values in rules.accounts.items():
+            accounts[name] = (*accounts.get(name, ()), *values)
+        self._companies = Companies(accounts)
 
     def now(self) -> float:
         """The tenant's own clock, which may be wrong."""
@@ -223,6 +232,8 @@ def _window(body: Mapping[str, Any]) -> tuple[float, float]:
     given = body.get("Parameter")
     if not isinstance(given, dict):
         raise Refused("MXInvalidInput", "'Parameter' is mandatory", structural=True)
+    if unknown := given.keys() - {"FromDate", "ToDate"}:
+        raise Refused("MXInvalidInput", f"Unknown parameter: {', '.join(sorted(unknown))}", structural=True)
     start, end = parsed_moment(given.get("FromDate")), parsed_moment(given.get("ToDate"))
     if start is None or end is None:
         raise Refused("MXInvalidInput", "'FromDate' and 'ToDate' must be YYYY-MM-DD HH:MM:SS")
