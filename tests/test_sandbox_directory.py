@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from sandbox_caller import Caller, quick
+from sandbox_caller import ACCOUNT, Caller, quick
 
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -144,3 +144,20 @@ async def test_people_and_accounts_can_be_told_in_the_faults_file() -> None:
     active = {person["EmailAddress"]: person["StatusCode"] == 0 for person in people}
     assert [active[f"{name}@acme.test"] for name in ("told", "new", "old")] == [True, True, False]
     assert len(listed) == 1
+
+
+async def test_an_account_that_is_told_twice_is_there_once() -> None:
+    """In another case, with blanks, or as one of the fixtures: no false doubles in a rehearsal."""
+    told = {"mx_Account_Code": ["ACC-0001", " acc-0001", "K1", "k1 ", "", "NOT-FOUND 1"]}
+    async with quick(accounts=told) as sandbox, Caller(sandbox) as call:
+        codes = ("ACC-0001", "K1", "NOT-FOUND 1")
+        counts = [len(await call.companies("mx_Account_Code", code)) for code in codes]
+    assert counts == [1, 1, 0]
+
+
+async def test_any_id_is_an_account_unless_it_is_missing() -> None:
+    """As for Create."""
+    async with quick({"tenant": {"missing_accounts": [ACCOUNT]}}) as sandbox, Caller(sandbox) as call:
+        other = "11111111-2222-3333-4444-555555555555"
+        found = [await call.companies("CompanyId", each) for each in (ACCOUNT, other, "x")]
+    assert [[each["CompanyId"] for each in companies] for companies in found] == [[], [other], []]

@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from importer.sandbox.rules import TenantRules
-from importer.sandbox.spelling import parsed_moment
+from importer.sandbox.spelling import GUID, parsed_moment
 from importer.sandbox.wire import Refused
 
 _PAGE_MAX: Final = 1000
@@ -125,26 +125,33 @@ def _company(seed: str, code: str, name: str) -> Company:
 class Companies:
     """The tenant's accounts, as `Company.Get` finds them."""
 
-    def __init__(self, given: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, given: Mapping[str, Sequence[str]], rules: TenantRules) -> None:
+        self._rules = rules
         self._all = list(_fixture_companies())
         for attribute, values in given.items():
-            self._all += [
-                self._invented(attribute, value) for value in dict.fromkeys(values) if value.strip()
-            ]
+            known = {company[attribute].lower() for company in self._all if attribute in company}
+            for value in values:
+                key = value.strip().lower()
+                if key and key not in known and not self._missing(key):
+                    known.add(key)
+                    self._all.append(self._invented(attribute, value.strip()))
         self._attributes = {*_STANDARD, *given}
         self._wrong_case = {name.lower() for name in self._attributes}
+
+    def _missing(self, value: str) -> bool:
+        return value in self._rules.missing_lookups or value.startswith("not-found")
 
     @staticmethod
     def _invented(attribute: str, value: str) -> Company:
         company = _company(value, value, f"Account {value}")
         return company | {attribute: value}
 
-    def get(self, body: Mapping[str, Any], rules: TenantRules) -> dict[str, Any]:
+    def get(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """The answer to `Company.Get`. Raises Refused."""
         query = _object(body, "Query")
         if not _object(query, "CompanyType").get("CompanyTypeName"):
             raise Refused("MXMandatoryAttributeMissing", "'CompanyTypeName' is mandatory")
-        found = self._filtered(query, rules)
+        found = self._filtered(query)
         if text := query.get("SearchText"):
             found = [each for each in found if str(text).lower() in each["CompanyName"].lower()]
         if span := query.get("DateRange"):
@@ -160,7 +167,7 @@ class Companies:
         wanted = [name.strip() for name in columns.split(",") if name.strip()]
         return {"RecordCount": len(found), "Companies": [_shown(each, wanted) for each in page]}
 
-    def _filtered(self, query: Mapping[str, Any], rules: TenantRules) -> list[Company]:
+    def _filtered(self, query: Mapping[str, Any]) -> list[Company]:
         filtering = _object(query, "FilterBy")
         if not filtering:
             return self._all
@@ -171,17 +178,22 @@ class Companies:
                 "MXInvalidInput", "'FilterBy' needs LookupName, LookupValue and a known SqlOperator"
             )
         value = value.strip().lower()
-        if value in rules.missing_lookups or value.startswith("not-found"):
+        if self._missing(value):
             return []
         found = [
             each for each in self._all if name in each and _compares(each[name].lower(), operator, value)
         ]
-        known = name in self._attributes or (
-            bool(_ATTRIBUTE.fullmatch(name)) and name.lower() not in self._wrong_case
-        )
-        if not found and known and operator == "=" and value and name not in ("Stage", "CompanyId"):
-            return [self._invented(name, str(filtering["LookupValue"]).strip())]
-        return found
+        if found or operator != "=" or not self._may_invent(name, value):
+            return found
+        return [self._invented(name, str(filtering["LookupValue"]).strip())]
+
+    def _may_invent(self, name: str, value: str) -> bool:
+        """Whether an account with this value may be made up. Its Id may: any GUID is an account."""
+        if name == "CompanyId":
+            return bool(GUID.fullmatch(value)) and value not in self._rules.missing_accounts
+        known = name in self._attributes and name != "Stage"
+        custom = bool(_ATTRIBUTE.fullmatch(name)) and name.lower() not in self._wrong_case
+        return bool(value) and (known or custom)
 
 
 def _shown(company: Company, wanted: list[str]) -> dict[str, Any]:

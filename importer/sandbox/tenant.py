@@ -63,7 +63,7 @@ class Tenant:
         accounts = {name: tuple(values) for name, values in self._accounts.items()}
         for name, values in rules.accounts.items():
             accounts[name] = (*accounts.get(name, ()), *values)
-        self._companies = Companies(accounts)
+        self._companies = Companies(accounts, rules)
 
     def now(self) -> float:
         """The tenant's own clock, which may be wrong."""
@@ -208,7 +208,7 @@ class Tenant:
 
     def companies(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """`CompanyManagement.svc/Company.Get`. Raises Refused."""
-        return self._companies.get(body, self.rules)
+        return self._companies.get(body)
 
     def whoami(self, person: Person, api_host: str, organisation: str) -> dict[str, Any]:
         """`Authentication.svc/UserByAccessKey.Get`; the e-mail address is in PassPhrase, as documented."""
