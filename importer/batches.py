@@ -11,8 +11,9 @@ from importer.errors import ResultsError
 from importer.home import Home
 from importer.journal import Batch, Journal, peek
 from importer.ledger import REHEARSAL, Ledger
-from importer.results import ResultLine, Written, write_results
+from importer.results import Written, write_results
 from importer.results_file import batch_id_in, is_results_header
+from importer.results_lines import ResultLine
 from importer.source import SheetOptions, open_sheet
 from importer.source.rows import CellsDigest, decode_cells
 

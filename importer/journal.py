@@ -22,7 +22,15 @@ from typing import Any, Final, Literal, NamedTuple, Self
 
 from importer.activity import Activity
 from importer.errors import JournalError, ResultsError
-from importer.journal_file import APPLICATION_ID, connect, fsync_folder, migrate, told_plainly
+from importer.journal_file import (
+    APPLICATION_ID,
+    VERSION,
+    connect,
+    fsync_folder,
+    migrate,
+    newer,
+    told_plainly,
+)
 
 CHUNK_ROWS: Final = 2_000
 
@@ -196,7 +204,7 @@ class JournalDraft:
             fsync_folder(self.path.parent)
 
     def discard(self) -> None:
-        """Leaves nothing behind."""
+        """Leaves nothing of the draft behind; what was published stays."""
         self.connection.close()
         for end in ("", "-wal", "-shm", "-journal"):
             Path(f"{self.staging}{end}").unlink(missing_ok=True)
@@ -238,6 +246,36 @@ class Journal:
             raise
         return journal
 
+    @classmethod
+    def open_to_read(cls, path: Path) -> Self:
+        """For a look beside whoever owns the batch: nothing is changed. Raises ResultsError as `open` does."""
+        if not path.is_file():
+            raise ResultsError("There is no journal of this batch on this computer.", where=str(path))
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
+        try:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            journal = cls(path, connection)
+            journal.batch()
+        except (sqlite3.Error, ValueError, KeyError) as error:
+            connection.close()
+            raise ResultsError(
+                f"The journal of this batch cannot be read: {error}.", where=str(path)
+            ) from error
+        if version > VERSION:
+            connection.close()
+            raise newer(path, version)
+        return journal
+
+    def calls_per_s(self, over_s: float) -> float:
+        """Create calls a second, over the last seconds before the newest one."""
+        newest, count, oldest = self.connection.execute(
+            "SELECT max(marked_at), count(*), min(marked_at) FROM"
+            " (SELECT marked_at FROM attempt ORDER BY id DESC LIMIT 100000)"
+            " WHERE marked_at > (SELECT marked_at FROM attempt ORDER BY id DESC LIMIT 1) - ?",
+            (over_s,),
+        ).fetchone()
+        return (count - 1) / (newest - oldest) if count > 1 and newest > oldest else 0.0
+
     def close(self) -> None:
         self.connection.close()
 
@@ -271,6 +309,15 @@ class Journal:
                 "INSERT OR REPLACE INTO batch VALUES (?, ?)",
                 [(name, json.dumps(value, ensure_ascii=False)) for name, value in facts.items()],
             )
+
+    def answers(self) -> dict[str, str]:
+        """What was looked up: question → Id (see `lookups.to_plain`)."""
+        return dict(self.connection.execute("SELECT question, answer FROM lookup"))
+
+    def keep_answers(self, answers: Mapping[str, str]) -> None:
+        with told_plainly(self.path):
+            keep = "INSERT OR REPLACE INTO lookup VALUES (?, ?)"
+            self.connection.executemany(keep, list(answers.items()))
 
     # ---- rows -------------------------------------------------------------------------------------
 

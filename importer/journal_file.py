@@ -111,6 +111,15 @@ def fsync_folder(folder: Path) -> None:
             os.close(handle)
 
 
+def newer(path: Path, version: int) -> ResultsError:
+    """What is said of a journal that this version does not know."""
+    return ResultsError(
+        f"A newer importer wrote this batch (journal version {version}; this one knows {VERSION}).",
+        where=str(path),
+        remedy="Update the importer, then try again. Nothing was changed.",
+    )
+
+
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Brings the schema to VERSION, each step and its record in one transaction.
 
@@ -118,11 +127,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
-        raise ResultsError(
-            f"A newer importer wrote this batch (journal version {version}; this one knows {VERSION}).",
-            where=str(path),
-            remedy="Update the importer, then try again. Nothing was changed.",
-        )
+        raise newer(path, version)
     for step in range(version, VERSION):
         record = f"PRAGMA user_version = {step + 1};"
         connection.executescript(f"BEGIN IMMEDIATE; {MIGRATIONS[step]} {record} COMMIT;")

@@ -109,11 +109,16 @@ class JournalWriter:
         self._inode = self.path.stat().st_ino
         self._thread.start()
 
-    async def close(self) -> None:
-        """Returns when all that was handed in is on the disk, or has failed."""
+    async def close(self) -> bool:
+        """Returns when all that was handed in is on the disk (True), or has failed."""
         self._entries.put(None)
         while self._thread.is_alive():
             await asyncio.to_thread(self._thread.join)
+        await asyncio.sleep(0)  # those who wait are told in the loop
+        whole = self.failure is None
+        if whole:
+            self.failure = JournalError("Nothing more is written: the run is over.", where=str(self.path))
+        return whole
 
     async def mark(self, position: int, body: bytes | None, clock_difference: float) -> tuple[int, float]:
         """Durably marks a row as being sent. Gives the attempt's id and the time of the mark."""

@@ -117,9 +117,10 @@ async def send(
     try:
         stop = await Poster(posting, Looks(posting)).run()
     finally:
-        await writer.close()
+        written = await writer.close()
     seconds = loop.time() - started
-    _conclude(journal, writer, seconds, line.pace.throttled - throttled)
+    if written:
+        _conclude(journal, seconds, line.pace.throttled - throttled)
     return Sent(
         stop, seconds, line.pace.throttled - throttled, tuple(posting.notices), tuple(posting.unrecorded)
     )
@@ -142,9 +143,7 @@ CUT_OFF = (
 )
 
 
-def _conclude(journal: Journal, writer: JournalWriter, seconds: float, throttled: int) -> None:
-    if writer.failure is not None:
-        return
+def _conclude(journal: Journal, seconds: float, throttled: int) -> None:
     cut_off(journal)
     journal.state(
         seconds=journal.fact("seconds", 0.0) + seconds,

@@ -15,7 +15,7 @@ from typing import Final
 
 from importer.activity import Activity, fingerprint
 from importer.journal import Journal, JournalDraft, JournalRow, RowStatus, StagedRow
-from importer.references import Resolved
+from importer.references import Lookup, Resolved
 from importer.row_mapper import Problem, RowMapper
 from importer.source.rows import CellsDigest, Row, decode_cells, encode_cells
 from importer.source.sheet import Sheet
@@ -24,6 +24,8 @@ from importer.survey import Survey
 CHUNK_ROWS: Final = 1_000
 REHEARSAL: Final = "sandbox-"
 Progress = Callable[[int], None]
+Asked = dict[Lookup, dict[str, str]]
+"""Lookup → key of a value → the value as the sheet spells it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,15 @@ def _staged(row: Row, mapped: Activity | list[Problem], content: ContentDigest) 
         content.add(body)
         return StagedRow(row.number, cells, body, None, RowStatus.PENDING)
     return StagedRow(row.number, cells, None, row.problem, RowStatus.INVALID, "invalid", described(mapped))
+
+
+def asked(journal: Journal, mapper: RowMapper) -> Asked:
+    """The distinct values that the rows of a draft ask for, as they are spelt first."""
+    values: Asked = {}
+    for row in journal.rows():
+        for lookup, value in mapper.lookup_values(source_row(row)):
+            values.setdefault(lookup, {}).setdefault(lookup.key(value), value)
+    return values
 
 
 def map_again(

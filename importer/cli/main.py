@@ -24,13 +24,17 @@ from importer.cli.command import AsJson, Quiet, Verbose, takes_console
 from importer.cli.console import Console
 from importer.cli.ending import EXIT_USAGE, ending_of
 from importer.cli.login import login, logout
+from importer.cli.run import run as run_sheet
 from importer.cli.sandbox import sandbox
 from importer.cli.schema import schema
+from importer.cli.status import status
 from importer.cli.usage import PROGRAM, usage_message
 from importer.cli.whoami import whoami
 
 COMMANDS: Final[dict[str, Callable[..., int]]] = {
     "check": check,
+    "run": run_sheet,
+    "status": status,
     "whoami": whoami,
     "login": login,
     "logout": logout,

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Final, Literal
 from importer.errors import SheetError
 
 if TYPE_CHECKING:
+    from importer.cli.console import Console
     from importer.mapping import Mapping
     from importer.source import Sheet, SheetOptions
+    from importer.survey import Survey
 
+MEND: Final = "Mend the sheet or the mapping (importer check shows every problem)."
 OUR_COLUMNS: Final = frozenset({"import_row", "import_status"})
 
 
@@ -63,3 +66,34 @@ def hidden_rows_notice(sheet: Sheet, hidden: str | None) -> str:
 def _quoted(path: Path) -> str:
     text = str(path)
     return f'"{text}"' if " " in text else text
+
+
+def refuse_unless_sendable(console: Console, survey: Survey, sheet: Sheet, *, skip_invalid: bool) -> None:
+    """Raises SheetError when there is nothing to send, or invalid rows that nobody said to leave out."""
+    from importer.cli import check_report
+
+    if survey.rows == 0:
+        raise no_rows(sheet)
+    if not survey.invalid:
+        return
+    if survey.valid and skip_invalid:
+        return
+    for line in check_report.problems(survey):
+        console.say(line)
+    if not survey.valid:
+        raise SheetError("Not one row is valid, so nothing was sent.", where=sheet.place(), remedy=MEND)
+    invalid = "1 row is" if survey.invalid == 1 else f"{survey.invalid:,} rows are"
+    raise SheetError(
+        f"{invalid} invalid, so nothing was sent.",
+        where=sheet.place(),
+        remedy=f"{MEND} Or say --skip-invalid to send the other rows.",
+    )
+
+
+def no_rows(sheet: Sheet) -> SheetError:
+    """A sheet that has a header and nothing else."""
+    return SheetError(
+        "There are no rows below the header.",
+        where=sheet.place(),
+        remedy="Choose a sheet with rows, or say in the mapping which row holds the headings.",
+    )

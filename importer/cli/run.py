@@ -1,0 +1,259 @@
+"""`importer run`: check, ask, post, write the results file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from importer.cli import options
+from importer.cli.console import Console
+from importer.errors import UserError
+
+if TYPE_CHECKING:
+    from importer.answers import CurrentUser
+    from importer.journal import Batch, JournalDraft
+    from importer.mapping import Mapping, RowMapper
+    from importer.posting import Orders
+    from importer.sending import Line
+    from importer.settings import Settings
+    from importer.source import Sheet
+    from importer.staging import Asked, Digests
+    from importer.survey import Survey
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the person said besides how to send."""
+
+    yes: bool
+    sandbox: bool
+    skip_invalid: bool
+    again: bool
+    only_new: bool
+    canary: int | None
+
+
+def run(
+    console: Console,
+    *,
+    source: options.Source,
+    mapping: options.MappingFile,
+    host: options.Host = None,
+    sandbox: options.Sandbox = False,
+    yes: options.Yes = False,
+    limit: options.Limit = None,
+    canary: options.Canary = None,
+    results: options.ResultsPath = None,
+    skip_invalid: options.SkipInvalid = False,
+    again: options.Again = False,
+    only_new: options.OnlyNew = False,
+    sheet: options.SheetName = None,
+    encoding: options.Encoding = None,
+    delimiter: options.Delimiter = None,
+    hidden: options.Hidden = None,
+    rate: options.RateLimit = None,
+    workers: options.Workers = 32,
+    timeout: options.Timeout = options.DEFAULT_TIMEOUT_S,
+    max_outage: options.MaxOutage = 900.0,
+    settle: options.Settle = 5.0,
+    max_attempts: options.MaxAttempts = 5,
+    keep_going: options.KeepGoing = False,
+) -> int:
+    """Check a sheet, ask, post every row as an activity, and write the results file.
+
+    Ends with 0 if every row was created, 1 if some failed or are uncertain, 2 if nothing was sent, 3 if rows
+    are still pending (importer resume goes on), 130 after Ctrl-C.
+
+    \b
+    Examples:
+      importer run visits.csv -m visits.yaml --sandbox
+      importer run visits.csv -m visits.yaml --limit 3
+      importer run visits.csv -m visits.yaml --yes --json
+    """
+    from importer.cli.reading import open_source, sheet_options
+    from importer.mapping import load_mapping
+    from importer.posting import Orders
+    from importer.results import results_path
+
+    plan = load_mapping(mapping)
+    how = sheet_options(plan, sheet=sheet, encoding=encoding, delimiter=delimiter, hidden=hidden)
+    orders = Orders(
+        workers=workers,
+        settle_s=settle,
+        timeout_s=timeout,
+        max_attempts=max_attempts,
+        max_outage_s=max_outage,
+        keep_going=keep_going,
+        limit=limit,
+    )
+    wishes = Wishes(yes, sandbox, skip_invalid, again, only_new, canary)
+    with ExitStack() as stack:
+        opened = stack.enter_context(open_source(source, how))
+        mapper = plan.bind(opened.header)
+        _decided_on_hidden(opened, hidden)
+        place = results_path(opened.path.absolute(), opened.family, rehearsal=sandbox, explicit=results)
+        importing = Importing(console, opened, plan, mapper, orders, wishes, place, datetime.now(UTC))
+        return asyncio.run(importing.go(host, rate))
+
+
+def _decided_on_hidden(sheet: Sheet, hidden: str | None) -> None:
+    from importer.cli.reading import hidden_rows_notice
+
+    notice = hidden_rows_notice(sheet, hidden)
+    if notice:
+        raise UserError(notice, where=sheet.place())
+
+
+@dataclass(frozen=True, slots=True)
+class Importing:
+    """One `run`, from an opened sheet to its results file."""
+
+    console: Console
+    sheet: Sheet
+    plan: Mapping
+    mapper: RowMapper
+    orders: Orders
+    wishes: Wishes
+    results: Path
+    now: datetime
+
+    async def go(self, host: str | None, rate: str | None) -> int:
+        from importer.cli.admitting import Applicant, admit
+        from importer.cli.line import line_to, rehearsing
+        from importer.home import home
+        from importer.settings import load_settings
+        from importer.staging import batch_id
+
+        real = None if self.wishes.sandbox else load_settings(host=host, rate=rate)
+        self._may_ask()
+        home().prepare()
+        batch = batch_id(self.now, rehearsal=self.wishes.sandbox)
+        async with AsyncExitStack() as stack:
+            draft = stack.enter_context(_drafting(home().journals, batch))
+            survey, digests = self._stage(draft)
+            asked = self._asked(draft)
+            settings = (
+                await stack.enter_async_context(rehearsing(batch, rate, asked)) if real is None else real
+            )
+            line = await stack.enter_async_context(line_to(settings, self.orders, shared=real is not None))
+            user = await self._whoami(line, settings)
+            if asked:
+                survey, digests = await self._look_up(draft, line, asked)
+            facts = self._batch(batch, settings, user, survey, digests)
+            applicant = Applicant(facts, draft, settings, line, self.plan.event_codes)
+            return await admit(self.console, applicant, self.orders, self.wishes)
+
+    def _may_ask(self) -> None:
+        if not self.wishes.yes and not self.wishes.sandbox and not self.console.has_terminal:
+            raise UserError(
+                "run asks before it sends, and there is no terminal to ask at.",
+                remedy="Say --yes to send without being asked.",
+            )
+
+    def _stage(self, draft: JournalDraft) -> tuple[Survey, Digests]:
+        from importer.cli.progress import Progress
+        from importer.staging import stage
+        from importer.survey import Survey
+
+        survey = Survey()
+        with Progress(self.console, "Reading") as progress:
+            digests = stage(
+                draft, self.sheet, self.mapper, survey, at=_iso(self.now),
+                progress=lambda rows: progress.show(rows, invalid=survey.invalid),
+            )  # fmt: skip
+        self.sheet.check_unchanged()
+        self._sendable(survey)
+        return survey, digests
+
+    def _sendable(self, survey: Survey) -> None:
+        """Raises SheetError when nothing, or not all, can be sent."""
+        from importer.cli.reading import refuse_unless_sendable
+
+        refuse_unless_sendable(self.console, survey, self.sheet, skip_invalid=self.wishes.skip_invalid)
+
+    def _asked(self, draft: JournalDraft) -> Asked:
+        """The distinct values that have to be looked up, by lookup."""
+        from importer.staging import asked
+
+        return asked(draft.journal(), self.mapper) if self.mapper.needs_lookups else {}
+
+    async def _look_up(self, draft: JournalDraft, line: Line, asked: Asked) -> tuple[Survey, Digests]:
+        from importer.cli.looking_up import looked_up
+        from importer.cli.progress import Progress
+        from importer.staging import map_again
+        from importer.survey import Survey
+
+        journal = draft.journal()
+        resolved = await looked_up(self.console, line.tenant, asked, journal)
+        survey = Survey()
+        with Progress(self.console, "Mapping") as progress:
+            digests = map_again(
+                journal, self.mapper, resolved, survey, at=_iso(self.now),
+                progress=lambda rows: progress.show(rows, invalid=survey.invalid),
+            )  # fmt: skip
+        self._sendable(survey)
+        return survey, digests
+
+    async def _whoami(self, line: Line, settings: Settings) -> CurrentUser:
+        from importer.address import check_host
+
+        user = await line.tenant.current_user()
+        wrong = check_host(settings.base_url, user.api_host)
+        if wrong is not None:
+            raise wrong
+        return user
+
+    def _batch(
+        self, batch: str, settings: Settings, user: CurrentUser, survey: Survey, digests: Digests
+    ) -> Batch:
+        from importer.journal import Batch
+        from importer.sending import tenant_name
+
+        sheet = self.sheet
+        return Batch(
+            id=batch,
+            created_at=_iso(self.now),
+            tenant=tenant_name(settings.base_url, user, rehearsal=self.wishes.sandbox),
+            host=settings.base_url,
+            organisation=user.organisation,
+            user=user.name,
+            rehearsal=self.wishes.sandbox,
+            source=str(sheet.path.absolute()),
+            family=sheet.family,
+            sheet=sheet.name,
+            header=sheet.header,
+            header_row=sheet.header_row,
+            delimiter=sheet.delimiter,
+            encoding=sheet.encoding,
+            hidden=sheet.how.hidden,
+            mapping=self.plan.record(),
+            content=digests.content,
+            source_cells=digests.source_cells,
+            rows=survey.rows,
+            skip_invalid=self.wishes.skip_invalid,
+            results=str(self.results),
+            marker=self.plan.marker,
+        )
+
+
+@contextmanager
+def _drafting(journals: Path, batch: str) -> Iterator[JournalDraft]:
+    """A draft that is gone at the end, unless it was published."""
+    from importer.journal import JournalDraft
+
+    draft = JournalDraft(journals, batch)
+    try:
+        yield draft
+    finally:
+        draft.discard()
+
+
+def _iso(moment: datetime) -> str:
+    from importer.journal_writer import iso
+
+    return iso(moment.timestamp())

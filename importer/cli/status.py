@@ -1,0 +1,123 @@
+"""`importer status`: a batch's counts and rate, also while it runs elsewhere; or all batches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from importer.cli import options
+from importer.cli.console import Console
+from importer.cli.sending import STATUSES, summary
+from importer.cli.wording import count, one_line, pad, shorten
+
+if TYPE_CHECKING:
+    from importer.home import Home
+
+RATE_OVER_S: Final = 30.0
+
+
+def status(
+    console: Console, *, results: options.OptionalResults = None, sandbox: options.Sandbox = False
+) -> int:
+    """Say how a batch stands, also while it runs in another window; without RESULTS, list all batches.
+
+    \b
+    Examples:
+      importer status
+      importer status visits.results.csv
+      importer status visits.csv --json
+    """
+    from importer.home import home
+
+    if results is None:
+        return _list(console, home())
+    from importer import batches
+
+    named = batches.find(results, home(), rehearsal=sandbox)
+    return _tell(console, named.journal)
+
+
+def _tell(console: Console, path: Path) -> int:
+    from importer.batch_lock import is_free
+    from importer.journal import Journal
+
+    with Journal.open_to_read(path) as journal:
+        batch = journal.batch()
+        counts = journal.shown_counts()
+        running = not is_free(path)
+        going_on: dict[str, Any] = journal.fact("going_on") or {}
+        seconds = journal.fact("seconds", 0.0)
+        throttled = journal.fact("throttled", 0) + (going_on.get("throttled", 0) if running else 0)
+        rate = journal.calls_per_s(RATE_OVER_S) if running else 0.0
+    told = {
+        "batch": batch.id,
+        **counts,
+        "throttled": throttled,
+        "seconds": round(seconds, 3),
+        "results": batch.results,
+        "journal": str(path),
+        "running": running,
+        "rate": round(rate, 2),
+        "note": _note(going_on) if running else "",
+    }
+    lines = [
+        f"Batch {batch.id}: {Path(batch.source).name} to {batch.organisation or batch.tenant}",
+        summary(counts, seconds, batch.results),
+    ]
+    if running:
+        lines.append(
+            f"It is running in another window, at {rate:.1f} rows a second. {_note(going_on)}".rstrip()
+        )
+    elif counts["pending"] or counts["uncertain"]:
+        lines.append("It is not running. Go on with `importer resume`.")
+    console.result("\n".join(lines), told)
+    return 0
+
+
+def _note(going_on: dict[str, Any]) -> str:
+    if going_on.get("outage"):
+        return "LeadSquared is not answering: waiting for it."
+    return str(going_on.get("pace", ""))
+
+
+def _list(console: Console, home: Home) -> int:
+    from importer.journal import peek
+    from importer.ledger import Ledger
+
+    with Ledger.open(home.root) as ledger:
+        entries = ledger.batches()
+    lines = []
+    listed = []
+    for entry in entries:
+        counts = _counts(entry.journal)
+        shown = ", ".join(f"{counts[each]:,} {each}" for each in STATUSES if counts.get(each))
+        missing = "its journal was deleted" if entry.missing else shown or "cannot be read"
+        when = entry.created_at[:16].replace("T", " ")
+        lines.append(
+            f"{entry.id}  {when}  {pad(shorten(one_line(entry.source_name), 24), 24)}"
+            f" {count(entry.rows, 'row')}: {missing}"
+        )
+        listed.append(
+            {
+                "batch": entry.id,
+                "tenant": entry.tenant,
+                "source": entry.source,
+                "created_at": entry.created_at,
+                "results": peek(entry.journal).get("results", entry.results),
+                "journal": None if entry.missing else str(entry.journal),
+                **{"rows": entry.rows, **counts},
+            }
+        )
+    console.result("\n".join(lines) or "No batches yet.", {"batches": listed})
+    return 0
+
+
+def _counts(path: Path) -> dict[str, int]:
+    from importer.errors import ImporterError
+    from importer.journal import Journal
+
+    try:
+        with Journal.open_to_read(path) as journal:
+            return journal.shown_counts()
+    except ImporterError:
+        return {}
