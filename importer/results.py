@@ -20,6 +20,8 @@ from importer.results_file import batch_id_in
 from importer.results_lines import COLUMNS, ResultLine, shown_error
 from importer.source.rows import Cells
 
+__all__ = ["COLUMNS", "ResultLine", "Written", "digest_of", "results_path", "shown_error", "write_results"]
+
 TEXT_SUFFIXES: Final = (".csv", ".tsv", ".txt")
 WORKBOOK_SUFFIX: Final = ".xlsx"
 PROGRESS_ROWS: Final = 1_000
