@@ -8,8 +8,11 @@ integrators observed; the other codes are ours.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
+
+from importer.cell_problems import CELL_PROBLEMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,24 +235,22 @@ _CATALOGUE: Final = (
         "Resume when LeadSquared works again; `--max-attempts` allows more.",
     ),
     Remedy(
-        "ambiguous",
-        "Activities that may be this row stand on the account, and they cannot be told apart.",
-        "Look at the account: set import_status to `pending` if it is not there, "
-        "or to `created` with the Id pasted into import_activity_id; then resume.",
+        "uncertain",
+        "Whether the row arrived could not be told from LeadSquared.",
+        "Look at the account: set import_status to `pending` if the activity is not there, "
+        "or to `created` with its Id pasted into import_activity_id; then resume.",
     ),
     Remedy(
-        "unverified",
-        "LeadSquared could not be asked whether the row arrived.",
-        "Resume to ask again; or look at the account and set import_status to `pending` or `created`.",
-    ),
-    Remedy(
-        "doubled",
-        "The row was created twice: a late answer of LeadSquared came after the second attempt.",
-        "Delete one of the two activities that the message names in LeadSquared.",
+        "double",
+        "The row is in LeadSquared twice: an earlier attempt showed up after the row was sent again.",
+        "Delete all but one of the activities in LeadSquared.",
     ),
 )
 
 CATALOGUE: Final = {remedy.code: remedy for remedy in _CATALOGUE}
+PROBLEMS: Final = {kind: Remedy(kind, meaning, action) for kind, meaning, action in CELL_PROBLEMS}
+"""By the kind of a cell's problem or notice; such rows end with the code `invalid`."""
+
 _BY_FOLDED_CODE: Final = {remedy.code.casefold(): remedy for remedy in _CATALOGUE}
 
 KNOWN_REFUSALS: Final = (
@@ -300,10 +301,17 @@ def remedy_for(code: str) -> Remedy:
 
 def markdown_table() -> str:
     """The catalogue as README's troubleshooting table (GitHub Markdown, with a final newline)."""
-    lines = ["| import_error_code | what happened | what to do |", "|---|---|---|"]
-    lines += [
-        f"| `{remedy.code}` | {_cell(remedy.meaning)} | {_cell(remedy.action)} |" for remedy in _CATALOGUE
-    ]
+    return _table("import_error_code", _CATALOGUE)
+
+
+def problems_table() -> str:
+    """The problems of cells, that is of rows with the code `invalid`, in the same shape."""
+    return _table("problem", PROBLEMS.values())
+
+
+def _table(heading: str, remedies: Iterable[Remedy]) -> str:
+    lines = [f"| {heading} | what happened | what to do |", "|---|---|---|"]
+    lines += [f"| `{one.code}` | {_cell(one.meaning)} | {_cell(one.action)} |" for one in remedies]
     return "\n".join(lines) + "\n"
 
 
