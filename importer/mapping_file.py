@@ -254,7 +254,9 @@ def _shape_text(kind: str, where: Where, found: Any) -> str:  # noqa: ANN401 - p
         return f"{quoted(str(found['input']))} is not possible here; it must be {found['ctx']['expected']}."
     if kind in _OWN_WORDING:
         return str(found["msg"]) + _instead(found["input"])
-    return _SHAPE_WORDING.get(kind, f"{found['msg']}.").format(key=quoted(key))
+    if kind in _SHAPE_WORDING:
+        return _SHAPE_WORDING[kind].replace("{key}", quoted(key))
+    return f"{found['msg']}."
 
 
 def _instead(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Builds what lies in `samples/`: `python -m tests.build_samples`. The files are committed; a test compares.
+"""Builds what lies in `samples/`: `python tests/build_samples.py`. The files are committed; a test compares.
 
 Accounts and users are those that the sandbox invents, so that lookups and Ids agree in a rehearsal.
 """

@@ -211,7 +211,10 @@ def test_every_missing_or_doubled_column_is_named_at_once(load: Load) -> None:
     assert [line.partition("visits.yaml, ")[2] for line in lines] == [
         'line 3, ActivityNote → template: The sheet has no column "Remraks". Did you mean "Remarks"?',
         'line 5, Fields → mx_Custom_1: The sheet has 2 columns "Amount". Rename all but one of them.',
-        'line 6, Fields → mx_Custom_2 → column: The sheet has no column "Zip". It has "Remarks", "Amount", "Amount".',
+        (
+            'line 6, Fields → mx_Custom_2 → column: The sheet has no column "Zip".'
+            ' It has "Remarks", "Amount", "Amount".'
+        ),
     ]
 
 
