@@ -28,9 +28,10 @@ CELL_PROBLEMS: Final = (
     ),
     (
         "percent",
-        "A percent sign leaves open what number is meant.",
+        "With a percent sign 25 may mean 25 or 0.25.",
         "Write the number as it is to be stored.",
     ),
+    ("rounded", "Excel shows fewer digits than it stores; all of them are sent.", "Round it in the sheet."),
     ("currency", "A currency stands beside the number.", "Write the number alone."),
     (
         "shortened-number",
