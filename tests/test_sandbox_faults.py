@@ -249,6 +249,17 @@ async def test_the_note_can_be_changed_too() -> None:
         assert (await call.by_id(created.id)).json["ActivityNote"] == "Vis"
 
 
+@pytest.mark.parametrize(
+    "fault", [{"do": "drip", "seconds": 0.01}, {"do": "answer", "status": 500}, {"do": "slow", "seconds": 0}]
+)
+async def test_a_wrong_clock_is_wrong_under_faults_too(fault: dict[str, Any]) -> None:
+    """The Date of every answer is the tenant's."""
+    rules = {"tenant": {"clock_offset_s": -3600}, "faults": [fault]}
+    async with quick(rules) as sandbox, Caller(sandbox) as call:
+        date = parsedate_to_datetime((await call.create()).headers["Date"]).timestamp()
+    assert -3610 < date - time.time() < -3590
+
+
 # Which calls
 
 

@@ -57,7 +57,7 @@ def _head(answer: Answer, framing: str) -> bytes:
         f"HTTP/1.1 {answer.status} {phrase}",
         f"Content-Type: {answer.content_type}",
         framing,
-        f"Date: {formatdate(usegmt=True)}",
+        f"Date: {answer.headers.get('Date') or formatdate(usegmt=True)}",
         *(f"{name}: {value}" for name, value in answer.headers.items() if name != "Date"),
     ]
     return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n"
@@ -143,9 +143,12 @@ async def slow(fault: SlowFault, perform: Perform) -> Answer:
     return answer
 
 
-async def dripped(fault: DripFault, request: web.BaseRequest, perform: Perform) -> web.StreamResponse:
+async def dripped(
+    fault: DripFault, request: web.BaseRequest, perform: Perform, extra: Mapping[str, str]
+) -> web.StreamResponse:
     """The right answer in small pieces, from the status line on."""
-    answer = perform()
+    right = perform()
+    answer = Answer(right.status, right.body, right.content_type, {**right.headers, **extra})
     whole = _head(answer, f"Content-Length: {len(answer.body)}") + answer.body
     step = max(1, len(whole) // _DRIP_STEPS)
     pieces = [whole[start : start + step] for start in range(0, len(whole), step)]

@@ -250,7 +250,7 @@ class Service:
             case rules.DropFault() | rules.HangFault():
                 return await misconduct.silent(fault, request, perform)
             case rules.DripFault():
-                return await misconduct.dripped(fault, request, perform)
+                return await misconduct.dripped(fault, request, perform, self._extra())
             case rules.HoldFault():
                 answer = perform() if fault.commit == "before" else None
                 await self.holds.hold(call.number, fault.seconds)
