@@ -4,7 +4,7 @@ What is promised here, the schema holds: a row that is `created` has an Id and n
 at one row only, a row is marked `sending` only from `pending`. A statement that would break one of these
 fails, and with it the run, before anything else leaves.
 
-A journal appears under its name only when it is whole (see `JournalDraft`). Times of attempts are Unix
+A journal appears under its name only when it is whole (`journal_draft.py`). Times of attempts are Unix
 seconds by our clock; times of rows are UTC, ISO 8601, with milliseconds.
 """
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import enum
 import json
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -26,7 +25,6 @@ from importer.journal_file import (
     APPLICATION_ID,
     VERSION,
     connect,
-    fsync_folder,
     migrate,
     newer,
     told_plainly,
@@ -165,51 +163,6 @@ def _row(values: tuple[Any, ...]) -> JournalRow:
     return JournalRow(*known, *rest)
 
 
-class JournalDraft:
-    """A journal while it is staged: under a temporary name, without a journal of its own, so a kill leaves
-    nothing that could be resumed. `publish` makes it durable and gives it its name."""
-
-    def __init__(self, folder: Path, batch: str) -> None:
-        self.path = folder / f"{batch}.journal"
-        self.staging = folder / f"{batch}.staging"
-        with told_plainly(self.staging):
-            folder.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(self.staging, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            self.connection = connect(self.staging, durable=False)
-            migrate(self.connection, self.staging)
-            self.connection.execute("BEGIN")
-
-    def add(self, rows: Iterable[StagedRow], at: str) -> None:
-        """Appends rows in the source's order. `at`: UTC, ISO 8601."""
-        with told_plainly(self.staging):
-            self.connection.executemany(
-                "INSERT INTO row (number, cells, activity, problem, status, error_code, error, activity_id,"
-                " attempts, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                ((*row, at) for row in rows),
-            )
-
-    def journal(self) -> Journal:
-        """The draft read and changed like any journal, before it is published."""
-        return Journal(self.staging, self.connection)
-
-    def publish(self) -> None:
-        """Whole and on the disk under its own name, or not there at all."""
-        with told_plainly(self.staging):
-            self.connection.execute("COMMIT")
-            self.connection.execute("PRAGMA journal_mode = WAL")
-            self.connection.close()
-            with self.staging.open("rb+") as staged:
-                os.fsync(staged.fileno())
-            self.staging.replace(self.path)
-            fsync_folder(self.path.parent)
-
-    def discard(self) -> None:
-        """Leaves nothing of the draft behind; what was published stays."""
-        self.connection.close()
-        for end in ("", "-wal", "-shm", "-journal"):
-            Path(f"{self.staging}{end}").unlink(missing_ok=True)
-
-
 class Journal:
     """An opened journal: reading, and the few changes that are made while no run is under way."""
 
@@ -248,7 +201,7 @@ class Journal:
 
     @classmethod
     def open_to_read(cls, path: Path) -> Self:
-        """For a look beside whoever owns the batch: nothing is changed. Raises ResultsError as `open` does."""
+        """For a look beside whoever owns the batch; nothing is changed. Raises ResultsError as `open`."""
         if not path.is_file():
             raise ResultsError("There is no journal of this batch on this computer.", where=str(path))
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)

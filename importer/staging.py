@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from importer.activity import Activity, fingerprint
-from importer.journal import Journal, JournalDraft, JournalRow, RowStatus, StagedRow
+from importer.journal import Journal, JournalRow, RowStatus, StagedRow
+from importer.journal_draft import JournalDraft
 from importer.references import Lookup, Resolved
 from importer.row_mapper import Problem, RowMapper
 from importer.source.rows import CellsDigest, Row, decode_cells, encode_cells

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
     from importer.cli.run import Wishes
-    from importer.journal import Batch, JournalDraft
+    from importer.journal import Batch
+    from importer.journal_draft import JournalDraft
     from importer.ledger import Ledger
     from importer.ledger_candidate import Overlap
     from importer.ledger_rows import Entry

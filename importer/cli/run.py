@@ -16,7 +16,8 @@ from importer.errors import UserError
 
 if TYPE_CHECKING:
     from importer.answers import CurrentUser
-    from importer.journal import Batch, JournalDraft
+    from importer.journal import Batch
+    from importer.journal_draft import JournalDraft
     from importer.mapping import Mapping, RowMapper
     from importer.posting import Orders
     from importer.sending import Line
@@ -244,7 +245,7 @@ class Importing:
 @contextmanager
 def _drafting(journals: Path, batch: str) -> Iterator[JournalDraft]:
     """A draft that is gone at the end, unless it was published."""
-    from importer.journal import JournalDraft
+    from importer.journal_draft import JournalDraft
 
     draft = JournalDraft(journals, batch)
     try:

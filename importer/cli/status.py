@@ -105,7 +105,8 @@ def _list(console: Console, home: Home) -> int:
                 "created_at": entry.created_at,
                 "results": peek(entry.journal).get("results", entry.results),
                 "journal": None if entry.missing else str(entry.journal),
-                **{"rows": entry.rows, **counts},
+                "rows": entry.rows,
+                **counts,
             }
         )
     console.result("\n".join(lines) or "No batches yet.", {"batches": listed})
