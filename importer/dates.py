@@ -14,7 +14,8 @@ from importer.source.rows import DateCell, NumberCell
 from importer.values import Fault, quoted
 
 CACHE_SIZE: Final = 20_000
-YEAR_PLAUSIBLE: Final = range(1900, 2101)
+YEAR_PLAUSIBLE: Final = range(1950, 2101)
+"""Activities are of our days; Excel shows a stray 5 that is formatted as a date as 5 January 1900."""
 
 
 class _Formats:
@@ -69,6 +70,14 @@ class _Formats:
 
 def _far_off(text: str, day: dt.date) -> Fault:
     return Fault("far-off-date", f"{quoted(text)} is in the year {day.year}.", "Check the year.")
+
+
+def _far_off_cell(cell: DateCell) -> Fault | None:
+    """A date cell outside of the plausible years."""
+    value = cell.value
+    if isinstance(value, dt.time) or value.year in YEAR_PLAUSIBLE:
+        return None
+    return _far_off(str(cell), value)
 
 
 def _cell_moment(cell: str, formats: _Formats) -> Moment | Fault:
@@ -134,17 +143,14 @@ class DateValue:
         if not isinstance(cell, DateCell):
             return self._formats.notice(str(cell))
         value = cell.value
-        if (
-            isinstance(value, dt.datetime)
-            and _nearest_second(value).time() != dt.time()
-            and "h" in cell.code.lower()
-        ):
+        timed = isinstance(value, dt.datetime) and _nearest_second(value).time() != dt.time()
+        if timed and "h" in cell.code.lower():
             return Fault(
                 "time-dropped",
                 f"{quoted(str(cell))} has a time of day; only the date is sent.",
                 "Use `type: datetime` if the time matters.",
             )
-        return None
+        return _far_off_cell(cell)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,4 +214,6 @@ class DateTimeValue:
         )
 
     def notice(self, cell: str) -> Fault | None:
-        return None if isinstance(cell, DateCell) else self._formats.notice(str(cell))
+        if not isinstance(cell, DateCell):
+            return self._formats.notice(str(cell))
+        return _far_off_cell(cell)

@@ -195,7 +195,9 @@ class NoteSpec(_Source):
 
     template: Text | None = Field(None, description="Text with columns in braces: {Outcome}: {Remarks}")
     required: Flag = Field(default=False, description="An empty cell is a problem.")
-    one_of: list[Text] | None = Field(None, min_length=1, description="All that a cell may say.")
+    one_of: list[Text] | None = Field(
+        None, min_length=1, description="All that a cell may say; sent as it is spelled here."
+    )
     max_length: Whole | None = Field(None, description="Most characters allowed.")
     strip: Flag = Field(default=True, description="Leave out blanks around the text.")
     send_empty: Flag = Field(default=False, description="Send an empty text for an empty cell.")

@@ -10,9 +10,10 @@ from importer.activity import Activity
 from importer.field_plan import FieldPlan
 from importer.references import Found, Lookup, Resolved
 from importer.source.rows import Cells, ErrorCell, Row
-from importer.values import BLANKS, Fault, quoted, trimmed, unsendable
+from importer.values import BLANKS, Fault, TextValue, ValueType, quoted, trimmed, unsendable
 
 VALUE_LENGTH_MAX: Final = 200
+_PLAIN_TEXT: Final = TextValue()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Preview(NamedTuple):
 class BoundField:
     """A field of the mapping that knows its columns' places in the row."""
 
-    __slots__ = ("_index", "_pieces", "_read", "_strip", "heading", "plan")
+    __slots__ = ("_headings", "_index", "_pieces", "_read", "_strip", "heading", "plan")
 
     def __init__(self, plan: FieldPlan, places: dict[str, int]) -> None:
         self.plan = plan
@@ -66,6 +67,8 @@ class BoundField:
             )
             self.heading = plan.template.columns[0]
             self._index = places[self.heading]
+        used = plan.template.columns if plan.template is not None else (plan.column,)
+        self._headings = tuple((column, places[column]) for column in used if column is not None)
         self._read = plan.type.read if plan.choices is None else plan.read
         self._strip = plan.strip
 
@@ -97,20 +100,18 @@ class BoundField:
             return self._piece_problem(sent, cells) if self._pieces else self._problem(sent, cell)
         return sent or self._empty()
 
-    def notice(self, cells: Cells) -> Notice | None:
+    def notices(self, cells: Cells) -> Iterator[Notice]:
         """What will arrive other than it looks."""
         plan = self.plan
-        if plan.constant is not None or plan.template is not None or plan.maps or plan.lookup is not None:
-            return None
-        cell = trimmed(self._cell(cells))
-        if not cell or isinstance(cell, ErrorCell):
-            return None
-        found = plan.type.notice(cell)
-        if found is None:
-            return None
-        return Notice(
-            self.heading, self._index, found.kind, cell[:VALUE_LENGTH_MAX], found.message, found.remedy
-        )
+        if plan.maps or plan.lookup is not None:
+            return
+        value_type: ValueType = plan.type if plan.template is None else _PLAIN_TEXT
+        for heading, index in self._headings:
+            cell = trimmed(cells[index])
+            found = value_type.notice(cell) if cell and not isinstance(cell, ErrorCell) else None
+            if found is not None:
+                value = str(cell)[:VALUE_LENGTH_MAX]
+                yield Notice(heading, index, found.kind, value, found.message, found.remedy)
 
     def _cell(self, cells: Cells) -> str:
         if not self._pieces:
@@ -142,9 +143,7 @@ class BoundField:
 
     def _piece_problem(self, fault: Fault, cells: Cells) -> Problem:
         """A template's problem, blamed on the first of its columns whose cell is no good by itself."""
-        columns = self.plan.template.columns if self.plan.template is not None else ()
-        places = [index for _, index in self._pieces if index is not None]
-        for column, index in zip(columns, places, strict=True):
+        for column, index in self._headings:
             cell = cells[index]
             found = Fault(fault.kind, cell.reason) if isinstance(cell, ErrorCell) else unsendable(cell)
             if found is not None:
@@ -248,8 +247,7 @@ class RowMapper:
         if row.problem is not None:
             return []
         cells = self._padded(row.cells)
-        found = (field.notice(cells) for field in self._all())
-        return list(dict.fromkeys(notice for notice in found if notice is not None))
+        return list(dict.fromkeys(notice for field in self._all() for notice in field.notices(cells)))
 
     def describe(self) -> list[Preview]:
         """Where each part of the activity comes from, in the order in which it is sent."""

@@ -294,6 +294,14 @@ def test_warnings_name_what_arrives_other_than_it_looks(load: Load) -> None:
     ]
 
 
+def test_a_templates_columns_are_looked_at_one_by_one(load: Load) -> None:
+    mapper = load(HEAD + "ActivityNote: {template: '{A}, chance {B}'}").bind(["A", "B"])
+    notices = mapper.warnings(Row(2, ("x", NumberCell("0.25", 0.25, "0%"))))
+    assert [(n.column, n.kind, n.message) for n in notices] == [
+        ("B", "percent", "In Excel it is 25 %; 0.25 is sent.")
+    ]
+
+
 def test_the_preview_says_where_everything_comes_from(load: Load) -> None:
     mapper = load(
         WITH_LOOKUPS + "  Status: {value: Active}\nActivityNote: {template: '{Helped by}!'}\n"

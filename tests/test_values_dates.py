@@ -178,6 +178,12 @@ def test_a_date_whose_day_and_month_could_be_swapped_is_noticed(
     assert [notice and notice.kind for notice in notices] == [kind, kind]
 
 
+def test_a_stray_number_that_excel_shows_as_a_date_is_noticed() -> None:
+    cell = DateCell("1900-01-05", dt.date(1900, 1, 5))
+    notices = [DateValue().notice(cell), DateTimeValue(BERLIN).notice(cell)]
+    assert [notice and notice.kind for notice in notices] == ["far-off-date", "far-off-date"]
+
+
 _SHAPES = st.sampled_from(["%d/%m/%Y", "%d.%m.%Y", "%Y%m%d", "%d %b %Y", "%A, %d %B %Y", "%j/%Y", "%m-%d-%Y"])
 
 
