@@ -148,7 +148,7 @@ class Tenant:
         self, company_id: str, since: dt.datetime, until: dt.datetime, number: int
     ) -> ActivitiesPage:
         return await self._answer(
-            "read the account's activities",
+            "give the account's activities",
             lambda on_left: self._api.retrieve(
                 company_id, since, until, page=number, page_size=PAGE_SIZE, on_left=on_left
             ),
@@ -159,7 +159,7 @@ class Tenant:
         """One activity by its Id, None if there is none (or these keys may not see it). Raises ReadFailed."""
         try:
             return await self._answer(
-                "read an activity",
+                "give the activity",
                 lambda on_left: self._api.retrieve_by_id(activity_id, on_left=on_left),
                 _activity_or_none,
             )
@@ -175,7 +175,7 @@ class Tenant:
         for pause_s in (*WHOAMI_PAUSES_S, None):
             try:
                 return await self._answer(
-                    "ask whose keys these are",
+                    "say whose keys these are",
                     lambda on_left: self._api.current_user(on_left=on_left),
                     answers.read_current_user,
                 )
@@ -253,7 +253,7 @@ class Tenant:
 
 
 def read_failed(outcome: Outcome, exchange: Exchange, purpose: str, base_url: str) -> ReadFailed:
-    """The error for a read that gave no answer. purpose: what it was for, as in "could not …"."""
+    """The error for a read that gave no answer. purpose: as in "refused to …"."""
     host = urlsplit(base_url).netloc
     meaning = remedy_for(outcome.code).meaning.split("; the row")[0].rstrip(".")
     match outcome.kind:
@@ -288,7 +288,7 @@ def read_failed(outcome: Outcome, exchange: Exchange, purpose: str, base_url: st
         case Kind.REFUSED | Kind.UNKNOWN_REFUSAL:
             return ReadFailed(
                 outcome,
-                f"LeadSquared refused to {purpose}: {outcome.said or outcome.code}",
+                f"LeadSquared refused to {purpose}: {(outcome.said or outcome.code).rstrip('.')}.",
                 where=host,
                 remedy=remedy_for(outcome.code).action.replace("`resume --retry-failed`", "try again"),
             )

@@ -165,8 +165,9 @@ class _Facts:
 
     @cached_property
     def mx(self) -> str:
-        """The exception type if it is one of LeadSquared's (`MX…`)."""
-        return self.exception if _MX_NAME.fullmatch(self.exception) else ""
+        """The exception type, without a namespace, if it is one of LeadSquared's (`MX…`)."""
+        name = self.exception.rpartition(".")[2]
+        return name if _MX_NAME.fullmatch(name) else ""
 
     @cached_property
     def said(self) -> str:

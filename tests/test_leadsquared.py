@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 from aiohttp.client_reqrep import ConnectionKey
 from hostile_server import Behaviour, hang, hostile_server, in_turn, raw, reply
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 from yarl import URL
@@ -492,6 +492,7 @@ def test_a_page_of_another_shape_is_an_error(body: bytes) -> None:
         read_activities(body)
 
 
+@settings(deadline=None)
 @given(st.binary() | st.text().map(str.encode))
 def test_parsers_raise_nothing_else(body: bytes) -> None:
     """Any body is read or is an AnswerError."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from hostile_server import Heard, HostileServer, hostile_server, reply
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
@@ -266,6 +266,7 @@ async def test_a_refused_lookup_ends_with_the_reason() -> None:
             await resolve(tenant, [(BY_CODE, str(number)) for number in range(3)])
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), st.text(min_size=1), max_size=5))
 def test_what_is_kept_comes_back(found: dict[str, str]) -> None:
     """Any value, any Id."""

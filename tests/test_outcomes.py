@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from importer.bodies import one_line, parsed, retry_after_s
@@ -104,6 +104,7 @@ PAGE = b"<html><body>Bad gateway</body></html>"
             for name in KNOWN_REFUSALS
             for status in (200, 400, 403, 404, 500, 503)
         ],
+        (answer(500, refusal("LeadSquared.MXXSSException")), Kind.REFUSED, "MXXSSException"),
         (answer(500, refusal("MXUnknownException")), Kind.REFUSED, "MXUnknownException"),
         (answer(500, refusal("MXUnknownErrorException")), Kind.REFUSED, "MXUnknownErrorException"),
         (answer(500, refusal("MXInvalidInput")), Kind.REFUSED, "MXInvalidInput"),
@@ -305,6 +306,7 @@ EXCHANGES = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(EXCHANGES)
 def test_any_exchange_has_an_outcome(exchange: Exchange) -> None:
     """Never an exception, never created without Success and an Id, always words for a person."""
@@ -325,6 +327,7 @@ def test_any_exchange_has_an_outcome(exchange: Exchange) -> None:
     read_failure(exchange)
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(1, 50))
 def test_one_line_is_printable_and_bounded(text: str, length_max: int) -> None:
     """Whatever a server says can be written to a file and shown in a cell."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import importer
@@ -53,6 +53,7 @@ def test_families_share_an_entry(code: str, entry: str) -> None:
     assert entry == remedy_for(code).code
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_code_has_words(code: str) -> None:
     """Never an exception, whatever a server calls its errors."""
