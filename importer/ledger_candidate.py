@@ -39,44 +39,49 @@ class Overlap:
 
 # Rows of the candidate are `asked`. `hit` holds the fingerprints that the ledger knows at all, mostly none;
 # what is counted and paired is counted and paired among those. `other`: batches that count.
-_FRESH: Final = (
-    "DROP TABLE IF EXISTS temp.asked",
-    "DROP TABLE IF EXISTS temp.hit",
-    "DROP TABLE IF EXISTS temp.other",
-    "CREATE TEMP TABLE asked (position INTEGER PRIMARY KEY, fingerprint BLOB NOT NULL)",
-    "CREATE TEMP TABLE hit (fingerprint BLOB PRIMARY KEY) WITHOUT ROWID",
-    "CREATE TEMP TABLE other (key INTEGER PRIMARY KEY, id TEXT NOT NULL)",
+_TABLES: Final = {
+    "asked": "(position INTEGER PRIMARY KEY, fingerprint BLOB NOT NULL)",
+    "hit": "(fingerprint BLOB PRIMARY KEY) WITHOUT ROWID",
+    "other": "(key INTEGER PRIMARY KEY, id TEXT NOT NULL)",
+    "mine": "(fingerprint BLOB, nth INTEGER, position INTEGER, PRIMARY KEY (fingerprint, nth)) WITHOUT ROWID",
+    "paired": "(position INTEGER PRIMARY KEY, activity_id TEXT, batch INTEGER)",
+    "held": "(fingerprint BLOB, batch INTEGER, theirs INTEGER, mine INTEGER)",
+}
+_HITS: Final = (
+    "INSERT OR IGNORE INTO hit SELECT fingerprint FROM asked"
+    " WHERE EXISTS (SELECT 1 FROM main.row WHERE main.row.fingerprint = asked.fingerprint)"
+)
+_HOLDING: Final = (
+    "SELECT DISTINCT row.batch FROM hit CROSS JOIN main.row ON row.fingerprint = hit.fingerprint"
+    " WHERE row.state = 1"
+)
+_COUNTED: Final = (
     """
-    CREATE TEMP VIEW IF NOT EXISTS mine AS
-        SELECT fingerprint, position, row_number() OVER (PARTITION BY fingerprint ORDER BY position) AS nth
+    INSERT INTO mine
+        SELECT fingerprint, row_number() OVER (PARTITION BY fingerprint ORDER BY position), position
         FROM asked WHERE fingerprint IN (SELECT fingerprint FROM hit)
     """,
     # One Id may stand in several batches (`--only-new` takes earlier ones over): it was created once.
     """
-    CREATE TEMP VIEW IF NOT EXISTS created AS
-        SELECT *, row_number() OVER (PARTITION BY fingerprint ORDER BY batch, activity_id) AS nth
-        FROM (SELECT row.fingerprint, row.activity_id, min(row.batch) AS batch
-            FROM hit CROSS JOIN main.row ON row.fingerprint = hit.fingerprint
-            CROSS JOIN other ON other.key = row.batch
-            WHERE row.activity_id IS NOT NULL GROUP BY row.fingerprint, row.activity_id)
+    INSERT INTO paired
+        SELECT mine.position, activity_id, batch
+        FROM (SELECT fingerprint, activity_id, batch,
+                row_number() OVER (PARTITION BY fingerprint ORDER BY batch, activity_id) AS nth
+            FROM (SELECT row.fingerprint, row.activity_id, min(row.batch) AS batch
+                FROM hit CROSS JOIN main.row ON row.fingerprint = hit.fingerprint
+                CROSS JOIN other ON other.key = row.batch
+                WHERE row.activity_id IS NOT NULL GROUP BY row.fingerprint, row.activity_id)) AS created
+        CROSS JOIN mine ON mine.fingerprint = created.fingerprint AND mine.nth = created.nth
     """,
     """
-    CREATE TEMP VIEW IF NOT EXISTS paired AS
-        SELECT position, activity_id, batch FROM mine JOIN created USING (fingerprint, nth)
-    """,
-    """
-    CREATE TEMP VIEW IF NOT EXISTS held AS
-        SELECT batch, fingerprint, theirs, mine FROM (
-            SELECT row.batch, row.fingerprint, count(*) AS theirs
+    INSERT INTO held
+        SELECT fingerprint, batch, theirs,
+            (SELECT max(nth) FROM mine WHERE mine.fingerprint = known.fingerprint)
+        FROM (SELECT row.fingerprint, row.batch, count(*) AS theirs
             FROM hit CROSS JOIN main.row ON row.fingerprint = hit.fingerprint
             CROSS JOIN other ON other.key = row.batch
-            WHERE row.state = 1 GROUP BY row.batch, row.fingerprint)
-        JOIN (SELECT fingerprint, count(*) AS mine FROM mine GROUP BY fingerprint) USING (fingerprint)
+            WHERE row.state = 1 GROUP BY row.fingerprint, row.batch) AS known
     """,
-)
-_HITS: Final = (
-    "INSERT OR IGNORE INTO hit SELECT fingerprint FROM asked"
-    " WHERE EXISTS (SELECT 1 FROM main.row WHERE main.row.fingerprint = asked.fingerprint)"
 )
 _CREATED: Final = "SELECT count(*) FROM paired"
 _CREATED_BY: Final = "SELECT batch, count(*) FROM paired GROUP BY batch"
@@ -87,10 +92,6 @@ _HELD: Final = (
 _HELD_BY: Final = "SELECT batch, sum(min(mine, theirs)) FROM held GROUP BY batch"
 _EARLIER: Final = (
     "SELECT position, activity_id, other.id FROM paired JOIN other ON other.key = batch ORDER BY position"
-)
-_HOLDING: Final = (
-    "SELECT DISTINCT row.batch FROM hit CROSS JOIN main.row ON row.fingerprint = hit.fingerprint"
-    " WHERE row.state = 1"
 )
 
 
@@ -145,18 +146,14 @@ class Candidate:
         return [entry for entry in found.values() if not self.ledger.is_batch(entry)]
 
     def _compare(self) -> None:
-        """Fills the temporary tables: once for `asked`, each time anew for what other batches may change."""
+        """Fills the temporary tables: `asked` once, the others anew each time, as other batches go on."""
         connection = self.ledger.connection
         with told(self.ledger.path):
             if self.ledger.asking is not self:
-                for statement in _FRESH:
-                    connection.execute(statement)
-                rows = to_be_sent(self.journal, self.positions)
-                connection.executemany("INSERT INTO asked VALUES (?, ?)", rows)
-                self.ledger.asking = self
-            connection.execute("DELETE FROM hit")
+                self._ask()
+            for table in tuple(_TABLES)[1:]:
+                connection.execute(f"DELETE FROM temp.{table}")  # noqa: S608  (names are above)
             connection.execute(_HITS)
-            connection.execute("DELETE FROM other")
             connection.execute(
                 "INSERT INTO other SELECT key, id FROM batch WHERE tenant = ? AND id <> ?",
                 (self.batch.tenant, self.batch.id),
@@ -164,6 +161,23 @@ class Candidate:
             for entry in self._holding():
                 if not self.ledger.is_batch(entry):
                     connection.execute("DELETE FROM other WHERE key = ?", (entry.key,))
+            for statement in _COUNTED:
+                connection.execute(statement)
+
+    def _ask(self) -> None:
+        connection = self.ledger.connection
+        self.ledger.asking = None
+        for table, columns in _TABLES.items():
+            connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
+            connection.execute(f"CREATE TEMP TABLE {table} {columns}")
+        rows = to_be_sent(self.journal, self.positions)
+        # One transaction of some kind, or each row would be one; a savepoint fits into that of `registering`.
+        connection.execute("SAVEPOINT asking")
+        try:
+            connection.executemany("INSERT INTO asked VALUES (?, ?)", rows)
+        finally:
+            connection.execute("RELEASE asking")
+        self.ledger.asking = self
 
     def _holding(self) -> list[Entry]:
         with told(self.ledger.path):

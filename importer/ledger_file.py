@@ -61,6 +61,7 @@ MIGRATIONS: Final = (
     ),
 )
 VERSION: Final = len(MIGRATIONS)
+WAIT_MS: Final = 120_000  # for another window that registers a large batch
 
 
 @contextmanager
@@ -99,6 +100,7 @@ def open_file(path: Path) -> sqlite3.Connection:
             raise sqlite3.DatabaseError("the file is not one of ours")
         connection = connect(path)
         try:
+            connection.execute(f"PRAGMA busy_timeout = {WAIT_MS}")
             connection.execute("PRAGMA cache_size = -64000")  # a million fingerprints arrive in no order
             _migrate(connection, path)
             connection.execute("SELECT count(*) FROM batch").fetchone()

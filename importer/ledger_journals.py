@@ -58,10 +58,10 @@ def told_unreadable(path: Path) -> Iterator[None]:
         ) from error
 
 
-def state_of(status: int, doubted: int) -> State:
+def state_of(status: RowStatus, *, doubted: bool) -> State:
     """A failed row that was ever in doubt is held: its own batch looks again before it sends it once more,
     which another batch could not do."""
-    match RowStatus(status):
+    match status:
         case RowStatus.CREATED:
             return State.CREATED
         case RowStatus.INVALID | RowStatus.SKIPPED:
@@ -70,6 +70,14 @@ def state_of(status: int, doubted: int) -> State:
             return State.HELD if doubted else State.REFUSED
         case _:
             return State.HELD
+
+
+# Looked up for each of a million rows.
+_STATES: Final = {
+    (int(status), doubted): state_of(status, doubted=bool(doubted))
+    for status in RowStatus
+    for doubted in (0, 1)
+}
 
 
 @contextmanager
@@ -96,7 +104,7 @@ _AT: Final = " position IN (SELECT value FROM json_each(?))"
 def _known(journal: Journal, query: str, *values: str) -> Iterator[KnownRow]:
     with told_unreadable(journal.path):
         for position, activity, status, doubted, activity_id in journal.connection.execute(query, values):
-            state = state_of(status, doubted)
+            state = _STATES[status, doubted]
             mark = None if state is State.OUT or activity is None else fingerprint(activity)
             yield KnownRow(position, mark, state, activity_id if state is State.CREATED else None)
 
@@ -133,11 +141,9 @@ def never_sent(journal: Journal) -> bool:
 
 
 def claimed_in(journal: Journal, activity_ids: Iterable[str]) -> set[str]:
-    """Those of the Ids that a row holds, lower case. Asked in every spelling that is in use for a GUID,
-    since the journal compares them exactly."""
-    spellings = {spelt for one in activity_ids for spelt in (one, one.lower(), one.upper())}
+    """Those of the Ids that a row holds, lower case: GUIDs come back in either."""
     with told_unreadable(journal.path):
-        return {found.lower() for found in journal.claimed(spellings)}
+        return {found.lower() for found in journal.claimed(activity_ids)}
 
 
 def signature(path: Path) -> str:

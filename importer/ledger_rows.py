@@ -69,16 +69,25 @@ def insert(connection: sqlite3.Connection, journal: Journal, batch: Batch, seen:
 def refresh(connection: sqlite3.Connection, key: int, journal: Journal, batch: Batch, seen: str) -> None:
     """Reads again the rows that were not created when they were read last."""
     after = 0
-    while positions := _unsettled(connection, key, after):
-        after = positions[-1]
-        # Only where something changed: an untouched row costs no write.
+    while kept := _unsettled(connection, key, after):
+        after = max(kept)
+        rows = rows_at(journal, kept)
         connection.executemany(
-            "UPDATE row SET fingerprint = ?1, state = ?2, activity_id = ?3 WHERE batch = ?4"
-            " AND position = ?5 AND (state <> ?2 OR fingerprint IS NOT ?1)",
-            (
-                (row.fingerprint, row.state, row.activity_id, key, row.position)
-                for row in rows_at(journal, positions)
-            ),
+            "UPDATE row SET state = ?, activity_id = ? WHERE batch = ? AND position = ?",
+            [
+                (row.state, row.activity_id, key, row.position)
+                for row in rows
+                if row.state != kept[row.position][1]
+            ],
+        )
+        # On its own: the index on fingerprints is written anew wherever one is set, were it to itself.
+        connection.executemany(
+            "UPDATE row SET fingerprint = ? WHERE batch = ? AND position = ?",
+            [
+                (row.fingerprint, key, row.position)
+                for row in rows
+                if row.fingerprint != kept[row.position][0]
+            ],
         )
     _describe(connection, key, batch, seen)
 
@@ -90,13 +99,14 @@ def delete(connection: sqlite3.Connection, key: int) -> None:
     connection.execute("DELETE FROM batch WHERE key = ?", (key,))
 
 
-def _unsettled(connection: sqlite3.Connection, key: int, after: int) -> list[int]:
+def _unsettled(connection: sqlite3.Connection, key: int, after: int) -> dict[int, tuple[bytes | None, int]]:
+    """Position → (fingerprint, state) of the next rows that have no Id."""
     found = connection.execute(
-        "SELECT position FROM row WHERE batch = ? AND activity_id IS NULL AND position > ?"
-        " ORDER BY position LIMIT ?",
+        "SELECT position, fingerprint, state FROM row WHERE batch = ? AND activity_id IS NULL"
+        " AND position > ? ORDER BY position LIMIT ?",
         (key, after, CHUNK_ROWS),
     )
-    return [position for (position,) in found]
+    return {position: (mark, state) for position, mark, state in found}
 
 
 def _set_aside(connection: sqlite3.Connection, key: int) -> None:

@@ -17,7 +17,8 @@ from conftest import child_environment
 from importer.activity import Activity
 from importer.batch_lock import batch_lock, is_free, lock_path
 from importer.errors import JournalError, ResultsError
-from importer.journal import Batch, Journal, JournalDraft, RowStatus, StagedRow
+from importer.journal import Batch, Journal, RowStatus, StagedRow
+from importer.journal_draft import JournalDraft
 from importer.ledger import Ledger
 from importer.ledger_candidate import Earlier, Overlap
 from importer.ledger_rows import Entry
