@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import asyncio
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,9 +13,10 @@ from importer.cli.progress import Progress
 from importer.errors import SheetError
 
 if TYPE_CHECKING:
-    from importer.mapping import RowMapper
+    from importer.mapping import Resolved, RowMapper
     from importer.marked_sheet import MarkedSheet
     from importer.source import Sheet
+    from importer.staging import Asked
     from importer.survey import Survey
 
 SHOW_EVERY_ROWS: Final = 1_000
@@ -30,6 +32,9 @@ def check(
     delimiter: options.Delimiter = None,
     hidden: options.Hidden = None,
     report: options.ReportPath = None,
+    online: options.Online = False,
+    host: options.Host = None,
+    sandbox: options.Sandbox = False,
     rate: options.RateLimit = None,
 ) -> int:
     """Read and map every row of a sheet, and say what is wrong with it. Nothing is sent.
@@ -41,6 +46,7 @@ def check(
       importer check visits.csv -m visits.yaml
       importer check calls.xlsx -m calls.yaml --sheet October
       importer check visits.csv -m visits.yaml --report visits-marked.xlsx
+      importer check visits.csv -m visits.yaml --online
     """
     from importer.cli import check_report
     from importer.cli.reading import hidden_rows_notice, open_source, sheet_options
@@ -54,7 +60,11 @@ def check(
         opened = stack.enter_context(open_source(source, how))
         mapper = plan.bind(opened.header)
         marked = _marked(stack, report, opened, mapping)
-        survey = _survey(console, opened, mapper, marked)
+        resolved = None
+        if online and mapper.needs_lookups:
+            asked = _questions(console, opened, mapper)
+            resolved = asyncio.run(_answers(console, asked, host, rate, sandbox=sandbox))
+        survey = _survey(console, opened, mapper, marked, resolved)
         said = [*opened.warnings, hidden_rows_notice(opened, hidden)]
         if survey.rows == 0:
             raise SheetError(
@@ -65,13 +75,49 @@ def check(
         if marked is not None:
             marked.finish()
     summary = check_report.summary(survey, opened.place(), pace)
-    _tell(console, survey, mapper, summary, [text for text in said if text])
+    _tell(console, survey, mapper, summary, [text for text in said if text], online=online)
     if report is not None:
         console.say(f"The marked copy is {report}.")
     return 1 if survey.invalid else 0
 
 
-def _survey(console: Console, sheet: Sheet, mapper: RowMapper, marked: MarkedSheet | None) -> Survey:
+def _questions(console: Console, sheet: Sheet, mapper: RowMapper) -> Asked:
+    """What the sheet asks to be looked up: by lookup, each distinct value as it was first written."""
+    asked: Asked = {}
+    with Progress(console, "Reading") as progress:
+        for count, row in enumerate(sheet.rows(), 1):
+            for lookup, value in mapper.lookup_values(row):
+                asked.setdefault(lookup, {}).setdefault(lookup.key(value), value)
+            if count % SHOW_EVERY_ROWS == 0:
+                progress.show(count)
+    return asked
+
+
+async def _answers(
+    console: Console, asked: Asked, host: str | None, rate: str | None, *, sandbox: bool
+) -> Resolved:
+    """What LeadSquared (or the embedded sandbox, which knows everybody who is asked for) says to them."""
+    from importer.cli.connection import connected
+    from importer.cli.line import rehearsing
+    from importer.cli.looking_up import looked_up
+    from importer.settings import load_settings
+
+    async with AsyncExitStack() as stack:
+        if sandbox:
+            settings = await stack.enter_async_context(rehearsing("sandbox-check", rate, asked))
+        else:
+            settings = load_settings(host=host, rate=rate)
+        tenant = await stack.enter_async_context(connected(settings))
+        return await looked_up(console, tenant, asked)
+
+
+def _survey(
+    console: Console,
+    sheet: Sheet,
+    mapper: RowMapper,
+    marked: MarkedSheet | None,
+    resolved: Resolved | None,
+) -> Survey:
     """Every row, read and mapped once."""
     from importer.activity import Activity
     from importer.survey import Survey
@@ -80,7 +126,7 @@ def _survey(console: Console, sheet: Sheet, mapper: RowMapper, marked: MarkedShe
     take, map_row, warnings = survey.take, mapper.map, mapper.warnings
     with Progress(console, "Reading") as progress:
         for row in sheet.rows():
-            mapped = map_row(row)
+            mapped = map_row(row, resolved)
             notices = warnings(row) if isinstance(mapped, Activity) else ()
             take(row.number, mapped, notices)
             if marked is not None:
@@ -98,7 +144,15 @@ def _marked(stack: ExitStack, report: Path | None, sheet: Sheet, mapping: Path) 
     return stack.enter_context(MarkedSheet(report, sheet, keep=(sheet.path, mapping)))
 
 
-def _tell(console: Console, survey: Survey, mapper: RowMapper, summary: list[str], said: list[str]) -> None:
+def _tell(
+    console: Console,
+    survey: Survey,
+    mapper: RowMapper,
+    summary: list[str],
+    said: list[str],
+    *,
+    online: bool,
+) -> None:
     from importer.cli import check_report
 
     lines = [
@@ -107,8 +161,8 @@ def _tell(console: Console, survey: Survey, mapper: RowMapper, summary: list[str
         *check_report.warnings(survey, said),
         *check_report.preview(survey, mapper.describe()),
     ]
-    if mapper.needs_lookups:
-        lines += ["", "Accounts and users are looked up when the sheet is sent."]
+    if mapper.needs_lookups and not online:
+        lines += ["", "Accounts and users are looked up when the sheet is sent; --online does it now."]
     if console.json:
         for text in said:
             console.warn(text)

@@ -43,7 +43,7 @@ def problems(survey: Survey) -> list[str]:
 
 def warnings(survey: Survey, said: Sequence[str]) -> list[str]:
     """What will arrive other than it looks. said: what the sheet itself has to say."""
-    lines = [line for text in said for line in wrap(f"  {text}", indent="    ")]
+    lines = [line for text in said for line in wrap(f"  {text}", indent="    ", whole_words=False)]
     lines += _twins(survey)
     lines += _groups(survey.notices.groups())
     return ["", "Worth a look (these rows are valid):", *lines] if lines else []
@@ -90,17 +90,18 @@ def _heading(group: Group) -> str:
 
 def _group(group: Group) -> Iterator[str]:
     first = group.examples[0]
-    value = (
-        ""
-        if not first.value or one_line(first.value) in first.message
-        else f" The cell shows {first.value!r}."
+    # Most messages quote the value; where one does not, it is shown beside.
+    begin = one_line(first.value)[:VALUE_COLUMNS]
+    shown = "" if begin in one_line(first.message) else shorten(first.value, VALUE_COLUMNS)
+    value = f" The cell shows {shown!r}." if shown else ""
+    yield from wrap(
+        f"    {group.cells()}: {one_line(first.message)}{value}", indent="      ", whole_words=False
     )
-    yield from wrap(f"    {group.cells()}: {one_line(first.message)}{value}", indent="      ")
     if first.remedy:
-        yield from wrap(f"      {one_line(first.remedy)}", indent="      ")
+        yield from wrap(f"      {one_line(first.remedy)}", indent="      ", whole_words=False)
     others = [f"{group.cell(each.row)} {shorten(each.value, VALUE_COLUMNS)!r}" for each in group.examples[1:]]
     if others:
-        yield from wrap(f"      Likewise {', '.join(others)}.", indent="      ")
+        yield from wrap(f"      Likewise {', '.join(others)}.", indent="      ", whole_words=False)
 
 
 def _twins(survey: Survey) -> Iterator[str]:
@@ -114,7 +115,7 @@ def _twins(survey: Survey) -> Iterator[str]:
         f"{rows} another one: the same activity would be created more than once (rows {said}{more}). "
         "Delete the repetition if it is not meant."
     )
-    yield from wrap(f"  {text}", indent="    ")
+    yield from wrap(f"  {text}", indent="    ", whole_words=False)
     if not survey.twins.complete:
         yield "  Only the first rows were compared with each other."
 

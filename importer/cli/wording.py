@@ -93,15 +93,21 @@ def pad(text: str, columns: int) -> str:
     return text + " " * max(0, columns - width(text))
 
 
-def wrap(text: str, columns: int = SCREEN_COLUMNS, *, indent: str = "") -> list[str]:
+def wrap(
+    text: str, columns: int = SCREEN_COLUMNS, *, indent: str = "", whole_words: bool = True
+) -> list[str]:
     """`text` as lines of `columns` columns at most, broken at spaces; later lines begin with `indent`.
 
-    A word that is wider than a line stands alone and whole: a path that is cut cannot be copied.
+    A word that is wider than a line stands alone and whole (a path that is cut cannot be copied), unless
+    `whole_words` is false: then it is broken.
     """
     lines: list[str] = []
     for paragraph in text.split("\n"):
         line, empty = ("" if not lines else indent), True
-        for word in paragraph.split(" "):
+        words = paragraph.split(" ")
+        if not whole_words:
+            words = [piece for word in words for piece in _pieces(word, columns - width(indent))]
+        for word in words:
             joined = line + word if empty else f"{line} {word}"
             if not empty and width(joined) > columns:
                 lines.append(line.rstrip(" "))
@@ -109,6 +115,20 @@ def wrap(text: str, columns: int = SCREEN_COLUMNS, *, indent: str = "") -> list[
             line, empty = joined, False
         lines.append(line.rstrip(" "))
     return lines
+
+
+def _pieces(word: str, columns: int) -> list[str]:
+    """`word` in pieces of `columns` columns at most."""
+    if width(word) <= columns:
+        return [word]
+    pieces, used = [""], 0
+    for character in word:
+        used += _character_width(character)
+        if used > columns:
+            pieces.append("")
+            used = _character_width(character)
+        pieces[-1] += character
+    return pieces
 
 
 def _harmless(character: str) -> bool:
