@@ -66,3 +66,27 @@ def test_only_the_command_line_prints_asks_and_exits(path: Path) -> None:
         if alias.name in {"typer", "click", "getpass"}
     }
     assert (called & forbidden, imported) == (set(), set())
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "sandbox").glob("*.py")), ids=lambda path: str(path.name))
+def test_the_sandbox_shares_nothing_with_the_client(path: Path) -> None:
+    """It would agree with the client's mistakes."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imported = {
+        name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in _names(node)
+        if name.split(".")[0] == "importer"
+    }
+
+    assert {name for name in imported if not name.startswith("importer.sandbox")} == set()
+
+
+def _names(node: ast.Import | ast.ImportFrom) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    # `from importer import sandbox` names a module of the package just as well.
+    if node.module == "importer":
+        return [f"importer.{alias.name}" for alias in node.names]
+    return ["importer.relative"] if node.level else [node.module or ""]
