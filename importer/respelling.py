@@ -21,8 +21,8 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Final
 
-from importer.respelt_dates import dates_respelt
-from importer.respelt_numbers import number_written, numbers_respelt
+from importer.respelt_dates import dates_respelt, unambiguous
+from importer.respelt_numbers import number_kept, number_written, numbers_respelt
 from importer.source.rows import NumberCell
 
 CUT_FROM_CHARACTERS: Final = 32_000
@@ -64,6 +64,12 @@ def is_respelling(before: str, after: str) -> bool:
     if not old.strip() or not new.strip():
         return not old.strip() and not new.strip()
     return any(_ways(before, old, new))
+
+
+def may_be_meant(before: str, after: str) -> bool:
+    """Whether a respelling could as well be a person's, and means the same whoever made it: a date that can
+    be read in one way only, or a number of the same value that keeps its leading zeros."""
+    return unambiguous(after.strip()) or number_kept(before, after)
 
 
 def _ways(before: str, old: str, new: str) -> Iterator[bool]:

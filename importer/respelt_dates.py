@@ -79,6 +79,12 @@ def dates_respelt(before: str, after: str) -> bool:
     )
 
 
+def unambiguous(text: str) -> bool:
+    """Whether `text` is a whole date that every locale reads as the same day."""
+    readings = {*moments(text, "day first"), *moments(text, "month first")}
+    return len(readings) == 1 and None not in next(iter(readings))[:3]
+
+
 @lru_cache(maxsize=2048)
 def moments(text: str, order: Order) -> tuple[Moment, ...]:
     """Everything that `text` may say where dates are written in `order`; () if it is no date or time."""

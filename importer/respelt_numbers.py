@@ -69,6 +69,14 @@ def number_written(before: NumberCell, after: str) -> bool:
     return False
 
 
+def number_kept(before: str, after: str) -> bool:
+    """Whether both are the same number in some locale, and no leading zeros went."""
+    if len(before) > LONGEST or len(after) > LONGEST or re.match(r"\s*[+-]?0\d", before):
+        return False
+    readings = ((_read(before, mark), _read(after, mark)) for mark in _MARKS)
+    return any(one is not None and two is not None and one.value == two.value for one, two in readings)
+
+
 def _places_of(code: str) -> int:
     """The decimals that a number format shows."""
     match = re.search(r"\.([0#?]+)", code.split(";", maxsplit=1)[0])
