@@ -102,7 +102,8 @@ def _truth(old: str, new: str) -> bool:
 
 def _characters_lost(old: str, new: str) -> bool:
     """Whether `new` is `old` written in some code page, its other characters lost, and read as cp1252."""
-    if old.encode("cp1252", "replace").decode("cp1252") == new:
+    saved = old.encode("cp1252", "replace")
+    if new in {saved.decode("cp1252"), saved.decode("utf-8", "replace")}:  # the latter: by an odd chance
         return True
     return any(
         re.fullmatch("".join(_as_read(char, page) for char in old), new, re.DOTALL) for page in _CODE_PAGES
