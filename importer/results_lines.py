@@ -40,6 +40,8 @@ class ResultLine(NamedTuple):
 
 
 def shown_error(text: str) -> str:
-    """An error as its column holds it: one line, of bounded length."""
+    """An error as its column holds it: one line of bounded length, without control characters."""
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else " " for char in text)
     line = " ".join(text.split())
     return line if len(line) <= ERROR_MAX_CHARACTERS else line[: ERROR_MAX_CHARACTERS - 1] + "…"

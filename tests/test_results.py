@@ -271,6 +271,13 @@ def test_a_folder_that_takes_no_files_is_told_plainly(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_killed_writer_left_is_gone_after_the_next_write(tmp_path: Path) -> None:
+    """The instant: half of the temporary file is written, the process is killed."""
+    (tmp_path / f".importer-{BATCH}.tmp").write_bytes(b"half a li")
+    write(tmp_path / "r.csv", line(2, "x"))
+    assert [found.name for found in tmp_path.iterdir()] == ["r.csv"]
+
+
 def test_the_digest_is_that_of_the_file_in_place(tmp_path: Path) -> None:
     """A file with this digest need not be compared."""
     written = write(tmp_path / "r.xlsx", line(2, "x"))
@@ -285,9 +292,9 @@ def test_progress_is_told_every_thousand_rows_and_at_the_end(tmp_path: Path) -> 
     assert told == [1000, 2000, 2500]
 
 
-def test_an_error_is_one_line_of_bounded_length(tmp_path: Path) -> None:
+def test_an_error_is_one_line_of_bounded_length() -> None:
     """Servers answer with whole pages."""
-    assert shown_error("first\r\n  second") == "first second"
+    assert shown_error("first\r\n  second\0\x1b[31m") == "first second [31m"
     assert len(shown_error("x" * 5000)) == 2000
 
 

@@ -390,6 +390,15 @@ def test_headings_that_a_spreadsheet_respells_are_found(tmp_path: Path) -> None:
     assert said_nothing(found(path, rows, header))
 
 
+def test_a_sheet_may_have_headings_like_ours(tmp_path: Path) -> None:
+    """Ours are written first, and the first of a name are ours."""
+    header = ("import_time", "", "Import_Error")
+    rows = [row(17, "noon", "x", "none")]
+    path = written(tmp_path, rows, header)
+    resave(path, put(2, "Import_Error", "some"))
+    assert [edit.cells for edit in found(path, rows, header).rows] == [("noon", "x", "some")]
+
+
 def test_doubled_headings_keep_their_order(tmp_path: Path) -> None:
     """Two columns of one name are the first and the second."""
     rows = [row(17, "a", "b")]
