@@ -27,7 +27,6 @@ SHARE_END: Final = 0.95
 """Climbing to 97 or 100 % was simulated too: others' calls are one more or less in a window, and each breach
 costs more than the climb brings."""
 COUNT_ERROR: Final = 0.5
-TOO_FEW: Final = 0.1
 SHARE_LESS: Final = 0.95
 """When even that was too much."""
 PROBE_FIRST: Final = 4
@@ -214,7 +213,7 @@ class Rules:
             return
         if self.share is None:
             calls = min(left - min(COUNT_ERROR, left / 10), float(limit.calls))
-            if left < limit.calls * TOO_FEW:  # refused at once: that others always take so much is not known
+            if left == 0:  # refused at once: that others always take so much is not known
                 calls = limit.calls / 4
             wait_s = PROBE_FIRST * limit.period_s
             self.share = Share(calls, now, math.inf, wait_s, wait_s)
