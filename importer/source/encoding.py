@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import difflib
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ BYTE_ORDER_MARKS: Final = (
 """UTF-32 first: its little-endian mark begins with that of UTF-16."""
 
 NOT_FOR_FILES: Final = frozenset(
-    ("idna", "mbcs-undefined", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7")
+    ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7")
 )
 """Codecs that Python counts as text encodings, but that rewrite what stands in the file."""
 
@@ -93,7 +94,7 @@ def known_codec(name: str, path: Path) -> str:
     """Python's name of the encoding. Raises SheetError, with the nearest known name."""
     try:
         found = codecs.lookup(name.strip())
-        b"".decode(found.name)  # refuses codecs that are no text encodings (base64, zip, rot13)
+        io.TextIOWrapper(io.BytesIO(), found.name)  # refuses codecs that make no text: base64, rot13
     except (LookupError, ValueError):
         found = None
     if found is None or found.name.replace("_", "-") in NOT_FOR_FILES:

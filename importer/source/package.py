@@ -17,6 +17,8 @@ from importer.source.xmltext import plain_text
 
 CACHED_TEXTS: Final = 50_000
 SHEETS_MAX: Final = 2_000
+STYLES_MAX: Final = 100_000
+"""Excel itself stops at 65,490."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,8 @@ def _read_styles(path: Path, archive: zipfile.ZipFile, part: str) -> list[str]:
         elif tag == "cellXfs":
             inside = True
         elif tag == "xf" and inside:
+            if len(used) >= STYLES_MAX:
+                raise damaged(path, f"it has more than {STYLES_MAX:,} cell formats")
             used.append(attributes.get("numFmtId", "0"))
 
     def end(tag: str) -> None:

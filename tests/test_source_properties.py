@@ -1,0 +1,105 @@
+"""Any table of text, written in any of the ways that are read, is read back as it was."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+from typing import Literal
+
+import openpyxl
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from sheets import written_workbook
+
+from importer.source import SheetOptions, open_sheet
+
+ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252", "shift_jis", "gb18030")
+Table = list[list[str]]
+Quoting = Literal[0, 1]  # csv.QUOTE_MINIMAL, csv.QUOTE_ALL
+
+relaxed = settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@st.composite
+def tables(draw: st.DrawFn, alphabet: st.SearchStrategy[str]) -> Table:
+    """A header of plain words, and rows of any text, none of them blank."""
+    width = draw(st.integers(2, 5))
+    cell = st.text(alphabet, max_size=20)
+    row = st.lists(cell, min_size=width, max_size=width).filter(lambda cells: bool("".join(cells).strip()))
+    return [[f"Column {at}" for at in range(width)], *draw(st.lists(row, max_size=8))]
+
+
+characters = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
+in_xml = st.characters(exclude_categories=["Cs", "Cc", "Cn"]) | st.sampled_from("\t\n _x")
+
+
+def as_read(path: Path, how: SheetOptions | None = None) -> Table:
+    """The header and the cells of all rows."""
+    with open_sheet(path, how) as sheet:
+        return [list(sheet.header), *[list(row.cells) for row in sheet.rows() if row.problem is None]]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("line_end", ["\r\n", "\n"])
+@relaxed
+@given(table=tables(characters), quoting=st.sampled_from([0, 1]))
+def test_any_table_survives_csv(
+    tmp_path: Path, delimiter: str, line_end: str, table: Table, quoting: Quoting
+) -> None:
+    """In any dialect, with the delimiter found from the header."""
+    if line_end == "\n":
+        quoting = 1  # before 3.13 the writer leaves a carriage return bare then
+    path = tmp_path / "table.csv"
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, delimiter=delimiter, lineterminator=line_end, quoting=csv.QUOTE_ALL)
+        writer.writerow(table[0])
+        csv.writer(stream, delimiter=delimiter, lineterminator=line_end, quoting=quoting).writerows(table[1:])
+    assert as_read(path) == table
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@relaxed
+@given(table=tables(characters))
+def test_any_table_survives_any_encoding(tmp_path: Path, encoding: str, table: Table) -> None:
+    """Announced, or by its byte order mark."""
+    try:
+        assume(all("".join(row).encode(encoding).decode(encoding) == "".join(row) for row in table))
+    except UnicodeEncodeError:
+        table = [table[0], *[["x" * len(cell) + "y" for cell in row] for row in table[1:]]]
+    path = tmp_path / "table.csv"
+    with path.open("w", encoding=encoding, newline="") as stream:
+        csv.writer(stream).writerows(table)
+    marked = encoding in ("utf-8", "utf-8-sig", "utf-16")
+    assert as_read(path, SheetOptions(encoding=None if marked else encoding)) == table
+
+
+@relaxed
+@given(table=tables(in_xml))
+def test_any_table_survives_a_workbook_by_xlsxwriter(tmp_path: Path, table: Table) -> None:
+    """Texts that look like escapes included."""
+    assert as_read(written_workbook(tmp_path / "table.xlsx", table)) == table
+
+
+@relaxed
+@given(table=tables(in_xml))
+def test_any_table_survives_a_workbook_by_openpyxl(tmp_path: Path, table: Table) -> None:
+    """Which does not escape what looks like an escape: such texts are another's."""
+    assume(not any(re.search("_x[0-9A-Fa-f]{4}_", cell) for row in table for cell in row))
+    book = openpyxl.Workbook()
+    tab = book.active
+    assert tab is not None
+    for number, row in enumerate(table, 1):
+        for column, text in enumerate(row, 1):
+            cell = tab.cell(number, column)
+            cell.value = text or None
+            if text:
+                cell.data_type = "s"
+    path = tmp_path / "table.xlsx"
+    book.save(path)
+    assert as_read(path) == table
