@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -62,6 +61,8 @@ def check(
         marked = _marked(stack, report, opened, mapping)
         resolved = None
         if online and mapper.needs_lookups:
+            import asyncio
+
             asked = _questions(console, opened, mapper)
             resolved = asyncio.run(_answers(console, asked, host, rate, sandbox=sandbox))
         survey = _survey(console, opened, mapper, marked, resolved)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 from importer.cli import options
@@ -25,6 +24,8 @@ def login(console: Console, *, host: options.Host = None) -> int:
       importer login
       importer login --host api-in21.leadsquared.com
     """
+    import asyncio
+
     from pydantic import SecretStr
 
     from importer.address import base_url

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import threading
 from collections.abc import Iterator
@@ -39,6 +38,8 @@ def sandbox(
       importer sandbox --port 8080 --rate 10/5 --latency 0.3
       importer sandbox --faults faults.yaml
     """
+    import asyncio
+
     from importer.home import home
     from importer.sandbox.options import SandboxOptions
 

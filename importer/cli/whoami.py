@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from importer.cli import options
@@ -29,6 +28,8 @@ def whoami(
       importer whoami --sandbox
       importer whoami --host api-in21.leadsquared.com
     """
+    import asyncio
+
     settings, user = asyncio.run(_asked(host, rate, timeout, sandbox=sandbox))
     told = {
         "user": user.name,
