@@ -11,11 +11,33 @@ PROBE_FIRST_S: Final = 1.0
 PROBE_LONGEST_S: Final = 60.0
 
 
+class Streak:
+    """Calls of one kind that failed one after the other, for reasons that are not their rows'."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self._rows: set[int] = set()
+
+    def failed(self, position: int) -> None:
+        self.failures += 1
+        self._rows.add(position)
+
+    def end(self) -> None:
+        self.failures = 0
+        self._rows.clear()
+
+    @property
+    def tells(self) -> bool:
+        """Too many, and of too many rows, to be theirs."""
+        return self.failures >= FAILURES_TO_OPEN and len(self._rows) >= ROWS_TO_OPEN
+
+
 class Breaker:
-    """Opens when calls of several different rows fail one after the other for reasons that are not theirs.
+    """Opens when calls of several different rows fail one after the other.
 
     While it is open nothing is claimed and nothing verified; a read is tried at growing intervals, then one
-    row, each time another, so that one poisonous row cannot keep it open. An answer closes it.
+    row, each time another, so that one poisonous row cannot keep it open. An answer to a Create closes it;
+    if only reads had failed, an answer to a read does.
     """
 
     def __init__(self, max_outage_s: float, clock: Callable[[], float]) -> None:
@@ -23,13 +45,14 @@ class Breaker:
         self.is_open = False
         self.refused_for_rate = False
         self._clock = clock
-        self._failures = 0
-        self._rows: set[int] = set()
+        self._sends = Streak()
+        self._reads = Streak()
         self._probes = 0
         self._trouble_since: float | None = None
 
     def __repr__(self) -> str:
-        return f"<Breaker open={self.is_open} failures={self._failures} trouble_s={self.trouble_s:.1f}>"
+        failures = f"sends={self._sends.failures} reads={self._reads.failures}"
+        return f"<Breaker open={self.is_open} {failures} trouble_s={self.trouble_s:.1f}>"
 
     @property
     def trouble_s(self) -> float:
@@ -43,29 +66,44 @@ class Breaker:
 
     def answered(self) -> None:
         """The tenant dealt with a row: it was created, or refused for what it is."""
-        self.is_open = False
-        self.refused_for_rate = False
-        self._failures = 0
-        self._rows.clear()
-        self._probes = 0
-        self._trouble_since = None
+        self._sends.end()
+        self._reads.end()
+        self._all_is_well()
+
+    def read_answered(self) -> None:
+        """A read was answered. That says nothing of Creates that fail."""
+        self._reads.end()
+        if not self._sends.failures and not self.refused_for_rate:
+            self._all_is_well()
 
     def failed(self, position: int) -> None:
-        """A call for this row ended for a reason that is not the row's."""
-        self._trouble()
-        self._failures += 1
-        self._rows.add(position)
-        if self._failures >= FAILURES_TO_OPEN and len(self._rows) >= ROWS_TO_OPEN:
-            self.is_open = True
+        """A Create for this row ended for a reason that is not the row's."""
+        self._sends.failed(position)
+        self._failed()
+
+    def read_failed(self, position: int) -> None:
+        """A look at this row's account was not answered."""
+        self._reads.failed(position)
+        self._failed()
 
     def throttled(self) -> None:
         """Refused for the rate: no failure that counts, but no success either, and the patience runs."""
         self._trouble()
         self.refused_for_rate = True
 
+    def _failed(self) -> None:
+        self._trouble()
+        self.is_open = self.is_open or self._sends.tells or self._reads.tells
+
     def _trouble(self) -> None:
         if self._trouble_since is None:
             self._trouble_since = self._clock()
+
+    def _all_is_well(self) -> None:
+        self.is_open = False
+        self.refused_for_rate = False
+        self._probes = 0
+        self._trouble_since = None
 
     def next_probe_s(self) -> float:
         """How long to wait before the next probe: 1, 2, 4 … 60 s, and never past the person's patience."""

@@ -132,7 +132,7 @@ class Tenant:
         """
         wanted = page_size = 0
         for number in range(1, PAGES_MAX + 1):
-            page = await self._activities_page(company_id, since, until, number)
+            page = await self._activities_page(company_id, since, until, number, again=bool(seen))
             before = len(seen)
             seen.update((activity.id.casefold(), activity) for activity in page.activities)
             wanted = max(wanted, page.record_count)
@@ -145,6 +145,17 @@ class Tenant:
         return False
 
     async def _activities_page(
+        self, company_id: str, since: dt.datetime, until: dt.datetime, number: int, *, again: bool
+    ) -> ActivitiesPage:
+        """again: asked once more if it fails, since the pages before it would have to be read anew."""
+        try:
+            return await self._page(company_id, since, until, number)
+        except Unreachable:
+            if not again:
+                raise
+            return await self._page(company_id, since, until, number)
+
+    async def _page(
         self, company_id: str, since: dt.datetime, until: dt.datetime, number: int
     ) -> ActivitiesPage:
         return await self._answer(

@@ -17,7 +17,7 @@ from importer.activity import Activity, Marker
 from importer.journal import Attempt, JournalRow
 from importer.outcomes import Kind
 
-UNREADABLE_LOOKS_MAX: Final = 6
+UNREADABLE_LOOKS_MAX: Final = 8
 BACKOFF_LONGEST_S: Final = 30.0
 COMPLETE_STATUSES: Final = (200, 500)
 IN_DOUBT_OUTCOMES: Final = (None, Kind.DOUBTFUL, Kind.UNKNOWN_REFUSAL)

@@ -22,9 +22,9 @@ from typing import Any, Final, Literal, NamedTuple, Self
 from importer.activity import Activity
 from importer.errors import JournalError, ResultsError
 from importer.journal_file import (
-    APPLICATION_ID,
     VERSION,
     connect,
+    expect_journal,
     migrate,
     newer,
     told_plainly,
@@ -177,10 +177,8 @@ class Journal:
             raise ResultsError("There is no journal of this batch on this computer.", where=str(path))
         connection: sqlite3.Connection | None = None
         try:
+            expect_journal(path)
             connection = connect(path)
-            (application,) = connection.execute("PRAGMA application_id").fetchone()
-            if application != APPLICATION_ID:
-                raise sqlite3.DatabaseError("it is not one of ours")
             migrate(connection, path)
             journal = cls(path, connection)
             journal.batch()
@@ -206,10 +204,12 @@ class Journal:
             raise ResultsError("There is no journal of this batch on this computer.", where=str(path))
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
         try:
+            expect_journal(path)
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             journal = cls(path, connection)
-            journal.batch()
-        except (sqlite3.Error, ValueError, KeyError) as error:
+            if version <= VERSION:
+                journal.batch()
+        except (sqlite3.Error, ValueError, KeyError, OSError) as error:
             connection.close()
             raise ResultsError(
                 f"The journal of this batch cannot be read: {error}.", where=str(path)

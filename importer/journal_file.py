@@ -72,15 +72,23 @@ VERSION: Final = len(MIGRATIONS)
 
 @contextmanager
 def told_plainly(path: Path) -> Iterator[None]:
-    """SQLite's and the disk's errors as one JournalError that names the file."""
+    """SQLite's and the disk's errors, and values that a file cannot hold, as one JournalError."""
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, ValueError, TypeError, OverflowError) as error:
         raise JournalError(
             f"The journal could not be used: {error}.",
             where=str(path),
             remedy="See that the disk has room and the folder can be written, then resume.",
         ) from error
+
+
+def expect_journal(path: Path) -> None:
+    """Raises ValueError for a file that does not say of itself that it is one of ours; changes nothing."""
+    with path.open("rb") as stream:
+        head = stream.read(100)
+    if head[:16] != b"SQLite format 3\0" or int.from_bytes(head[68:72], "big") != APPLICATION_ID:
+        raise ValueError("it is not one of ours")
 
 
 def connect(path: Path, *, durable: bool = True) -> sqlite3.Connection:

@@ -119,8 +119,7 @@ class Looks:
         try:
             started = posting.clock()
             findings = await posting.verifier.look(group, posting.quiet)
-            failed = any(isinstance(finding, Unread) for finding in findings.values())
-            posting.silence.ended(token, answered=not failed)
+            self._heed(group, findings, token)
             for doubt in group:
                 await self._judge(doubt, findings[doubt.row.position], started)
         except JournalError as error:
@@ -128,6 +127,16 @@ class Looks:
         finally:
             posting.doubts.looked(group)
             posting.changed()
+
+    def _heed(self, group: Sequence[Doubt], findings: dict[int, Finding], token: int) -> None:
+        """What the look says of the tenant. A count that does not add up is no outage."""
+        posting = self._posting
+        failed = next((one for one in findings.values() if isinstance(one, Unread) and one.kind), None)
+        if failed is None:
+            posting.breaker.read_answered()
+        elif failed.kind is not Kind.REFUSED:
+            posting.breaker.read_failed(group[0].row.position)
+        posting.silence.ended(token, answered=failed is None)
 
     async def _judge(self, doubt: Doubt, finding: Finding, looked_at: float) -> None:
         """looked_at: when the look began; what it did not find may have come since."""
@@ -192,7 +201,6 @@ class Looks:
 
     async def _unread(self, doubt: Doubt, message: str) -> None:
         posting = self._posting
-        posting.breaker.failed(doubt.row.position)
         doubt.unreadable += 1
         if doubt.unreadable >= UNREADABLE_LOOKS_MAX:
             await self._give_up(doubt, message)
@@ -262,6 +270,7 @@ class Looks:
             return False
         reading = await posting.verifier.probe(posting.last_account)
         if reading.outcome is None or reading.outcome.kind in {Kind.REFUSED, Kind.UNKNOWN_REFUSAL}:
+            posting.breaker.read_answered()
             return True
         if reading.outcome.kind is Kind.UNAUTHORISED:
             posting.stop(Kind.UNAUTHORISED.value, reading.outcome.message)

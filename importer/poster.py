@@ -206,7 +206,8 @@ class Poster:
                 continue
             await posting.pause(posting.breaker.next_probe_s())
             posting.trouble()
-            if not await self._looks.tenant_reads():
+            if not await self._looks.tenant_reads() or not posting.breaker.is_open:
+                posting.changed()
                 continue
             self._trial = trial = self._take() or await self._looks.settle_one(self._take)
             try:

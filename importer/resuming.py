@@ -98,7 +98,7 @@ class Reopening:
                 return
             self._keep_what_was_sent(row.position)
             status = _with_a_valid_activity(row.status, of_person=of_person)
-            self._write(row, encoded, body, status, "", "")
+            self._write(row, encoded, body, status)
             self.changes.mended += 1
             if status is RowStatus.PENDING:
                 self.changes.to_send.add(row.position)
@@ -107,18 +107,19 @@ class Reopening:
         self.changes.problems.append(f"Row {row.number}: {told}")
         if row.status in IN_DOUBT:
             raise ResultsError(
-                f"Row {row.number} may have been created already, and what was changed in it is not valid: {told}",
+                f"Row {row.number} may have been created already, and what was changed is not valid: {told}",
                 remedy="Put the row's cells back, or mend them; nothing was sent.",
             )
         if row.status is RowStatus.SKIPPED and not of_person:
             return
-        self._write(row, encoded, None, RowStatus.INVALID, "invalid", told)
+        self._write(row, encoded, None, RowStatus.INVALID, told)
         self.changes.invalid += 1
 
     def _write(
-        self, row: JournalRow, cells: str, body: bytes | None, status: RowStatus, code: str, error: str
+        self, row: JournalRow, cells: str, body: bytes | None, status: RowStatus, error: str = ""
     ) -> None:
         kept = status in IN_DOUBT
+        code = "invalid" if status is RowStatus.INVALID else ""
         self._connection.execute(
             "UPDATE row SET cells = ?, activity = ?, status = ?, error_code = ?, error = ?, changed_at = ?"
             " WHERE position = ?",
