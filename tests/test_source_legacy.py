@@ -7,6 +7,7 @@ import datetime as dt
 import random
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sheets import binary_workbook, old_workbook, open_document
@@ -56,14 +57,55 @@ def test_values_of_an_old_workbook_have_their_types(tmp_path: Path) -> None:
     assert [type(cell) for cell in row] == kinds
 
 
-def test_what_this_format_loses_is_told(tmp_path: Path) -> None:
-    """Number formats, error values and hidden rows do not come through."""
+def test_what_a_format_loses_is_told(tmp_path: Path) -> None:
+    """Number formats do not come through."""
     path = old_workbook(tmp_path / "visits.xls", {"Visits": [["A", "B"], ["1", "2"]]})
     with open_sheet(path) as sheet:
         (warning,) = sheet.warnings
     assert "leading zeros" in warning
-    assert "#N/A" in warning
     assert ".xlsx" in warning
+
+
+@pytest.mark.parametrize("filler", [0, 500])
+def test_error_values_and_hidden_rows_of_an_old_workbook(tmp_path: Path, filler: int) -> None:
+    """calamine shows neither: they are read from the records, in a stream of any size."""
+    table: list[list[Any]] = [["A", "B"], ["1", ValueError(0x2A)], ["2", "x"], [ValueError(0x17), None]]
+    table += [["more", f"text {number}"] for number in range(filler)]
+    other: list[list[Any]] = [["A", "B"], [ValueError(0x07), "y"]]
+    path = old_workbook(tmp_path / "visits.xls", {"Other": other, "Visits": table}, hidden_rows=[3])
+    check_marks(path, filler)
+
+
+def test_error_values_and_hidden_rows_of_a_binary_workbook(tmp_path: Path) -> None:
+    """The same in its own records."""
+    table: list[list[Any]] = [["A", "B"], ["1", ValueError(0x2A)], ["2", "x"], [ValueError(0x17), ""]]
+    check_marks(binary_workbook(tmp_path / "visits.xlsb", table, hidden_rows=[3]), 0)
+
+
+def test_error_values_and_hidden_rows_of_an_open_document(tmp_path: Path) -> None:
+    """As LibreOffice writes them: an error is an empty text with another type beside it."""
+    error = '<table:table-cell office:value-type="string" office:string-value="" calcext:value-type="error">'
+    rows = (
+        ods_row("A", "B"),
+        ods_row("1", "").replace(
+            '<table:table-cell office:value-type="string"><text:p></text:p>', f"{error}<text:p>#N/A</text:p>"
+        ),
+        ods_row("2", "x").replace("<table:table-row", '<table:table-row table:visibility="filter"'),
+        f"<table:table-row>{error}<text:p>#REF!</text:p></table:table-cell></table:table-row>",
+    )
+    check_marks(open_document(tmp_path / "visits.ods", "".join(rows)), 0)
+
+
+def check_marks(path: Path, filler: int) -> None:
+    """Two error cells, one hidden row, in the sheet called Visits."""
+    with open_sheet(path, SheetOptions(sheet="Visits")) as sheet:
+        rows = list(sheet.rows())
+        assert sheet.hidden_rows == 1
+    assert [row.cells for row in rows[:3]] == [("1", "#N/A"), ("2", "x"), ("#REF!", "")]
+    assert [type(cell) for cell in (rows[0].cells[1], rows[2].cells[0])] == [ErrorCell, ErrorCell]
+    skipped = read(path, SheetOptions(sheet="Visits", hidden="skip"))
+    assert [row.number for row in skipped][:2] == [2, 4]
+    assert len(rows) == 3 + filler
 
 
 def test_row_numbers_and_blank_rows(tmp_path: Path) -> None:

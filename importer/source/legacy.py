@@ -2,8 +2,8 @@
 
 calamine is fast but can abort the whole process, or ask for gigabytes, over one far cell. So a child reads,
 within limits of time and memory, and writes the rows as text to an unnamed temporary file; whatever becomes
-of the child, this process only reads lines. Number formats, error values and hidden rows do not come
-through calamine: the sheet's warnings say so.
+of the child, this process only reads lines. Number formats do not come through calamine: the warnings of the
+sheet say so. Nor do error values and hidden rows, which the child looks up in the file's own records.
 """
 
 from __future__ import annotations
@@ -19,16 +19,15 @@ from typing import IO, Any, Final, Literal
 
 import importer
 from importer.errors import SheetError
-from importer.source.rows import Cells, Row, decode_cells
+from importer.source.rows import Cells, ErrorCell, Row, decode_cells
 from importer.source.sheet import BLANK_ROWS_MAX, Sheet, SheetOptions
 
 TIME_LIMIT_S: Final = 15.0
 READ_BYTES: Final = 1 << 20
 
 LOST: Final = (
-    "In a {suffix} file number formats, hidden rows and error values cannot be seen: leading zeros that only"
-    " a format shows are missing, and a cell with an error such as #N/A counts as empty. To be sure, save the"
-    " workbook as .xlsx in Excel and read that."
+    "In a {suffix} file number formats{more} cannot be seen: leading zeros that only a format shows are"
+    " missing. To be sure, save the workbook as .xlsx in Excel and read that."
 )
 
 
@@ -46,18 +45,27 @@ class LegacySheet(Sheet):
             about = self._about()
             self.name = str(about["name"])
             self.sheet_names = tuple(about["visible"])
+            self._hidden = frozenset(about["hidden"])
             self._read_header()
-            self.warnings.append(LOST.format(suffix=path.suffix.lower()))
+            if self._hidden:
+                self.hidden_rows = sum(row.number in self._hidden for row in self._all_rows())
+            more = "" if about["marks"] else ", hidden rows and error values (#N/A)"
+            self.warnings.append(LOST.format(suffix=path.suffix.lower(), more=more))
         except BaseException:
             self.close()
             raise
 
     def rows(self) -> Iterator[Row]:
         self.check_unchanged()
+        for row in self._all_rows():
+            if self.how.hidden != "skip" or row.number not in self._hidden:
+                yield row
+
+    def _all_rows(self) -> Iterator[Row]:
         width = len(self.header)
         last = self.header_row
         for number, cells in enumerate(self._records(), 1):
-            if number <= self.header_row or not any(cell.strip() for cell in cells):
+            if number <= self.header_row or _is_blank(cells):
                 continue
             if number - last > BLANK_ROWS_MAX:
                 raise self.far_below(last, f"row {number} holds something")
@@ -67,7 +75,7 @@ class LegacySheet(Sheet):
 
     def _problem(self, number: int, cells: Cells) -> str | None:
         for index in range(len(self.header), len(cells)):
-            if cells[index].strip():
+            if cells[index].strip() or isinstance(cells[index], ErrorCell):
                 return self.surplus(number, index, cells[index])
         return None
 
@@ -110,6 +118,10 @@ class LegacySheet(Sheet):
             if number >= self.header_row and filled is not None:
                 break
         self.adopt_header(header, filled)
+
+
+def _is_blank(cells: Cells) -> bool:
+    return not any(cell.strip() or isinstance(cell, ErrorCell) for cell in cells)
 
 
 def read_in_child(path: Path, sheet: str | None, spool: IO[bytes]) -> None:

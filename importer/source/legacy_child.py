@@ -2,8 +2,9 @@
 
 Called as `python -m importer.source.legacy_child FILE [SHEET]`.
 
-Standard output: one JSON object (`name` and `visible`, or an error's `what`, `where` and `remedy`), then each
-row from row 1 on as `encode_cells` writes it. Any exit code but 0 means that the output is worthless.
+Standard output: one JSON object (`name`, `visible` sheets, `hidden` rows, and whether these are known as
+`marks`; or an error's `what`, `where` and `remedy`), then each row from row 1 on as `encode_cells` writes it.
+Any exit code but 0 means that the output is worthless.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from typing import IO, Any, Final
 from importer.errors import SheetError
 from importer.source.choice import Worksheet, choose_sheet
 from importer.source.dates import date_cell_of, duration_cell
+from importer.source.marks import read_marks
 from importer.source.numbers import number_cell
 from importer.source.rows import BooleanCell, encode_cells
+from importer.source.worksheet import error_cell
 from importer.source.xmltext import sendable
 
 MEMORY_LIMIT_BYTES: Final = 320 << 20
@@ -84,10 +87,17 @@ def write_sheet(path: Path, wanted: str | None, out: IO[bytes]) -> None:
         ]
         chosen = choose_sheet(path, sheets, wanted)
         visible = [sheet.name for sheet in sheets if sheet.visible]
-        _write_line(out, json.dumps({"name": chosen.name, "visible": visible}))
+        marks = read_marks(path, chosen.name)
+        hidden = sorted(row + 1 for row in marks.hidden)
+        about = {"name": chosen.name, "visible": visible, "hidden": hidden, "marks": marks.known}
+        _write_line(out, json.dumps(about))
         frame = pd.read_excel(book, sheet_name=chosen.name, header=None, dtype=object, na_filter=False)
-        for values in frame.itertuples(index=False, name=None):
-            _write_line(out, encode_cells([cell_of(value) for value in values]))
+        for row, values in enumerate(frame.itertuples(index=False, name=None)):
+            cells = [cell_of(value) for value in values]
+            for column in range(len(cells) if marks.errors else 0):
+                if (row, column) in marks.errors:
+                    cells[column] = error_cell(marks.errors[row, column])
+            _write_line(out, encode_cells(cells))
 
 
 def _write_line(out: IO[bytes], line: str) -> None:

@@ -35,18 +35,18 @@ class Package:
 def read_package(path: Path, archive: zipfile.ZipFile) -> Package:
     """The workbook's structure. Raises SheetError if it is damaged."""
     names = {name.lower(): name for name in archive.namelist()}
-    root = _relations(path, archive, names, "")
+    root = relations(path, archive, names, "")
     workbook = next((target for kind, target in root.values() if kind == "officeDocument"), "xl/workbook.xml")
     workbook = names.get(workbook.lower(), workbook)
-    relations = _relations(path, archive, names, workbook)
-    sheets, epoch_1904 = _read_workbook(path, archive, workbook, relations, names)
-    by_kind = {kind: names.get(target.lower()) for kind, target in relations.values()}
+    targets = relations(path, archive, names, workbook)
+    sheets, epoch_1904 = _read_workbook(path, archive, workbook, targets, names)
+    by_kind = {kind: names.get(target.lower()) for kind, target in targets.values()}
     styles = by_kind.get("styles")
     codes = _read_styles(path, archive, styles) if styles else ()
     return Package(tuple(sheets), epoch_1904, tuple(codes), by_kind.get("sharedStrings"))
 
 
-def _relations(
+def relations(
     path: Path, archive: zipfile.ZipFile, names: dict[str, str], part: str
 ) -> dict[str, tuple[str, str]]:
     """Relation id → (last word of its type, archive member) of a part ("" is the package itself)."""
@@ -72,7 +72,7 @@ def _read_workbook(
     path: Path,
     archive: zipfile.ZipFile,
     workbook: str,
-    relations: dict[str, tuple[str, str]],
+    targets: dict[str, tuple[str, str]],
     names: dict[str, str],
 ) -> tuple[list[Worksheet], bool]:
     sheets: list[Worksheet] = []
@@ -85,7 +85,7 @@ def _read_workbook(
             epoch_1904 = is_true(attributes.get("date1904"))
         elif tag == "sheet" and len(sheets) < SHEETS_MAX:
             relation = next((text for name, text in attributes.items() if local(name) == "id"), "")
-            kind, target = relations.get(relation, ("", ""))
+            kind, target = targets.get(relation, ("", ""))
             if kind == "worksheet":
                 visible = attributes.get("state", "visible") == "visible"
                 part = names.get(target.lower(), target)

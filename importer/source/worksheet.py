@@ -38,6 +38,11 @@ class RawRow(NamedTuple):
     cells: dict[int, str]
 
 
+def error_cell(text: str) -> ErrorCell:
+    """The cell of an error value such as `#N/A`."""
+    return ErrorCell(text, f"The cell shows {text}, an error. Mend its formula, or enter the value.")
+
+
 Damage = Callable[[str], SheetError]
 
 
@@ -208,9 +213,7 @@ class RowReader:
             case "b" if text:
                 return BooleanCell("TRUE" if is_true(text) else "FALSE")
             case "e" if text:
-                return ErrorCell(
-                    text, f"The cell shows {text}, an error. Mend its formula, or enter the value."
-                )
+                return error_cell(text)
             case "d" if text:
                 return iso_cell(text)
             case "b" | "e" | "d":

@@ -149,9 +149,16 @@ def written_workbook(path: Path, table: Sequence[Sequence[Any]], *, sheet: str =
 
 
 def old_workbook(
-    path: Path, sheets: Mapping[str, Sequence[Sequence[Any]]], *, hidden: Sequence[str] = ()
+    path: Path,
+    sheets: Mapping[str, Sequence[Sequence[Any]]],
+    *,
+    hidden: Sequence[str] = (),
+    hidden_rows: Sequence[int] = (),
 ) -> Path:
-    """An .xls workbook by xlwt. A cell may be a pair of value and number format; dates get one anyway."""
+    """An .xls workbook by xlwt. A cell may be a pair of value and number format; dates get one anyway.
+
+    An exception stands for an error value, its code being its argument.
+    """
     import datetime as dt
 
     import xlwt  # type: ignore[import-untyped]
@@ -165,9 +172,12 @@ def old_workbook(
         for row, cells in enumerate(table):
             for column, cell in enumerate(cells):
                 value, code = cell if isinstance(cell, tuple) else (cell, formats.get(type(cell), "General"))
-                if value is not None:
+                if isinstance(value, Exception):
+                    tab.row(row).set_cell_error(column, value.args[0])
+                elif value is not None:
                     style = styles.setdefault(code, xlwt.easyxf(num_format_str=code))
                     tab.write(row, column, value, style)
+            tab.row(row).hidden = row + 1 in hidden_rows
     book.save(str(path))
     return path
 
@@ -176,7 +186,12 @@ def open_document(path: Path, rows: str, *, name: str = "Visits") -> Path:
     """An .ods workbook around `<table:table-row>` elements."""
     spaces = " ".join(
         f'xmlns:{short}="urn:oasis:names:tc:opendocument:xmlns:{long}:1.0"'
-        for short, long in (("office", "office"), ("table", "table"), ("text", "text"))
+        for short, long in (
+            ("office", "office"),
+            ("table", "table"),
+            ("text", "text"),
+            ("calcext", "calcext"),
+        )
     )
     content = (
         f"<office:document-content {spaces}><office:body><office:spreadsheet>"
@@ -195,7 +210,13 @@ def open_document(path: Path, rows: str, *, name: str = "Visits") -> Path:
     return path
 
 
-def binary_workbook(path: Path, table: Sequence[Sequence[str | float]], *, first_row: int = 0) -> Path:
+def binary_workbook(
+    path: Path,
+    table: Sequence[Sequence[str | float | Exception]],
+    *,
+    first_row: int = 0,
+    hidden_rows: Sequence[int] = (),
+) -> Path:
     """An .xlsb workbook of one sheet, record by record ([MS-XLSB]); nothing at hand writes that format."""
 
     def record(kind: int, content: bytes = b"") -> bytes:
@@ -208,11 +229,13 @@ def binary_workbook(path: Path, table: Sequence[Sequence[str | float]], *, first
 
     cells = b""
     for row, values in enumerate(table, first_row):
-        cells += record(0, struct.pack("<LLHHBL", row, 0, 300, 0, 0, 0))
+        cells += record(0, struct.pack("<LLHHBL", row, 0, 300, 0x1000 * (row + 1 in hidden_rows), 0, 0))
         for column, value in enumerate(values):
             place = struct.pack("<LL", column, 0)
             if isinstance(value, str):
                 cells += record(6, place + wide(value))
+            elif isinstance(value, Exception):
+                cells += record(3, place + bytes(value.args))
             else:
                 cells += record(5, place + struct.pack("<d", value))
     last = (first_row + len(table) - 1, max(map(len, table)) - 1)
