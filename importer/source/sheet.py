@@ -132,7 +132,9 @@ class Sheet(ABC):
                 where=self.place(),
                 remedy="Choose a file (or sheet) with a header and rows.",
             )
-        if first_filled > self.header_row:
+        if first_filled > self.header_row + BLANK_ROWS_MAX:
+            remedy = f"There is something in row {first_filled:,} only: delete what is there by mistake."
+        elif first_filled > self.header_row:
             remedy = (
                 f"The first row with content is {first_filled}:"
                 f" say `header_row: {first_filled}` in the mapping."
