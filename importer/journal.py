@@ -314,6 +314,16 @@ class Journal:
     def row(self, position: int) -> JournalRow:
         return _row(self.connection.execute(f"{_ROW} WHERE position = ?", (position,)).fetchone())
 
+    def positions(self, numbers: Iterable[int]) -> dict[int, int]:
+        """Row number → position, in source order, of those numbers that there are."""
+        asked = json.dumps(list(numbers))
+        found = self.connection.execute(
+            "SELECT number, position FROM row WHERE number IN (SELECT value FROM json_each(?))"
+            " ORDER BY position",
+            (asked,),
+        )
+        return dict(found)
+
     def attempts(self, position: int) -> list[Attempt]:
         """Every Create call of a row, oldest first, with what each one sent (without a marker)."""
         found = self.connection.execute(f"{_ATTEMPT} WHERE position = ? ORDER BY attempt.id", (position,))

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from importer.journal import Journal, StagedRow
 from importer.journal_file import connect, fsync_folder, migrate, told_plainly
+
+STAGING: Final = ".staging"
+FORGOTTEN_S: Final = 86_400.0
+
+
+def _clear_away(folder: Path) -> None:
+    """Drafts that a kill left behind hold customer data: those of yesterday are removed."""
+    for left in folder.glob(f"*{STAGING}*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > FORGOTTEN_S:
+                left.unlink()
 
 
 class JournalDraft:
@@ -16,9 +30,10 @@ class JournalDraft:
 
     def __init__(self, folder: Path, batch: str) -> None:
         self.path = folder / f"{batch}.journal"
-        self.staging = folder / f"{batch}.staging"
+        self.staging = folder / f"{batch}.{os.getpid()}{STAGING}"
         with told_plainly(self.staging):
             folder.mkdir(parents=True, exist_ok=True)
+            _clear_away(folder)
             os.close(os.open(self.staging, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             self.connection = connect(self.staging, durable=False)
             migrate(self.connection, self.staging)

@@ -149,7 +149,7 @@ class Looks:
                 await self._found(doubt, made)
             case NotCreated():
                 await self._not_found(doubt, looked_at)
-            case Uncertain(reason=Why.UNPROVEN) if self._may_learn(doubt):
+            case Uncertain(reason=Why.UNPROVEN) if posting.verifier.proves and self._may_learn(doubt):
                 doubt.due = posting.clock() + max(1.0, posting.orders.settle_s)
             case Uncertain(detail=detail):
                 await self._give_up(doubt, detail)

@@ -71,6 +71,7 @@ class ResultsFile:
         self._sheet = sheet
         self.path = sheet.path
         self.family = sheet.family
+        self.delimiter = sheet.delimiter
         self._places = _places(sheet.header)
         ours = set(self._places.values())
         self._rest = tuple(index for index in range(len(sheet.header)) if index not in ours)

@@ -62,7 +62,7 @@ class Verifier:
         self._journal = journal
         self._claimed = claimed
         self._marker = marker
-        self._proves = proves
+        self.proves = proves
         self._wall = wall
         self.learned: dict[int, Learned] = {}
 
@@ -128,7 +128,7 @@ class Verifier:
                 unclaimed, company_id=account, event=event, marked_at=marked_at
             ):
                 pool.setdefault(activity.id, activity)
-        learned = self.learned.get(doubt.sent[0].event) if self._proves else None
+        learned = self.learned.get(doubt.sent[0].event) if self.proves else None
         return matching.judge(
             doubt.sent, pool.values(), learned, self._marker.schema_name if self._marker else None
         )

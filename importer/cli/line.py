@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from importer.cli.connection import log_calls, log_exchange
 
 if TYPE_CHECKING:
+    from importer.answers import CurrentUser
     from importer.posting import Orders
     from importer.sending import Line
     from importer.settings import Settings
@@ -52,6 +53,37 @@ async def rehearsing(batch: str, rate: str | None, asked: Asked) -> AsyncIterato
     async with Sandbox(SandboxOptions(store=store, users=users, accounts=accounts)) as sandbox:
         keys = Keys(SecretStr(sandbox.access_key), SecretStr(sandbox.secret_key))
         yield Settings(sandbox.url, keys, limit, home(), "the embedded sandbox")
+
+
+@asynccontextmanager
+async def connect_for(
+    batch: str, orders: Orders, host: str | None, rate: str | None, *, rehearsal: bool, asked: Asked
+) -> AsyncIterator[tuple[Settings, Line, CurrentUser]]:
+    """The line that a batch is resumed over, and whose keys it is.
+
+    Raises SettingsError or TenantError (exit 2), and WorkError (exit 3) when the tenant cannot be reached:
+    the batch waits.
+    """
+    from importer.address import check_host
+    from importer.calls import Unreachable
+    from importer.errors import WorkError
+    from importer.settings import load_settings
+
+    async with AsyncExitStack() as stack:
+        settings = (
+            await stack.enter_async_context(rehearsing(batch, rate, asked))
+            if rehearsal
+            else load_settings(host=host, rate=rate)
+        )
+        line = await stack.enter_async_context(line_to(settings, orders, shared=not rehearsal))
+        try:
+            user = await line.tenant.current_user()
+        except Unreachable as error:
+            raise WorkError(error.what, where=error.where, remedy=error.remedy) from error
+        wrong = check_host(settings.base_url, user.api_host)
+        if wrong is not None:
+            raise wrong
+        yield settings, line, user
 
 
 def rehearsal_store(folder: Path, batch: str) -> Path:

@@ -24,6 +24,7 @@ from importer.cli.command import AsJson, Quiet, Verbose, takes_console
 from importer.cli.console import Console
 from importer.cli.ending import EXIT_USAGE, ending_of
 from importer.cli.login import login, logout
+from importer.cli.resume import resume
 from importer.cli.run import run as run_sheet
 from importer.cli.sandbox import sandbox
 from importer.cli.schema import schema
@@ -34,6 +35,7 @@ from importer.cli.whoami import whoami
 COMMANDS: Final[dict[str, Callable[..., int]]] = {
     "check": check,
     "run": run_sheet,
+    "resume": resume,
     "status": status,
     "whoami": whoami,
     "login": login,

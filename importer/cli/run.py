@@ -8,11 +8,11 @@ from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from importer.cli import options
 from importer.cli.console import Console
-from importer.errors import UserError
+from importer.errors import JournalError, UserError
 
 if TYPE_CHECKING:
     from importer.answers import CurrentUser
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from importer.source import Sheet
     from importer.staging import Asked, Digests
     from importer.survey import Survey
+
+DISK: Final = "See that the disk has room and the folder can be written, then run it again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,12 @@ def run(
         _decided_on_hidden(opened, hidden)
         place = results_path(opened.path.absolute(), opened.family, rehearsal=sandbox, explicit=results)
         importing = Importing(console, opened, plan, mapper, orders, wishes, place, datetime.now(UTC))
-        return asyncio.run(importing.go(host, rate))
+        try:
+            return asyncio.run(importing.go(host, rate))
+        except JournalError as error:
+            if console.sending:
+                raise
+            raise UserError(f"{error.what} Nothing was sent.", where=error.where, remedy=DISK) from error
 
 
 def _decided_on_hidden(sheet: Sheet, hidden: str | None) -> None:

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -113,8 +114,9 @@ def write_results_shown(console: Console, write: Callable[[Callable[[int], None]
     return written
 
 
-def conclude(console: Console, journal: Journal, sent: Sent | None) -> int:
-    """Writes the results file, tells how the batch stands, and gives the exit code."""
+def conclude(console: Console, journal: Journal, sent: Sent | None, path: Path | None = None) -> int:
+    """Writes the results file (at `path`, or where it was last), tells how the batch stands, and gives the
+    exit code."""
     from importer import batches
     from importer.sending import unwritten
 
@@ -123,7 +125,9 @@ def conclude(console: Console, journal: Journal, sent: Sent | None) -> int:
         console.warn(notice)
     trouble = unwritten(sent, batch) if sent else None
     try:
-        results = str(write_results_shown(console, lambda told: batches.write(journal, progress=told)).path)
+        results = str(
+            write_results_shown(console, lambda told: batches.write(journal, path, progress=told)).path
+        )
     except (ResultsError, WorkError) as error:
         console.warn(f"{error} What happened is in the journal: {journal.path}")
         results = batch.results

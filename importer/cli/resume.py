@@ -1,0 +1,110 @@
+"""`importer resume`: go on with a batch, with whatever a person changed in its results file."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from importer.cli import options
+from importer.cli.console import Console
+from importer.errors import ResultsError, UserError
+
+if TYPE_CHECKING:
+    from importer.batches import Named
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeWishes:
+    """What the person said besides how to send. mapping: -m, None when not given."""
+
+    yes: bool
+    sandbox: bool
+    retry_failed: bool
+    remap: bool
+    mapping: Path | None
+    results: Path | None
+
+
+def resume(
+    console: Console,
+    *,
+    results: options.Results,
+    mapping: options.OptionalMappingFile = None,
+    remap: options.Remap = False,
+    retry_failed: options.RetryFailed = False,
+    host: options.Host = None,
+    sandbox: options.Sandbox = False,
+    yes: options.Yes = False,
+    limit: options.Limit = None,
+    results_path: options.ResultsPath = None,
+    rate: options.RateLimit = None,
+    workers: options.Workers = options.DEFAULT_WORKERS,
+    timeout: options.Timeout = options.DEFAULT_TIMEOUT_S,
+    max_outage: options.MaxOutage = options.DEFAULT_MAX_OUTAGE_S,
+    settle: options.Settle = options.DEFAULT_SETTLE_S,
+    max_attempts: options.MaxAttempts = options.DEFAULT_MAX_ATTEMPTS,
+    keep_going: options.KeepGoing = False,
+) -> int:
+    """Go on with a batch: rows still pending, rows in doubt (looked up first), and rows that you mended in
+    the results file. Rows that are created are never sent again.
+
+    In the results file you may change the cells of rows that are not created, and in import_status say
+    skipped (never send it), pending (take that back; on an uncertain row: I looked, it is not there), or
+    created on an uncertain row, with the Id pasted in.
+
+    Ends as run does. A finished batch sends nothing and ends as it did.
+
+    \b
+    Examples:
+      importer resume visits.results.csv
+      importer resume visits.results.csv --retry-failed
+      importer resume visits.results.csv -m mended.yaml --remap
+    """
+    import asyncio
+
+    from importer import batches
+    from importer.cli.rebuilding import rebuild_batch
+    from importer.cli.resuming import Resumption
+    from importer.home import home
+    from importer.posting import Orders
+
+    if remap and mapping is None:
+        raise UserError("--remap needs the new mapping.", remedy="Say it with -m MAPPING.")
+    orders = Orders(
+        workers=workers,
+        settle_s=settle,
+        timeout_s=timeout,
+        max_attempts=max_attempts,
+        max_outage_s=max_outage,
+        keep_going=keep_going,
+        limit=limit,
+    )
+    wishes = ResumeWishes(yes, sandbox, retry_failed, remap, mapping, results_path)
+    named = batches.find(results, home(), rehearsal=sandbox)
+    _same_kind(named, sandbox=sandbox)
+    if not named.journal.is_file():
+        asyncio.run(rebuild_batch(console, named, orders, wishes, host=host, rate=rate))
+    with ExitStack() as stack:
+        resumption = Resumption.of(console, named, orders, wishes, stack)
+        return asyncio.run(resumption.go(host, rate))
+
+
+def _same_kind(named: Named, *, sandbox: bool) -> None:
+    """A rehearsal's results file is refused by a real tenant, and the other way round."""
+    from importer.ledger import REHEARSAL
+
+    rehearsal = named.batch.startswith(REHEARSAL)
+    if rehearsal and not sandbox:
+        raise ResultsError(
+            "This batch is a rehearsal on the sandbox; none of it is in LeadSquared.",
+            where=named.batch,
+            remedy="Go on with the rehearsal with --sandbox, or start the import with `importer run`.",
+        )
+    if sandbox and not rehearsal:
+        raise ResultsError(
+            "This batch was sent to LeadSquared; it cannot be resumed on the sandbox.",
+            where=named.batch,
+            remedy="Leave --sandbox out.",
+        )
