@@ -11,9 +11,9 @@ from typing import Any, cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from virtual_time import VirtualTimeLoop, run_virtually
 
 from importer.pacing import Pace, Rate, Refusal, Slot
-from tests.virtual_time import VirtualTimeLoop, run_virtually
 
 PLAN = Rate(25, 5.0)
 

@@ -6,10 +6,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-
-from importer.pace_rules import Rules
-from importer.pacing import Pace, Rate
-from tests.benchmarks.pacing_simulation import (
+from benchmarks.pacing_simulation import (
     ALONE,
     HANGING,
     HEAVY_TAILS,
@@ -26,6 +23,9 @@ from tests.benchmarks.pacing_simulation import (
     steady,
     uniform,
 )
+
+from importer.pace_rules import Rules
+from importer.pacing import Pace, Rate
 
 SEEDS = (11, 12, 13)
 seeds = pytest.mark.parametrize("seed", SEEDS)

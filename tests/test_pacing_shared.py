@@ -16,10 +16,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from benchmarks.pacing_simulation import Case, Figures, Simulation, StrictTenant, uniform
+from virtual_time import VirtualTimeLoop, run_virtually
 
 from importer.pacing import Pace, Rate, Refusal, SharedPace
-from tests.benchmarks.pacing_simulation import Case, Figures, Simulation, StrictTenant, uniform
-from tests.virtual_time import VirtualTimeLoop, run_virtually
 
 PLAN = Rate(25, 5.0)
 WINDOW = """

@@ -1,6 +1,6 @@
 """How much of a tenant's allowance the pace uses, on a virtual clock.
 
-    python -m tests.benchmarks.pacing_simulation
+    python tests/benchmarks/pacing_simulation.py
 
 The real `Pace`, with 32 workers, against a model of a strict tenant: a sliding window over arrivals,
 everything refused for a while after a breach, and other clients that count too. Prints one line per case.
@@ -17,11 +17,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 from typing import Final
 
 from importer.pacing import Pace, Rate, Refusal, SharedPace
-from tests.virtual_time import run_virtually
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script: the tests' own modules
+from virtual_time import run_virtually
 
 Jitter = Callable[[Random], float]
 """Draws the seconds from leaving to arriving."""
