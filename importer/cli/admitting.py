@@ -263,6 +263,8 @@ def _earlier_rehearsals(applicant: Applicant) -> list[tuple[str, Path]]:
     from importer import batches
     from importer.batch_lock import batch_lock, lock_path
     from importer.cli.line import rehearsal_store
+    from importer.ledger import REHEARSAL
+    from importer.results_file import batch_id_in
 
     home = applicant.settings.home
     replaced = []
@@ -279,4 +281,8 @@ def _earlier_rehearsals(applicant: Applicant) -> list[tuple[str, Path]]:
                 file.with_name(file.name + end).unlink(missing_ok=True)
         lock_path(journal).unlink(missing_ok=True)
         replaced.append((batch.id, Path(batch.results)))
+    results = Path(applicant.batch.results)
+    there = batch_id_in(results) if results.is_file() else None
+    if there and there.startswith(REHEARSAL) and not (home.journals / f"{there}.journal").exists():
+        replaced.append((there, results))  # of another home, or one that was deleted: nobody misses it
     return replaced
