@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Self
 
 Fields = tuple[tuple[str, str], ...]
@@ -37,9 +38,15 @@ class Activity:
     @classmethod
     def decoded(cls, body: bytes) -> Self:
         """The activity whose `encoded()` is `body`. Raises ValueError or KeyError on anything else."""
-        read = json.loads(body)
-        fields = tuple((field["SchemaName"], field["Value"]) for field in read["Fields"])
-        return cls(read["RelatedCompanyId"], read["ActivityEvent"], read.get("ActivityNote"), fields)
+        return cls(*_parts(body))
+
+
+@lru_cache(maxsize=64)
+def _parts(body: bytes) -> tuple[str, int, str | None, Fields]:
+    """A row on its way is read several times in a row: when it is claimed, sent and followed."""
+    read = json.loads(body)
+    fields = tuple((field["SchemaName"], field["Value"]) for field in read["Fields"])
+    return read["RelatedCompanyId"], read["ActivityEvent"], read.get("ActivityNote"), fields
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,11 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 RETRY_AFTER_MAX_S: Final = 86_400.0
+_NUMBERS_AS_TEXT: Final = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
@@ -30,8 +32,9 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     return min(max(wait_s, 0.0), RETRY_AFTER_MAX_S) if math.isfinite(wait_s) else None
 
 
+@lru_cache(maxsize=16)
 def http_date(value: str) -> dt.datetime | None:
-    """An HTTP date as UTC, None if it is none."""
+    """An HTTP date as UTC, None if it is none. Thousands of answers a second bear the same one."""
     try:
         read = email.utils.parsedate_to_datetime(value[:100])
         aware = read if read.tzinfo else read.replace(tzinfo=dt.UTC)
@@ -53,7 +56,7 @@ def parsed(body: bytes) -> object:
     Numbers stay text, exactly as the tenant wrote them.
     """
     try:
-        return json.loads(decoded(body), parse_float=str, parse_int=str, parse_constant=str)
+        return _NUMBERS_AS_TEXT.decode(decoded(body))
     except (ValueError, RecursionError):
         return None
 

@@ -96,6 +96,9 @@ class LeadSquared:
         self._connections = connections
         self._on_exchange = on_exchange
         self._proxy = proxy_for(self._url)
+        # Once, not for each of thousands of calls a second.
+        self._headers = {with_body: self._made_headers(with_body=with_body) for with_body in (True, False)}
+        self._addresses: dict[str, URL] = {}
         self._session: aiohttp.ClientSession | None = None
 
     def __repr__(self) -> str:
@@ -231,10 +234,10 @@ class LeadSquared:
             raise RuntimeError("LeadSquared is used outside its `async with`")
         async with self._session.request(
             method,
-            self._url / "v2" / path,
-            params=query,
+            self._address(path),
+            params=query or None,
             data=body,
-            headers=self._headers(with_body=body is not None),
+            headers=self._headers[body is not None],
             allow_redirects=False,
             proxy=self._proxy,
             trace_request_ctx=call,
@@ -246,7 +249,10 @@ class LeadSquared:
                 if len(call.body) > BODY_MAX_BYTES:
                     raise TooLargeError(f"more than {BODY_MAX_BYTES} bytes")
 
-    def _headers(self, *, with_body: bool) -> dict[str, str]:
+    def _address(self, path: str) -> URL:
+        return self._addresses.get(path) or self._addresses.setdefault(path, self._url / "v2" / path)
+
+    def _made_headers(self, *, with_body: bool) -> dict[str, str]:
         """The keys go into each request, never into the session's headers: aiohttp sends those to the
         proxy too, in clear."""
         headers = {

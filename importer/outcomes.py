@@ -69,7 +69,7 @@ CERTAINLY_NOT_SENT: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Exchange:
     """One HTTP exchange, however it ended.
 
@@ -84,6 +84,12 @@ class Exchange:
     failure: Failure | None
     detail: str
     seconds: float
+
+    @cached_property
+    def outcome(self) -> Outcome:
+        """What it means for a row, if it is the answer to a Create: judged once, asked for by several."""
+        seen = _Facts(self)
+        return _outcome(seen, next((rule.kind for rule in TABLE if rule.seen(seen)), Kind.DOUBTFUL))
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,8 +267,7 @@ TABLE: Final = (
 
 def classify(exchange: Exchange) -> Outcome:
     """What `exchange`, the answer to a Create, means for its row."""
-    seen = _Facts(exchange)
-    return _outcome(seen, next((rule.kind for rule in TABLE if rule.seen(seen)), Kind.DOUBTFUL))
+    return exchange.outcome
 
 
 def read_failure(exchange: Exchange) -> Outcome | None:

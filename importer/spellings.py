@@ -18,6 +18,7 @@ import unicodedata
 from collections.abc import Sequence
 from decimal import Context, Decimal, InvalidOperation
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 
@@ -91,6 +92,10 @@ def fold(value: str) -> str:
     What it cannot join, though `likeness` calls it a near miss: a value and its cut-off start, a number and
     its rounding, characters the tenant replaced by `?`, a date and the same with day and month swapped.
     """
+    return _folded(value) if len(value) <= _LONGEST_SPELLING else _fold(value)
+
+
+def _fold(value: str) -> str:
     text = normal(value)
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
@@ -104,6 +109,10 @@ def fold(value: str) -> str:
         return f"#{_EXACT.normalize(number)}" if number else "#0"
     instants = _instants(text)
     return f"@{_iso(instants[0])}" if instants else text
+
+
+_folded: Final = lru_cache(maxsize=4096)(_fold)
+"""Statuses, outcomes and dates come again and again in a sheet."""
 
 
 def likeness(sent: str, stored: str) -> Likeness:
