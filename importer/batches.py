@@ -142,9 +142,13 @@ def write(
     path: Path | None = None,
     *,
     replaces: Collection[str] = (),
+    read: str | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Written:
     """Writes the results file of a batch, at `path` or where it was last, and keeps where and its digest.
+
+    read: digest of the file as it was when its changes were taken over. One that is neither that nor as we
+    wrote it last was changed since by a person: it stays, and the results go beside it.
 
     Raises ResultsError when it cannot be written, JournalError when the counts do not add up to the rows.
     """
@@ -158,6 +162,7 @@ def write(
         rows=counts["rows"],
         delimiter=batch.delimiter,
         replaces=replaces,
+        known=(read, batch.results_digest),
         progress=progress,
     )
     journal.state(results=str(written.path), results_digest=written.digest)

@@ -29,8 +29,9 @@ def _standing(rules: Rules, neighbours: int) -> str:
     if rules.stated is not None and rules.stated.per_s < rules.asked.per_s:
         return f"your tenant's plan allows {_calls(ceiling)}, so that is the rate instead of {rules.asked}"
     if neighbours:
-        windows = "another window" if neighbours == 1 else f"{neighbours} other windows"
-        return f"{windows} on this computer imports too, and shares the rate"
+        if neighbours == 1:
+            return "another window on this computer imports too, and shares the rate"
+        return f"{neighbours} other windows on this computer import too, and share the rate"
     if rules.careful:
         return "calls arrive unevenly, so their spacing follows the answers"
     return ""

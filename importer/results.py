@@ -11,6 +11,7 @@ import hashlib
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -81,16 +82,19 @@ def write_results(
     rows: int,
     delimiter: str | None = None,
     replaces: Collection[str] = (),
+    known: Collection[str | None] | None = None,
     progress: Progress | None = None,
 ) -> Written:
     """Writes the results file of `batch` at `path` or, if that is not ours to overwrite, beside it.
 
     header: the source's headings. rows: how many `lines` there are; another count is a bug and ends loudly.
     delimiter: the source's, for text. replaces: further batches whose results file may be overwritten.
+    known: digests of what this batch's own file may hold to be overwritten; with another one a person has
+    changed it meanwhile, and it stays. None: whatever it holds.
     The suffix of `path` decides the format. Raises ResultsError when a file cannot hold the rows, or the disk
     refuses; then whatever stood at `path` still stands there, and no temporary file is left.
     """
-    own = {batch, *replaces}
+    own = Own(batch, frozenset(replaces), None if known is None else frozenset(known))
     target, aside = _free_path(path, own)
     temporary = target.with_name(f".importer-{batch}.tmp")
     try:
@@ -105,11 +109,35 @@ def write_results(
                 raise RuntimeError(f"{written} results for {rows} rows: this is a fault of the importer")
             _sync(temporary)
             digest = digest_of(temporary)
-            target, locked = _put_in_place(temporary, target, own)
+            locked = ""
+            if not (
+                target.is_file() and digest_of(target) == digest
+            ):  # else it may stay, and be open in Excel
+                target, locked = _put_in_place(temporary, target, own)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
     return Written(target, digest, written, locked or aside)
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What may be overwritten: see `write_results`."""
+
+    batch: str
+    replaces: frozenset[str]
+    known: frozenset[str | None] | None
+
+    def may_have(self, path: Path) -> bool:
+        """Whether nothing is lost if results are put at `path`."""
+        if path.is_dir():
+            return False
+        if not path.exists():
+            return True
+        whose = batch_id_in(path)
+        if whose != self.batch:
+            return whose in self.replaces
+        return self.known is None or digest_of(path) in self.known
 
 
 def digest_of(path: Path) -> str:
@@ -155,7 +183,7 @@ def _sync(path: Path) -> None:
         os.fsync(stream.fileno())
 
 
-def _put_in_place(temporary: Path, target: Path, own: Collection[str]) -> tuple[Path, str]:
+def _put_in_place(temporary: Path, target: Path, own: Own) -> tuple[Path, str]:
     """Renames; where a program holds the target open (Excel on Windows does), to the next free name."""
     tried = {target}
     place = target
@@ -174,27 +202,23 @@ def _put_in_place(temporary: Path, target: Path, own: Collection[str]) -> tuple[
             return place, aside
 
 
-def _free_path(path: Path, own: Collection[str]) -> tuple[Path, str]:
+def _free_path(path: Path, own: Own) -> tuple[Path, str]:
     """`path`, or beside it if a file of somebody else's stands there, with the reason."""
     path = path.resolve()
-    if _ours(path, own):
+    if own.may_have(path):
         return path, ""
     place = _next_to(path, own, {path})
     other = batch_id_in(path)
     whose = f"belongs to batch {other}" if other else "is no results file"
+    if other == own.batch:
+        whose = "was changed by somebody while the batch was at work"
     return place, f"{path.name} {whose}, so the results are in {place.name}."
 
 
-def _ours(path: Path, own: Collection[str]) -> bool:
-    if path.is_dir():
-        return False
-    return not path.exists() or batch_id_in(path) in own
-
-
-def _next_to(path: Path, own: Collection[str], tried: Collection[Path]) -> Path:
+def _next_to(path: Path, own: Own, tried: Collection[Path]) -> Path:
     for number in range(2, ASIDE_MAX + 2):
         place = path.with_name(f"{path.stem} ({number}){path.suffix}")
-        if place not in tried and _ours(place, own):
+        if place not in tried and own.may_have(place):
             return place
     raise ResultsError(
         f"There are {ASIDE_MAX} results files of that name already.",

@@ -81,8 +81,12 @@ async def connected(
         connections=orders.workers + Looks.parallel,
         on_exchange=on_exchange,
     )
-    async with api:
-        yield Line(Tenant(api, pace, patience_s=orders.max_outage_s), pace)
+    try:
+        async with api:
+            yield Line(Tenant(api, pace, patience_s=orders.max_outage_s), pace)
+    finally:
+        if record is not None:
+            record.close()
 
 
 async def send(

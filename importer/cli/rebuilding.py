@@ -111,6 +111,7 @@ def _batch(
     from importer.journal import Batch
     from importer.journal_writer import iso
     from importer.rebuilding import started_at
+    from importer.results import digest_of
     from importer.sending import tenant_name
 
     return Batch(
@@ -135,6 +136,7 @@ def _batch(
         rows=made.rows,
         skip_invalid=True,
         results=str(file.path.absolute()),
+        results_digest=digest_of(file.path),  # all that it says was just taken over
         marker=plan.marker,
     )
 

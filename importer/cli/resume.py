@@ -67,6 +67,7 @@ def resume(
     from importer import batches
     from importer.cli.rebuilding import rebuild_batch
     from importer.cli.resuming import Resumption
+    from importer.cli.sending import ended_by_signals
     from importer.home import home
     from importer.posting import Orders
 
@@ -84,9 +85,10 @@ def resume(
     wishes = ResumeWishes(yes, sandbox, retry_failed, remap, mapping, results_path)
     named = batches.find(results, home(), rehearsal=sandbox)
     _same_kind(named, sandbox=sandbox)
-    if not named.journal.is_file():
-        asyncio.run(rebuild_batch(console, named, orders, wishes, host=host, rate=rate))
     with ExitStack() as stack:
+        stack.enter_context(ended_by_signals())
+        if not named.journal.is_file():
+            asyncio.run(rebuild_batch(console, named, orders, wishes, host=host, rate=rate))
         resumption = Resumption.of(console, named, orders, wishes, stack)
         return asyncio.run(resumption.go(host, rate))
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 from importer.cli.admitting import claimed_by_others, nobody
 from importer.cli.console import Console
 from importer.cli.sending import conclude, send_watched
-from importer.cli.wording import count, duration
+from importer.cli.standing import expected
+from importer.cli.wording import count
 from importer.errors import ResultsError, UserError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from importer.posting import Orders
     from importer.results_edits import Edits
     from importer.resuming import Changes, Reopening
-    from importer.sending import Line
+    from importer.sending import Line, Sent
     from importer.settings import Settings
     from importer.source.rows import Row
     from importer.staging import Asked
@@ -35,7 +36,8 @@ LINES_SHOWN: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
-    """A batch that is locked and open, and what is to be done with it."""
+    """A batch that is locked and open, and what is to be done with it. read: digest of the results file as
+    its edits were read."""
 
     console: Console
     named: Named
@@ -46,6 +48,7 @@ class Resumption:
     plan: Mapping
     mapper: RowMapper
     edits: Edits | None
+    read: str | None
 
     @classmethod
     def of(
@@ -60,16 +63,16 @@ class Resumption:
         batch = journal.batch()
         plan = _plan(batch, wishes)
         mapper = plan.bind(batch.header)
-        return cls(
-            console, named, orders, wishes, journal, batch, plan, mapper, _edits(console, named, journal)
-        )
+        edits, read = _edits(console, named, journal)
+        return cls(console, named, orders, wishes, journal, batch, plan, mapper, edits, read)
 
     async def go(self, host: str | None, rate: str | None) -> int:
         """Changes, sends and tells; the exit code."""
-        results = self._results()
         if not self._anything_to_do():
             self.console.say("Nothing is left to send.")
-            return conclude(self.console, self.journal, None, results)
+            return self._conclude(None)
+        if self._work_is_left():
+            self._may_ask()
         async with self._connected(host, rate) as (settings, line):
             with ExitStack() as stack:
                 claimed: Claimed = nobody
@@ -83,9 +86,20 @@ class Resumption:
                     claimed = claimed_by_others(ledger, self.batch)
                 await self._change(settings, line, ledger)
                 if not self._work_is_left():
-                    return conclude(self.console, self.journal, None, results)
+                    return self._conclude(None)
                 sent = await send_watched(self.console, self.journal, line, self.orders, claimed)
-                return conclude(self.console, self.journal, sent, results)
+                return self._conclude(sent)
+
+    def _conclude(self, sent: Sent | None) -> int:
+        return conclude(self.console, self.journal, sent, self._results(), self.read)
+
+    def _may_ask(self) -> None:
+        """Raises UserError before any call when the question could not be asked."""
+        if not self.wishes.yes and not self.wishes.sandbox and not self.console.has_terminal:
+            raise UserError(
+                "resume asks before it sends, and there is no terminal to ask at.",
+                remedy="Say --yes to send without being asked.",
+            )
 
     def _results(self) -> Path:
         """Where the results file goes: where the person says, or where they had it."""
@@ -219,12 +233,12 @@ class Resumption:
         if not pending and not uncertain:
             return
         rows = pending if self.orders.limit is None else min(pending, self.orders.limit)
-        seconds = rows * settings.rate.period_s / settings.rate.calls * 1.03
         lines = [
             f"Batch          {self.batch.id}, {Path(self.batch.source).name}",
             f"Organisation   {self.batch.organisation or self.batch.tenant}",
-            f"Rows to send   {rows:,}, in about {duration(seconds)}",
         ]
+        if rows:
+            lines.append(f"Rows to send   {rows:,}, in {expected(rows, settings.rate)}")
         if uncertain:
             lines.append(
                 f"Rows in doubt  {uncertain:,}: looked up first, and sent only if they are not there"
@@ -254,8 +268,9 @@ def _plan(batch: Batch, wishes: ResumeWishes) -> Mapping:
     return given
 
 
-def _edits(console: Console, named: Named, journal: Journal) -> Edits | None:
-    """What a person said in the results file; None when it is as we wrote it, or there is none."""
+def _edits(console: Console, named: Named, journal: Journal) -> tuple[Edits | None, str | None]:
+    """What a person said in the results file (None when it is as we wrote it, or there is none), and the
+    file's digest."""
     from importer import batches
     from importer.results import digest_of
     from importer.results_edits import edits
@@ -263,8 +278,11 @@ def _edits(console: Console, named: Named, journal: Journal) -> Edits | None:
 
     path = named.results
     batch = journal.batch()
-    if path is None or not path.is_file() or digest_of(path) == batch.results_digest:
-        return None
+    if path is None or not path.is_file():
+        return None, None
+    read = digest_of(path)
+    if read == batch.results_digest:
+        return None, read
     with read_results(path) as file:
         found = edits(file, batch.header, lambda: batches.result_lines(journal))
     for note in found.notes:
@@ -279,7 +297,7 @@ def _edits(console: Console, named: Named, journal: Journal) -> Edits | None:
             f"{count(found.older, 'line')} of this file are of an older copy: what their import_status says"
             " is ignored."
         )
-    return found
+    return found, read
 
 
 def _found_again(journal: Journal, ledger: Ledger | None) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -60,11 +59,11 @@ def run(
     delimiter: options.Delimiter = None,
     hidden: options.Hidden = None,
     rate: options.RateLimit = None,
-    workers: options.Workers = 32,
+    workers: options.Workers = options.DEFAULT_WORKERS,
     timeout: options.Timeout = options.DEFAULT_TIMEOUT_S,
-    max_outage: options.MaxOutage = 900.0,
-    settle: options.Settle = 5.0,
-    max_attempts: options.MaxAttempts = 5,
+    max_outage: options.MaxOutage = options.DEFAULT_MAX_OUTAGE_S,
+    settle: options.Settle = options.DEFAULT_SETTLE_S,
+    max_attempts: options.MaxAttempts = options.DEFAULT_MAX_ATTEMPTS,
     keep_going: options.KeepGoing = False,
 ) -> int:
     """Check a sheet, ask, post every row as an activity, and write the results file.
@@ -78,7 +77,10 @@ def run(
       importer run visits.csv -m visits.yaml --limit 3
       importer run visits.csv -m visits.yaml --yes --json
     """
+    import asyncio
+
     from importer.cli.reading import open_source, sheet_options
+    from importer.cli.sending import ended_by_signals
     from importer.mapping import load_mapping
     from importer.posting import Orders
     from importer.results import results_path
@@ -102,7 +104,8 @@ def run(
         place = results_path(opened.path.absolute(), opened.family, rehearsal=sandbox, explicit=results)
         importing = Importing(console, opened, plan, mapper, orders, wishes, place, datetime.now(UTC))
         try:
-            return asyncio.run(importing.go(host, rate))
+            with ended_by_signals():
+                return asyncio.run(importing.go(host, rate))
         except JournalError as error:
             if console.sending:
                 raise

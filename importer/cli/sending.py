@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from importer.cli.console import Console
 from importer.cli.progress import Progress
-from importer.cli.wording import count, duration
+from importer.cli.standing import STATUSES, exit_code, quoted, summary
 from importer.errors import ResultsError, WorkError
 
 if TYPE_CHECKING:
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from importer.verify import Claimed
 
 SHOW_EVERY_S: Final = 0.2
-STATUSES: Final = ("created", "failed", "invalid", "uncertain", "pending", "skipped")
+STOPPING: Final = (
+    "Stopping: no further row is sent; waiting for the calls under way. Press Ctrl-C again to leave at once."
+)
+LEFT: Final = "Left at once. The batch is intact: go on with `importer resume`."
 
 
 async def send_watched(
@@ -36,7 +39,7 @@ async def send_watched(
 
     total = journal.shown_counts()["rows"]
     shown: list[asyncio.Task[None]] = []
-    with Progress(console, "Sending", total) as progress, _interruptible(console) as interrupts:
+    with Progress(console, "Sending", total) as progress, interruptible(console) as interrupts:
 
         def watch(posting: Posting) -> None:
             interrupts.append(lambda: posting.stop("interrupted", "Interrupted.", 130))
@@ -67,8 +70,13 @@ async def _show(posting: Posting, progress: Progress) -> None:
 
 
 @contextmanager
-def _interruptible(console: Console) -> Iterator[list[Callable[[], None]]]:
-    """Ctrl-C (SIGTERM, Ctrl-Break) once ends in good order, twice at once. Handlers are put back."""
+def interruptible(
+    console: Console, stopping: str = STOPPING, left: str = LEFT
+) -> Iterator[list[Callable[[], None]]]:
+    """Ctrl-C (SIGTERM, Ctrl-Break) once ends in good order, twice at once. Handlers are put back.
+
+    stopping, left: what is said then. Gives the list of what is to be called at the first.
+    """
     ends: list[Callable[[], None]] = []
     loop = asyncio.get_running_loop()
     times = 0
@@ -77,19 +85,36 @@ def _interruptible(console: Console) -> Iterator[list[Callable[[], None]]]:
         nonlocal times
         times += 1
         if times > 1:
-            console.error("Left at once. The batch is intact: go on with `importer resume`.")
+            console.error(left)
             sys.stdout.flush()
             os._exit(130)
-        console.say(
-            "Stopping: no further row is sent; waiting for the calls under way. Press Ctrl-C again to leave"
-            " at once."
-        )
+        console.say(stopping)
         for end in ends:
             end()
 
     def handler(_number: int, _frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(interrupted)
 
+    with _handled(handler):
+        yield ends
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Before anything is sent, Ctrl-C and SIGTERM end a command where it stands: in the middle of a sheet, or
+    at the question. (Left to asyncio, the first Ctrl-C would wait for the next `await`.) Handlers are put
+    back."""
+
+    def handler(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    with _handled(handler):
+        yield
+
+
+@contextmanager
+def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """`handler` for the signals that ask a program to end."""
     before: dict[int, Any] = {}
     for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
         number = getattr(signal, name, None)
@@ -99,7 +124,7 @@ def _interruptible(console: Console) -> Iterator[list[Callable[[], None]]]:
             except ValueError:  # not in the main thread: whoever runs us there has its own way to stop us
                 break
     try:
-        yield ends
+        yield
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)
@@ -114,9 +139,15 @@ def write_results_shown(console: Console, write: Callable[[Callable[[int], None]
     return written
 
 
-def conclude(console: Console, journal: Journal, sent: Sent | None, path: Path | None = None) -> int:
+def conclude(
+    console: Console,
+    journal: Journal,
+    sent: Sent | None,
+    path: Path | None = None,
+    read: str | None = None,
+) -> int:
     """Writes the results file (at `path`, or where it was last), tells how the batch stands, and gives the
-    exit code."""
+    exit code. read: the file's digest when its changes were taken over."""
     from importer import batches
     from importer.sending import unwritten
 
@@ -126,7 +157,9 @@ def conclude(console: Console, journal: Journal, sent: Sent | None, path: Path |
     trouble = unwritten(sent, batch) if sent else None
     try:
         results = str(
-            write_results_shown(console, lambda told: batches.write(journal, path, progress=told)).path
+            write_results_shown(
+                console, lambda told: batches.write(journal, path, read=read, progress=told)
+            ).path
         )
     except (ResultsError, WorkError) as error:
         console.warn(f"{error} What happened is in the journal: {journal.path}")
@@ -153,22 +186,3 @@ def conclude(console: Console, journal: Journal, sent: Sent | None, path: Path |
     if code in {3, 130}:
         console.say(f"Go on with: importer resume {quoted(results)}{' --sandbox' if batch.rehearsal else ''}")
     return code
-
-
-def exit_code(counts: dict[str, int], sent: Sent | None) -> int:
-    """How a batch that stands like this ends (see the table in README)."""
-    if sent is not None and sent.stop is not None:
-        return sent.stop.exit_code
-    if counts["pending"]:
-        return 3
-    return 1 if counts["failed"] + counts["invalid"] + counts["uncertain"] else 0
-
-
-def summary(counts: dict[str, int], seconds: float, results: str) -> str:
-    parts = [f"{counts[status]:,} {status}" for status in STATUSES if counts[status]]
-    took = f" in {duration(seconds)}" if seconds >= 1 else ""
-    return f"{count(counts['rows'], 'row')}: {', '.join(parts) or 'none'}{took}.\nResults: {results}"
-
-
-def quoted(path: str) -> str:
-    return f'"{path}"' if " " in path else path

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from importer.cli import options
 from importer.cli.console import Console
-from importer.cli.sending import STATUSES, summary
+from importer.cli.standing import STATUSES, summary
 from importer.cli.wording import count, one_line, pad, shorten
 
 if TYPE_CHECKING:

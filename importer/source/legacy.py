@@ -126,7 +126,8 @@ def _is_blank(cells: Cells) -> bool:
 
 def read_in_child(path: Path, sheet: str | None, spool: IO[bytes]) -> None:
     """Have a child write the sheet to `spool`. Raises SheetError if it dies or takes too long."""
-    environment = dict(os.environ)
+    # Whoever reads a workbook needs no keys.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LEADSQUARED_")}
     roots = [str(Path(importer.__file__).parents[1]), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(root for root in roots if root)
     environment["OPENBLAS_NUM_THREADS"] = environment["OMP_NUM_THREADS"] = "1"
