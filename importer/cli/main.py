@@ -30,6 +30,7 @@ from importer.cli.sandbox import sandbox
 from importer.cli.schema import schema
 from importer.cli.status import status
 from importer.cli.usage import PROGRAM, usage_message
+from importer.cli.verify import verify
 from importer.cli.whoami import whoami
 
 COMMANDS: Final[dict[str, Callable[..., int]]] = {
@@ -37,6 +38,7 @@ COMMANDS: Final[dict[str, Callable[..., int]]] = {
     "run": run_sheet,
     "resume": resume,
     "status": status,
+    "verify": verify,
     "whoami": whoami,
     "login": login,
     "logout": logout,
