@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from importer.cli.console import Console
-from importer.cli.sending import conclude, quoted, send_watched, write_results_shown
-from importer.cli.wording import count, duration
+from importer.cli.sending import conclude, send_watched, write_results_shown
+from importer.cli.standing import expected, quoted
+from importer.cli.wording import count
 from importer.errors import ImporterError, UserError
 
 if TYPE_CHECKING:
@@ -194,7 +195,6 @@ def _question(console: Console, applicant: Applicant, orders: Orders, wishes: Wi
     rows = rows if orders.limit is None else min(rows, orders.limit)
     skipped = applicant.draft.journal().counts().get(RowStatus.INVALID, 0)
     events = ", ".join(map(str, applicant.events)) or "from the sheet"
-    seconds = rows * rate.period_s / rate.calls * 1.03
     lines = [
         f"Organisation   {batch.organisation or batch.tenant}",
         f"User           {batch.user}",
@@ -202,7 +202,7 @@ def _question(console: Console, applicant: Applicant, orders: Orders, wishes: Wi
         f"Sheet          {Path(batch.source).name}{f', sheet {batch.sheet}' if batch.sheet else ''}",
         f"Activity type  {events}",
         f"Rows to send   {rows:,}" + (f" ({skipped:,} invalid ones are left out)" if skipped else ""),
-        f"Rate           {rate.calls} calls in {rate.period_s:g} s, so about {duration(seconds)}",
+        f"Rate           {rate.calls} calls in {rate.period_s:g} s, so {expected(rows, rate)}",
         "This cannot be undone: LeadSquared has no way to delete activities.",
     ]
     for line in lines:
