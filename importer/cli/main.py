@@ -23,6 +23,7 @@ from importer.cli.check import check
 from importer.cli.command import AsJson, Quiet, Verbose, takes_console
 from importer.cli.console import Console
 from importer.cli.ending import EXIT_USAGE, ending_of
+from importer.cli.init import init
 from importer.cli.login import login, logout
 from importer.cli.resume import resume
 from importer.cli.run import run as run_sheet
@@ -34,6 +35,7 @@ from importer.cli.verify import verify
 from importer.cli.whoami import whoami
 
 COMMANDS: Final[dict[str, Callable[..., int]]] = {
+    "init": init,
     "check": check,
     "run": run_sheet,
     "resume": resume,
