@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from importer.cli.canary import send_after_canary
 from importer.cli.console import Console
-from importer.cli.sending import conclude, send_watched, write_results_shown
+from importer.cli.sending import conclude, write_results_shown
 from importer.cli.standing import expected, quoted
 from importer.cli.wording import count
 from importer.errors import ImporterError, UserError
@@ -65,7 +66,9 @@ async def admit(console: Console, applicant: Applicant, orders: Orders, wishes: 
             claimed = claimed_by_others(ledger, batch)
         stack.callback(lock.release)
         journal = stack.enter_context(Journal.open(applicant.draft.path))
-        sent = await send_watched(console, journal, applicant.line, orders, claimed)
+        sent = await send_after_canary(
+            console, journal, applicant.line, orders, claimed, canary=wishes.canary
+        )
         return conclude(console, journal, sent)
 
 

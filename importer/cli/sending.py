@@ -183,6 +183,9 @@ def conclude(
         told["error"] = stop.message
         console.result("", {"error": stop.message})
         console.error(stop.message)
+    named = f"{quoted(results)}{' --sandbox' if batch.rehearsal else ''}"
+    if code == 3 and stop is None and counts["created"]:  # a trial
+        console.say(f"See how they arrived: importer verify {named}")
     if code in {3, 130}:
-        console.say(f"Go on with: importer resume {quoted(results)}{' --sandbox' if batch.rehearsal else ''}")
+        console.say(f"Go on with: importer resume {named}")
     return code
