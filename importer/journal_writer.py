@@ -138,8 +138,7 @@ class JournalWriter:
         done: asyncio.Future[None] = self._loop.create_future()
         self.outstanding += 1
         self._entries.put((entry, done))
-        # Shielded: who is cancelled while waiting must still find its entry whole on the disk.
-        await asyncio.shield(done)
+        await done  # who is cancelled meanwhile still finds its entry whole on the disk
 
     def _write(self) -> None:
         try:
@@ -295,7 +294,8 @@ _ROW_ENDED: Final = _Grouped(
     8,
     "UPDATE row SET status = new.column2, activity_id = new.column3, error_code = new.column4,"
     " error = new.column5, attempts = attempts - (NOT new.column6), doubted = max(doubted, new.column7),"
-    " changed_at = new.column8 FROM (",
+    # What a person saw was seen before this call: of what it may have created they know nothing.
+    " released = released AND NOT new.column7, changed_at = new.column8 FROM (",
     ") AS new WHERE position = new.column1 AND status = 1",
 )
 _RULED: Final = _Grouped(
