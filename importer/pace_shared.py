@@ -84,11 +84,28 @@ class SharedPace:
             raise RecordUnavailableError(f"{self.path}: {error}") from error
 
     def close(self) -> None:
-        """Leave: the others have the whole rate from now on."""
+        """Leave: the others have the whole rate from now on, and whoever comes next counts no neighbour."""
+        self._resign()
         self._disconnect()
         if self._alive.is_locked:
             self._alive.release()
             Path(self._alive.lock_file).unlink(missing_ok=True)
+
+    def _resign(self) -> None:
+        """As if we had been silent for long: whoever looks next takes us off the record."""
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            (text,) = connection.execute("SELECT body FROM record").fetchone()
+            body = json.loads(text)
+            body["members"][self._token][2] -= NEIGHBOUR_S + SILENT_S
+            connection.execute("UPDATE record SET body = ?", (json.dumps(body),))
+            connection.execute("COMMIT")
+        except (sqlite3.Error, KeyError, TypeError, ValueError):
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
 
     def _change(self, now: float, rate: Rate, change: Callable[[Rules], T]) -> tuple[Rules, T]:
         connection = self._connected()

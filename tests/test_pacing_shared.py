@@ -217,6 +217,15 @@ def test_a_window_that_closes_leaves_nothing_but_the_record(record: Path) -> Non
     assert [path.name for path in record.parent.iterdir()] == [record.name]
 
 
+def test_a_window_that_closed_is_no_neighbour_of_the_next(record: Path) -> None:
+    """`resume` right after `run` has the whole rate, and nobody is told of another window."""
+    with closing(SharedPace(record)) as first:
+        first.change(1.0, PLAN, lambda _: None)
+    with closing(SharedPace(record)) as second:
+        second.change(1.1, PLAN, lambda _: None)
+        assert second.neighbours == 0
+
+
 @pytest.mark.parametrize(
     "damage",
     [
