@@ -1,0 +1,299 @@
+"""A million rows: checked, staged, written out, looked up and resumed; and what starting up takes.
+
+    python tests/benchmarks/large_batches.py [--part 10] [csv xlsx staging results late help]
+
+`--part 10`: a tenth of the rows. Sheets and batches are made once, in a folder of the system's temporary one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script: the tests' own modules
+from benchmarks import measuring
+from benchmarks.measuring import WORK, Measured, csv_sheet, folder, importer, measure, table, tenant
+
+if TYPE_CHECKING:
+    from importer.journal import Batch
+
+MILLION: Final = 1_000_000
+HEADER: Final = ("what", "rows", "rows/s", "peak MB", "CPU s", "target")
+LEFT: Final = 10
+"""Rows that are still pending in the batch that is resumed."""
+STARTED: Final = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
+Lines = Iterator[tuple[str, ...]]
+
+
+def line(what: str, rows: int, found: Measured, target: str) -> tuple[str, ...]:
+    """One line of the table."""
+    rate = f"{rows / found.wall_s:,.0f}"
+    return what, f"{rows:,}", rate, f"{found.peak_mb:.0f}", f"{found.cpu_s:.1f}", target
+
+
+def inside(work: Path, *arguments: str | Path) -> Measured:
+    """A part of this file in a process of its own, measured."""
+    command = [sys.executable, Path(__file__), "--inside", *arguments]
+    return measure(command, cwd=work, environment={"IMPORTER_HOME": str(WORK / "home")}).expect(0)
+
+
+# ---- reading ------------------------------------------------------------------------------------------
+
+
+def check_csv(rows: int) -> Lines:
+    """`importer check` of a CSV file."""
+    sheet = csv_sheet(WORK / f"visits-{rows}x6.csv", rows)
+    with folder() as work:
+        found = measure(importer("check", sheet, "-m", work / "visits.yaml", "--json"), cwd=work).expect(0)
+    yield line("check, CSV × 6 columns", rows, found, "≥ 40,000 rows/s, ≤ 150 MB")
+
+
+def check_xlsx(rows: int) -> Lines:
+    """`importer check` of a workbook, beside openpyxl's own iteration over its cells."""
+    sheet = WORK / f"visits-{rows}x8.xlsx"
+    with folder() as work:
+        if not sheet.exists():
+            inside(work, "make-xlsx", sheet, str(rows))
+        plain = inside(work, "iterate-xlsx", sheet)
+        found = measure(importer("check", sheet, "-m", work / "visits.yaml", "--json"), cwd=work).expect(0)
+    yield line("openpyxl alone, XLSX × 8 columns", rows, plain, "")
+    yield line("check, XLSX × 8 columns", rows, found, "≤ 1.5 × openpyxl's time, ≤ 350 MB")
+    ratio = f"wall {found.wall_s / plain.wall_s:.2f} ×, CPU {found.cpu_s / plain.cpu_s:.2f} ×"
+    yield "  ratio", "", ratio, "", "", "≤ 1.5 ×"
+
+
+def make_xlsx(sheet: Path, rows: int) -> None:
+    """As other programs write it: amounts are numbers, everything else is text."""
+    import xlsxwriter
+
+    made = sheet.with_name(f"{sheet.name}.part.xlsx")
+    book = xlsxwriter.Workbook(made, {"constant_memory": True})
+    page = book.add_worksheet("Visits")
+    page.write_row(0, 0, measuring.HEADER)
+    for number, cells in enumerate(measuring.rows(rows, 8), 1):
+        for column, cell in enumerate(cells):
+            if column == 4:
+                page.write_number(number, column, float(cell))
+            else:
+                page.write_string(number, column, cell)
+    book.close()
+    made.replace(sheet)
+
+
+def iterate_xlsx(sheet: Path) -> None:
+    """What reading costs in any case."""
+    from openpyxl import load_workbook
+
+    book = load_workbook(sheet, read_only=True, data_only=True)
+    seen = 0
+    for cells in book.worksheets[0].iter_rows():
+        for cell in cells:
+            seen += cell.value is not None
+    print(seen)
+
+
+# ---- journal and results ------------------------------------------------------------------------------
+
+
+def staging(rows: int) -> Lines:
+    """From the sheet to a whole journal: read, mapped, written, on the disk."""
+    sheet = csv_sheet(WORK / f"visits-{rows}x6.csv", rows)
+    with folder() as work:
+        found = inside(work, "stage", sheet, work / "visits.yaml", "text", work)
+    yield line("staging into the journal", rows, found, "≥ 20,000 rows/s, ≤ 200 MB")
+
+
+def results(rows: int, wide: int) -> Lines:
+    """From the journal to a results file."""
+    with folder() as work:
+        sheet = csv_sheet(WORK / f"visits-{rows}x6.csv", rows)
+        journal = _staged(work, sheet, "text")
+        found = inside(work, "write", journal, work / "out.csv")
+        yield line("results, CSV × 14 columns", rows, found, "≥ 60,000 rows/s, ≤ 250 MB")
+        sheet = csv_sheet(WORK / f"visits-{wide}x7.csv", wide, 7)
+        journal = _staged(work, sheet, "workbook")
+        found = inside(work, "write", journal, work / "out.xlsx")
+        yield line("results, XLSX × 15 columns", wide, found, "≥ 8,000 rows/s, ≤ 250 MB")
+
+
+def _staged(work: Path, sheet: Path, family: str) -> Path:
+    return Path(inside(work, "stage", sheet, work / "visits.yaml", family, work).said.strip())
+
+
+def stage(sheet: Path, mapping: Path, family: str, journals: Path, tenant_id: str = "nobody") -> Path:
+    """As `run` does it; prints where the journal is."""
+    from importer.journal import Batch
+    from importer.journal_draft import JournalDraft
+    from importer.journal_writer import iso
+    from importer.mapping import load_mapping
+    from importer.source import SheetOptions, open_sheet
+    from importer.staging import batch_id
+    from importer.staging import stage as staged
+    from importer.survey import Survey
+
+    plan = load_mapping(mapping)
+    survey = Survey()
+    batch = batch_id(STARTED, rehearsal=False)
+    draft = JournalDraft(journals, batch)
+    with open_sheet(sheet, SheetOptions()) as opened:
+        mapper = plan.bind(opened.header)
+        at = iso(STARTED.timestamp())
+        digests = staged(draft, opened, mapper, survey, at=at, progress=lambda _: None)
+        facts = Batch(
+            id=batch, created_at=at, tenant=tenant_id, host="", organisation="Sandbox", user="Asha Rao",
+            rehearsal=False, source=str(sheet), family="workbook" if family == "workbook" else "text",
+            sheet=None, header=opened.header, header_row=1, delimiter=",", encoding="utf-8", hidden=None,
+            mapping=plan.record(), content=digests.content, source_cells=digests.source_cells,
+            rows=survey.rows, skip_invalid=False, results=str(journals / f"{batch}.results.csv"),
+        )  # fmt: skip
+    draft.journal().state(**facts.facts())
+    draft.publish()
+    print(draft.path)
+    return draft.path
+
+
+def write(journal: Path, target: Path) -> None:
+    """The results file of a journal."""
+    from importer import batches
+    from importer.journal import Journal
+
+    with Journal.open(journal) as opened:
+        batches.write(opened, target)
+
+
+# ---- a batch that is nearly done ----------------------------------------------------------------------
+
+
+def late(rows: int) -> Lines:
+    """`status` and `resume` of a batch with few rows left, its results file untouched."""
+    with folder() as work, tenant(rate="none", penalty_s=0, latency_s=0, jitter_s=0) as served:
+        sheet = csv_sheet(WORK / f"visits-{rows}x6.csv", rows)
+        home = work / "home"
+        environment = {**served.environment, "IMPORTER_HOME": str(home), "LEADSQUARED_RATE": "1000/1"}
+        host = served.url.removeprefix("http://")
+        inside(work, "nearly-done", sheet, work / "visits.yaml", home, f"{host}/sandbox").expect(0)
+        time.sleep(3)  # the ledger takes a journal for settled when it was not written for two seconds
+        batch = next((home / "journals").glob("*.journal")).stem
+        file = home / "journals" / f"{batch}.results.csv"
+        for named, what in ((batch, "its id"), (str(file), "its results file")):
+            found = measure(importer("status", named, "--json"), cwd=work, environment=environment).expect(0)
+            yield _seconds(f"status by {what}, {LEFT} of {rows:,} rows left", found.wall_s, found, "≤ 2 s")
+        began = time.time()
+        found = measure(importer("resume", file, "--yes", "--json"), cwd=work, environment=environment)
+        found.expect(0)
+        first = min(call["at"] for call in served.creates) - began
+        if found.json["created"] != rows:
+            raise RuntimeError(f"resume left {found.json}")
+        yield _seconds("resume, until its first POST", first, found, "≤ 2 s")
+        yield _seconds("resume, whole (the results file is written again)", found.wall_s, found, "")
+
+
+def _seconds(what: str, seconds: float, found: Measured, target: str) -> tuple[str, ...]:
+    return what, "", f"{seconds:.2f} s", f"{found.peak_mb:.0f}", f"{found.cpu_s:.1f}", target
+
+
+def nearly_done(sheet: Path, mapping: Path, home: Path, tenant_id: str) -> None:
+    """The state that a run leaves which was stopped with a few rows to go."""
+    from importer import batches
+    from importer.journal import Journal
+    from importer.ledger import Ledger
+
+    path = stage(sheet, mapping, "text", home / "journals", tenant_id)
+    with Journal.open(path) as journal:
+        batch: Batch = journal.batch()
+        last = batch.rows - LEFT
+        with journal.change() as connection:
+            connection.execute(
+                "INSERT INTO attempt (id, position, marked_at, clock_difference, ended_at, http_status,"
+                " outcome, code, detail) SELECT position, position, ?, 0.0, ?, 200, 'created', '', ''"
+                " FROM row WHERE position <= ?",
+                (STARTED.timestamp(), STARTED.timestamp() + 0.3, last),
+            )
+            made = ((str(uuid.uuid4()), position) for position in range(1, last + 1))
+            connection.executemany(
+                "UPDATE row SET status = 4, attempts = 1, activity_id = ? WHERE position = ?", made
+            )
+        with Ledger.open(home) as ledger:
+            with ledger.registering():
+                ledger.register(journal)
+            batches.write(journal)
+    time.sleep(2.5)
+    with Ledger.open(home) as ledger:
+        ledger.catch_up_batch(batch.id)
+
+
+# ---- starting -----------------------------------------------------------------------------------------
+
+
+def starting(times: int = 11) -> Lines:
+    """`--help` beside a bare interpreter, by turns; the medians."""
+    with folder() as work:
+        bare: list[float] = []
+        helped: list[float] = []
+        for _ in range(times):
+            bare.append(measure([sys.executable, "-c", "pass"], cwd=work).wall_s)
+            found = measure(importer("--help"), cwd=work).expect(0)
+            helped.append(found.wall_s)
+    more = statistics.median(helped) - statistics.median(bare)
+    yield _seconds("--help, beyond a bare interpreter", more, found, "≤ 0.2 s")
+
+
+# ---- the command --------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description="A million rows, and starting up.")
+    parser.add_argument("--part", type=int, default=1, help="so many times fewer rows")
+    parts = ("csv", "xlsx", "staging", "results", "late", "help")
+    parser.add_argument("parts", nargs="*", choices=[*parts, []], help="some of them only")
+    options = parser.parse_args()
+    rows, half = MILLION // options.part, MILLION // 2 // options.part
+    measurements: dict[str, Callable[[], Lines]] = {
+        "csv": lambda: check_csv(rows),
+        "xlsx": lambda: check_xlsx(half),
+        "staging": lambda: staging(rows),
+        "results": lambda: results(rows, half),
+        "late": lambda: late(rows),
+        "help": starting,
+    }
+    WORK.mkdir(exist_ok=True)
+    print(f"{measuring.machine()}\n")
+    lines: list[tuple[str, ...]] = []
+    for part in options.parts or parts:
+        for found in measurements[part]():
+            lines.append(found)
+            print("  ".join(found), file=sys.stderr, flush=True)
+    print(table(HEADER, lines))
+
+
+def run_inside(what: str, *arguments: str) -> None:
+    """A part of a measurement, in a process of its own."""
+    paths = [Path(argument) for argument in arguments]
+    match what:
+        case "make-xlsx":
+            make_xlsx(paths[0], int(arguments[1]))
+        case "iterate-xlsx":
+            iterate_xlsx(paths[0])
+        case "stage":
+            stage(paths[0], paths[1], arguments[2], paths[3])
+        case "write":
+            write(paths[0], paths[1])
+        case "nearly-done":
+            nearly_done(paths[0], paths[1], paths[2], arguments[3])
+        case _:
+            raise SystemExit(f"there is no part {what}")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--inside"]:
+        run_inside(*sys.argv[2:])
+    else:
+        main()

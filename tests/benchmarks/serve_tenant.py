@@ -1,0 +1,34 @@
+"""A sandbox in a process of its own, until its standard input ends. Started by `measuring.tenant`.
+
+python tests/benchmarks/serve_tenant.py '{"rate": "25/5", "penalty_s": 5, "latency_s": 0.3, "jitter_s": 0.1}'
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+from importer.sandbox.options import SandboxOptions
+from importer.sandbox.rules import read_faults
+from importer.sandbox.server import Sandbox
+
+
+async def main(options: dict[str, Any]) -> None:
+    """Prints url, keys and token as one JSON line, and serves."""
+    faults = options.pop("faults", None)
+    asked = SandboxOptions(**options, faults=read_faults(faults, "faults") if faults else None)
+    async with Sandbox(asked) as sandbox:
+        told = {
+            "url": sandbox.url,
+            "access_key": sandbox.access_key,
+            "secret_key": sandbox.secret_key,
+            "token": sandbox.admin_token,
+        }
+        print(json.dumps(told), flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(json.loads(sys.argv[1])))
