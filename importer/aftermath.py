@@ -121,7 +121,7 @@ class Aftermath:
     async def _doubt(self, sent: Sent, refusal: Refusal | None) -> Doubt:
         """The row is in doubt from here; looks decide."""
         await self._record(sent, RowStatus.DOUBTFUL, doubted=True)
-        row, earlier = sent.job.row, sent.job.doubt
+        row, earlier = sent.job.row._replace(released=False), sent.job.doubt
         now = self._posting.clock()
         due = self._posting.patience.first_look(now)
         if earlier is None:
@@ -132,14 +132,15 @@ class Aftermath:
         else:
             contents = tuple(dict.fromkeys((*earlier.sent, sent.activity)))
             doubt = again(earlier, now, due, answer_complete=sent.outcome.complete)
-            doubt.sent = contents
+            doubt.sent, doubt.row = contents, row
+            doubt.tried += 1
         doubt.calls += 1
         doubt.refusal, doubt.code, doubt.reason = refusal, sent.outcome.code, sent.outcome.message
         self._looks.add(doubt)
         return doubt
 
     async def not_sent(self, sent: Sent) -> None:
-        self._posting.breaker.failed(sent.job.row.position)
+        self._posting.breaker.failed(sent.job.row.position, costless=True)
         await self._record(sent, RowStatus.PENDING, spent=False)
         self._posting.trouble()
         self.later += 1

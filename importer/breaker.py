@@ -44,6 +44,7 @@ class Breaker:
         self.max_outage_s = max_outage_s
         self.is_open = False
         self.refused_for_rate = False
+        self._costless = False
         self._clock = clock
         self._sends = Streak()
         self._reads = Streak()
@@ -61,8 +62,12 @@ class Breaker:
 
     @property
     def exhausted(self) -> bool:
-        """The outage has lasted longer than the person allows."""
-        return self._trouble_since is not None and self.trouble_s >= self.max_outage_s
+        """The outage has lasted longer than the person allows.
+
+        One or two rows that fail are none: they cost attempts, and end when these are used up.
+        """
+        lasting = self.is_open or self.refused_for_rate or self._costless
+        return lasting and self._trouble_since is not None and self.trouble_s >= self.max_outage_s
 
     def answered(self) -> None:
         """The tenant dealt with a row: it was created, or refused for what it is."""
@@ -76,8 +81,9 @@ class Breaker:
         if not self._sends.failures and not self.refused_for_rate:
             self._all_is_well()
 
-    def failed(self, position: int) -> None:
-        """A Create for this row ended for a reason that is not the row's."""
+    def failed(self, position: int, *, costless: bool = False) -> None:
+        """A Create for this row ended for a reason that is not the row's. costless: it spent no attempt."""
+        self._costless = self._costless or costless
         self._sends.failed(position)
         self._failed()
 
@@ -102,6 +108,7 @@ class Breaker:
     def _all_is_well(self) -> None:
         self.is_open = False
         self.refused_for_rate = False
+        self._costless = False
         self._probes = 0
         self._trouble_since = None
 

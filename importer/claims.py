@@ -23,6 +23,7 @@ class Claims:
         self._journal = journal
         self._twins_of = twins_of
         self._held: dict[int, tuple[bytes, ...]] = {}
+        self._rows: dict[int, JournalRow] = {}
         self._after = 0
         self._ahead: deque[JournalRow] = deque()
         self._returned: deque[JournalRow] = deque()
@@ -58,6 +59,7 @@ class Claims:
             taken = next((twin for twin in twins if self._taken[twin]), None)
             if taken is None:
                 self.hold(row.position, twins)
+                self._rows[row.position] = row
                 return row
             self._waiting.setdefault(taken, deque()).append(row)
         return None
@@ -85,8 +87,23 @@ class Claims:
         self._taken.update(more)
         self._held[position] = held + more
 
+    def rekey(self) -> None:
+        """More rows are twins than was known: those taken hold the new keys too."""
+        for row in self._rows.values():
+            self.hold(row.position, self._twins_of(row))
+
+    def rivals(self, position: int) -> set[int]:
+        """Other rows that hold a key of this one's: taken before it was known that they are twins."""
+        keys = set(self._held.get(position, ()))
+        if all(self._taken[key] == 1 for key in keys):
+            return set()
+        return {
+            other for other, held in self._held.items() if other != position and not keys.isdisjoint(held)
+        }
+
     def free(self, position: int) -> None:
         """Ends a `take` or `hold`; whoever waited for these may go."""
+        self._rows.pop(position, None)
         for twin in self._held.pop(position, ()):
             self._taken[twin] -= 1
             if self._taken[twin] > 0:

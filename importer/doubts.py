@@ -15,12 +15,18 @@ from tenacity import RetryCallState, Retrying, wait_random_exponential
 
 from importer.activity import Activity, Marker
 from importer.journal import Attempt, JournalRow
-from importer.outcomes import Kind
+from importer.outcomes import Failure, Kind
 
 UNREADABLE_LOOKS_MAX: Final = 8
+DOUBTS_MAX: Final = 2_000
+"""So many rows in doubt, and no fresh one is sent: whatever is wrong, it is not getting better."""
+LOOK_LASTS_S: Final = 60.0
 BACKOFF_LONGEST_S: Final = 30.0
 COMPLETE_STATUSES: Final = (200, 500)
 IN_DOUBT_OUTCOMES: Final = (None, Kind.DOUBTFUL, Kind.UNKNOWN_REFUSAL)
+
+_INCOMPLETE_CODES: Final = frozenset(Failure)
+"""A status line arrived, and the rest of the answer did not."""
 
 _full_jitter = wait_random_exponential(multiplier=1, max=BACKOFF_LONGEST_S)
 
@@ -45,7 +51,8 @@ class Doubt:
     """One row of which it is not known whether it was created.
 
     sent: the distinct contents of its attempts in doubt. since: the mark of the first of them, Unix seconds
-    by the tenant's clock. ended_at: when we gave up on the last, or opened the batch.
+    by the tenant's clock. ended_at: when we gave up on the last, or opened the batch. tried: its attempts in
+    doubt, ever; calls: those of this run. look_lasts_s: how old a look may be when the row is sent on it.
     """
 
     row: JournalRow
@@ -57,7 +64,9 @@ class Doubt:
     looks_wanted: int = 2
     looks: int = 0
     unreadable: int = 0
+    tried: int = 1
     calls: int = 0
+    look_lasts_s: float = LOOK_LASTS_S
     refusal: Refusal | None = None
     unknown_refusals: set[str] = field(default_factory=set)
     code: str = ""
@@ -67,6 +76,14 @@ class Doubt:
     @property
     def account(self) -> str:
         return self.sent[0].company_id
+
+    def too_old(self, now: float) -> bool:
+        """Whether the last look is too long ago to send on it. The next one may be older: where slots are
+        rare, every look would be too old by the time that one comes."""
+        if now - self.looked_at <= self.look_lasts_s:
+            return False
+        self.look_lasts_s *= 2
+        return True
 
     @property
     def accounts(self) -> set[str]:
@@ -111,7 +128,10 @@ def contents(attempts: Sequence[Attempt], row_number: int, marker: Marker | None
 def complete(attempts: Sequence[Attempt]) -> bool:
     """Every one of them ended with a complete answer, so none can still be on its way."""
     return all(
-        attempt.outcome is not None and attempt.http_status in COMPLETE_STATUSES for attempt in attempts
+        attempt.outcome is not None
+        and attempt.http_status in COMPLETE_STATUSES
+        and attempt.code not in _INCOMPLETE_CODES
+        for attempt in attempts
     )
 
 
@@ -137,6 +157,11 @@ class Doubts:
     def end(self, doubt: Doubt) -> None:
         self._doubts.pop(doubt.row.position, None)
         self._looking.discard(doubt.row.position)
+
+    def together(self, position: int, doubt: Doubt) -> bool:
+        """Whether these two rows are being looked at in one look."""
+        other = self._doubts[position]
+        return {position, doubt.row.position} <= self._looking and other.accounts == doubt.accounts
 
     def next_due(self) -> float | None:
         """When the next look is due; None while none waits."""

@@ -157,6 +157,19 @@ _ATTEMPT: Final = (
 )
 
 
+_CREATED_OF: Final = (
+    "SELECT row.position, attempt.id FROM row JOIN attempt USING (position) WHERE row.status = 4"
+    " AND json_extract(CAST(row.activity AS TEXT), '$.ActivityEvent') = ?"
+)
+_OTHER_CONTENT: Final = (
+    "SELECT 1 FROM attempt AS other WHERE other.position = row.position AND other.body IS NOT attempt.body"
+)
+_KNOWN_TO_HAVE_CREATED: Final = (
+    " AND attempt.outcome = 'created'",
+    f" AND NOT row.released AND NOT EXISTS ({_OTHER_CONTENT})",
+)
+
+
 def _row(values: tuple[Any, ...]) -> JournalRow:
     position, number, cells, activity, problem, status, doubted, released, *rest = values
     known = (position, number, cells, activity, problem, RowStatus(status), bool(doubted), bool(released))
@@ -312,7 +325,8 @@ class Journal:
             return [_row(values) for values in self.connection.execute(asked, (after, limit))]
 
     def row(self, position: int) -> JournalRow:
-        return _row(self.connection.execute(f"{_ROW} WHERE position = ?", (position,)).fetchone())
+        with told_plainly(self.path):
+            return _row(self.connection.execute(f"{_ROW} WHERE position = ?", (position,)).fetchone())
 
     def positions(self, numbers: Iterable[int]) -> dict[int, int]:
         """Row number → position, in source order, of those numbers that there are."""
@@ -326,23 +340,27 @@ class Journal:
 
     def attempts(self, position: int) -> list[Attempt]:
         """Every Create call of a row, oldest first, with what each one sent (without a marker)."""
-        found = self.connection.execute(f"{_ATTEMPT} WHERE position = ? ORDER BY attempt.id", (position,))
-        return [Attempt(*values) for values in found]
+        asked = f"{_ATTEMPT} WHERE position = ? ORDER BY attempt.id"
+        with told_plainly(self.path):
+            return [Attempt(*values) for values in self.connection.execute(asked, (position,))]
 
     def created_of(self, event: int) -> tuple[JournalRow, Activity, float] | None:
-        """Any created row of an event whose creating call was marked here, with what that call sent and the
-        time of its mark by the tenant's clock (Unix seconds); None if there is none."""
-        found = self.connection.execute(
-            "SELECT position FROM row WHERE status = 4"
-            " AND json_extract(CAST(activity AS TEXT), '$.ActivityEvent') = ?"
-            " AND EXISTS (SELECT 1 FROM attempt WHERE attempt.position = row.position) LIMIT 1",
-            (event,),
-        ).fetchone()
-        if found is None:
-            return None
-        attempt = self.attempts(found[0])[-1]
-        sent = Activity.decoded(attempt.body)
-        return self.row(found[0]), sent, attempt.marked_at + attempt.clock_difference
+        """Any created row of an event of which it is known what the call that created it sent, that content
+        and the time of its first mark by the tenant's clock (Unix seconds); None if there is none.
+
+        Known: the call said so, or all calls sent the same and a look found it (not a person, who may have
+        pasted the Id of an activity that looks otherwise).
+        """
+        with told_plainly(self.path):
+            for known in _KNOWN_TO_HAVE_CREATED:
+                found = self.connection.execute(_CREATED_OF + known + " LIMIT 1", (event,)).fetchone()
+                if found is not None:
+                    position, attempt_id = found
+                    attempts = self.attempts(position)
+                    sent = next(one.body for one in attempts if one.id == attempt_id)
+                    earliest = min(one.marked_at + one.clock_difference for one in attempts)
+                    return self.row(position), Activity.decoded(sent), earliest
+        return None
 
     def last_attempt_id(self) -> int:
         (last,) = self.connection.execute("SELECT coalesce(max(id), 0) FROM attempt").fetchone()
@@ -351,10 +369,9 @@ class Journal:
     def claimed(self, activity_ids: Iterable[str]) -> set[str]:
         """Those of the Ids that a row of this batch holds."""
         asked = json.dumps(list(activity_ids))
-        found = self.connection.execute(
-            "SELECT activity_id FROM row WHERE activity_id IN (SELECT value FROM json_each(?))", (asked,)
-        )
-        return {activity_id for (activity_id,) in found}
+        claimed = "SELECT activity_id FROM row WHERE activity_id IN (SELECT value FROM json_each(?))"
+        with told_plainly(self.path):
+            return {activity_id for (activity_id,) in self.connection.execute(claimed, (asked,))}
 
     @contextmanager
     def change(self) -> Iterator[sqlite3.Connection]:

@@ -23,21 +23,26 @@ from importer.remedies import remedy_for
 from importer.verify import Finding, Unread
 
 READ_BACK_TRIES: Final = 4
-SWEEPS_MAX: Final = 2
+SETTLED_A_PROBE_MAX: Final = 5
+LOOKS_TO_SETTLE_MAX: Final = 8
+READING_BACK_S: Final = 1.0
 
 T = TypeVar("T")
 
 
 class Looks:
-    """Works on the doubts of one posting, beside the pool."""
+    """Works on the doubts of one posting, beside the pool.
+
+    uncertain, resent: rows, by position, that are to be looked at once more at the end of the run.
+    """
 
     parallel: Final = 4
 
     def __init__(self, posting: Posting) -> None:
         self._posting = posting
         self._read_backs: dict[int, asyncio.Task[None]] = {}
-        self._uncertain: dict[int, Doubt] = {}
-        self._resent: dict[int, Doubt] = {}
+        self.uncertain: dict[int, Doubt] = {}
+        self.resent: dict[int, Doubt] = {}
         self._sweeps = 0
 
     # ---- how a row comes here ---------------------------------------------------------------------
@@ -53,11 +58,15 @@ class Looks:
 
     def _from_journal(self, row: JournalRow) -> Doubt:
         posting = self._posting
-        doubtful = in_doubt(posting.journal.attempts(row.position))
+        attempts = posting.journal.attempts(row.position)
+        doubtful = in_doubt(attempts)
         if not doubtful:
             raise JournalError(f"Row {row.number} is in doubt, but no call of it is on record.")
         first = doubtful[0]
         now = posting.clock()
+        last = attempts[-1]
+        refused_last = row.status is RowStatus.DOUBTFUL and last.outcome == Kind.REFUSED
+        refused_this = refused_last and last.body == row.activity and not row.released
         return Doubt(
             row=row,
             sent=contents(doubtful, row.number, posting.marker),
@@ -68,16 +77,22 @@ class Looks:
             unknown_refusals={one.code or "" for one in doubtful if one.outcome == Kind.UNKNOWN_REFUSAL},
             code=row.error_code,
             reason=row.error,
+            refusal=Refusal(row.error_code, row.error) if refused_this else None,
+            tried=len(doubtful),
         )
 
     def add(self, doubt: Doubt) -> None:
         """A row whose last call did not tell. Nothing that could be taken for it is sent meanwhile."""
+        self._hold(doubt)
+        self._posting.doubts.add(doubt)
+        self._posting.changed()
+
+    def _hold(self, doubt: Doubt) -> None:
         posting = self._posting
         left_out = posting.verifier.left_out(doubt.sent[0].event)
         if posting.twins_of(doubt.row):
-            posting.claims.hold(doubt.row.position, {match_key(sent, left_out) for sent in doubt.sent})
-        posting.doubts.add(doubt)
-        posting.changed()
+            keys = {match_key(sent, without) for sent in doubt.sent for without in (frozenset(), left_out)}
+            posting.claims.hold(doubt.row.position, keys)
 
     def before_send(self, row: JournalRow, doubt: Doubt | None = None) -> None:
         """A row that was in doubt once, and is to be sent: one more look first."""
@@ -94,7 +109,7 @@ class Looks:
         if doubt is not None:
             doubt.row = row._replace(activity_id=made, status=RowStatus.CREATED)
             doubt.ended_at = posting.clock()
-            self._resent[row.position] = doubt
+            self.resent[row.position] = doubt
         if sent.event not in posting.verifier.learned and sent.event not in self._read_backs:
             made_row = row._replace(activity_id=made)
             self._read_backs[sent.event] = asyncio.create_task(self._read_back(made_row, sent, since))
@@ -115,28 +130,60 @@ class Looks:
 
     async def _look(self, group: Sequence[Doubt]) -> None:
         posting = self._posting
-        token = posting.silence.left()
+        started = posting.clock()
         try:
-            started = posting.clock()
-            findings = await posting.verifier.look(group, posting.quiet)
-            self._heed(group, findings, token)
-            for doubt in group:
-                await self._judge(doubt, findings[doubt.row.position], started)
-        except JournalError as error:
-            posting.stop_for(error)
+            findings = await self._read(group)
+            for doubt in group if findings and not self._keys_refused(findings) else ():
+                try:
+                    await self._judge(doubt, findings[doubt.row.position], started)
+                except JournalError as error:  # each of them tells what it found and could not write
+                    posting.stop_for(error)
         finally:
             posting.doubts.looked(group)
             posting.changed()
 
-    def _heed(self, group: Sequence[Doubt], findings: dict[int, Finding], token: int) -> None:
-        """What the look says of the tenant. A count that does not add up is no outage."""
+    async def _read(self, group: Sequence[Doubt]) -> dict[int, Finding]:
+        """What a look tells; nothing when the run is stopped meanwhile."""
+        posting = self._posting
+        known = len(posting.verifier.learned)
+        posting.silence.left()
+        answered = False
+        try:
+            findings = await posting.unless_stopped(posting.verifier.look(group, posting.quiet)) or {}
+            answered = bool(findings) and self._heed(group, findings)
+        except JournalError as error:
+            posting.stop_for(error)
+            return {}
+        finally:
+            posting.silence.ended(answered=answered)
+        if len(posting.verifier.learned) > known:
+            self._relearned()
+        return findings
+
+    def _heed(self, group: Sequence[Doubt], findings: dict[int, Finding]) -> bool:
+        """What the look says of the tenant: whether it answers. A count that does not add up is no outage."""
         posting = self._posting
         failed = next((one for one in findings.values() if isinstance(one, Unread) and one.kind), None)
         if failed is None:
             posting.breaker.read_answered()
         elif failed.kind is not Kind.REFUSED:
             posting.breaker.read_failed(group[0].row.position)
-        posting.silence.ended(token, answered=failed is None)
+        return failed is None or failed.kind is Kind.REFUSED
+
+    def _keys_refused(self, findings: dict[int, Finding]) -> bool:
+        """Whether LeadSquared refuses the keys: then nothing more can succeed."""
+        for finding in findings.values():
+            if isinstance(finding, Unread) and finding.kind is Kind.UNAUTHORISED:
+                self._posting.stop(Kind.UNAUTHORISED.value, finding.message)
+                return True
+        return False
+
+    def _relearned(self) -> None:
+        """Fields that do not come back tell no rows apart: more rows may be twins than one knew."""
+        posting = self._posting
+        posting.claims.rekey()
+        for doubt in posting.doubts:
+            self._hold(doubt)
 
     async def _judge(self, doubt: Doubt, finding: Finding, looked_at: float) -> None:
         """looked_at: when the look began; what it did not find may have come since."""
@@ -144,17 +191,19 @@ class Looks:
         doubt.looked_at = looked_at
         if doubt.row.released and isinstance(finding, Uncertain | Unread):
             finding = NotCreated()
+        if looked_at < doubt.due and not isinstance(finding, Created):
+            return  # it shared another row's look; its own is still to come
         match finding:
+            case Created() if self._reading_back(doubt) or self._rivalled(doubt):
+                doubt.due = max(doubt.due, posting.clock() + READING_BACK_S)
             case Created(id=made):
                 await self._found(doubt, made)
             case NotCreated():
                 await self._not_found(doubt, looked_at)
             case Uncertain(reason=Why.UNPROVEN) if posting.verifier.proves and self._may_learn(doubt):
-                doubt.due = posting.clock() + max(1.0, posting.orders.settle_s)
+                doubt.due = posting.clock() + max(READING_BACK_S, posting.orders.settle_s)
             case Uncertain(detail=detail):
                 await self._give_up(doubt, detail)
-            case Unread(message=message, kind=Kind.UNAUTHORISED):
-                posting.stop(Kind.UNAUTHORISED.value, message)
             case Unread(message=message, kind=Kind.REFUSED):
                 await self._give_up(doubt, message)
             case Unread(message=message):
@@ -162,18 +211,16 @@ class Looks:
 
     async def _found(self, doubt: Doubt, made: str) -> None:
         posting = self._posting
-        await self._rule(doubt, RowStatus.CREATED, made=made)
+        await self.rule(doubt, RowStatus.CREATED, made=made)
         posting.claims.free(doubt.row.position)
-        if doubt.calls > 1 or len(doubt.sent) > 1:
+        if doubt.tried > 1:
             doubt.row = doubt.row._replace(activity_id=made, status=RowStatus.CREATED)
             doubt.ended_at = posting.clock()
-            self._resent[doubt.row.position] = doubt
+            self.resent[doubt.row.position] = doubt
         posting.alike.created()
 
     async def _not_found(self, doubt: Doubt, looked_at: float) -> None:
         posting = self._posting
-        if looked_at < doubt.due:
-            return  # it shared another row's look; its own is still to come
         if not posting.patience.settled(doubt, looked_at):
             doubt.looks += 1
             doubt.due = posting.patience.last_look(doubt, posting.clock())
@@ -181,23 +228,23 @@ class Looks:
         if doubt.refusal is None and doubt.unknown_refusals & posting.final_types:
             doubt.refusal = Refusal(doubt.code, doubt.reason)
         if doubt.refusal is not None:
-            await self._rule(doubt, RowStatus.FAILED, code=doubt.refusal.code, message=doubt.refusal.message)
+            await self.rule(doubt, RowStatus.FAILED, code=doubt.refusal.code, message=doubt.refusal.message)
             if doubt.refusal.code in posting.final_types:
                 posting.refused(doubt.refusal.code, doubt.refusal.message)
             self._failed(doubt)
         elif doubt.calls >= posting.orders.max_attempts:
             gave_up = remedy_for("gave-up")
             told = f"{gave_up.meaning} {doubt.reason}"
-            await self._rule(doubt, RowStatus.FAILED, code="gave-up", message=told)
+            await self.rule(doubt, RowStatus.FAILED, code="gave-up", message=told)
             self._failed(doubt)
         else:
-            await self._rule(doubt, RowStatus.PENDING)
+            await self.rule(doubt, RowStatus.PENDING)
             posting.ready.append(doubt)
 
     def _failed(self, doubt: Doubt) -> None:
         self._posting.claims.free(doubt.row.position)
         doubt.row = doubt.row._replace(status=RowStatus.FAILED)
-        self._resent[doubt.row.position] = doubt
+        self.resent[doubt.row.position] = doubt
 
     async def _unread(self, doubt: Doubt, message: str) -> None:
         posting = self._posting
@@ -212,10 +259,10 @@ class Looks:
         """Looking cannot tell: a person can. Its twins stay taken."""
         uncertain = remedy_for("uncertain")
         message = f"{why} {uncertain.action}"
-        await self._rule(doubt, RowStatus.UNCERTAIN, code=doubt.code or "uncertain", message=message)
-        self._uncertain[doubt.row.position] = doubt
+        await self.rule(doubt, RowStatus.UNCERTAIN, code=doubt.code or "uncertain", message=message)
+        self.uncertain[doubt.row.position] = doubt
 
-    async def _rule(
+    async def rule(
         self, doubt: Doubt, status: RowStatus, *, made: str | None = None, code: str = "", message: str = ""
     ) -> None:
         posting = self._posting
@@ -230,11 +277,23 @@ class Looks:
         posting.tally.moved(before, status)
         posting.doubts.end(doubt)
 
+    def _reading_back(self, doubt: Doubt) -> bool:
+        """A created row of this event is being read back: then it is known whose name ours bear."""
+        task = self._read_backs.get(doubt.sent[0].event)
+        known = doubt.sent[0].event in self._posting.verifier.learned
+        return not known and task is not None and not task.done()
+
+    def _rivalled(self, doubt: Doubt) -> bool:
+        """Another row in doubt could be what was found, and was not part of the look."""
+        posting = self._posting
+        rivals = posting.claims.rivals(doubt.row.position)
+        return any(rival in posting.doubts and not posting.doubts.together(rival, doubt) for rival in rivals)
+
     def _may_learn(self, doubt: Doubt) -> bool:
         """Whether a row of this event may yet be created and read back, to give differences a meaning."""
         posting = self._posting
-        task = self._read_backs.get(doubt.sent[0].event)
-        return (task is not None and not task.done()) or not posting.claims.empty or posting.under_way > 0
+        fresh = posting.may_send_fresh and not posting.claims.empty
+        return self._reading_back(doubt) or fresh or posting.under_way > 0 or bool(posting.ready)
 
     # ---- reading back -----------------------------------------------------------------------------
 
@@ -249,6 +308,7 @@ class Looks:
                 return
             learned = await posting.verifier.learn(row, sent, since)
             if learned is not None:
+                self._relearned()
                 if learned.altered:
                     posting.notices.append(_altered(row, sorted(learned.altered)))
                 posting.changed()
@@ -268,7 +328,9 @@ class Looks:
         posting = self._posting
         if posting.stopping:
             return False
-        reading = await posting.verifier.probe(posting.last_account)
+        reading = await posting.unless_stopped(posting.verifier.probe(posting.last_account))
+        if reading is None:
+            return False
         if reading.outcome is None or reading.outcome.kind in {Kind.REFUSED, Kind.UNKNOWN_REFUSAL}:
             posting.breaker.read_answered()
             return True
@@ -277,60 +339,33 @@ class Looks:
         return False
 
     async def settle_one(self, take: Callable[[], T | None]) -> T | None:
-        """When only rows in doubt are left: looks at one until it is settled, and gives it to be tried."""
+        """When only rows in doubt are left: looks at one until it is settled, and gives it to be tried.
+
+        One that turns out to be created is an answer too, late: then at another one.
+        """
         posting = self._posting
-        doubt = min(posting.doubts, key=lambda one: (one.calls, one.due), default=None)
-        while doubt is not None and doubt.row.position in posting.doubts and not posting.stopping:
+        for _ in range(SETTLED_A_PROBE_MAX):
+            doubt = min(posting.doubts, key=lambda one: (one.calls, one.due), default=None)
+            if doubt is None or not await self._settled(doubt) or posting.stopping:
+                return None
+            if (job := take()) is not None:
+                return job
+        return None
+
+    async def _settled(self, doubt: Doubt) -> bool:
+        """Looks until the row is in doubt no more; False when that cannot be had now."""
+        posting = self._posting
+        for _ in range(LOOKS_TO_SETTLE_MAX):
             await posting.pause(max(0.0, doubt.due - posting.clock()))
-            group = posting.doubts.take_due(posting.clock())
+            group = [] if posting.stopping else posting.doubts.take_due(posting.clock())
             unread = doubt.unreadable
             if group:
                 await self._look(group)
+            if doubt.row.position not in posting.doubts:
+                return True
             if doubt.unreadable > unread or not group:
-                return None
-        return take()
-
-    # ---- the end of a run -------------------------------------------------------------------------
-
-    async def sweep(self) -> bool:
-        """The last looks of a run. True when rows are to be worked on once more.
-
-        Rows that ended uncertain get one more look: more is known by now. Rows that were sent again are
-        looked at for a double, and those that failed after a doubt for having been created after all.
-        """
-        posting = self._posting
-        if posting.stopping or self._sweeps >= SWEEPS_MAX:
-            return False
-        self._sweeps += 1
-        resent, self._resent = self._resent, {}
-        for doubt in resent.values():
-            await posting.pause(max(0.0, posting.patience.first_look(doubt.ended_at) - posting.clock()))
-            if posting.stopping:
                 return False
-            await self._look_again(doubt)
-        if self._sweeps > 1:
-            return False
-        uncertain, self._uncertain = self._uncertain, {}
-        for doubt in uncertain.values():
-            doubt.looks, doubt.unreadable, doubt.due = 0, 0, posting.clock()
-            self.add(doubt)
-        return bool(uncertain)
-
-    async def _look_again(self, doubt: Doubt) -> None:
-        posting = self._posting
-        found = await posting.verifier.doubles(doubt)
-        if not found:
-            return
-        row = doubt.row
-        if row.status is RowStatus.FAILED and len(found) == 1:
-            await self._rule(doubt, RowStatus.CREATED, made=found[0])
-            return
-        ids = ", ".join(([row.activity_id] if row.activity_id else []) + found)
-        double = remedy_for("double")
-        message = f"{double.meaning} Ids: {ids}. {double.action}"
-        posting.notices.append(f"Row {row.number}: {message}")
-        status = RowStatus.CREATED if row.status is RowStatus.CREATED else RowStatus.UNCERTAIN
-        await self._rule(doubt, status, made=row.activity_id, code="double", message=message)
+        return False
 
 
 def _altered(row: JournalRow, names: Sequence[str]) -> str:

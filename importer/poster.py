@@ -17,14 +17,14 @@ from importer.errors import JournalError
 from importer.journal import JournalRow, RowStatus
 from importer.journal_writer import Note
 from importer.looks import Looks
+from importer.outcomes import Kind
 from importer.pacing import Slot
 from importer.posting import Posting, Stop
+from importer.sweep import Sweep
 
 STOPPING_LONGEST_S: Final = 30.0
 NOTE_EVERY_S: Final = 2.0
-LOOK_LASTS_S: Final = 60.0
-DOUBTS_MAX: Final = 2_000
-"""So many rows in doubt, and no fresh one is sent: whatever is wrong, it is not getting better."""
+_UNANSWERED: Final = frozenset({Kind.DOUBTFUL, Kind.NOT_SENT})
 
 
 class Poster:
@@ -34,7 +34,7 @@ class Poster:
         self._posting = posting
         self._looks = looks
         self._aftermath = Aftermath(posting, looks)
-        self._granted: set[int] = set()
+        self._sweep = Sweep(posting, looks)
         self._trial: Job | None = None
         self._waiting_for_slot: set[asyncio.Task[None]] = set()
 
@@ -48,7 +48,7 @@ class Poster:
         try:
             await self._looks.open()
             await self._pool()
-            while await self._looks.sweep():
+            while await self._sweep.again():
                 await self._pool()
         except JournalError as error:
             self._posting.stop_for(error)
@@ -66,11 +66,17 @@ class Poster:
         workers = [asyncio.create_task(self._work()) for _ in range(self._posting.orders.workers)]
         stopper = asyncio.create_task(self._stop_workers(workers))
         try:
-            await _all_or_first_fault(workers, self._posting)
+            await _until_done(workers, helpers, self._posting)
+            await self._posting.landing(self._longest_s)  # the row that is tried in an outage
         finally:
-            for task in (*helpers, stopper):
+            for task in (*helpers, stopper, *workers):
                 task.cancel()
-            await asyncio.gather(*helpers, stopper, return_exceptions=True)
+            await asyncio.gather(*helpers, stopper, *workers, return_exceptions=True)
+
+    @property
+    def _longest_s(self) -> float:
+        """How long a stop waits for calls under way."""
+        return min(self._posting.orders.timeout_s, STOPPING_LONGEST_S)
 
     async def _stop_workers(self, workers: list[asyncio.Task[None]]) -> None:
         """After a stop, calls under way get a while to end; then they are cut off, and in doubt."""
@@ -78,8 +84,7 @@ class Poster:
             await self._posting.wait()
         for waiter in self._waiting_for_slot:
             waiter.cancel()
-        longest_s = min(self._posting.orders.timeout_s, STOPPING_LONGEST_S)
-        await asyncio.wait(workers, timeout=longest_s)
+        await asyncio.wait(workers, timeout=self._longest_s)
         for worker in workers:
             worker.cancel()
 
@@ -103,11 +108,11 @@ class Poster:
         posting = self._posting
         while posting.ready:
             doubt = posting.ready.popleft()
-            if self._may_grant(doubt.row.position):
+            if posting.allowance.grant(doubt.row.position):
                 return Job(doubt.row, doubt)
             posting.claims.free(doubt.row.position)
-        while self._may_take() and (row := posting.claims.take()) is not None:
-            if not self._may_grant(row.position):
+        while posting.may_send_fresh and (row := posting.claims.take()) is not None:
+            if not posting.allowance.grant(row.position):
                 posting.claims.free(row.position)
             elif not row.doubted:
                 return Job(row)
@@ -115,28 +120,11 @@ class Poster:
                 self._looks.before_send(row)
         return None
 
-    def _may_take(self) -> bool:
-        """Whether asking for a row can give one that may be sent."""
-        limit = self._posting.orders.limit
-        spent = limit is not None and len(self._granted) >= limit and not self._posting.claims.returned
-        return not spent and len(self._posting.doubts) < DOUBTS_MAX
-
-    def _may_grant(self, position: int) -> bool:
-        """Whether the row may be sent under `--limit`."""
-        limit = self._posting.orders.limit
-        if limit is None or position in self._granted:
-            return True
-        if len(self._granted) >= limit:
-            return False
-        self._granted.add(position)
-        return True
-
     def _nothing_left(self) -> bool:
         posting = self._posting
         if posting.under_way or posting.ready or len(posting.doubts) or self._aftermath.later or self._trial:
             return False
-        limit = posting.orders.limit
-        return posting.claims.empty or (limit is not None and len(self._granted) >= limit)
+        return posting.claims.empty or (posting.allowance.spent and not posting.claims.returned)
 
     # ---- one call ---------------------------------------------------------------------------------
 
@@ -160,10 +148,10 @@ class Poster:
                 raise
             posting.tally.moved(RowStatus.PENDING, RowStatus.SENDING)
             posting.tally.calls += 1
-            token = posting.silence.left()
             body = activity.encoded() if posting.marker else job.row.activity or b""
+            posting.silence.left()
             outcome = await posting.tenant.create(body, slot)
-            posting.silence.ended(token, answered=outcome.http_status is not None)
+            posting.silence.ended(answered=outcome.kind not in _UNANSWERED)
             await self._aftermath.follow(Sent(job, activity, attempt, at, difference, outcome))
         except JournalError as error:
             posting.stop_for(error)
@@ -177,6 +165,8 @@ class Poster:
         if waiter is None:
             raise RuntimeError("a slot is waited for in a task")
         self._waiting_for_slot.add(waiter)
+        if self._posting.stopping:
+            waiter.cancel()
         try:
             return await self._posting.pace.slot()
         finally:
@@ -191,7 +181,7 @@ class Poster:
         posting = self._posting
         if posting.stopping or (posting.breaker.is_open and job is not self._trial):
             return False
-        if job.doubt is not None and posting.clock() - job.doubt.looked_at > LOOK_LASTS_S:
+        if job.doubt is not None and job.doubt.too_old(posting.clock()):
             return False
         return job is self._trial or not posting.silence.too_long
 
@@ -225,21 +215,28 @@ class Poster:
         while True:
             note = {"at": posting.writer.wall(), "pace": posting.pace.describe(),
                     "throttled": posting.pace.throttled, "outage": posting.breaker.is_open}  # fmt: skip
-            await posting.writer.write(Note("going_on", json.dumps(note)))
+            try:
+                await posting.writer.write(Note("going_on", json.dumps(note)))
+            except JournalError as error:
+                return posting.stop_for(error)
             await asyncio.sleep(NOTE_EVERY_S)
             if posting.breaker.is_open or posting.breaker.refused_for_rate:
                 posting.trouble()
 
 
-async def _all_or_first_fault(workers: list[asyncio.Task[None]], posting: Posting) -> None:
-    """Until every worker has ended. A fault of ours in one of them stops the others in good order first."""
-    waiting = set(workers)
+async def _until_done(
+    workers: list[asyncio.Task[None]], helpers: list[asyncio.Task[None]], posting: Posting
+) -> None:
+    """Until every worker has ended. A fault of ours in any task stops the others in good order first."""
+    waiting = {*workers, *helpers}
     fault: BaseException | None = None
-    while waiting:
-        ended, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_EXCEPTION)
-        for worker in ended:
-            error = None if worker.cancelled() else worker.exception()
-            if error is not None and fault is None:
+    while not waiting.isdisjoint(workers):
+        ended, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            error = None if task.cancelled() else task.exception()
+            if isinstance(error, JournalError):
+                posting.stop_for(error)
+            elif error is not None and fault is None:
                 fault = error
                 posting.stop("fault", f"The importer met a fault of its own: {error!r}.")
     if fault is not None:

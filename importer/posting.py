@@ -8,16 +8,16 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from importer.activity import Activity, Marker
 from importer.breaker import Breaker
 from importer.calls import Tenant
 from importer.claims import Claims
-from importer.doubts import Doubt, Doubts, Patience
+from importer.doubts import DOUBTS_MAX, Doubt, Doubts, Patience
 from importer.errors import ImporterError, JournalError
 from importer.journal import Journal, JournalRow, RowStatus
 from importer.journal_writer import JournalWriter
@@ -27,6 +27,7 @@ from importer.verify import Verifier
 
 ALIKE_ANSWERS: Final = 20
 SILENT_CALLS_MAX: Final = 20
+T = TypeVar("T")
 _VALUES: Final = re.compile(r"'[^']*'|\"[^\"]*\"|[0-9a-fA-F-]{32,36}|\d+")
 
 
@@ -93,7 +94,8 @@ class Alike:
 
 
 class Silence:
-    """Calls under way since the last answer. A tenant that says nothing gets no more than a few."""
+    """Calls since LeadSquared last dealt with one. A tenant that says nothing, or nothing of use (a gateway
+    that answers after half a minute), gets no more than a few before their ends have been seen."""
 
     def __init__(self) -> None:
         self._since_answer = 0
@@ -101,18 +103,37 @@ class Silence:
 
     @property
     def too_long(self) -> bool:
-        return self._under_way >= SILENT_CALLS_MAX
+        return self._since_answer >= SILENT_CALLS_MAX and self._under_way > 0
 
-    def left(self) -> int:
+    def left(self) -> None:
+        self._since_answer += 1
         self._under_way += 1
-        return self._since_answer
 
-    def ended(self, token: int, *, answered: bool) -> None:
+    def ended(self, *, answered: bool) -> None:
+        self._under_way -= 1
         if answered:
-            self._since_answer += 1
-            self._under_way = 0
-        elif token == self._since_answer:
-            self._under_way -= 1
+            self._since_answer = 0
+
+
+class Allowance:
+    """Which rows may be sent under `--limit`: the first so many that come, and those again."""
+
+    def __init__(self, limit: int | None) -> None:
+        self._limit = limit
+        self._granted: set[int] = set()
+
+    @property
+    def spent(self) -> bool:
+        return self._limit is not None and len(self._granted) >= self._limit
+
+    def grant(self, position: int) -> bool:
+        """Whether the row may be sent."""
+        if self._limit is None or position in self._granted:
+            return True
+        if self.spent:
+            return False
+        self._granted.add(position)
+        return True
 
 
 class Posting:
@@ -144,6 +165,7 @@ class Posting:
         self.breaker = Breaker(orders.max_outage_s, clock)
         self.patience = Patience(orders.settle_s, orders.timeout_s)
         self.silence = Silence()
+        self.allowance = Allowance(orders.limit)
         self.alike = Alike()
         self.tally = Tally(Counter(journal.counts()))
         self.stopped: Stop | None = None
@@ -153,6 +175,7 @@ class Posting:
         self.notices: list[str] = []
         self.flying: dict[str, set[asyncio.Future[None]]] = {}
         self._changed = asyncio.Event()
+        self._stopped = asyncio.Event()
         self._waiters = 0
 
     def __repr__(self) -> str:
@@ -169,10 +192,17 @@ class Posting:
     def under_way(self) -> int:
         return sum(map(len, self.flying.values()))
 
+    @property
+    def may_send_fresh(self) -> bool:
+        """Whether asking for a row can give one that may be sent."""
+        spent = self.allowance.spent and not self.claims.returned
+        return not spent and len(self.doubts) < DOUBTS_MAX
+
     def stop(self, reason: str, message: str, exit_code: int = 3) -> None:
         """No row is claimed and no look begun from here on. The first reason stands."""
         if self.stopped is None:
             self.stopped = Stop(reason, message, exit_code)
+            self._stopped.set()
         self.changed()
 
     def stop_for(self, error: ImporterError) -> None:
@@ -203,11 +233,28 @@ class Posting:
         while not self.stopping and (left_s := until - self.clock()) > 0:
             await self.wait(left_s)
 
+    async def unless_stopped(self, reading: Coroutine[Any, Any, T]) -> T | None:
+        """What `reading` gives; None if the run is stopped before, and it is cut off there."""
+        work = asyncio.ensure_future(reading)
+        stop = asyncio.ensure_future(self._stopped.wait())
+        try:
+            await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+            return work.result() if work.done() else None
+        finally:
+            for task in (work, stop):
+                task.cancel()
+            await asyncio.gather(work, stop, return_exceptions=True)
+
     async def quiet(self, accounts: set[str]) -> None:
         """Until the calls that are under way on these accounts now have ended, and are recorded."""
         flying = [call for account in accounts for call in self.flying.get(account, ())]
         if flying:
             await asyncio.wait(flying)
+
+    async def landing(self, longest_s: float) -> None:
+        """Until no call is under way any more, or for so long."""
+        if flying := [call for calls in self.flying.values() for call in calls]:
+            await asyncio.wait(flying, timeout=longest_s)
 
     def took_off(self, account: str) -> asyncio.Future[None]:
         landed: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -119,8 +119,8 @@ class Reopening:
     def created(self, position: int, activity_id: str) -> None:
         """A person looked and pasted the Id in."""
         self._connection.execute(
-            "UPDATE row SET status = ?, activity_id = ?, error_code = '', error = '', changed_at = ?"
-            " WHERE position = ?",
+            "UPDATE row SET status = ?, activity_id = ?, released = 1, error_code = '', error = '',"
+            " changed_at = ? WHERE position = ?",
             (RowStatus.CREATED, activity_id, self._at, position),
         )
 

@@ -136,7 +136,8 @@ def cut_off(journal: Journal) -> None:
         return
     with journal.change() as connection:
         connection.execute(
-            "UPDATE row SET status = ?, doubted = 1, error_code = 'cut-off', error = ? WHERE status = ?",
+            "UPDATE row SET status = ?, doubted = 1, released = 0, error_code = 'cut-off', error = ?"
+            " WHERE status = ?",
             (RowStatus.DOUBTFUL, CUT_OFF, RowStatus.SENDING),
         )
 

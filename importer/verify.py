@@ -164,17 +164,25 @@ class Verifier:
         """By the tenant's clock."""
         return dt.datetime.fromtimestamp(self._wall() + self._tenant.clock_difference_s, dt.UTC)
 
-    async def doubles(self, doubt: Doubt) -> list[str]:
-        """Ids of further activities that are exactly what a created row's attempts sent, and nobody's."""
-        readings = [await self._read_for(account, [doubt]) for account in _accounts([doubt])]
-        stored = [activity for reading in readings for activity in reading.activities]
-        match self._judge(doubt, self.unclaimed(stored)):
-            case Created(id=identifier):
-                return [identifier]
-            case Uncertain(reason=matching.Doubt.SEVERAL, candidates=identifiers):
-                return list(identifiers)
-            case _:
-                return []
+    async def doubles(self, doubts: Sequence[Doubt]) -> dict[int, list[str]] | None:
+        """By position, Ids of further activities that are exactly what a row's attempts sent, and nobody's.
+
+        For rows whose doubt has ended. None when their accounts could not be read whole.
+        """
+        readings = [await self._read_for(account, doubts) for account in _accounts(doubts)]
+        if not all(reading.complete for reading in readings):
+            return None
+        unclaimed = self.unclaimed(activity for reading in readings for activity in reading.activities)
+        found: dict[int, list[str]] = {}
+        for doubt in doubts:
+            match self._judge(doubt, unclaimed):
+                case Created(id=identifier):
+                    found[doubt.row.position] = [identifier]
+                case Uncertain(reason=matching.Doubt.SEVERAL, candidates=identifiers):
+                    found[doubt.row.position] = list(identifiers)
+                case _:
+                    found[doubt.row.position] = []
+        return found
 
 
 def _accounts(doubts: Iterable[Doubt]) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -188,7 +189,7 @@ def test_nothing_has_the_journals_name_until_it_is_published(tmp_path: Path) -> 
     before = sorted(file.name for file in folder.iterdir())
     drafted.publish()
     after = sorted(file.name for file in folder.iterdir())
-    assert (before, after) == (["B1.staging"], ["B1.journal"])
+    assert (before, after) == ([f"B1.{os.getpid()}.staging"], ["B1.journal"])
     assert drafted.path.stat().st_mode & 0o777 == 0o600
 
 
