@@ -15,6 +15,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -39,6 +40,12 @@ def body(row: dict[str, str]) -> dict[str, Any]:
         "ActivityNote": f"{row['Outcome']}: {row['Remarks']}",
         "Fields": [{"SchemaName": name, "Value": value} for name, value in fields.items()],
     }
+
+
+def rows(sheet: str) -> Iterator[dict[str, str]]:
+    """The sheet's rows, one after the other."""
+    with Path(sheet).open(encoding="utf-8", newline="") as stream:
+        yield from csv.DictReader(stream)
 
 
 @asynccontextmanager
@@ -73,10 +80,9 @@ async def main(sheet: str, rate: str) -> None:
                 answer = await response.json()
                 done["created" if answer.get("Status") == "Success" else "failed"] += 1
 
-    with open(sheet, encoding="utf-8", newline="") as stream:
-        left = iter(csv.DictReader(stream))
-        async with session() as opened:
-            await asyncio.gather(*(worker(opened, left) for _ in range(WORKERS)))
+    left = rows(sheet)
+    async with session() as opened:
+        await asyncio.gather(*(worker(opened, left) for _ in range(WORKERS)))
     print(json.dumps(done))
 
 

@@ -1,4 +1,4 @@
-"""What the benchmarks share: sheets of any size, a tenant in a process of its own, and whole commands measured.
+"""What the benchmarks share: sheets of any size, a tenant in its own process, whole commands measured.
 
 A command is measured from the start of its process to its end, by a small process that starts it and asks the
 kernel what it took (a child begins with its parent's peak of memory, so the benchmark's own must not count).
@@ -55,7 +55,8 @@ with open(arguments["out"], "wb") as out, open(arguments["err"], "wb") as err:
     exit = subprocess.call(arguments["command"], stdout=out, stderr=err, cwd=arguments["cwd"])
 wall = time.perf_counter() - began
 used = resource.getrusage(resource.RUSAGE_CHILDREN)
-print(json.dumps({"exit": exit, "wall_s": wall, "cpu_s": used.ru_utime + used.ru_stime, "peak": used.ru_maxrss}))
+cpu = used.ru_utime + used.ru_stime
+print(json.dumps({"exit": exit, "wall_s": wall, "cpu_s": cpu, "peak": used.ru_maxrss}))
 """
 
 
