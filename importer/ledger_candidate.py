@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from importer.journal import Journal
 from importer.ledger import Ledger
 from importer.ledger_file import told
-from importer.ledger_journals import to_be_sent
+from importer.ledger_journals import claimed_ids, to_be_sent
 from importer.ledger_rows import Entry
 
 
@@ -37,10 +37,12 @@ class Overlap:
     held_by: tuple[tuple[Entry, int], ...] = ()
 
 
-# Rows of the candidate are `asked`. `hit` holds the fingerprints that the ledger knows at all, mostly none;
-# what is counted and paired is counted and paired among those. `other`: batches that count.
+# Rows of the candidate are `asked`; Ids that others of its rows have already are `own`. `hit` holds the
+# fingerprints that the ledger knows at all, mostly none; what is counted and paired is counted and paired among
+# those. `other`: batches that count.
 _TABLES: Final = {
     "asked": "(position INTEGER PRIMARY KEY, fingerprint BLOB NOT NULL)",
+    "own": "(activity_id TEXT PRIMARY KEY) WITHOUT ROWID",
     "hit": "(fingerprint BLOB PRIMARY KEY) WITHOUT ROWID",
     "other": "(key INTEGER PRIMARY KEY, id TEXT NOT NULL)",
     "mine": "(fingerprint BLOB, nth INTEGER, position INTEGER, PRIMARY KEY (fingerprint, nth)) WITHOUT ROWID",
@@ -70,7 +72,8 @@ _COUNTED: Final = (
             FROM (SELECT row.fingerprint, row.activity_id, min(row.batch) AS batch
                 FROM hit CROSS JOIN main.row ON row.fingerprint = hit.fingerprint
                 CROSS JOIN other ON other.key = row.batch
-                WHERE row.activity_id IS NOT NULL GROUP BY row.fingerprint, row.activity_id)) AS created
+                WHERE row.activity_id IS NOT NULL AND row.activity_id NOT IN (SELECT activity_id FROM own)
+                GROUP BY row.fingerprint, row.activity_id)) AS created
         CROSS JOIN mine ON mine.fingerprint = created.fingerprint AND mine.nth = created.nth
     """,
     """
@@ -146,12 +149,12 @@ class Candidate:
         return [entry for entry in found.values() if not self.ledger.is_batch(entry)]
 
     def _compare(self) -> None:
-        """Fills the temporary tables: `asked` once, the others anew each time, as other batches go on."""
+        """Fills the temporary tables: `asked` and `own` once, the others anew each time, as batches go on."""
         connection = self.ledger.connection
         with told(self.ledger.path):
             if self.ledger.asking is not self:
                 self._ask()
-            for table in tuple(_TABLES)[1:]:
+            for table in tuple(_TABLES)[2:]:
                 connection.execute(f"DELETE FROM temp.{table}")  # noqa: S608  (names are above)
             connection.execute(_HITS)
             connection.execute(
@@ -171,10 +174,12 @@ class Candidate:
             connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
             connection.execute(f"CREATE TEMP TABLE {table} {columns}")
         rows = to_be_sent(self.journal, self.positions)
+        taken = claimed_ids(self.journal)
         # One transaction of some kind, or each row would be one; a savepoint fits into that of `registering`.
         connection.execute("SAVEPOINT asking")
         try:
             connection.executemany("INSERT INTO asked VALUES (?, ?)", rows)
+            connection.executemany("INSERT OR IGNORE INTO own VALUES (?)", taken)
         finally:
             connection.execute("RELEASE asking")
         self.ledger.asking = self

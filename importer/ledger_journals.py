@@ -130,6 +130,12 @@ def to_be_sent(journal: Journal, positions: Collection[int] | None) -> Iterator[
     return ((row.position, row.fingerprint) for row in rows if row.fingerprint is not None)
 
 
+def claimed_ids(journal: Journal) -> Iterator[tuple[str]]:
+    """The Ids of all its rows that are created, one by one."""
+    with told_unreadable(journal.path):
+        yield from journal.connection.execute("SELECT activity_id FROM row WHERE status = 4")
+
+
 def never_sent(journal: Journal) -> bool:
     """No Create call of this batch was ever marked, here or on the computer that it was taken over from."""
     with told_unreadable(journal.path):
