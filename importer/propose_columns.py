@@ -37,6 +37,7 @@ from importer.values import (
 
 MISFITS_MOST: Final = 0.1
 CHOICES_MOST: Final = 12
+SPELLINGS_MOST: Final = 4 * CHOICES_MOST
 CHOICE_LENGTH_MOST: Final = 40
 NUMBER_DIGITS_MOST: Final = 11
 CODE: Final = re.compile(r"[^\W_][\w./#-]{1,23}")
@@ -254,6 +255,8 @@ def _choices(values: ColumnValues, seen: Sequence[Seen]) -> Guess | None:
     for each in texts:
         groups.setdefault(folded(each.cell), Counter())[" ".join(each.cell.split())] += each.rows
     counts = {max(group, key=lambda word: group[word]): group.total() for group in groups.values()}
+    if len(counts) > SPELLINGS_MOST:
+        return None  # no list, and each is compared with each below
     strays = _strays(counts)
     words = [word for word in counts if word not in strays]
     if not _few(values, texts, len(words)):

@@ -117,15 +117,24 @@ def _in_text(path: Path, how: SheetOptions) -> HeaderGuess:
         return likely_header(_records(lines, delimiter_named(how.delimiter, path)))
     if separator is not None:
         return likely_header(_records(lines, separator))
-    best: HeaderGuess | None = None
+    found: list[tuple[float, HeaderGuess]] = []
     sniffed = [sniff_delimiter(lines, row) for row in range(1, SEARCHED_ROWS + 1)]
     for delimiter in dict.fromkeys(each for each in sniffed if each is not None):
-        guess = likely_header(_records(lines, delimiter))
+        records = _records(lines, delimiter)
+        guess = likely_header(records)
         # The sheet will be opened with that row as its header, and has to see the same columns then.
-        agrees = guess.row <= SEARCHED_ROWS and sniffed[guess.row - 1] == delimiter
-        if agrees and (best is None or (guess.certain, guess.score) > (best.certain, best.score)):
-            best = guess
-    return best or likely_header(_records(lines, ","))
+        if guess.row <= SEARCHED_ROWS and sniffed[guess.row - 1] == delimiter:
+            found.append((guess.score * _evenness(records, guess.row), guess))
+    if found:
+        return max(found, key=lambda each: each[0])[1]
+    return likely_header(_records(lines, ","))
+
+
+def _evenness(records: Sequence[TopRow], header_row: int) -> float:
+    """The share of the rows below the header that are as wide as it is."""
+    width = next((len(cells) for number, cells in records if number == header_row), 0)
+    below = [len(cells) == width for number, cells in records if number > header_row]
+    return sum(below) / len(below) if below else 1.0
 
 
 def _first_lines(path: Path, how: SheetOptions) -> list[str]:

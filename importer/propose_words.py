@@ -78,7 +78,7 @@ PHRASES: Final[dict[Role, tuple[str, ...]]] = {
 
 HEADING_WORDS: Final = frozenset(
     (
-        "account", "address", "agent", "amount", "by", "city", "client", "code", "comment", "comments",
+        "account", "address", "agent", "amount", "city", "client", "code", "comment", "comments",
         "company", "customer", "date", "description", "details", "email", "follow", "guid", "id", "mail",
         "mobile", "name", "next", "no", "note", "notes", "number", "outcome", "owner", "phone", "region",
         "remark", "remarks", "stage", "status", "time", "type", "user", "value",
