@@ -18,6 +18,9 @@ EXAMPLES_KEPT: Final = 3
 CELLS_SHOWN: Final = 2
 TWINS_LOOKED_FOR_MOST: Final = 5_000_000
 TWIN_GROUPS_KEPT: Final = 20
+SEVERAL_REASONS: Final = "unusable-cell"
+"""A kind whose few messages are different reasons (`#N/A`, 16 digits), each with its own remedy."""
+
 _BUCKETS: Final = 256
 _HASH_MASK: Final = (1 << 64) - 1
 
@@ -99,7 +102,7 @@ class Findings:
     """Problems (or notices) of a sheet, gathered row by row."""
 
     def __init__(self) -> None:
-        self._groups: dict[tuple[int | None, str], Group] = {}
+        self._groups: dict[tuple[int | None, str, str], Group] = {}
 
     def __len__(self) -> int:
         return len(self._groups)
@@ -109,7 +112,8 @@ class Findings:
 
     def add(self, row: int, problem: Problem) -> None:
         """Take in one problem of row `row`."""
-        key = (problem.index, problem.kind)
+        reason = problem.message if problem.kind == SEVERAL_REASONS else ""
+        key = (problem.index, problem.kind, reason)
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = Group(problem.column, problem.index, problem.kind)
@@ -119,7 +123,13 @@ class Findings:
         """By column from left to right, whole rows last; the most frequent kind first."""
         return sorted(
             self._groups.values(),
-            key=lambda group: (group.index is None, group.index or 0, -group.count, group.kind),
+            key=lambda group: (
+                group.index is None,
+                group.index or 0,
+                -group.count,
+                group.kind,
+                group.rows[:1],
+            ),
         )
 
 

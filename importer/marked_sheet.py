@@ -6,31 +6,27 @@ beside its place and renamed when it is whole; it never replaces anything but an
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import tempfile
 import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import xlsxwriter
 
 from importer.errors import SettingsError, SheetError
 from importer.findings import Problem
-from importer.source.rows import BooleanCell, DateCell, DurationCell, NumberCell, Row
-from importer.source.sheet import ROWS_MAX, Sheet
+from importer.source.rows import ErrorCell, Row
+from importer.source.sheet import COLUMNS_MAX, ROWS_MAX, Sheet
+from importer.workbook_cells import CELL_MAX_CHARACTERS, CellWriter
 
 SUFFIX: Final = ".xlsx"
 MARK: Final = "importer check: marked copy"
 BAD_COLOUR: Final = "#FFC7CE"
 COMMENTS_MOST: Final = 20_000
 COMMENT_LENGTH_MOST: Final = 1_000
-CELL_LENGTH_MOST: Final = 32_767
-FORMATS_MOST: Final = 200
-SECONDS_A_DAY: Final = 86_400
-_FIRST_DATE: Final = dt.date(1900, 3, 1)  # before it Excel's calendar has a day that never was
 
 
 class MarkedSheet:
@@ -47,7 +43,6 @@ class MarkedSheet:
         self._folder = tempfile.TemporaryDirectory(prefix="importer-")
         self._part = path.with_name(f".{path.stem}.{os.getpid()}.part")
         self._comments = 0
-        self._formats: dict[tuple[str, bool], Any] = {}
 
     def __repr__(self) -> str:
         return f"<MarkedSheet {self._path}, {self._comments} comments>"
@@ -66,12 +61,13 @@ class MarkedSheet:
         self._book = xlsxwriter.Workbook(str(self._part), options)
         self._book.set_properties({"comments": MARK})
         self._sheet = self._book.add_worksheet(_sheet_name(self._source.name))
+        self._cells = CellWriter(self._book, self._sheet)
         header = self._source.header_row - 1
         bold = self._book.add_format({"bold": True})
         self._sheet.freeze_panes(header + 1, 0)
         self._sheet.set_column(0, max(0, len(self._source.header) - 1), 18)
         for column, heading in enumerate(self._source.header):
-            self._sheet.write_string(header, column, heading[:CELL_LENGTH_MOST], bold)
+            self._sheet.write_string(header, column, heading[:CELL_MAX_CHARACTERS], bold)
         return self
 
     def __exit__(
@@ -81,7 +77,8 @@ class MarkedSheet:
         self._folder.cleanup()
 
     def write(self, row: Row, problems: Sequence[Problem]) -> None:
-        """The next row, its bad cells marked; a problem of the whole row marks its first cell."""
+        """The next row, its bad cells marked; a problem of the whole row stands right of the last heading,
+        where it keeps the row from being imported until somebody has looked."""
         if row.number > ROWS_MAX:
             raise SheetError(
                 f"The sheet has more than the {ROWS_MAX:,} rows that a workbook can hold.",
@@ -89,9 +86,14 @@ class MarkedSheet:
                 remedy="Split the sheet, or check it without --report.",
             )
         reasons: dict[int, list[str]] = {}
+        beside = min(len(self._source.header), COLUMNS_MAX - 1)
         for problem in problems:
-            reasons.setdefault(problem.index or 0, []).append(f"{problem.message} {problem.remedy}".strip())
-        for column, cell in enumerate(row.cells):
+            at = beside if problem.index is None else problem.index
+            reasons.setdefault(at, []).append(f"{problem.message} {problem.remedy}".strip())
+        cells = (
+            row.cells if row.problem is None else (*row.cells[:beside], f"Row {row.number}: {row.problem}")
+        )
+        for column, cell in enumerate(cells):
             if cell or column in reasons:
                 self._cell(row.number - 1, column, cell, bad=column in reasons)
         for column, texts in reasons.items():
@@ -110,25 +112,13 @@ class MarkedSheet:
             ) from error
 
     def _cell(self, row: int, column: int, cell: str, *, bad: bool) -> None:
-        sheet = self._sheet
-        match cell:
-            case NumberCell():
-                sheet.write_number(row, column, cell.value, self._format(cell.code, bad=bad))
-            case DateCell() if _has_serial(cell.value):
-                code = cell.code or _date_code(cell.value)
-                sheet.write_datetime(row, column, cell.value, self._format(code, bad=bad))
-            case DurationCell():
-                days = cell.seconds / SECONDS_A_DAY
-                sheet.write_number(row, column, days, self._format(cell.code, bad=bad))
-            case BooleanCell():
-                sheet.write_boolean(row, column, cell == "TRUE", self._format("General", bad=bad))
-            case "":
-                sheet.write_blank(row, column, None, self._format("General", bad=bad))
-            case _:
-                text = str(cell).encode("utf-8", "replace").decode("utf-8")[:CELL_LENGTH_MOST]
-                if text.startswith("<r>"):  # xlsxwriter would take it for finished XML
-                    text = f" {text}"
-                sheet.write_string(row, column, text, self._format("General", bad=bad))
+        look = BAD_COLOUR if bad else ""
+        if isinstance(cell, ErrorCell):
+            self._cells.error(row, column, cell, look)
+        elif cell:
+            self._cells.write(row, column, cell, look)
+        else:
+            self._sheet.write_blank(row, column, None, self._cells.format("", "General", look))
 
     def _comment(self, row: int, column: int, text: str) -> None:
         # Comments are held in memory until the end, and a file with a million of them opens nowhere.
@@ -139,18 +129,6 @@ class MarkedSheet:
             self._sheet.write_comment(
                 row, column, shown, {"author": "importer", "width": 280, "height": height}
             )
-
-    def _format(self, code: str, *, bad: bool) -> Any:  # noqa: ANN401 - xlsxwriter has no types
-        code = code or "General"
-        if not bad and code == "General":
-            return None
-        key = (code, bad)
-        if key not in self._formats:
-            if len(self._formats) >= FORMATS_MOST:  # Excel refuses workbooks with too many
-                return self._formats.get(("General", bad))
-            look = {"num_format": code} | ({"bg_color": BAD_COLOUR} if bad else {})
-            self._formats[key] = self._book.add_format(look)
-        return self._formats[key]
 
 
 def _check_place(path: Path, keep: Iterable[Path]) -> None:
@@ -184,16 +162,3 @@ def _sheet_name(name: str | None) -> str:
     """As in the source; a text file's has none, and what Excel would refuse is replaced."""
     kept = "".join("_" if character in "[]:*?/\\" else character for character in name or "Sheet1")
     return kept[:31].strip("'") or "Sheet1"
-
-
-def _has_serial(value: dt.date | dt.time) -> bool:
-    if isinstance(value, dt.time):
-        return True
-    day = value.date() if isinstance(value, dt.datetime) else value
-    return day >= _FIRST_DATE
-
-
-def _date_code(value: dt.date | dt.time) -> str:
-    if isinstance(value, dt.datetime):
-        return "yyyy-mm-dd hh:mm:ss"
-    return "yyyy-mm-dd" if isinstance(value, dt.date) else "hh:mm:ss"

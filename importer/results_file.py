@@ -25,6 +25,7 @@ from importer.source.dialect import separator_line
 from importer.source.encoding import UnknownEncodingError
 from importer.source.rows import Cells, ErrorCell
 from importer.source.sheet import Sheet, SheetOptions
+from importer.workbook_cells import ERROR_WORDS
 
 NEEDED: Final = ("import_row", "import_batch")
 PEEK_BYTES: Final = 1 << 20
@@ -36,7 +37,6 @@ _BESIDE_OURS: Final = re.compile(
     rf"|(?:^|([^a-z0-9_\"\s]|\t))\"?(?:{'|'.join(COLUMNS)})\b",
     re.IGNORECASE,
 )
-_ERROR_WORDS: Final = frozenset(("#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"))
 
 
 class OurCells(NamedTuple):
@@ -182,7 +182,7 @@ def _open(path: Path) -> Sheet:
 
 def _error_again(cell: str) -> str:
     """An error value as the source had it: it was written as the text that is seen."""
-    if cell in _ERROR_WORDS and not isinstance(cell, ErrorCell):
+    if cell in ERROR_WORDS and not isinstance(cell, ErrorCell):
         return ErrorCell(cell, "Excel shows an error in this cell. Put a value there.")
     return cell
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import io
 import re
 import tempfile
@@ -18,23 +17,16 @@ from xlsxwriter.worksheet import Worksheet
 
 from importer.errors import ResultsError
 from importer.results_lines import COLUMNS, SHEET_NAME, ResultLine, shown_error
-from importer.source.rows import BooleanCell, Cells, DateCell, DurationCell, NumberCell, column_letters
+from importer.source.rows import Cells, column_letters
+from importer.workbook_cells import CELL_MAX_CHARACTERS, CellWriter
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 ROWS_MAX: Final = 1_048_575
-CELL_MAX_CHARACTERS: Final = 32_767
-FORMATS_MAX: Final = 200
-"""Excel refuses workbooks with more than some 250 number formats of their own."""
 
 _WIDTHS: Final = (10, 12, 38, 18, 60, 10, 26, 26)
 _SOURCE_WIDTH: Final = 16
-_GENERAL: Final = ("", "General")
-_SECONDS_A_DAY: Final = 86_400
-_FIRST_DAY: Final = dt.date(1900, 1, 1)
-_LOCAL_DATE: Final = "mm-dd-yy"
-"""What openpyxl calls Excel's built-in format 14: the short date of whoever looks."""
 
 
 def write_workbook(path: Path, lines: Iterable[ResultLine], batch: str, header: Cells, rows: int) -> int:
@@ -128,8 +120,8 @@ class _Worksheet:
     def __init__(self, book: Any, header: Cells, rows: int) -> None:  # noqa: ANN401 - xlsxwriter has no types
         self._book = book
         self._sheet = book.add_worksheet(SHEET_NAME, _QuickWorksheet)
+        self._cells = CellWriter(book, self._sheet)
         self._header = header
-        self._formats: dict[str, Any] = {}
         headings = (*COLUMNS, *header)
         bold = book.add_format({"bold": True})
         for index, width in enumerate(_WIDTHS):
@@ -139,14 +131,14 @@ class _Worksheet:
         self._sheet.freeze_panes(1, 0)
         self._sheet.autofilter(0, 0, max(rows, 1), len(headings) - 1)
         for column, heading in enumerate(headings):
-            self._check(self._text(0, column, heading, bold), 0, column)
+            self._check(self._cells.text(0, column, heading, bold), 0, column)
 
     def fill(self, lines: Iterable[ResultLine], batch: str) -> int:
         row = 0
         plain, number, typed, ours = (
             self._sheet.write_string,
             self._sheet.write_number,
-            self._write,
+            self._cells.write,
             len(COLUMNS),
         )
         for row, line in enumerate(lines, 1):
@@ -154,7 +146,7 @@ class _Worksheet:
             plain(row, 1, line.status)
             for column, text in ((2, line.activity_id), (3, line.error_code), (4, shown_error(line.error))):
                 if text:
-                    self._check(self._text(row, column, text), row, column)
+                    self._check(self._cells.text(row, column, text), row, column)
             number(row, 5, line.attempts)
             plain(row, 6, line.time)
             self._check(plain(row, 7, batch), row, 7)
@@ -166,44 +158,6 @@ class _Worksheet:
                         self._check(code, row, column)
         self._book.close()
         return row
-
-    def _write(self, row: int, column: int, cell: str) -> int:
-        kind = type(cell)
-        if kind is str:
-            return self._text(row, column, cell)
-        match cell:
-            case NumberCell():
-                form = self._format(cell.code, "General") if cell.code not in _GENERAL else None
-                return int(self._sheet.write_number(row, column, cell.value, form))
-            case DateCell() if _in_excels_calendar(cell.value):
-                plain = _date_code(cell.value)
-                form = self._format(cell.code or plain, plain)
-                return int(self._sheet.write_datetime(row, column, cell.value, form))
-            case DurationCell():
-                form = self._format(cell.code, "[h]:mm:ss")
-                return int(self._sheet.write_number(row, column, cell.seconds / _SECONDS_A_DAY, form))
-            case BooleanCell():
-                return int(self._sheet.write_boolean(row, column, cell == "TRUE"))
-            case _:  # an error, or a date before 1900: as it is seen
-                return self._text(row, column, str(cell))
-
-    def _text(self, row: int, column: int, text: str, form: object = None) -> int:
-        if not text.isascii():
-            text = text.encode("utf-8", "replace").decode("utf-8")  # half surrogates cannot be written
-        if text.startswith("<r>") and text.endswith("</r>"):
-            # xlsxwriter takes such a text for finished XML: given as two runs it is escaped like any other
-            plain = self._format("General", "General")
-            return int(self._sheet.write_rich_string(row, column, plain, text[:2], plain, text[2:]))
-        return int(self._sheet.write_string(row, column, text, form))
-
-    def _format(self, code: str, plain: str) -> Any:  # noqa: ANN401 - xlsxwriter has no types
-        """The format for a number format's code, made once; beyond the limit that for the code `plain`."""
-        if code not in self._formats:
-            if len(self._formats) >= FORMATS_MAX and code != plain:
-                return self._format(plain, plain)
-            known = {"num_format": 14 if code == _LOCAL_DATE else code}
-            self._formats[code] = self._book.add_format(known)
-        return self._formats[code]
 
     def _check(self, code: int, row: int, column: int) -> None:
         """What xlsxwriter says instead of raising: -1 off the sheet, -2 cut at 32,767 characters."""
@@ -217,15 +171,3 @@ class _Worksheet:
         raise _too_big(
             f"The cell has more than the {CELL_MAX_CHARACTERS:,} characters that Excel holds.", where
         )
-
-
-def _in_excels_calendar(value: dt.date | dt.datetime | dt.time) -> bool:
-    if isinstance(value, dt.time):
-        return True
-    return (value.date() if isinstance(value, dt.datetime) else value) >= _FIRST_DAY
-
-
-def _date_code(value: dt.date | dt.datetime | dt.time) -> str:
-    if isinstance(value, dt.time):
-        return "hh:mm:ss"
-    return "yyyy-mm-dd hh:mm:ss" if isinstance(value, dt.datetime) else "yyyy-mm-dd"
