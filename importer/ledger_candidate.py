@@ -38,8 +38,8 @@ class Overlap:
 
 
 # Rows of the candidate are `asked`; Ids that others of its rows have already are `own`. `hit` holds the
-# fingerprints that the ledger knows at all, mostly none; what is counted and paired is counted and paired among
-# those. `other`: batches that count.
+# fingerprints that the ledger knows at all, mostly none; what is counted and paired is counted and paired
+# among those. `other`: batches that count.
 _TABLES: Final = {
     "asked": "(position INTEGER PRIMARY KEY, fingerprint BLOB NOT NULL)",
     "own": "(activity_id TEXT PRIMARY KEY) WITHOUT ROWID",

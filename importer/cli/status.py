@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,9 +12,11 @@ from importer.cli.standing import STATUSES, summary
 from importer.cli.wording import count, one_line, pad, shorten
 
 if TYPE_CHECKING:
+    from importer.batches import Named
     from importer.home import Home
 
 RATE_OVER_S: Final = 30.0
+NAME_COLUMNS: Final = 24
 
 
 def status(
@@ -34,16 +37,18 @@ def status(
     from importer import batches
 
     named = batches.find(results, home(), rehearsal=sandbox)
-    return _tell(console, named.journal)
+    return _tell(console, named)
 
 
-def _tell(console: Console, path: Path) -> int:
+def _tell(console: Console, named: Named) -> int:
     from importer.batch_lock import is_free
     from importer.journal import Journal
 
+    path = named.journal
     with Journal.open_to_read(path) as journal:
         batch = journal.batch()
         counts = journal.shown_counts()
+        results = str(named.results.absolute()) if named.results else batch.results
         running = not is_free(path)
         going_on: dict[str, Any] = journal.fact("going_on") or {}
         seconds = journal.fact("seconds", 0.0)
@@ -54,7 +59,7 @@ def _tell(console: Console, path: Path) -> int:
         **counts,
         "throttled": throttled,
         "seconds": round(seconds, 3),
-        "results": batch.results,
+        "results": results,
         "journal": str(path),
         "running": running,
         "rate": round(rate, 2),
@@ -62,7 +67,7 @@ def _tell(console: Console, path: Path) -> int:
     }
     lines = [
         f"Batch {batch.id}: {Path(batch.source).name} to {batch.organisation or batch.tenant}",
-        summary(counts, seconds, batch.results),
+        summary(counts, seconds, results),
     ]
     if running:
         lines.append(
@@ -81,36 +86,49 @@ def _note(going_on: dict[str, Any]) -> str:
 
 
 def _list(console: Console, home: Home) -> int:
+    lines, listed = [], []
+    for one in _all(home):
+        counts = one.pop("counts")
+        shown = ", ".join(f"{counts[each]:,} {each}" for each in STATUSES if counts.get(each))
+        stands = "its journal was deleted" if one["journal"] is None else shown or "cannot be read"
+        when = one["created_at"][:16].replace("T", " ")
+        name = pad(shorten(one_line(Path(one["source"]).name), NAME_COLUMNS), NAME_COLUMNS)
+        lines.append(f"{one['batch']}  {when}  {name} {count(one['rows'], 'row')}: {stands}")
+        listed.append({**one, **counts})
+    console.result("\n".join(lines) or "No batches yet.", {"batches": listed})
+    return 0
+
+
+def _all(home: Home) -> Iterator[dict[str, Any]]:
+    """Every batch that the ledger knows, the latest first; then the rehearsals, which it does not know."""
+    from importer import batches
     from importer.journal import peek
     from importer.ledger import Ledger
 
     with Ledger.open(home.root) as ledger:
         entries = ledger.batches()
-    lines = []
-    listed = []
     for entry in entries:
-        counts = _counts(entry.journal)
-        shown = ", ".join(f"{counts[each]:,} {each}" for each in STATUSES if counts.get(each))
-        missing = "its journal was deleted" if entry.missing else shown or "cannot be read"
-        when = entry.created_at[:16].replace("T", " ")
-        lines.append(
-            f"{entry.id}  {when}  {pad(shorten(one_line(entry.source_name), 24), 24)}"
-            f" {count(entry.rows, 'row')}: {missing}"
-        )
-        listed.append(
-            {
-                "batch": entry.id,
-                "tenant": entry.tenant,
-                "source": entry.source,
-                "created_at": entry.created_at,
-                "results": peek(entry.journal).get("results", entry.results),
-                "journal": None if entry.missing else str(entry.journal),
-                "rows": entry.rows,
-                **counts,
-            }
-        )
-    console.result("\n".join(lines) or "No batches yet.", {"batches": listed})
-    return 0
+        yield {
+            "batch": entry.id,
+            "tenant": entry.tenant,
+            "source": entry.source,
+            "created_at": entry.created_at,
+            "results": peek(entry.journal).get("results", entry.results),
+            "journal": None if entry.missing else str(entry.journal),
+            "rows": entry.rows,
+            "counts": _counts(entry.journal),
+        }
+    for journal, batch in batches.rehearsals(home):
+        yield {
+            "batch": batch.id,
+            "tenant": batch.tenant,
+            "source": batch.source,
+            "created_at": batch.created_at,
+            "results": batch.results,
+            "journal": str(journal),
+            "rows": batch.rows,
+            "counts": _counts(journal),
+        }
 
 
 def _counts(path: Path) -> dict[str, int]:

@@ -1,0 +1,138 @@
+"""What a person at a terminal is shown before the first POST, and what "no" and Ctrl-C leave: nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import visits
+from conftest import RunningTenant, child_environment, importer_command
+from visits import write_csv, write_mapping
+
+pty = pytest.importorskip("pty", reason="pseudo-terminals are a thing of Unix")
+
+
+class Seat:
+    """A terminal with a person before it."""
+
+    def __init__(self, *arguments: str | Path) -> None:
+        self.own, theirs = pty.openpty()
+        self.process = subprocess.Popen(
+            importer_command(*arguments), stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True,
+            start_new_session=True, env=child_environment({"NO_COLOR": "1"}),
+        )  # fmt: skip
+        os.close(theirs)
+        self.seen = ""
+
+    def read_until(self, text: str) -> str:
+        """What stands on the screen once `text` does."""
+        deadline = time.monotonic() + 30
+        while text not in self.seen:
+            assert time.monotonic() < deadline, self.seen
+            try:
+                self.seen += os.read(self.own, 65536).decode("utf-8", "replace")
+            except OSError:  # the program has gone
+                break
+        return self.seen
+
+    def type(self, text: str) -> None:
+        os.write(self.own, text.encode())
+
+    def ended(self) -> int:
+        """The exit code."""
+        self.read_until("\0")
+        code = self.process.wait(timeout=30)
+        os.close(self.own)
+        return code
+
+
+@pytest.fixture
+def sheet(home: Path) -> Path:
+    write_mapping(Path("visits.yaml"))
+    return write_csv(Path("visits.csv"), visits.visits(3))
+
+
+def test_the_question_shows_what_is_about_to_happen(tenant: RunningTenant, sheet: Path) -> None:
+    seat = Seat("run", sheet, "-m", "visits.yaml")
+    shown = seat.read_until("[y/N]")
+    seat.type("y\n")
+    assert seat.ended() == 0
+    facts = [
+        "Sandbox",
+        "Asha Rao",
+        tenant.url,
+        "visits.csv",
+        "10001",
+        "Rows to send   3",
+        "1000 calls in 1 s",
+    ]
+    assert [fact for fact in facts if fact not in shown] == []
+    assert "cannot be undone" in shown
+    assert len(tenant.creates) == 3
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n", "nonsense\n", "\x04"])
+def test_anything_but_yes_sends_nothing_and_leaves_nothing(
+    tenant: RunningTenant, home: Path, sheet: Path, answer: str
+) -> None:
+    seat = Seat("run", sheet, "-m", "visits.yaml")
+    seat.read_until("[y/N]")
+    seat.type(answer)
+    assert seat.ended() == 2
+    assert tenant.creates == []
+    assert visits.left_behind(home) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_at_the_question_ends_at_once_and_leaves_nothing(
+    tenant: RunningTenant, home: Path, sheet: Path, number: signal.Signals
+) -> None:
+    seat = Seat("run", sheet, "-m", "visits.yaml")
+    seat.read_until("[y/N]")
+    seat.process.send_signal(number)
+    assert seat.ended() == 130
+    assert tenant.creates == []
+    assert visits.left_behind(home) == []
+
+
+def test_an_overlap_is_asked_about_and_only_the_new_rows_are_sent(tenant: RunningTenant, sheet: Path) -> None:
+    first = Seat("run", sheet, "-m", "visits.yaml", "--yes")
+    assert first.ended() == 0
+    more = write_csv(Path("more.csv"), visits.visits(4))
+    seat = Seat("run", more, "-m", "visits.yaml")
+    seat.read_until("Send only the other rows? [y/N]")
+    seat.type("y\n")
+    seat.read_until("Send? [y/N]")
+    seat.type("y\n")
+    assert seat.ended() == 0
+    assert len(tenant.creates) == 4
+    assert visits.statuses("more.results.csv") == ["created"] * 4
+
+
+def test_no_at_the_question_of_resume_leaves_the_batch_as_it_was(
+    tenant: RunningTenant, home: Path, sheet: Path
+) -> None:
+    begun = Seat("run", sheet, "-m", "visits.yaml", "--yes", "--limit", "1")
+    assert begun.ended() == 3
+    visits.edit("visits.results.csv", {4: {"Outcome": "Lost", "import_status": "skipped"}})
+    edited = Path("visits.results.csv").read_bytes()
+    before = _rows(home)
+    seat = Seat("resume", "visits.results.csv")
+    seat.read_until("[y/N]")
+    seat.type("n\n")
+    assert seat.ended() == 2
+    assert Path("visits.results.csv").read_bytes() == edited
+    assert _rows(home) == before
+    assert len(tenant.creates) == 1
+
+
+def _rows(home: Path) -> list[tuple[object, ...]]:
+    from importer.journal import Journal
+
+    (path,) = (home / "journals").glob("*.journal")
+    with Journal.open_to_read(path) as journal:
+        return [tuple(row) for row in journal.connection.execute("SELECT * FROM row ORDER BY position")]
