@@ -108,8 +108,8 @@ def _fit(values: ColumnValues, seen: Sequence[Seen], reads: Callable[[str], bool
         return _Fit(good=True, doubt="")
     shown = ", ".join(f"{quoted(str(each.cell), SAMPLE_LENGTH)} in row {each.first}" for each in misfits[:3])
     more = f" and {len(misfits) - 3} more" if len(misfits) > 3 else ""
-    cells = "1 cell is" if rows == 1 else f"{rows:,} cells are"
-    doubt = f"{cells} not {what} ({shown}{more}): `importer check` will name them."
+    cells = "1 cell" if rows == 1 else f"{rows:,} cells"
+    doubt = f"{cells} cannot be read as {what} ({shown}{more}); `importer check` will say so."
     return _Fit(good=rows <= MISFITS_MOST * values.filled, doubt=doubt)
 
 
@@ -156,7 +156,7 @@ def _dates(values: ColumnValues, seen: Sequence[Seen], zone: str, prefer: Order 
     holds, what = Holds.DATE, "dates"
     if found.timed:
         reader, holds = DateTimeValue(ZoneInfo(zone), found.formats), Holds.DATETIME
-        what = "dates that can be read like this"
+        what = "dates with times of day"
     fit = _fit(values, seen, _reads(reader), what)
     if not fit.good and not found.mixed:
         return None
@@ -273,7 +273,7 @@ def _choices(values: ColumnValues, seen: Sequence[Seen]) -> Guess | None:
         " right, add it."
         for stray, meant in strays.items()
     ]
-    fit = _fit(values, seen, lambda cell: not isinstance(cell, ErrorCell), "usable")
+    fit = _fit(values, seen, lambda cell: not isinstance(cell, ErrorCell), "words")
     return Guess(Holds.CHOICE, {"one_of": tuple(words)}, tuple(why), _doubts(*doubts, fit.doubt))
 
 

@@ -113,7 +113,7 @@ def _account_entry(findings: Findings) -> Entry:
     empty = findings.rows - column.values.filled
     if empty:
         doubts.append(
-            f"{empty:,} of {findings.rows:,} rows have no value here: `importer check` will name them."
+            f"There is no value here in {empty:,} of {findings.rows:,} rows; `importer check` will name them."
         )
     return Entry(key, column.heading, settings=settings, comments=(_about(column),), doubts=tuple(doubts))
 

@@ -329,6 +329,26 @@ def test_a_sheet_without_rows_or_without_accounts(importer: Importer, tmp_path: 
     assert [[each["key"] for each in fill_in] for fill_in in found] == [[], ["RelatedCompanyId"]]
 
 
+def test_what_one_column_shows_counts_for_the_others(importer: Importer, tmp_path: Path) -> None:
+    """Whoever wrote 07/31 in one column wrote the month first in the next."""
+    source = _csv(
+        tmp_path,
+        "Account ID,Visit,Next",
+        *(f"{each},07/31/2026,0{at + 1}/08/2026" for at, each in enumerate(ACCOUNTS[:5])),
+    )
+    importer("init", source, "-o", tmp_path / "m.yaml", "--event", "1")
+
+    assert (tmp_path / "m.yaml").read_text(encoding="utf-8").count("%m/%d/%Y") == 2
+
+
+def test_a_sheet_without_headings_is_warned_of(importer: Importer, tmp_path: Path) -> None:
+    """Its first row would be lost without a word."""
+    source = _csv(tmp_path, f"{ACCOUNTS[0]},12", f"{ACCOUNTS[1]},13")
+    result = importer("init", source, "-o", tmp_path / "m.yaml", "--quiet")
+
+    assert (result.exit, "row 1 was taken for them" in result.stderr) == (0, True)
+
+
 def test_a_results_file_is_no_source(importer: Importer, tmp_path: Path) -> None:
     """It belongs to a batch already."""
     source = _csv(tmp_path, "import_row,import_status,Account ID", f"2,created,{ACCOUNTS[0]}")

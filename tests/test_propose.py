@@ -175,7 +175,7 @@ def test_misfits_are_named() -> None:
     found = _guess("Day", *["31/07/2026"] * 20, "n/a", ErrorCell("#N/A", "no value"))
 
     assert found.holds is Holds.DATE
-    assert '2 cells are not dates ("n/a" in row 22, "#N/A" in row 23)' in found.doubts[0]
+    assert '2 cells cannot be read as dates ("n/a" in row 22, "#N/A" in row 23)' in found.doubts[0]
 
 
 def test_number_cells_of_a_workbook() -> None:

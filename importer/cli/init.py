@@ -56,8 +56,8 @@ def init(
         findings = look_at_sheet(opened, local_zone(), UNKNOWN_ZONE)
         if not header.certain:
             console.warn(
-                f"No row looks like headings; row {header.row} was taken for them. If that is wrong, change"
-                " `header_row:` in the mapping, or give the sheet a row of headings."
+                f"No row looks like headings; row {header.row} was taken for them, and its values are not"
+                " sent. If that is wrong, give the sheet a row of headings and start again."
             )
         for text in (*opened.warnings, hidden_rows_notice(opened, hidden)):
             if text:
@@ -136,7 +136,7 @@ def _tell(console: Console, sheet: Sheet, findings: Findings, proposal: Proposal
     rows = "1 row" if findings.rows == 1 else f"{findings.rows:,} rows"
     read = f"the first {rows}" if findings.more else rows
     lines = [
-        f"{output} was written: {findings.mapped} of {columns} columns are mapped, the others are comments.",
+        f"{output} was written: columns mapped: {findings.mapped} of {columns} (the others are comments).",
         f"  Headings in row {sheet.header_row} of {sheet.place()}; guessed from {read}.",
         *_listed("Fill in, then it can be used:", proposal.fill_in),
         *_listed("Look at:", proposal.look_at),
