@@ -41,6 +41,8 @@ class CellWriter:
 
     def write(self, row: int, column: int, cell: str, look: str = "") -> int:
         """The cell by its type; an error, or a date before 1900, as the text that is seen."""
+        if type(cell) is str and not look:  # most are
+            return self.text(row, column, cell)
         match cell:
             case NumberCell():
                 form = self.format(cell.code, "General", look)
