@@ -67,6 +67,8 @@ def _axes(x: Callable[[float], float], y: Callable[[float], float], top: int, lo
             f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(count):.1f}" y2="{y(count):.1f}" stroke="#ddd"/>'
         )
         parts.append(f'<text x="{LEFT - 8}" y="{y(count) + 4:.1f}" text-anchor="end">{count}</text>')
-    for at in range(0, int(longest_s) + 1, 20):
-        parts.append(f'<text x="{x(at):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{at} s</text>')
+    parts += [
+        f'<text x="{x(at):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{at} s</text>'
+        for at in range(0, int(longest_s) + 1, 20)
+    ]
     return parts
