@@ -75,7 +75,8 @@ def sheet(importer: Importer, tenant: RunningTenant, tmp_path: Path) -> Sheet:
         ("{column: Done, type: boolean}", "true"),
         ('{column: Done, type: boolean, send: {true: "1", false: "0"}}', "1"),
         (
-            '{column: Visited on, type: datetime, timezone: Asia/Kolkata, format: ["%d %b", "%d/%m/%Y %H:%M"]}',
+            "{column: Visited on, type: datetime, timezone: Asia/Kolkata,"
+            ' format: ["%d %b %Y", "%d/%m/%Y %H:%M"]}',
             "2026-07-31 05:33:00",
         ),
         ('{column: Visited on, type: date, format: "%d/%m/%Y %H:%M"}', "2026-07-31"),
