@@ -10,7 +10,7 @@ from importer.activity import Activity
 from importer.field_plan import FieldPlan
 from importer.references import Found, Lookup, Resolved
 from importer.source.rows import Cells, ErrorCell, Row
-from importer.values import BLANKS, Fault, TextValue, ValueType, quoted, trimmed, unsendable
+from importer.values import BLANKS, Fault, TextValue, quoted, trimmed, unsendable
 
 VALUE_LENGTH_MAX: Final = 200
 _PLAIN_TEXT: Final = TextValue()
@@ -53,7 +53,7 @@ class Preview(NamedTuple):
 class BoundField:
     """A field of the mapping that knows its columns' places in the row."""
 
-    __slots__ = ("_headings", "_index", "_pieces", "_read", "_strip", "heading", "plan")
+    __slots__ = ("_headings", "_index", "_notice", "_pieces", "_read", "_strip", "heading", "plan")
 
     def __init__(self, plan: FieldPlan, places: dict[str, int]) -> None:
         self.plan = plan
@@ -71,6 +71,7 @@ class BoundField:
         self._headings = tuple((column, places[column]) for column in used if column is not None)
         self._read = plan.type.read if plan.choices is None else plan.read
         self._strip = plan.strip
+        self._notice = plan.type.notice if plan.template is None else _PLAIN_TEXT.notice
 
     def send(self, cells: Cells, resolved: Resolved | None) -> str | Problem | None:
         """What is sent; None if nothing is; the Problem if the cell is no good."""
@@ -100,18 +101,21 @@ class BoundField:
             return self._piece_problem(sent, cells) if self._pieces else self._problem(sent, cell)
         return sent or self._empty()
 
-    def notices(self, cells: Cells) -> Iterator[Notice]:
-        """What will arrive other than it looks."""
-        plan = self.plan
-        if plan.maps or plan.lookup is not None:
-            return
-        value_type: ValueType = plan.type if plan.template is None else _PLAIN_TEXT
+    @property
+    def may_notice(self) -> bool:
+        """Whether `notices` can ever find anything."""
+        return bool(self._headings) and not self.plan.maps and self.plan.lookup is None
+
+    def notices(self, cells: Cells) -> Sequence[Notice]:
+        """What will arrive other than it looks. Asked only of fields that `may_notice`."""
+        noticed: list[Notice] = []
         for heading, index in self._headings:
             cell = trimmed(cells[index])
-            found = value_type.notice(cell) if cell and not isinstance(cell, ErrorCell) else None
+            found = self._notice(cell) if cell and not isinstance(cell, ErrorCell) else None
             if found is not None:
                 value = str(cell)[:VALUE_LENGTH_MAX]
-                yield Notice(heading, index, found.kind, value, found.message, found.remedy)
+                noticed.append(Notice(heading, index, found.kind, value, found.message, found.remedy))
+        return noticed
 
     def _cell(self, cells: Cells) -> str:
         if not self._pieces:
@@ -187,6 +191,7 @@ class RowMapper:
         self._fields = tuple((plan.name, BoundField(plan, places)) for plan in fields)
         self._width = max(places.values(), default=-1) + 1
         self._asking = tuple(field for field in self._all() if field.plan.lookup is not None)
+        self._noticing = tuple(field for field in self._all() if field.may_notice)
 
     def __repr__(self) -> str:
         return f"RowMapper({', '.join(f'{line.source} → {line.schema_name}' for line in self.describe())})"
@@ -247,7 +252,8 @@ class RowMapper:
         if row.problem is not None:
             return []
         cells = self._padded(row.cells)
-        return list(dict.fromkeys(notice for field in self._all() for notice in field.notices(cells)))
+        found = [notice for field in self._noticing for notice in field.notices(cells)]
+        return list(dict.fromkeys(found)) if found else found
 
     def describe(self) -> list[Preview]:
         """Where each part of the activity comes from, in the order in which it is sent."""

@@ -6,9 +6,11 @@ Used by `run` and `resume` alike. Nothing here asks or prints.
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -30,6 +32,8 @@ from importer.verify import Claimed, Verifier
 
 CONNECT_TIMEOUT_S = 10.0
 SANDBOX_TENANT = "sandbox"
+SWITCH_S = 0.0005
+GARBAGE_OBJECTS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +123,8 @@ async def send(
     watch(posting)
     throttled = line.pace.throttled
     try:
-        stop = await Poster(posting, Looks(posting)).run()
+        with _undisturbed():
+            stop = await Poster(posting, Looks(posting)).run()
     finally:
         written = await writer.close()
     seconds = loop.time() - started
@@ -128,6 +133,22 @@ async def send(
     return Sent(
         stop, seconds, line.pace.throttled - throttled, tuple(posting.notices), tuple(posting.unrecorded)
     )
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """While thousands of rows a second are sent: what was loaded before is left out of garbage collections,
+    which look at the rest less often, and the journal's thread gets its turn ten times sooner than usual."""
+    switch_s, thresholds = sys.getswitchinterval(), gc.get_threshold()
+    sys.setswitchinterval(SWITCH_S)
+    gc.freeze()
+    gc.set_threshold(GARBAGE_OBJECTS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
+        sys.setswitchinterval(switch_s)
 
 
 def cut_off(journal: Journal) -> None:

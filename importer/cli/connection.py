@@ -84,5 +84,5 @@ def log_exchange(call: str, status: int | None, seconds: float, meaning: str) ->
     """One line for a call: what it was, what came back, how long it took."""
     if _CALLS.isEnabledFor(logging.INFO):
         # Without a look for the line of code that logs, which takes longer than the rest.
-        told = (call, status or "-", seconds, meaning)
-        _CALLS.handle(logging.LogRecord(_CALLS.name, logging.INFO, "", 0, "%s %s %.3f s %s", told, None))
+        told = f"{call} {status or '-'} {seconds:.3f} s {meaning}"
+        _CALLS.handle(logging.LogRecord(_CALLS.name, logging.INFO, "", 0, told, None, None))
