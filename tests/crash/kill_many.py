@@ -2,10 +2,10 @@
 
     python tests/crash/kill_many.py --kills 1000 --rows 20000
 
-Takes about three quarters of an hour on two cores. The tenant has faults and a read lag of its own
-meanwhile. Prints the number of kills and rows, and how many rows were lost, were created twice, or bear a wrong
-Id: all three are 0. Ends with 1 if one of them is not. `--seed` chooses instants, sheets and faults; the same
-seed does not kill at the very same instants, since the computer's load has a say.
+Takes about three quarters of an hour on two cores. The tenant has faults and a read lag of its own meanwhile.
+Prints the number of kills and rows, and how many rows were lost, were created twice, or bear a wrong Id: all
+three are 0. Ends with 1 if one of them is not. `--seed` chooses instants, sheets and faults; the same seed
+kills at nearly the same instants only, since the load of the computer has a say.
 """
 
 from __future__ import annotations
