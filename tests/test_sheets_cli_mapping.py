@@ -75,8 +75,11 @@ def sheet(importer: Importer, tenant: RunningTenant, tmp_path: Path) -> Sheet:
         ("{column: Done, type: boolean}", "true"),
         ('{column: Done, type: boolean, send: {true: "1", false: "0"}}', "1"),
         (
-            "{column: Visited on, type: datetime, timezone: Asia/Kolkata,"
-            ' format: ["%d %b %Y", "%d/%m/%Y %H:%M"]}',
+            '{column: Visited on, timezone: UTC, type: datetime, format: ["%d %b %Y", "%d/%m/%Y %H:%M"]}',
+            "2026-07-31 11:03:00",
+        ),
+        (
+            '{column: Visited on, timezone: Asia/Kolkata, type: datetime, format: "%d/%m/%Y %H:%M"}',
             "2026-07-31 05:33:00",
         ),
         ('{column: Visited on, type: date, format: "%d/%m/%Y %H:%M"}', "2026-07-31"),
