@@ -72,7 +72,7 @@ def _score(top: Sequence[TopRow], at: int) -> float:
     """How much of the columns that are used below the row names; 0 if it cannot be the header."""
     filled = {index for index, cell in enumerate(top[at][1]) if cell.strip()}
     below = [cells for _, cells in top[at + 1 : at + 1 + SEARCHED_ROWS]]
-    if not filled or not below:
+    if not filled or not below or any(_is_value(top[at][1][index]) for index in filled):
         return 0.0
     counts: dict[int, int] = {}
     for cells in below:
@@ -87,17 +87,20 @@ def _score(top: Sequence[TopRow], at: int) -> float:
     return covered * texts if covered >= COVERED_LEAST and texts >= TEXT_LEAST else 0.0
 
 
+def _is_value(cell: str) -> bool:
+    """Whether a cell holds what nobody calls a column: an Id, an e-mail address, a date."""
+    text = trimmed(str(cell))
+    return isinstance(IdValue().read(text), str) or bool(EMAIL.fullmatch(text)) or reads_as_date(text)
+
+
 def _could_head(cell: str) -> bool:
-    """Whether a cell reads like a heading rather than a value."""
+    """Whether a cell reads like a heading rather than a number or a note."""
     text = trimmed(str(cell))
     return (
         type(cell) is str
         and len(text) <= HEADING_LENGTH_MAX
         and any(char.isalpha() for char in text)
-        and not isinstance(IdValue().read(text), str)
         and not isinstance(NumberValue().read(text), str)
-        and not EMAIL.fullmatch(text)
-        and not reads_as_date(text)
     )
 
 
