@@ -111,7 +111,11 @@ def _default(option: TyperOption) -> str:
 def _commands_table() -> str:
     lines = ["| command | what it does |", "|---|---|"]
     for name, command in commands().items():
-        arguments = "".join(f" {each.metavar}" for each in command.params if isinstance(each, TyperArgument))
+        arguments = "".join(
+            f" {each.metavar}" if each.required else f" [{(each.metavar or '').strip('[]')}]"
+            for each in command.params
+            if isinstance(each, TyperArgument)
+        )
         required = "".join(
             f" {min(each.opts, key=len)} {each.metavar}" for each in options_of(command) if each.required
         )
