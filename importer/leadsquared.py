@@ -17,7 +17,7 @@ import urllib.request
 import zlib
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
 import aiohttp
@@ -39,6 +39,8 @@ KEEP_ALIVE_S: Final = 4.0
 """Shorter than what servers and balancers use (5 s and more), so that we rarely write on a connection
 that is just being closed: each such call would be in doubt."""
 DETAIL_LENGTH_MAX: Final = 300
+KEY_SHORTEST: Final = 8
+"""What is shorter than any key of LeadSquared may stand in an answer by chance."""
 USER_AGENT: Final = "importer/0.1"
 
 
@@ -221,7 +223,7 @@ class LeadSquared:
             cause = error.__cause__ if isinstance(error, NotReplayedError) else error
             failure = failure_of(cause or error, left=call.left)
             detail = self._without_keys(f"{type(cause).__name__}: {cause}")
-        return _ended(call, failure, detail, time.monotonic() - started)
+        return self._masked(_ended(call, failure, detail, time.monotonic() - started))
 
     async def _perform(
         self, method: str, path: str, query: Mapping[str, str], body: bytes | None, call: _Call
@@ -263,6 +265,15 @@ class LeadSquared:
     def _tell(self, name: str, exchange: Exchange, meant: str) -> None:
         if self._on_exchange is not None:
             self._on_exchange(name, exchange.status, exchange.seconds, meant)
+
+    def _masked(self, exchange: Exchange) -> Exchange:
+        """An answer that repeats the keys must not carry them into journal, results file and log."""
+        body = exchange.body
+        for key in (self._keys.access, self._keys.secret):
+            secret = key.get_secret_value().encode()
+            if len(secret) >= KEY_SHORTEST and secret in body:
+                body = body.replace(secret, b"***")
+        return exchange if body is exchange.body else replace(exchange, body=body)
 
     def _without_keys(self, text: str) -> str:
         for key in (self._keys.access, self._keys.secret):
