@@ -182,6 +182,7 @@ class Journal:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self.connection = connection
+        self._counted: tuple[tuple[int, int], dict[RowStatus, int]] | None = None
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -288,9 +289,13 @@ class Journal:
     # ---- rows -------------------------------------------------------------------------------------
 
     def counts(self) -> dict[RowStatus, int]:
-        """Rows by status, from the index alone."""
-        found = self.connection.execute("SELECT status, count(*) FROM row GROUP BY status")
-        return {RowStatus(status): count for status, count in found}
+        """Rows by status, from the index alone; counted anew only after a change, of whatever connection."""
+        (others,) = self.connection.execute("PRAGMA data_version").fetchone()
+        state = (self.connection.total_changes, others)
+        if self._counted is None or self._counted[0] != state:
+            found = self.connection.execute("SELECT status, count(*) FROM row GROUP BY status")
+            self._counted = (state, {RowStatus(status): count for status, count in found})
+        return dict(self._counted[1])
 
     def shown_counts(self) -> dict[str, int]:
         """Rows by the word that people read; every word is there, and `rows` is their sum.
@@ -383,6 +388,7 @@ class Journal:
             try:
                 yield self.connection
             except BaseException:
+                self._counted = None  # what is taken back leaves no trace in what is compared
                 if not nested:
                     self.connection.execute("ROLLBACK")
                 raise

@@ -102,7 +102,8 @@ def delete(connection: sqlite3.Connection, key: int) -> None:
 def _unsettled(connection: sqlite3.Connection, key: int, after: int) -> dict[int, tuple[bytes | None, int]]:
     """Position → (fingerprint, state) of the next rows that have no Id."""
     found = connection.execute(
-        "SELECT position, fingerprint, state FROM row WHERE batch = ? AND activity_id IS NULL"
+        "SELECT position, fingerprint, state FROM row INDEXED BY row_unsettled"
+        " WHERE batch = ? AND activity_id IS NULL"
         " AND position > ? ORDER BY position LIMIT ?",
         (key, after, CHUNK_ROWS),
     )
@@ -122,7 +123,8 @@ def _describe(connection: sqlite3.Connection, key: int, batch: Batch, seen: str)
     digests = ((digest, key) for digest in (batch.content, batch.source_cells))
     connection.executemany("INSERT OR IGNORE INTO digest VALUES (?, ?)", digests)
     connection.execute(
-        "UPDATE batch SET source = ?, results = ?, rows = ?, seen = ?, held = (SELECT count(*) FROM row"
-        " WHERE row.batch = batch.key AND activity_id IS NULL AND state = ?) WHERE key = ?",
+        "UPDATE batch SET source = ?, results = ?, rows = ?, seen = ?, held = (SELECT count(*)"
+        " FROM row INDEXED BY row_unsettled WHERE row.batch = batch.key AND activity_id IS NULL AND state = ?)"
+        " WHERE key = ?",
         (batch.source, batch.results, batch.rows, seen, State.HELD, key),
     )
