@@ -77,7 +77,7 @@ async def main(sheet: str, rate: str) -> None:
             if limit is not None:
                 await limit.acquire()
             async with opened.post("/v2/CompanyActivity.svc/Create", json=body(row)) as response:
-                answer = await response.json()
+                answer = await response.json() if response.status == 200 else {}
                 done["created" if answer.get("Status") == "Success" else "failed"] += 1
 
     left = rows(sheet)

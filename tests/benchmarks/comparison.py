@@ -156,8 +156,8 @@ def sheet(path: Path, mark: str, count: int) -> None:
         writer.writerows([f"{mark}{cells[0]}", *cells[1:]] for cells in rows(count, len(HEADER)))
 
 
-def told(name: str, work: Path, said: str) -> int | None:
-    """How many rows it says it created; None if it says so row by row (`told_in`)."""
+def told(name: str, work: Path, said: str) -> int:
+    """How many rows it says it created."""
     if name.startswith("newman"):
         run = json.loads((work / "newman.json").read_text("utf-8"))["run"]
         answers = [execution.get("response", {}).get("stream", {}) for execution in run["executions"]]
@@ -184,7 +184,7 @@ def course(contestant: Contestant, served: Tenant, count: int) -> Course:
         refused_s=[call["arrived_s"] - first for call in calls if call["refused"]],
         twice=sum(there > 1 for there in held.values()),
         lost=count - len(held),
-        told_wrong=0 if said is None else abs(len(held) - said),
+        told_wrong=abs(len(held) - said),
         peak_mb=found.peak_mb,
     )
 
