@@ -61,6 +61,8 @@ UNREADABLE: dict[str, tuple[Build, str]] = {
         _text("unknown_delimiter.csv", HEADER.replace(",", "^") + GOOD.replace(",", "^")),
         "--delimiter",
     ),
+    "Excel's mark of an open file": (_text("~$visits.xlsx", b"\x05Anna" + b" " * 150), "visits.xlsx"),
+    "LibreOffice's mark of an open file": (_text(".~lock.visits.csv#", ",Anna,pc,;"), "visits.csv"),
     "an empty file": (_text("empty.csv", ""), "empty"),
     "blank lines only": (_text("blank_lines_only.csv", "\n\n , \n"), "empty"),
     "a header and no rows": (_text("header_only.csv", HEADER), "no rows"),

@@ -28,6 +28,8 @@ BIFF_STARTS: Final = (
     b"\x09\x04\x06\x00",
 )
 
+LOCK_FILE_STARTS: Final = ("~$", ".~lock.")
+
 OTHER_MAGICS: Final = (
     (b"%PDF", "a PDF document"),
     (b"{\\rtf", "an RTF document"),
@@ -77,6 +79,7 @@ def find_kind(path: Path) -> Kind:
     """The file's format. Raises SheetError for what is no regular file, no spreadsheet, or misnamed."""
     try:
         _check_regular(path)
+        _refuse_lock_file(path)
         if path.suffix.lower() not in BY_SUFFIX:
             raise _unknown_suffix(path)
         with path.open("rb") as stream:
@@ -106,6 +109,17 @@ def _check_regular(path: Path) -> None:
         where=str(path),
         remedy="Save the spreadsheet as a file first.",
     )
+
+
+def _refuse_lock_file(path: Path) -> None:
+    """Excel and LibreOffice leave one beside an open workbook; a shell's completion may name it."""
+    start = next((mark for mark in LOCK_FILE_STARTS if path.name.startswith(mark)), None)
+    if start is not None:
+        raise SheetError(
+            "This is the mark that a spreadsheet program leaves beside a file while it is open.",
+            where=path.name,
+            remedy=f"Name the file itself, {path.name.removeprefix(start).removesuffix('#')}.",
+        )
 
 
 def _unknown_suffix(path: Path) -> SheetError:
