@@ -123,8 +123,8 @@ def _describe(connection: sqlite3.Connection, key: int, batch: Batch, seen: str)
     digests = ((digest, key) for digest in (batch.content, batch.source_cells))
     connection.executemany("INSERT OR IGNORE INTO digest VALUES (?, ?)", digests)
     connection.execute(
-        "UPDATE batch SET source = ?, results = ?, rows = ?, seen = ?, held = (SELECT count(*)"
-        " FROM row INDEXED BY row_unsettled WHERE row.batch = batch.key AND activity_id IS NULL AND state = ?)"
+        "UPDATE batch SET source = ?, results = ?, rows = ?, seen = ?, held = (SELECT count(*) FROM row"
+        " INDEXED BY row_unsettled WHERE row.batch = batch.key AND activity_id IS NULL AND state = ?)"
         " WHERE key = ?",
         (batch.source, batch.results, batch.rows, seen, State.HELD, key),
     )
