@@ -25,6 +25,7 @@ from importer.cli.console import Console
 from importer.cli.ending import EXIT_USAGE, ending_of
 from importer.cli.init import init
 from importer.cli.login import login, logout
+from importer.cli.report import report
 from importer.cli.resume import resume
 from importer.cli.run import run as run_sheet
 from importer.cli.sandbox import sandbox
@@ -41,6 +42,7 @@ COMMANDS: Final[dict[str, Callable[..., int]]] = {
     "resume": resume,
     "status": status,
     "verify": verify,
+    "report": report,
     "whoami": whoami,
     "login": login,
     "logout": logout,

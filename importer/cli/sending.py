@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
@@ -38,6 +38,7 @@ async def send_watched(
     from importer.sending import send
 
     total = journal.shown_counts()["rows"]
+    journal.state(rate=str(line.pace.ceiling))  # for `report`
     shown: list[asyncio.Task[None]] = []
     with Progress(console, "Sending", total) as progress, interruptible(console) as interrupts:
 
@@ -137,6 +138,19 @@ def write_results_shown(console: Console, write: Callable[[Callable[[int], None]
     if written.aside:
         console.warn(written.aside)
     return written
+
+
+@contextmanager
+def told_all_the_same(
+    console: Console, journal: Journal, path: Path | None = None, read: str | None = None
+) -> Iterator[None]:
+    """A fault of ours, too, leaves a results file that tells how far the batch came."""
+    try:
+        yield
+    except Exception:
+        with suppress(Exception):  # the first one says more
+            conclude(console, journal, None, path, read)
+        raise
 
 
 def conclude(

@@ -1,0 +1,179 @@
+"""What the report tells of a batch, gathered from its journal in a few passes, whatever its size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from importer import readings
+from importer.journal import Batch, Journal, RowStatus
+from importer.outcomes import Kind
+from importer.pacing import Rate
+from importer.readings import ReadBackSummary
+from importer.remedies import remedy_for
+from importer.report.ranges import RowNumbers
+from importer.report.traffic import Call, Traffic, traffic
+
+MESSAGES_MAX: Final = 5
+MESSAGES_COUNTED_MAX: Final = 200
+MESSAGE_MAX: Final = 400
+EVENTS_MAX: Final = 20
+DEFAULT_RATE: Final = Rate(25, 5.0)
+
+_WORDS: Final = {
+    Kind.CREATED: "created",
+    Kind.THROTTLED: "throttled",
+    Kind.REFUSED: "refused",
+    Kind.UNAUTHORISED: "refused",
+    Kind.UNKNOWN_REFUSAL: "in doubt",
+    Kind.DOUBTFUL: "in doubt",
+    Kind.WRONG_ADDRESS: "not sent",
+    Kind.NOT_SENT: "not sent",
+}
+
+
+@dataclass(slots=True)
+class Message:
+    """One message and the rows that have it."""
+
+    text: str
+    rows: RowNumbers = field(default_factory=RowNumbers)
+
+
+@dataclass(slots=True)
+class ErrorGroup:
+    """Rows of one status and code. messages: the most frequent ones; others: how many rows have another."""
+
+    status: str
+    code: str
+    rows: RowNumbers = field(default_factory=RowNumbers)
+    by_text: dict[str, Message] = field(default_factory=dict)
+
+    @property
+    def meaning(self) -> str:
+        return remedy_for(self.code).meaning
+
+    @property
+    def action(self) -> str:
+        """Of rows in doubt, whatever brought them there, it is for a person to say what became of them."""
+        return remedy_for("uncertain" if self.status == "uncertain" else self.code).action
+
+    @property
+    def messages(self) -> list[Message]:
+        return sorted(self.by_text.values(), key=lambda each: -each.rows.count)[:MESSAGES_MAX]
+
+    @property
+    def others(self) -> int:
+        return self.rows.count - sum(each.rows.count for each in self.messages)
+
+    def add(self, number: int, error: str) -> None:
+        self.rows.add(number)
+        text = shown(error, MESSAGE_MAX)
+        if text in self.by_text or len(self.by_text) < MESSAGES_COUNTED_MAX:
+            self.by_text.setdefault(text, Message(text)).rows.add(number)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFacts:
+    """All that stands on the page but the rows for its search box (`search.py`)."""
+
+    batch: Batch
+    counts: dict[str, int]
+    events: tuple[str, ...]
+    seconds: float
+    throttled: int
+    last_change: str
+    written_at: str
+    running: bool
+    groups: tuple[ErrorGroup, ...]
+    traffic: Traffic
+    rate: Rate
+    rate_known: bool
+    read_back: ReadBackSummary | None
+    read_back_at: str | None
+
+
+def gather(journal: Journal, *, running: bool) -> ReportFacts:
+    """running: a run of the batch goes on in another window."""
+    batch = journal.batch()
+    known = journal.fact("rate")
+    rate = DEFAULT_RATE if known is None else Rate.parse(known)
+    (latest,) = journal.connection.execute("SELECT max(changed_at) FROM row").fetchone()
+    read = was_read(journal)
+    return ReportFacts(
+        batch=batch,
+        counts=journal.shown_counts(),
+        events=_events(journal),
+        seconds=journal.fact("seconds", 0.0),
+        throttled=journal.fact("throttled", 0),
+        last_change=latest or batch.created_at,
+        written_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        running=running,
+        groups=_groups(journal),
+        traffic=traffic(lambda: _calls(journal), rate.period_s),
+        rate=rate,
+        rate_known=known is not None,
+        read_back=readings.summarise(readings.read_rows(journal)) if read else None,
+        read_back_at=readings.ended_at(journal) if read else None,
+    )
+
+
+def shown(text: str, most: int) -> str:
+    """Any text on one line of at most `most` characters, without characters that are not to be seen."""
+    line = " ".join("".join(each if each.isprintable() else " " for each in text[: 4 * most]).split())
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def moment(iso: str) -> str:
+    """`2026-11-23 22:18:26 UTC` for an ISO 8601 time; what is none stays as it is."""
+    try:
+        return f"{datetime.fromisoformat(iso).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except ValueError:
+        return iso
+
+
+def was_read(journal: Journal) -> bool:
+    """Whether anything was read back. A journal that an older importer left has no table for it."""
+    table = "SELECT count(*) FROM sqlite_master WHERE name = 'reading'"
+    if journal.connection.execute(table).fetchone() == (0,):
+        return False
+    (read,) = journal.connection.execute("SELECT EXISTS (SELECT 1 FROM reading)").fetchone()
+    return bool(read)
+
+
+def _events(journal: Journal) -> tuple[str, ...]:
+    found = journal.connection.execute(
+        "SELECT DISTINCT json_extract(CAST(activity AS TEXT), '$.ActivityEvent') FROM row"
+        " WHERE activity IS NOT NULL LIMIT ?",
+        (EVENTS_MAX,),
+    )
+    return tuple(str(event) for (event,) in found)
+
+
+def _groups(journal: Journal) -> tuple[ErrorGroup, ...]:
+    """Rows with something to say, those that need a person first."""
+    groups: dict[tuple[int, str], ErrorGroup] = {}
+    for status, code, error, number in journal.connection.execute(
+        "SELECT status, error_code, error, number FROM row WHERE error_code <> '' ORDER BY position"
+    ):
+        group = groups.get((status, code))
+        if group is None:
+            group = groups[status, code] = ErrorGroup(RowStatus(status).shown, code)
+        group.add(number, error)
+    order = ("uncertain", "failed", "invalid", "pending", "created", "skipped")
+    return tuple(sorted(groups.values(), key=lambda each: (order.index(each.status), -each.rows.count)))
+
+
+def _calls(journal: Journal) -> Iterator[Call]:
+    """Create calls in the order of their times. One that was cut off is in doubt."""
+    found = journal.connection.execute("SELECT marked_at, outcome FROM attempt ORDER BY marked_at")
+    for at, outcome in found:
+        yield at, _WORDS.get(outcome, "in doubt")
+
+
+def source_name(batch: Batch) -> str:
+    """The sheet's file name."""
+    return Path(batch.source).name

@@ -1,0 +1,102 @@
+"""The rows that the report's search box knows, bounded: a page has to open in a browser."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from importer.journal import Journal, RowStatus
+from importer.report.facts import MESSAGE_MAX, shown, was_read
+from importer.source.rows import decode_cells
+
+ROWS_MAX: Final = 20_000
+RANGES_MAX: Final = 50_000
+CELLS_MAX: Final = 12
+CELL_MAX: Final = 80
+CELLS_BYTES_MAX: Final = 4_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class RowsForSearch:
+    """data: for the page's script (see `search.js`). note: what it lacks, a sentence; "" if nothing."""
+
+    data: dict[str, Any]
+    note: str
+
+
+def rows_for_search(journal: Journal, rows: int) -> RowsForSearch:
+    """Every row of a batch of at most ROWS_MAX rows; of a larger one the rows that were not plainly created,
+    and which status the others have, without their Ids. Bounded: a page has to open in a browser."""
+    every = rows <= ROWS_MAX
+    differing = _differing(journal)
+    told: list[list[Any]] = []
+    ranges: list[list[Any]] = []
+    texts: dict[str, int] = {}
+    cut = 0
+    room = CELLS_BYTES_MAX
+    for row in journal.rows():
+        status = row.status.shown
+        if not every and not cut and not _extend(ranges, row.number, status):
+            cut = row.number
+        different = differing.get(row.position, [])
+        plain = row.status is RowStatus.CREATED and not row.error_code and not different
+        if (plain and not every) or len(told) >= ROWS_MAX:
+            continue
+        cells = [shown(cell, CELL_MAX) for cell in decode_cells(row.cells)[:CELLS_MAX]] if room > 0 else []
+        room -= sum(map(len, cells)) + 3 * len(cells)
+        error = texts.setdefault(shown(row.error, MESSAGE_MAX), len(texts)) if row.error else -1
+        told.append(
+            [
+                row.number, status, row.activity_id or "", row.error_code, error, row.attempts,
+                row.changed_at, cells, different,
+            ]
+        )  # fmt: skip
+    header = [shown(heading, CELL_MAX) for heading in journal.batch().header[:CELLS_MAX]]
+    data = {
+        "header": header, "texts": list(texts), "rows": told, "ranges": ranges, "every": every,
+        "cut": cut,
+    }  # fmt: skip
+    return RowsForSearch(data, _lacks(every=every, full=len(told) >= ROWS_MAX, cut=cut))
+
+
+def _extend(ranges: list[list[Any]], number: int, status: str) -> bool:
+    """Adds a row to the ranges; False when there is no room for another one."""
+    if ranges and ranges[-1][2] == status and ranges[-1][1] == number - 1:
+        ranges[-1][1] = number
+        return True
+    if len(ranges) >= RANGES_MAX:
+        return False
+    ranges.append([number, number, status])
+    return True
+
+
+def _differing(journal: Journal) -> dict[int, list[list[str]]]:
+    """What came back otherwise, by position."""
+    if not was_read(journal):
+        return {}
+    found = journal.connection.execute(
+        "SELECT position, differences FROM reading WHERE differences <> '[]' ORDER BY position LIMIT ?",
+        (ROWS_MAX,),
+    )
+    return {
+        position: [
+            [shown(name, CELL_MAX), verdict, shown(sent, CELL_MAX), shown(stored, CELL_MAX)]
+            for name, verdict, sent, stored, *_ in json.loads(differences)
+        ]
+        for position, differences in found
+    }
+
+
+def _lacks(*, every: bool, full: bool, cut: int) -> str:
+    if every:
+        return ""
+    told = (
+        f"This batch has more than {ROWS_MAX:,} rows, so the search knows only those that need a second look"
+        " in detail; of the others it knows the status. The results file has every row and Id."
+    )
+    if full:
+        told += f" Of the former it has the first {ROWS_MAX:,}."
+    if cut:
+        told += f" From row {cut:,} on it knows only the former."
+    return told
