@@ -20,7 +20,7 @@ from importer.errors import SettingsError, SheetError
 from importer.findings import Problem
 from importer.source.rows import ErrorCell, Row
 from importer.source.sheet import COLUMNS_MAX, ROWS_MAX, Sheet
-from importer.workbook_cells import CELL_MAX_CHARACTERS, CellWriter
+from importer.workbook_cells import CELL_MAX_CHARACTERS, FITTED_ROWS, CellWriter, ColumnWidths
 
 SUFFIX: Final = ".xlsx"
 MARK: Final = "importer check: marked copy"
@@ -42,6 +42,8 @@ class MarkedSheet:
         self._source = sheet
         self._folder = tempfile.TemporaryDirectory(prefix="importer-")
         self._part = path.with_name(f".{path.stem}.{os.getpid()}.part")
+        self._widths = ColumnWidths()
+        self._rows = 0
         self._comments = 0
 
     def __repr__(self) -> str:
@@ -65,7 +67,7 @@ class MarkedSheet:
         header = self._source.header_row - 1
         bold = self._book.add_format({"bold": True})
         self._sheet.freeze_panes(header + 1, 0)
-        self._sheet.set_column(0, max(0, len(self._source.header) - 1), 18)
+        self._widths.see(self._source.header)
         for column, heading in enumerate(self._source.header):
             self._sheet.write_string(header, column, heading[:CELL_MAX_CHARACTERS], bold)
         return self
@@ -90,9 +92,10 @@ class MarkedSheet:
         for problem in problems:
             at = beside if problem.index is None else problem.index
             reasons.setdefault(at, []).append(f"{problem.message} {problem.remedy}".strip())
-        cells = (
-            row.cells if row.problem is None else (*row.cells[:beside], f"Row {row.number}: {row.problem}")
-        )
+        cells = row.cells if row.problem is None else (*row.cells[:beside], row.problem)
+        self._rows += 1
+        if self._rows <= FITTED_ROWS:
+            self._widths.see(row.cells)
         for column, cell in enumerate(cells):
             if cell or column in reasons:
                 self._cell(row.number - 1, column, cell, bad=column in reasons)
@@ -101,6 +104,7 @@ class MarkedSheet:
 
     def finish(self) -> None:
         """Put the copy in its place."""
+        self._widths.apply(self._sheet)
         self._book.close()
         try:
             os.replace(self._part, self._path)  # noqa: PTH105 - Path.replace does the same, less plainly

@@ -18,15 +18,14 @@ from xlsxwriter.worksheet import Worksheet
 from importer.errors import ResultsError
 from importer.results_lines import COLUMNS, SHEET_NAME, ResultLine, shown_error
 from importer.source.rows import Cells, column_letters
-from importer.workbook_cells import CELL_MAX_CHARACTERS, CellWriter
+from importer.workbook_cells import CELL_MAX_CHARACTERS, FITTED_ROWS, CellWriter, ColumnWidths
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 ROWS_MAX: Final = 1_048_575
 
-_WIDTHS: Final = (10, 12, 38, 18, 60, 10, 26, 26)
-_SOURCE_WIDTH: Final = 16
+_WIDTHS: Final = (12, 15, 38, 26, 60, 17, 26, 32)
 
 
 def write_workbook(path: Path, lines: Iterable[ResultLine], batch: str, header: Cells, rows: int) -> int:
@@ -126,8 +125,8 @@ class _Worksheet:
         bold = book.add_format({"bold": True})
         for index, width in enumerate(_WIDTHS):
             self._sheet.set_column(index, index, width)
-        if header:
-            self._sheet.set_column(len(COLUMNS), len(headings) - 1, _SOURCE_WIDTH)
+        self._widths = ColumnWidths()
+        self._widths.see(header, len(COLUMNS))
         self._sheet.freeze_panes(1, 0)
         self._sheet.autofilter(0, 0, max(rows, 1), len(headings) - 1)
         for column, heading in enumerate(headings):
@@ -142,6 +141,8 @@ class _Worksheet:
             len(COLUMNS),
         )
         for row, line in enumerate(lines, 1):
+            if row <= FITTED_ROWS:
+                self._widths.see(line.cells, ours)
             number(row, 0, line.number)
             plain(row, 1, line.status)
             for column, text in ((2, line.activity_id), (3, line.error_code), (4, shown_error(line.error))):
@@ -156,6 +157,7 @@ class _Worksheet:
                     code = plain(row, column, cell) if simple else typed(row, column, cell)
                     if code:
                         self._check(code, row, column)
+        self._widths.apply(self._sheet)
         self._book.close()
         return row
 

@@ -7,6 +7,7 @@ agree: opened, saved and read again, a cell shows what the source showed.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from typing import Any, Final
 
 from importer.source.rows import BooleanCell, DateCell, DurationCell, ErrorCell, NumberCell
@@ -22,6 +23,35 @@ _SECONDS_A_DAY: Final = 86_400
 _FIRST_DAY: Final = dt.date(1900, 1, 1)
 _LOCAL_DATE: Final = "mm-dd-yy"
 """What openpyxl calls Excel's built-in format 14: the short date of whoever looks."""
+
+
+FITTED_ROWS: Final = 100
+"""Columns are as wide as the first rows need; looking at all of them would cost more than it gives."""
+
+_WIDTH_LEAST: Final = 16  # a formatted amount is wider than its number, and a column too narrow shows ####
+_WIDTH_MOST: Final = 42
+
+
+class ColumnWidths:
+    """How wide columns have to be for the texts that were seen in them."""
+
+    def __init__(self) -> None:
+        self._widest: dict[int, int] = {}
+
+    def __repr__(self) -> str:
+        return f"<ColumnWidths {self._widest}>"
+
+    def see(self, cells: Iterable[str], first: int = 0) -> None:
+        """The texts of one row, from column `first` on."""
+        for column, cell in enumerate(cells, first):
+            needed = len(cell.partition("\n")[0])
+            if needed > self._widest.get(column, 0):
+                self._widest[column] = needed
+
+    def apply(self, sheet: Any) -> None:  # noqa: ANN401 - xlsxwriter has no types
+        """Set them; a worksheet of xlsxwriter's takes widths until it is closed."""
+        for column, widest in self._widest.items():
+            sheet.set_column(column, column, min(max(widest + 2, _WIDTH_LEAST), _WIDTH_MOST))
 
 
 class CellWriter:
