@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from importer.cli.canary import send_after_canary
 from importer.cli.console import Console
-from importer.cli.sending import conclude, write_results_shown
+from importer.cli.sending import conclude, told_all_the_same, write_results_shown
 from importer.cli.standing import expected, quoted
 from importer.cli.wording import count
 from importer.errors import ImporterError, UserError
@@ -60,16 +60,25 @@ async def admit(console: Console, applicant: Applicant, orders: Orders, wishes: 
             lock = _publish(console, applicant, _earlier_rehearsals(applicant))
         else:
             ledger = stack.enter_context(Ledger.open(applicant.settings.home.root))
-            stack.callback(ledger.catch_up_batch, batch.id)
+            stack.callback(catch_up, console, ledger, batch.id)
             await _ask(console, applicant, ledger, orders, wishes)
             lock = _register(console, applicant, ledger, wishes)
             claimed = claimed_by_others(ledger, batch)
         stack.callback(lock.release)
         journal = stack.enter_context(Journal.open(applicant.draft.path))
-        sent = await send_after_canary(
-            console, journal, applicant.line, orders, claimed, canary=wishes.canary
-        )
+        with told_all_the_same(console, journal):
+            sent = await send_after_canary(
+                console, journal, applicant.line, orders, claimed, canary=wishes.canary
+            )
         return conclude(console, journal, sent)
+
+
+def catch_up(console: Console, ledger: Ledger, batch: str) -> None:
+    """At the end of a run. What the ledger cannot take now it reads from the journal before it is asked."""
+    try:
+        ledger.catch_up_batch(batch)
+    except ImporterError as error:
+        console.detail(str(error))
 
 
 def nobody(_activity_ids: Collection[str]) -> Collection[str]:

@@ -78,12 +78,12 @@ async def connect_for(
         line = await stack.enter_async_context(line_to(settings, orders, shared=not rehearsal))
         try:
             user = await line.tenant.current_user()
-        except Unreachable as error:
+            wrong = check_host(settings.base_url, user.api_host)
+            if wrong is not None:
+                raise wrong
+            yield settings, line, user
+        except Unreachable as error:  # of whoami, or of what is looked up before anything is sent
             raise WorkError(error.what, where=error.where, remedy=error.remedy) from error
-        wrong = check_host(settings.base_url, user.api_host)
-        if wrong is not None:
-            raise wrong
-        yield settings, line, user
 
 
 def rehearsal_store(folder: Path, batch: str) -> Path:

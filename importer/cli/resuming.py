@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from importer.cli.admitting import claimed_by_others, nobody
+from importer.cli.admitting import catch_up, claimed_by_others, nobody
 from importer.cli.console import Console
-from importer.cli.sending import conclude, send_watched
+from importer.cli.sending import conclude, send_watched, told_all_the_same
 from importer.cli.standing import expected
 from importer.cli.wording import count
 from importer.errors import ResultsError, UserError
@@ -82,12 +82,13 @@ class Resumption:
 
                     ledger = stack.enter_context(Ledger.open(settings.home.root))
                     ledger.catch_up(self.batch.tenant)
-                    stack.callback(ledger.catch_up_batch, self.batch.id)
+                    stack.callback(catch_up, self.console, ledger, self.batch.id)
                     claimed = claimed_by_others(ledger, self.batch)
                 await self._change(settings, line, ledger)
                 if not self._work_is_left():
                     return self._conclude(None)
-                sent = await send_watched(self.console, self.journal, line, self.orders, claimed)
+                with told_all_the_same(self.console, self.journal, self._results(), self.read):
+                    sent = await send_watched(self.console, self.journal, line, self.orders, claimed)
                 return self._conclude(sent)
 
     def _conclude(self, sent: Sent | None) -> int:

@@ -257,7 +257,12 @@ def _drafting(journals: Path, batch: str) -> Iterator[JournalDraft]:
     """A draft that is gone at the end, unless it was published."""
     from importer.journal_draft import JournalDraft
 
-    draft = JournalDraft(journals, batch)
+    try:
+        draft = JournalDraft(journals, batch)
+    except BaseException:  # Ctrl-C in the very moment
+        for left in journals.glob(f"{batch}.*"):
+            left.unlink(missing_ok=True)
+        raise
     try:
         yield draft
     finally:
