@@ -201,6 +201,17 @@ def test_every_status_is_explained() -> None:
     assert {name for name in told if not name.startswith("import_")} == {status.shown for status in RowStatus}
 
 
+def test_the_columns_and_verdicts_of_the_read_back_are_all_explained() -> None:
+    """Those of the .verified.csv."""
+    from importer.readings import Verdict
+    from importer.verified_file import COLUMNS
+
+    rows = rows_of(section("## Read-back and report"))
+    told = [name for cells in rows for name in re.findall(r"`(\w+)`", cells[0])]
+    verdicts = next(quoted_words(cells[1]) for cells in rows if cells[0] == "`verdict`")
+    assert (told, verdicts) == (list(COLUMNS), {str(verdict) for verdict in Verdict})
+
+
 def test_every_word_that_resume_takes_is_explained() -> None:
     """On the rows on which it counts."""
     from importer.results_words import _ACCEPTED
@@ -262,6 +273,22 @@ def test_the_json_keys_of_a_batch_are_all_explained(importer: Importer) -> None:
     assert set(run) - {"error"} == batch
     assert set(status) == batch | _told_keys("`status RESULTS`")
     assert set(check) == _told_keys("`check`")
+
+
+def test_the_json_keys_of_what_comes_before_and_after_are_all_explained(importer: Importer) -> None:
+    """What `init`, `verify` and `report` print is what README lists."""
+    source, mapping = ROOT / "samples" / "visits.csv", ROOT / "mappings" / "visits.yaml"
+    init = importer("init", source, "-o", "new.yaml", "--event", "10001", "--json").json
+    run = importer(
+        "run", source, "-m", mapping, "--sandbox", "--limit", "1", "--results", Path.cwd(), "--json"
+    ).json
+    verify = importer("verify", str(run["batch"]), "--sandbox", "--json").json
+    report = importer("report", str(run["batch"]), "--sandbox", "--json").json
+
+    counts = {"created", "failed", "invalid", "uncertain", "pending", "skipped"}
+    assert set(init) == _told_keys("`init`")
+    assert set(verify) == _told_keys("`verify`")
+    assert set(report) == _told_keys("`report`") | counts
 
 
 def test_the_json_keys_of_whoami_are_all_explained(importer: Importer) -> None:
