@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from importer.cli import options
 from importer.cli.console import Console
 from importer.cli.progress import Progress
-from importer.cli.reading_back import described, read_back
 from importer.cli.wording import count
 from importer.errors import ImporterError, ResultsError
 
@@ -49,6 +47,8 @@ def verify(
       importer verify visits.csv --sandbox
       importer verify visits.results.csv --json
     """
+    import asyncio
+
     from importer import batches
     from importer.home import home
     from importer.posting import Orders
@@ -107,6 +107,7 @@ async def _verify(
 ) -> int:
     from importer import readings
     from importer.cli.line import connect_for
+    from importer.cli.reading_back import read_back
     from importer.journal import RowStatus
     from importer.sending import tenant_name
 
@@ -159,6 +160,7 @@ def _unsettled_s(journal: Journal, settle_s: float) -> float:
 def _conclude(console: Console, named: Named, journal: Journal) -> int:
     """Writes the file, tells the differences, and gives the exit code."""
     from importer import readings
+    from importer.cli.reading_back import described
 
     batch = journal.batch()
     placed, summary = _write(console, named, journal, batch)
