@@ -79,6 +79,7 @@ class Aftermath:
 
     async def created(self, sent: Sent) -> None:
         posting = self._posting
+        posting.alike.created()  # before the disk has its say: answers count in the order that they came
         try:
             await self._record(sent, RowStatus.CREATED)
         except JournalError:
@@ -86,7 +87,6 @@ class Aftermath:
             raise
         self._not_sent_in_a_row = 0
         posting.breaker.answered()
-        posting.alike.created()
         self._looks.created(sent.job.row, sent.job.doubt, sent.activity, sent.at + sent.difference,
                             sent.outcome.activity_id or "")  # fmt: skip
 

@@ -121,7 +121,7 @@ class Looks:
         posting = self._posting
         while not posting.stopping:
             due = posting.doubts.next_due()
-            if posting.breaker.is_open or due is None:
+            if posting.breaker.is_open or posting.silence.too_long or due is None:
                 await posting.wait()
             elif due > posting.clock():
                 await posting.wait(due - posting.clock())
@@ -146,7 +146,7 @@ class Looks:
         """What a look tells; nothing when the run is stopped meanwhile."""
         posting = self._posting
         known = len(posting.verifier.learned)
-        posting.silence.left()
+        number = posting.silence.left()
         answered = False
         try:
             findings = await posting.unless_stopped(posting.verifier.look(group, posting.quiet)) or {}
@@ -155,7 +155,7 @@ class Looks:
             posting.stop_for(error)
             return {}
         finally:
-            posting.silence.ended(answered=answered)
+            posting.silence.ended(number, answered=answered)
         if len(posting.verifier.learned) > known:
             self._relearned()
         return findings

@@ -140,24 +140,30 @@ class Poster:
                 slot.unused()
                 self._aftermath.put_back(job)
                 return
-            difference = posting.tenant.clock_difference_s
-            try:
-                attempt, at = await posting.writer.mark(job.row.position, None, difference)
-            except BaseException:
-                slot.unused()
-                raise
-            posting.tally.moved(RowStatus.PENDING, RowStatus.SENDING)
-            posting.tally.calls += 1
-            body = activity.encoded() if posting.marker else job.row.activity or b""
-            posting.silence.left()
-            outcome = await posting.tenant.create(body, slot)
-            posting.silence.ended(answered=outcome.kind not in _UNANSWERED)
-            await self._aftermath.follow(Sent(job, activity, attempt, at, difference, outcome))
+            await self._aftermath.follow(await self._call(job, activity, slot))
         except JournalError as error:
             posting.stop_for(error)
         finally:
             posting.landed(activity.company_id.lower(), flight)
             posting.changed()
+
+    async def _call(self, job: Job, activity: Activity, slot: Slot) -> Sent:
+        """The durable mark, then the call."""
+        posting = self._posting
+        difference = posting.tenant.clock_difference_s
+        number = posting.silence.left()
+        answered = False
+        try:
+            attempt, at = await posting.writer.mark(job.row.position, None, difference)
+            posting.tally.moved(RowStatus.PENDING, RowStatus.SENDING)
+            posting.tally.calls += 1
+            body = activity.encoded() if posting.marker else job.row.activity or b""
+            outcome = await posting.tenant.create(body, slot)
+            answered = outcome.kind not in _UNANSWERED
+        finally:
+            slot.unused()  # says nothing once the call has left
+            posting.silence.ended(number, answered=answered)
+        return Sent(job, activity, attempt, at, difference, outcome)
 
     async def _slot(self) -> Slot:
         """A slot in the pace; a stop need not wait for those who wait here."""

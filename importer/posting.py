@@ -26,7 +26,7 @@ from importer.pacing import Pace
 from importer.verify import Verifier
 
 ALIKE_ANSWERS: Final = 20
-SILENT_CALLS_MAX: Final = 20
+SILENT_CALLS_MAX: Final = 16
 T = TypeVar("T")
 _VALUES: Final = re.compile(r"'[^']*'|\"[^\"]*\"|[0-9a-fA-F-]{32,36}|\d+")
 
@@ -94,25 +94,29 @@ class Alike:
 
 
 class Silence:
-    """Calls since LeadSquared last dealt with one. A tenant that says nothing, or nothing of use (a gateway
-    that answers after half a minute), gets no more than a few before their ends have been seen."""
+    """How many calls left after the newest one that LeadSquared dealt with. A tenant that says nothing, or
+    nothing of use (a gateway that answers after half a minute), gets no more than a few before their ends
+    have been seen."""
 
     def __init__(self) -> None:
-        self._since_answer = 0
+        self._left = 0
+        self._answered = 0
         self._under_way = 0
 
     @property
     def too_long(self) -> bool:
-        return self._since_answer >= SILENT_CALLS_MAX and self._under_way > 0
+        return self._left - self._answered >= SILENT_CALLS_MAX and self._under_way > 0
 
-    def left(self) -> None:
-        self._since_answer += 1
+    def left(self) -> int:
+        """The number of a call that leaves now."""
+        self._left += 1
         self._under_way += 1
+        return self._left
 
-    def ended(self, *, answered: bool) -> None:
+    def ended(self, number: int, *, answered: bool) -> None:
         self._under_way -= 1
         if answered:
-            self._since_answer = 0
+            self._answered = max(self._answered, number)
 
 
 class Allowance:
