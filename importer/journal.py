@@ -21,14 +21,8 @@ from typing import Any, Final, Literal, NamedTuple, Self
 
 from importer.activity import Activity
 from importer.errors import JournalError, ResultsError
-from importer.journal_file import (
-    VERSION,
-    connect,
-    expect_journal,
-    migrate,
-    newer,
-    told_plainly,
-)
+from importer.journal_file import VERSION, connect, expect_journal, migrate, newer, told_plainly
+from importer.row_counts import RowCounts
 
 CHUNK_ROWS: Final = 2_000
 
@@ -182,7 +176,7 @@ class Journal:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self.connection = connection
-        self._counted: tuple[tuple[int, int], dict[RowStatus, int]] | None = None
+        self._counts = RowCounts(connection)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -289,13 +283,8 @@ class Journal:
     # ---- rows -------------------------------------------------------------------------------------
 
     def counts(self) -> dict[RowStatus, int]:
-        """Rows by status, from the index alone; counted anew only after a change, of whatever connection."""
-        (others,) = self.connection.execute("PRAGMA data_version").fetchone()
-        state = (self.connection.total_changes, others)
-        if self._counted is None or self._counted[0] != state:
-            found = self.connection.execute("SELECT status, count(*) FROM row GROUP BY status")
-            self._counted = (state, {RowStatus(status): count for status, count in found})
-        return dict(self._counted[1])
+        """Rows by status, from the index alone."""
+        return {RowStatus(status): count for status, count in self._counts.now().items()}
 
     def shown_counts(self) -> dict[str, int]:
         """Rows by the word that people read; every word is there, and `rows` is their sum.
@@ -388,7 +377,7 @@ class Journal:
             try:
                 yield self.connection
             except BaseException:
-                self._counted = None  # what is taken back leaves no trace in what is compared
+                self._counts.forget()
                 if not nested:
                     self.connection.execute("ROLLBACK")
                 raise
