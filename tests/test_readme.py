@@ -313,3 +313,14 @@ def test_the_example_of_a_mapping_fits_the_sample(importer: Importer, tmp_path: 
     mapping.write_text(example, encoding="utf-8")
 
     assert importer("check", ROOT / "samples" / "visits.csv", "-m", mapping).exit == 0
+
+
+@pytest.mark.parametrize("cell", ["1250.50", "1,250.50", "12,50,000", "1 250", "-3", "1e5"])
+def test_the_examples_of_numbers_are_numbers(cell: str) -> None:
+    """Those that README's table of types shows."""
+    from importer.values import NumberValue
+
+    told = next(cells[1] for cells in rows_of(section("### Types")) if cells[0] == "`number`")
+    assert cell in quoted_words(told)
+    assert isinstance(NumberValue().read(cell), str)
+    assert NumberValue().read("1,250.50") == "1250.50"
