@@ -173,6 +173,8 @@ class Candidate:
         for table, columns in _TABLES.items():
             connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
             connection.execute(f"CREATE TEMP TABLE {table} {columns}")
+        if not self._one("SELECT EXISTS (SELECT 1 FROM main.row)"):
+            return  # nothing is known yet, so nothing can be met; it is asked again when something is
         rows = to_be_sent(self.journal, self.positions)
         taken = claimed_ids(self.journal)
         # One transaction of some kind, or each row would be one; a savepoint fits into that of `registering`.
