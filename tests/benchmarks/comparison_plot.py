@@ -57,6 +57,9 @@ def plot(arrived_s: Mapping[str, Sequence[float]], *, limit: int, period_s: floa
         f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(limit):.1f}" y2="{y(limit):.1f}" stroke="black"'
         ' stroke-dasharray="6 3"/>'
     )
+    parts.append(
+        f'<text x="{WIDTH - RIGHT}" y="{y(limit) - 5:.1f}" text-anchor="end">the limit, {limit}</text>'
+    )
     return "\n".join([*parts, "</svg>\n"])
 
 
