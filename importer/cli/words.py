@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
 from importer.cli.console import Console
@@ -49,21 +50,26 @@ async def _is_not_it(
 ) -> str:
     """Why the activity cannot be this row's; "" when it can. Read back where the keys may read."""
     from importer.activity import Activity
-    from importer.calls import ReadFailed
-    from importer.outcomes import Kind
     from importer.spellings import id_key
 
     if reopening.journal.claimed([made]) or claimed([made]):
         return f"another row holds the Id {made} already."
-    try:
-        stored = await tenant.activity(made)
-    except ReadFailed as error:
-        if error.outcome.kind is not Kind.REFUSED:
-            raise
-        return ""  # these keys may not read: the person's word stands
-    if stored is None:
-        return f"LeadSquared has no activity {made}."
     account = Activity.decoded(row.activity or b"").company_id
+    stored = await tenant.activity(made)
+    if stored is None:
+        if await _may_not_read(account, tenant):
+            return ""  # the person's word stands
+        return f"LeadSquared has no activity {made}."
     if id_key(stored.company_id) != id_key(account):
         return f"activity {made} stands on another account ({stored.company_id})."
     return ""
+
+
+async def _may_not_read(account: str, tenant: Tenant) -> bool:
+    """An Id that is unknown and one that these keys may not see are refused alike; a whole account is not."""
+    from importer.outcomes import Kind
+
+    now = dt.datetime.now(dt.UTC)
+    reading = await tenant.activities(account, now - dt.timedelta(days=1), now)
+    refusal = reading.outcome
+    return refusal is not None and refusal.kind in {Kind.REFUSED, Kind.UNKNOWN_REFUSAL}
