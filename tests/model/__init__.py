@@ -1,0 +1,1 @@
+"""A tenant, a network and a person, all made up, on a clock that jumps."""

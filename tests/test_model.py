@@ -1,0 +1,102 @@
+"""Any sequence of faults, lags, twins, foreign writes, kills and edits keeps the invariants.
+
+The real poster, looks, verifier, journal and its writer send to a model tenant on a virtual clock. A failing
+example is printed whole and reproduces by itself (`@reproduce_failure`, or the seed that pytest shows).
+More of it: `IMPORTER_LONG=1 python -m pytest tests/test_model.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from model.lives import Batch, Cells
+from model.world import ALTERATIONS, CREATE_FATES, READ_FATES, SETTLE_S, World
+
+EXAMPLES = 3_000 if os.environ.get("IMPORTER_LONG") == "1" else 120
+MEMORY = Path("/dev/shm")
+
+
+@dataclass(frozen=True)
+class Life:
+    """killed_after_s: None lets it end by itself. edits: (row number, its new outcome) before it begins."""
+
+    killed_after_s: float | None
+    skew_s: float
+    edits: tuple[tuple[int, str], ...]
+    person_looks: bool
+
+
+accounts = st.sampled_from([f"8933fa5e-5b39-11e9-826a-0622360da6f{n}" for n in range(2)])
+outcomes = st.sampled_from(["Won", "Lost", "refuse me"])
+remarks = st.sampled_from(["as ever", "as ever, and more", ""])
+rows = st.lists(
+    st.tuples(accounts, st.sampled_from(["a", "b", "c"]), outcomes, remarks), min_size=1, max_size=9
+)
+fates = st.lists(st.sampled_from(CREATE_FATES), min_size=1, max_size=8)
+reads = st.lists(st.sampled_from(READ_FATES), min_size=1, max_size=4).map(lambda some: [*some, "fine"])
+lives = st.lists(
+    st.builds(
+        Life,
+        killed_after_s=st.none() | st.floats(0.01, 40.0, allow_nan=False),
+        skew_s=st.sampled_from([0.0, 3600.0, -3600.0, 0.4]),
+        edits=st.lists(st.tuples(st.integers(2, 10), outcomes), max_size=2).map(tuple),
+        person_looks=st.booleans(),
+    ),
+    max_size=4,
+)
+worlds = st.builds(
+    World,
+    chance=st.integers(0, 2**16).map(Random),
+    fates=fates,
+    reads=reads,
+    alteration=st.sampled_from(ALTERATIONS),
+    lag_s=st.floats(0, SETTLE_S - 0.5),
+    offset_s=st.sampled_from([0.0, 3600.0, -3600.0, 0.3]),
+    foreign=st.sampled_from([0.0, 0.0, 0.3]),
+    foreign_equal=st.booleans(),
+)
+many = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+)
+
+
+@pytest.fixture(scope="module")
+def memory() -> Iterator[Path]:
+    """A folder whose fsync costs nothing, where there is one: hundreds of batches a minute."""
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        yield Path(folder)
+
+
+@many
+@given(world=worlds, cells=rows, before=lives)
+def test_no_row_is_lost_doubled_or_mistaken(
+    memory: Path, world: World, cells: list[Cells], before: list[Life]
+) -> None:
+    """Whatever happens in its lives, and in the last one nothing does, the batch ends and tells the truth."""
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        batch = Batch.staged(Path(folder), world, cells)
+        for life in before:
+            for number, outcome in life.edits:
+                if number < len(cells) + 2:
+                    batch.edit(number, outcome)
+            if life.person_looks:
+                batch.look_for_oneself()
+            batch.live(life.killed_after_s, life.skew_s)
+            assert batch.wrongs() == []
+        world.calm = True
+        batch.retry()
+        batch.live(None, 0.0)
+        assert batch.wrongs() == []
+        unclear = {"pending", "uncertain"} if world.foreign or world.alteration != "none" else set()
+        assert set(batch.statuses()) <= {"created", "failed"} | unclear
