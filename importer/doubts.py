@@ -13,7 +13,7 @@ from typing import Final
 
 from tenacity import RetryCallState, Retrying, wait_random_exponential
 
-from importer.activity import Activity, Marker
+from importer.activity import Activity
 from importer.journal import Attempt, JournalRow
 from importer.outcomes import Failure, Kind
 
@@ -119,10 +119,9 @@ def in_doubt(attempts: Iterable[Attempt]) -> list[Attempt]:
     return [attempt for attempt in attempts if attempt.outcome in IN_DOUBT_OUTCOMES]
 
 
-def contents(attempts: Sequence[Attempt], row_number: int, marker: Marker | None) -> tuple[Activity, ...]:
+def contents(attempts: Sequence[Attempt]) -> tuple[Activity, ...]:
     """What the attempts of a row sent, each content once, oldest first."""
-    sent = [Activity.decoded(body) for body in dict.fromkeys(attempt.body for attempt in attempts)]
-    return tuple(sent if marker is None else (marker.on(activity, row_number) for activity in sent))
+    return tuple(Activity.decoded(body) for body in dict.fromkeys(attempt.body for attempt in attempts))
 
 
 def complete(attempts: Sequence[Attempt]) -> bool:

@@ -335,7 +335,7 @@ class Journal:
         return dict(found)
 
     def attempts(self, position: int) -> list[Attempt]:
-        """Every Create call of a row, oldest first, with what each one sent (without a marker)."""
+        """Every Create call of a row, oldest first, with what each one sent, marker and all."""
         asked = f"{_ATTEMPT} WHERE position = ? ORDER BY attempt.id"
         with told_plainly(self.path):
             return [Attempt(*values) for values in self.connection.execute(asked, (position,))]

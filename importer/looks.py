@@ -69,7 +69,7 @@ class Looks:
         refused_this = refused_last and last.body == row.activity and not row.released
         return Doubt(
             row=row,
-            sent=contents(doubtful, row.number, posting.marker),
+            sent=contents(doubtful),
             since=first.marked_at + first.clock_difference,
             ended_at=now,
             complete=complete(doubtful),

@@ -154,10 +154,11 @@ class Poster:
         number = posting.silence.left()
         answered = False
         try:
-            attempt, at = await posting.writer.mark(job.row.position, None, difference)
+            body = activity.encoded() if posting.marker else job.row.activity or b""
+            kept = body if posting.marker else None
+            attempt, at = await posting.writer.mark(job.row.position, kept, difference)
             posting.tally.moved(RowStatus.PENDING, RowStatus.SENDING)
             posting.tally.calls += 1
-            body = activity.encoded() if posting.marker else job.row.activity or b""
             outcome = await posting.tenant.create(body, slot)
             answered = outcome.kind not in _UNANSWERED
         finally:

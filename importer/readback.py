@@ -250,11 +250,10 @@ def _groups(journal: Journal, only: Collection[int] | None) -> Generator[_Group]
             " ORDER BY account, position"
         )
         wanted = None if only is None else set(only)
-        marker = readings.marker_of(journal)
         for _, found in groupby(unread, key=lambda each: each[1]):
             positions = (position for position, _ in found if wanted is None or position in wanted)
             while some := list(islice(positions, TOGETHER_MAX)):
-                rows = [readings.sent_row(journal, journal.row(position), marker) for position in some]
+                rows = [readings.sent_row(journal, journal.row(position)) for position in some]
                 yield from (_Group(list(each)) for each in _together(rows))
 
 

@@ -16,7 +16,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
-from importer.activity import Activity, Marker, StoredActivity
+from importer.activity import Activity, StoredActivity
 from importer.doubts import IN_DOUBT_OUTCOMES
 from importer.journal import Journal, JournalRow, RowStatus
 from importer.matching import Comparison, compare
@@ -194,7 +194,7 @@ def created_since(journal: Journal, attempt: int) -> list[int]:
     return [position for (position,) in found]
 
 
-def sent_row(journal: Journal, row: JournalRow, marker: Marker | None) -> SentRow:
+def sent_row(journal: Journal, row: JournalRow) -> SentRow:
     """What the call that created the row sent, markers included. Never what its cells say now."""
     attempts = journal.attempts(row.position)
     making = [one for one in attempts if one.outcome == Kind.CREATED] or [
@@ -202,8 +202,6 @@ def sent_row(journal: Journal, row: JournalRow, marker: Marker | None) -> SentRo
     ]
     bodies = dict.fromkeys(one.body for one in making)
     sent = tuple(map(Activity.decoded, bodies))
-    if marker is not None:
-        sent = tuple(marker.on(each, row.number) for each in sent)
     if not making and row.activity is not None:  # another batch created it, or a journal that was lost
         sent = (Activity.decoded(row.activity),)
     since = min((one.marked_at + one.clock_difference for one in making), default=None)
@@ -211,18 +209,11 @@ def sent_row(journal: Journal, row: JournalRow, marker: Marker | None) -> SentRo
     return SentRow(row.position, row.number, row.activity_id or "", sent, since, until)
 
 
-def marker_of(journal: Journal) -> Marker | None:
-    """The batch's marker, if its mapping has one."""
-    batch = journal.batch()
-    return Marker(batch.marker, batch.id) if batch.marker else None
-
-
 def read_rows(journal: Journal, only: Iterable[int] | None = None) -> Iterator[ReadRow]:
     """Every created row (or those at the positions `only`), in the source's order, with what was read.
 
     One statement for all of it: asked row by row, a million rows would take minutes.
     """
-    marker = marker_of(journal)
     wanted = None if only is None else json.dumps(list(only))
     found = journal.connection.execute(
         "SELECT position, number, activity_id, read_at, differences, coalesce(attempt.body, activity),"
@@ -237,8 +228,6 @@ def read_rows(journal: Journal, only: Iterable[int] | None = None) -> Iterator[R
         making = max(reversed([*attempts]), key=_makes)
         _, number, activity_id, read_at, encoded, body, _, _ = making
         sent = None if body is None else Activity.decoded(body)
-        if sent is not None and marker is not None and _makes(making):
-            sent = marker.on(sent, number)
         yield ReadRow(
             number,
             activity_id or "",

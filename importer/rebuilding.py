@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from importer.activity import Activity
+from importer.activity import Activity, Marker
 from importer.errors import ResultsError
 from importer.journal import RowStatus, StagedRow
 from importer.journal_draft import JournalDraft
@@ -62,7 +62,14 @@ def asked(file: ResultsFile, mapper: RowMapper) -> Asked:
 
 
 def rebuild(
-    draft: JournalDraft, file: ResultsFile, mapper: RowMapper, resolved: Resolved, *, at: str, clock_s: float
+    draft: JournalDraft,
+    file: ResultsFile,
+    mapper: RowMapper,
+    resolved: Resolved,
+    *,
+    marker: Marker | None,
+    at: str,
+    clock_s: float,
 ) -> Rebuilt:
     """Fills `draft` from a results file. at: UTC, ISO 8601. clock_s: the tenant's clock minus ours.
 
@@ -86,17 +93,17 @@ def rebuild(
 
     draft.add(staged(), at)
     journal = draft.journal()
+    in_doubt = 0
     with journal.change() as connection:
-        doubted = "SELECT position FROM row WHERE status = ? ORDER BY position"
-        in_doubt = [position for (position,) in connection.execute(doubted, (RowStatus.PENDING,))]
-        for position in in_doubt:
-            doubt_since(connection, position, since)
+        for row in journal.rows(RowStatus.PENDING):
+            doubt_since(connection, row, row.activity or b"", since, marker)
+            in_doubt += 1
     counts = journal.counts()
     return Rebuilt(
         Digests(content.hexdigest(), cells_digest.hexdigest()),
         sum(counts.values()),
         counts.get(RowStatus.CREATED, 0),
-        len(in_doubt),
+        in_doubt,
     )
 
 

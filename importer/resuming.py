@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from importer.activity import Activity
+from importer.activity import Activity, Marker
 from importer.errors import ResultsError
 from importer.journal import IN_DOUBT, Journal, JournalRow, RowStatus
 from importer.references import Resolved
@@ -58,6 +58,8 @@ class Reopening:
         self._resolved = resolved
         self._at = at
         self._rebuilt: float | None = journal.fact("rebuilt")
+        batch = journal.batch()
+        self._marker = Marker(batch.marker, batch.id) if batch.marker else None
 
     def mend(self, edits: Iterable[RowEdit]) -> None:
         """Takes over cells that a person changed.
@@ -142,7 +144,7 @@ class Reopening:
             status = _with_a_valid_activity(row.status, of_person=of_person)
             self._write(row, encoded, body, status)
             if self._rebuilt and status is RowStatus.PENDING and not row.doubted:
-                doubt_since(self._connection, row.position, self._rebuilt)
+                doubt_since(self._connection, row, body, self._rebuilt, self._marker)
                 status = RowStatus.DOUBTFUL
             self.changes.mended += 1
             if status in {RowStatus.PENDING, RowStatus.DOUBTFUL}:
@@ -196,12 +198,16 @@ class Reopening:
         )
 
 
-def doubt_since(connection: sqlite3.Connection, position: int, since: float) -> None:
+def doubt_since(
+    connection: sqlite3.Connection, row: JournalRow, body: bytes, since: float, marker: Marker | None
+) -> None:
     """A row of a batch whose journal was lost: it may have been sent at any time since the batch's start
-    (Unix seconds, by the tenant's clock)."""
+    (Unix seconds, by the tenant's clock). body: its activity."""
+    position = row.position
+    sent = None if marker is None else marker.on(Activity.decoded(body), row.number).encoded()
     connection.execute(
-        "INSERT INTO attempt (position, marked_at, clock_difference, detail) VALUES (?, ?, 0, ?)",
-        (position, since, "the journal was lost: this row may have been sent"),
+        "INSERT INTO attempt (position, body, marked_at, clock_difference, detail) VALUES (?, ?, ?, 0, ?)",
+        (position, sent, since, "the journal was lost: this row may have been sent"),
     )
     connection.execute(
         "UPDATE row SET status = ?, doubted = 1, error_code = 'journal-lost', error = ? WHERE position = ?",

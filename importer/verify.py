@@ -139,10 +139,7 @@ class Verifier:
             return
         found = self._journal.created_of(event)
         if found is not None:
-            row, sent, marked_at = found
-            await self.learn(
-                row, sent if self._marker is None else self._marker.on(sent, row.number), marked_at
-            )
+            await self.learn(*found)
 
     async def learn(self, row: JournalRow, sent: Activity, marked_at: float) -> Learned | None:
         """Reads a created row back; None while it is not to be seen. marked_at: Unix s, tenant's clock."""

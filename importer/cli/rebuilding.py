@@ -37,6 +37,7 @@ async def rebuild_batch(
     import time
 
     from importer import rebuilding
+    from importer.activity import Marker
     from importer.cli.line import connect_for
     from importer.cli.looking_up import looked_up
     from importer.home import home
@@ -62,8 +63,10 @@ async def rebuild_batch(
         ):
             resolved = await looked_up(console, line.tenant, asked) if asked else {}
             made = rebuilding.rebuild(
-                draft, file, mapper, resolved, at=iso(time.time()), clock_s=line.tenant.clock_difference_s
-            )
+                draft, file, mapper, resolved,
+                marker=Marker(plan.marker, named.batch) if plan.marker else None,
+                at=iso(time.time()), clock_s=line.tenant.clock_difference_s,
+            )  # fmt: skip
         since = rebuilding.started_at(named.batch)
         batch = _batch(
             named.batch, file=file, plan=plan, made=made, settings=settings, user=user,
