@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -228,25 +229,36 @@ def _question(console: Console, applicant: Applicant, orders: Orders, wishes: Wi
 
 def _register(console: Console, applicant: Applicant, ledger: Ledger, wishes: Wishes) -> BaseFileLock:
     """One transaction: what another window did since the question makes the question void."""
-    with ledger.registering():
-        candidate = ledger.candidate(applicant.draft.journal())
-        if not wishes.again:
-            _refuse_same(candidate.same_sheet())
-            overlap = candidate.overlap()
-            _refuse_held(overlap)
-            if overlap.created:
-                raise UserError(
-                    f"Another window has just created {count(overlap.created, 'row')} of this sheet.",
-                    remedy="Start again.",
-                )
-        replaced = candidate.register()
-        return _publish(console, applicant, [(entry.id, Path(entry.results)) for entry in replaced])
+    lock: BaseFileLock | None = None
+    try:
+        with ledger.registering():
+            candidate = ledger.candidate(applicant.draft.journal())
+            if not wishes.again:
+                _refuse_same(candidate.same_sheet())
+                overlap = candidate.overlap()
+                _refuse_held(overlap)
+                _refuse_created(overlap)
+            replaced = candidate.register()
+            lock = _publish(console, applicant, [(entry.id, Path(entry.results)) for entry in replaced])
+    except BaseException:
+        if lock is not None:  # the ledger could not be written in the end
+            _withdraw(applicant, lock)
+        raise
+    return lock
+
+
+def _refuse_created(overlap: Overlap) -> None:
+    if overlap.created:
+        raise UserError(
+            f"Another window has just created {count(overlap.created, 'row')} of this sheet. {NEVER_TWICE}",
+            remedy="Start again.",
+        )
 
 
 def _publish(console: Console, applicant: Applicant, replaced: list[tuple[str, Path]]) -> BaseFileLock:
     """The journal under its name, locked, and the results file with every row pending; or nothing at all."""
     from importer import batches
-    from importer.batch_lock import batch_lock, lock_path
+    from importer.batch_lock import batch_lock
     from importer.journal import Journal
     from importer.results_file import batch_id_in
 
@@ -260,14 +272,26 @@ def _publish(console: Console, applicant: Applicant, replaced: list[tuple[str, P
                 lambda told: batches.write(journal, replaces=[one for one, _ in replaced], progress=told),
             )
     except BaseException:
-        lock.release()
-        for left in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm")), lock_path(path)):
-            left.unlink(missing_ok=True)
+        _withdraw(applicant, lock)
         raise
     for batch, results in replaced:
         if results != written.path and results.is_file() and batch_id_in(results) == batch:
             results.unlink(missing_ok=True)
     return lock
+
+
+def _withdraw(applicant: Applicant, lock: BaseFileLock) -> None:
+    """Takes back what was published of a batch that was not let in after all."""
+    from importer.batch_lock import lock_path
+    from importer.results_file import batch_id_in
+
+    path, results = applicant.draft.path, Path(applicant.batch.results)
+    lock.release()
+    for left in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm")), lock_path(path)):
+        left.unlink(missing_ok=True)
+    for left in results.parent.glob(f"{escape(results.stem)}*{results.suffix}"):
+        if batch_id_in(left) == applicant.batch.id:
+            left.unlink(missing_ok=True)
 
 
 def _earlier_rehearsals(applicant: Applicant) -> list[tuple[str, Path]]:
