@@ -203,7 +203,6 @@ async def test_one_id_for_two_rows_is_refused(path: Path) -> None:
     assert statuses(path)[RowStatus.CREATED] == 1
 
 
-@pytest.mark.skip(reason="the writer's thread dies of what is neither SQLite's nor the disk's error")
 async def test_text_that_cannot_be_stored_ends_the_run_instead_of_hanging_it(path: Path) -> None:
     """A tenant's message may hold half a surrogate pair (JSON `"\\\\ud800"`), which UTF-8 cannot."""
     ending = Ending(1, 1, NOW, 500, "refused", "MX", "\ud800", RowStatus.FAILED)

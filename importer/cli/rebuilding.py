@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from importer.answers import CurrentUser
     from importer.batches import Named
-    from importer.cli.resume import ResumeWishes
+    from importer.cli.wishes import ResumeWishes
     from importer.journal import Batch
     from importer.journal_draft import JournalDraft
     from importer.mapping import Mapping

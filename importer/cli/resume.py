@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from importer.cli import options
 from importer.cli.console import Console
+from importer.cli.wishes import ResumeWishes
 from importer.errors import ResultsError, UserError
 
 if TYPE_CHECKING:
     from importer.batches import Named
-
-
-@dataclass(frozen=True, slots=True)
-class ResumeWishes:
-    """What the person said besides how to send. mapping: -m, None when not given."""
-
-    yes: bool
-    sandbox: bool
-    retry_failed: bool
-    remap: bool
-    mapping: Path | None
-    results: Path | None
 
 
 def resume(
@@ -38,6 +25,7 @@ def resume(
     sandbox: options.Sandbox = False,
     yes: options.Yes = False,
     limit: options.Limit = None,
+    canary: options.Canary = None,
     results_path: options.ResultsPath = None,
     rate: options.RateLimit = None,
     workers: options.Workers = options.DEFAULT_WORKERS,
@@ -82,7 +70,7 @@ def resume(
         keep_going=keep_going,
         limit=limit,
     )
-    wishes = ResumeWishes(yes, sandbox, retry_failed, remap, mapping, results_path)
+    wishes = ResumeWishes(yes, sandbox, retry_failed, remap, mapping, results_path, canary)
     named = batches.find(results, home(), rehearsal=sandbox)
     _same_kind(named, sandbox=sandbox)
     with ExitStack() as stack:

@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from importer.cli.admitting import catch_up, claimed_by_others, nobody
+from importer.cli.canary import send_after_canary
 from importer.cli.console import Console
-from importer.cli.sending import conclude, send_watched, told_all_the_same
+from importer.cli.sending import conclude, told_all_the_same
 from importer.cli.standing import expected
 from importer.cli.wording import count
 from importer.errors import ResultsError, UserError
 
 if TYPE_CHECKING:
     from importer.batches import Named
-    from importer.cli.resume import ResumeWishes
+    from importer.cli.wishes import ResumeWishes
     from importer.journal import Batch, Journal
     from importer.ledger import Ledger
     from importer.mapping import Mapping, RowMapper
@@ -88,7 +89,9 @@ class Resumption:
                 if not self._work_is_left():
                     return self._conclude(None)
                 with told_all_the_same(self.console, self.journal, self._results(), self.read):
-                    sent = await send_watched(self.console, self.journal, line, self.orders, claimed)
+                    sent = await send_after_canary(
+                        self.console, self.journal, line, self.orders, claimed, canary=self.wishes.canary
+                    )
                 return self._conclude(sent)
 
     def _conclude(self, sent: Sent | None) -> int:

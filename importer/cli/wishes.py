@@ -1,0 +1,19 @@
+"""What a person said on the command line besides how to send (`posting.Orders`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeWishes:
+    """Of `resume`. mapping: -m; canary: so many rows first. None when not given."""
+
+    yes: bool
+    sandbox: bool
+    retry_failed: bool
+    remap: bool
+    mapping: Path | None
+    results: Path | None
+    canary: int | None
