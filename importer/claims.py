@@ -27,6 +27,7 @@ class Claims:
         self._after = 0
         self._ahead: deque[JournalRow] = deque()
         self._returned: deque[JournalRow] = deque()
+        self._waited_for: dict[int, bytes] = {}
         self._waiting: dict[bytes, deque[JournalRow]] = {}
         self._taken: Counter[bytes] = Counter()
         self.exhausted = False
@@ -57,6 +58,9 @@ class Claims:
         while (row := self._next()) is not None:
             twins = tuple(self._twins_of(row))
             taken = next((twin for twin in twins if self._taken[twin]), None)
+            waited_for = self._waited_for.pop(row.position, None)
+            if waited_for is not None and waited_for != taken and (taken or waited_for not in twins):
+                self._wake(waited_for)  # this row will not free it: what twins are has changed meanwhile
             if taken is None:
                 self.hold(row.position, twins)
                 self._rows[row.position] = row
@@ -106,11 +110,17 @@ class Claims:
         self._rows.pop(position, None)
         for twin in self._held.pop(position, ()):
             self._taken[twin] -= 1
-            if self._taken[twin] > 0:
-                continue
-            del self._taken[twin]
-            waiting = self._waiting.get(twin)
-            if waiting:
-                self._returned.append(waiting.popleft())
-                if not waiting:
-                    del self._waiting[twin]
+            if self._taken[twin] <= 0:
+                del self._taken[twin]
+                self._wake(twin)
+
+    def _wake(self, twin: bytes) -> None:
+        """The next row that waits for this may try again."""
+        waiting = self._waiting.get(twin)
+        if not waiting:
+            return
+        row = waiting.popleft()
+        self._waited_for[row.position] = twin
+        self._returned.append(row)
+        if not waiting:
+            del self._waiting[twin]
