@@ -6,7 +6,7 @@ their rows and Ids go on protecting against duplicates.
 
 `run` lets a batch in like this (see `ledger_candidate`), with the draft of its journal staged:
 
-    candidate = ledger.candidate(draft.journal())
+    candidate = Candidate(ledger, draft.journal())
     candidate.same_sheet(), candidate.overlap()      # told, and asked about
     with ledger.registering():                       # one transaction; another run waits here
         candidate.same_sheet(), candidate.overlap()  # the same as before, or the question is void
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -36,8 +36,6 @@ from importer.ledger_rows import CHUNK_ROWS, Entry, delete, entries, insert, ref
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-    from importer.ledger_candidate import Candidate
-
 REHEARSAL: Final = "sandbox-"  # how the ids of rehearsals begin
 
 
@@ -48,7 +46,7 @@ class Ledger:
         self.path = home / "ledger.sqlite"
         self.journals = home / "journals"
         self.connection = connection
-        self.asking: Candidate | None = None  # whose rows are in the connection's temporary tables
+        self.asking: object = None  # whose rows are in the connection's temporary tables
         self._kept = kept
         self._after: list[tuple[Path, BaseFileLock]] = []
 
@@ -167,13 +165,6 @@ class Ledger:
                 return not (is_free(entry.journal) and never_sent(journal))
         except UnreadableJournalError:
             return True
-
-    def candidate(self, journal: Journal, positions: Collection[int] | None = None) -> Candidate:
-        """A batch that asks to be let in; or the rows at `positions` of one that `resume` would send again
-        (failed, mended, remapped ones), to be compared with every other batch."""
-        from importer.ledger_candidate import Candidate
-
-        return Candidate(self, journal, positions)
 
     # ---- keeping it up to date -----------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from importer.errors import JournalError, ResultsError
 from importer.journal import Batch, Journal, RowStatus, StagedRow
 from importer.journal_draft import JournalDraft
 from importer.ledger import Ledger
-from importer.ledger_candidate import Earlier, Overlap
+from importer.ledger_candidate import Candidate, Earlier, Overlap
 from importer.ledger_rows import Entry
 
 TENANT = "api.leadsquared.com/ACME"
@@ -63,7 +63,7 @@ def draft(home: Path, texts: Sequence[str], batch: Batch | None = None) -> Journ
 
 def let_in(ledger: Ledger, drafted: JournalDraft) -> Path:
     """What `run` does once everything was answered."""
-    candidate = ledger.candidate(drafted.journal())
+    candidate = Candidate(ledger, drafted.journal())
     with ledger.registering():
         candidate.register()
         drafted.publish()
@@ -103,7 +103,7 @@ def overlap(home: Path, texts: Sequence[str], *, tenant: str = TENANT) -> Overla
     drafted = draft(home, texts, batch)
     with Ledger.open(home) as ledger:
         ledger.catch_up(tenant)
-        found = ledger.candidate(drafted.journal()).overlap()
+        found = Candidate(ledger, drafted.journal()).overlap()
     drafted.discard()
     return found
 
@@ -187,7 +187,7 @@ def test_each_overlapping_row_gets_an_earlier_id_of_its_own(home: Path) -> None:
     drafted = draft(home, ["x", "a", "a", "a", "b"])
     with Ledger.open(home) as ledger:
         ledger.catch_up(TENANT)
-        earlier = list(ledger.candidate(drafted.journal()).earlier())
+        earlier = list(Candidate(ledger, drafted.journal()).earlier())
     drafted.discard()
     assert earlier == [
         Earlier(2, ids[0], path.stem),
@@ -225,8 +225,8 @@ def test_rows_that_resume_would_send_again_are_compared_with_other_batches(home:
             change.execute("UPDATE row SET status = 0 WHERE position = 2")
         with Ledger.open(home) as ledger:
             ledger.catch_up(TENANT)
-            again = ledger.candidate(journal, [2]).overlap()
-            everything = ledger.candidate(journal).overlap()
+            again = Candidate(ledger, journal, [2]).overlap()
+            everything = Candidate(ledger, journal).overlap()
     assert counts(again) == (1, 0)
     assert counts(everything) == (1, 1)
 
@@ -318,7 +318,7 @@ def test_a_run_replaces_a_batch_that_is_none_with_everything_that_is_left_of_it(
     lock_path(path).touch()
     second = draft(home, ["a", "b"], facts("B2", 2, content="same"))
     with Ledger.open(home) as ledger:
-        candidate = ledger.candidate(second.journal())
+        candidate = Candidate(ledger, second.journal())
         assert candidate.same_sheet() == []
         with ledger.registering():
             replaced = candidate.register()
@@ -333,7 +333,7 @@ def test_a_run_that_fails_after_the_look_up_replaces_nothing(home: Path) -> None
     path = add(home, ["a"], facts("B1", 1, content="same"))
     second = draft(home, ["a"], facts("B2", 1, content="same"))
     with Ledger.open(home) as ledger:
-        candidate = ledger.candidate(second.journal())
+        candidate = Candidate(ledger, second.journal())
         with pytest.raises(ResultsError), batch_lock(second.path), ledger.registering():  # noqa: PT012
             candidate.register()
             batch_lock(second.path)  # anything that fails: this one is in use
@@ -389,7 +389,7 @@ def test_of_two_runs_at_the_same_moment_exactly_one_wins(home: Path) -> None:
         drafted = draft(home, ["a", "b"], facts(name, 2, content="same"))
         with Ledger.open(home) as ledger, batch_lock(drafted.path):
             ledger.catch_up(TENANT)
-            candidate = ledger.candidate(drafted.journal())
+            candidate = Candidate(ledger, drafted.journal())
             assert candidate.same_sheet() == []
             both.wait()
             with ledger.registering():

@@ -23,7 +23,7 @@ from importer.errors import ImporterError, UserError
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-    from importer.cli.run import Wishes
+    from importer.cli.wishes import Wishes
     from importer.journal import Batch
     from importer.journal_draft import JournalDraft
     from importer.ledger import Ledger
@@ -98,8 +98,10 @@ async def _ask(
     console: Console, applicant: Applicant, ledger: Ledger, orders: Orders, wishes: Wishes
 ) -> None:
     """All that a person has to decide. Raises UserError for "no", and where nobody can be asked."""
+    from importer.ledger_candidate import Candidate
+
     ledger.catch_up(applicant.batch.tenant)
-    candidate = ledger.candidate(applicant.draft.journal())
+    candidate = Candidate(ledger, applicant.draft.journal())
     if not wishes.again:
         _refuse_same(candidate.same_sheet())
         overlap = candidate.overlap()
@@ -165,10 +167,11 @@ def _only_new(console: Console, overlap: Overlap, wishes: Wishes) -> bool:
 def _take_over(console: Console, applicant: Applicant, ledger: Ledger) -> None:
     """Rows that are there already end as created, with the earlier Id and without an attempt."""
     from importer.journal import RowStatus
+    from importer.ledger_candidate import Candidate
 
     journal = applicant.draft.journal()
     earlier = [
-        (one.activity_id, RowStatus.CREATED, one.position) for one in ledger.candidate(journal).earlier()
+        (one.activity_id, RowStatus.CREATED, one.position) for one in Candidate(ledger, journal).earlier()
     ]
     with journal.change() as connection:
         connection.executemany("UPDATE row SET activity_id = ?, status = ? WHERE position = ?", earlier)
@@ -229,10 +232,12 @@ def _question(console: Console, applicant: Applicant, orders: Orders, wishes: Wi
 
 def _register(console: Console, applicant: Applicant, ledger: Ledger, wishes: Wishes) -> BaseFileLock:
     """One transaction: what another window did since the question makes the question void."""
+    from importer.ledger_candidate import Candidate
+
     lock: BaseFileLock | None = None
     try:
         with ledger.registering():
-            candidate = ledger.candidate(applicant.draft.journal())
+            candidate = Candidate(ledger, applicant.draft.journal())
             if not wishes.again:
                 _refuse_same(candidate.same_sheet())
                 overlap = candidate.overlap()

@@ -319,9 +319,11 @@ def _found_again(journal: Journal, ledger: Ledger | None) -> int:
 
 def _refuse_what_others_have(journal: Journal, ledger: Ledger, changes: Changes) -> None:
     """Rows that go back to be sent must not be another batch's by now."""
+    from importer.ledger_candidate import Candidate
+
     if not changes.to_send:
         return
-    candidate = ledger.candidate(journal, changes.to_send)
+    candidate = Candidate(ledger, journal, changes.to_send)
     overlap = candidate.overlap()
     if not overlap.created and not overlap.held:
         return

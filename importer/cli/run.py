@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from importer.cli import options
 from importer.cli.console import Console
+from importer.cli.wishes import Wishes
 from importer.errors import JournalError, UserError
 
 if TYPE_CHECKING:
@@ -26,18 +27,6 @@ if TYPE_CHECKING:
     from importer.survey import Survey
 
 DISK: Final = "See that the disk has room and the folder can be written, then run it again."
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What the person said besides how to send."""
-
-    yes: bool
-    sandbox: bool
-    skip_invalid: bool
-    again: bool
-    only_new: bool
-    canary: int | None
 
 
 def run(

@@ -7,6 +7,18 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
+class Wishes:
+    """Of `run`. canary: so many rows first, None when not given."""
+
+    yes: bool
+    sandbox: bool
+    skip_invalid: bool
+    again: bool
+    only_new: bool
+    canary: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class ResumeWishes:
     """Of `resume`. mapping: -m; canary: so many rows first. None when not given."""
 
