@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from conftest import child_environment
-from sheets import inflate_member, open_document, raw_workbook, sheet_xml, text_rows, written_workbook
+from sheets import MAIN, inflate_member, open_document, raw_workbook, sheet_xml, text_rows, written_workbook
 from sheets.sending import ACCOUNT, MAPPING, table_of
 
 MEMORY_MAX_MB = 400
@@ -95,7 +95,12 @@ def _a_billion_rows(folder: Path) -> Path:
 def _2_gb_of_shared_texts(folder: Path) -> Path:
     unit = b"<si><t>abcdefgh</t></si>" * 50_000
     return inflate_member(
-        _workbook(folder), "xl/sharedStrings.xml", head=b"<sst>", unit=unit, times=1_800, tail=b"</sst>"
+        _workbook(folder),
+        "xl/sharedStrings.xml",
+        head=f'<sst xmlns="{MAIN}">'.encode(),
+        unit=unit,
+        times=1_800,
+        tail=b"</sst>",
     )
 
 

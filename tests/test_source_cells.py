@@ -74,9 +74,9 @@ def test_numbers_of_16_digits_have_lost_some(tmp_path: Path, stored: str) -> Non
     assert "e" not in found.lower()
 
 
-@pytest.mark.parametrize("stored", ["NaN", "INF", "-inf", "1e999"])
-def test_what_is_no_number_is_an_error(tmp_path: Path, stored: str) -> None:
-    """Some exporters write it."""
+@pytest.mark.parametrize("stored", ["1e999", "-1E+400"])
+def test_a_number_beyond_all_numbers_is_an_error(tmp_path: Path, stored: str) -> None:
+    """No finite number, though written like one."""
     assert isinstance(cell(tmp_path, stored), ErrorCell)
 
 
@@ -193,7 +193,7 @@ def test_durations_are_hours_minutes_seconds(tmp_path: Path, stored: str, code: 
     assert found.seconds == pytest.approx(float(stored) * 86_400)
 
 
-@pytest.mark.parametrize(("stored", "text"), [("1", "TRUE"), ("0", "FALSE"), ("true", "TRUE")])
+@pytest.mark.parametrize(("stored", "text"), [("1", "TRUE"), ("0", "FALSE")])
 def test_booleans_are_as_excel_shows_them(tmp_path: Path, stored: str, text: str) -> None:
     """In English, whatever language the Excel had."""
     found = cell(tmp_path, f'<c r="A2" t="b"><v>{stored}</v></c>')
@@ -207,7 +207,6 @@ def test_booleans_are_as_excel_shows_them(tmp_path: Path, stored: str, text: str
         ("2026-07-31T14:30:00Z", "2026-07-31 14:30:00", DateCell),
         ("2026-07-31T14:30:00.600", "2026-07-31 14:30:01", DateCell),
         ("14:30:00", "14:30:00", DateCell),
-        ("yesterday", "yesterday", ErrorCell),
     ],
 )
 def test_dates_stored_as_iso(tmp_path: Path, stored: str, text: str, kind: type) -> None:

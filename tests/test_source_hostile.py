@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from sheets import inflate_member, raw_workbook, sheet_xml, text_rows, written_workbook
+from sheets import MAIN, inflate_member, raw_workbook, sheet_xml, text_rows, written_workbook
 
 import importer
 from importer.errors import SheetError
@@ -143,12 +143,22 @@ def test_more_rows_than_a_sheet_has(path: Path, row: bytes, told: str) -> None:
     assert bool(told) is bool(reading.told)
 
 
+@pytest.mark.parametrize("unit", [b"<c/>", b"<row>", b"<a><b/></a>"])
+def test_tags_without_end(path: Path, unit: bytes) -> None:
+    """Sixty megabytes of cells in one row, of rows in rows, and of what no sheet has between its rows."""
+    head, tail = head_and_tail('<row r="1"><c r="A1"><v>1</v></c>')
+    inflate_member(
+        path, SHEET, head=head, unit=unit * 10_000, times=60_000_000 // len(unit * 10_000), tail=tail
+    )
+    assert "damaged" in read_apart(path).told
+
+
 def test_two_gigabytes_of_shared_texts(path: Path) -> None:
     """Refused from the archive's directory."""
     inflate_member(
         path,
         "xl/sharedStrings.xml",
-        head=b"<sst>",
+        head=f'<sst xmlns="{MAIN}">'.encode(),
         unit=b"<si><t>abcdefgh</t></si>" * 50_000,
         times=1_800,
         tail=b"</sst>",
@@ -156,18 +166,19 @@ def test_two_gigabytes_of_shared_texts(path: Path) -> None:
     assert "unpacks to" in read_apart(path).told
 
 
-def test_shared_texts_below_the_size_that_is_free(path: Path) -> None:
-    """Three million texts in sixty megabytes: kept in one piece, not as three million objects."""
+@pytest.mark.parametrize(("times", "told"), [(60, "unpacks to"), (8, "")])
+def test_masses_of_shared_texts(path: Path, times: int, told: str) -> None:
+    """They have all to be read first: bombs of them are refused sooner; below, they are kept in one piece."""
     inflate_member(
         path,
         "xl/sharedStrings.xml",
-        head=b"<sst>",
+        head=f'<sst xmlns="{MAIN}">'.encode(),
         unit=b"<si><t>abcd</t></si>" * 50_000,
-        times=60,
+        times=times,
         tail=b"</sst>",
     )
     reading = read_apart(path)
-    assert (reading.told, reading.rows) == ("", 1)
+    assert (told in reading.told, reading.rows) == (True, 0 if told else 1)
 
 
 def test_styles_below_the_size_that_is_free(path: Path) -> None:
@@ -176,7 +187,7 @@ def test_styles_below_the_size_that_is_free(path: Path) -> None:
     inflate_member(
         path,
         "xl/styles.xml",
-        head=b"<styleSheet><cellXfs>",
+        head=f'<styleSheet xmlns="{MAIN}"><cellXfs>'.encode(),
         unit=unit,
         times=100,
         tail=b"</cellXfs></styleSheet>",

@@ -9,7 +9,7 @@ from pathlib import Path
 import openpyxl
 import pytest
 import xlsxwriter
-from sheets import raw_workbook, sheet_xml, text_rows, written_workbook
+from sheets import MAIN, RELATIONS, raw_workbook, sheet_xml, text_rows, written_workbook
 from test_source_text import EXACT, cells, read, refusal
 
 from importer.errors import SheetError
@@ -96,6 +96,30 @@ def test_a_prefixed_namespace_is_read(path: Path) -> None:
     prefixed = re.sub(r"<(/?)", r"<\1x:", sheet_xml(text_rows(TABLE))).replace(" xmlns=", " xmlns:x=")
     raw_workbook(path, prefixed)
     assert cells(path) == [("1", "one"), ("2", "two")]
+
+
+def test_a_strict_workbook_is_read(path: Path) -> None:
+    """Excel's `Strict Open XML Spreadsheet` has the same tags in other namespaces."""
+
+    def make_strict(parts: dict[str, str]) -> None:
+        for part, xml in parts.items():
+            if part.startswith("xl/"):
+                parts[part] = (
+                    xml.replace(MAIN, "http://purl.oclc.org/ooxml/spreadsheetml/main")
+                    .replace(f'="{RELATIONS}', '="http://purl.oclc.org/ooxml/officeDocument/relationships')
+                    .replace("<workbook ", '<workbook conformance="strict" ')
+                )
+
+    raw_workbook(path, sheet_xml(text_rows(TABLE)), change=make_strict)
+    assert cells(path) == [("1", "one"), ("2", "two")]
+
+
+def test_cells_out_of_order_keep_their_columns(path: Path) -> None:
+    """Their references say where they stand."""
+    rows = '<row r="1"><c r="B1" t="str"><v>B</v></c><c r="A1" t="str"><v>A</v></c></row>'
+    rows += '<row r="2"><c r="B2"><v>2</v></c><c r="A2"><v>1</v></c></row>'
+    raw_workbook(path, sheet_xml(rows))
+    assert cells(path) == [("1", "2")]
 
 
 def test_a_wrong_dimension_loses_nothing(path: Path) -> None:
@@ -348,14 +372,18 @@ def test_a_workbook_without_styles_or_shared_texts_is_read(path: Path) -> None:
     ("rows", "reason"),
     [
         ('<row r="3"/><row r="2"/>', "row 2 follows row 3"),
-        ('<row r="x"/>', "row x follows"),
+        ('<row r="x"/>', "row x cannot be read"),
         ('<row r="1048577"/>', "1,048,577"),
         ('<row r="1"><c r="XFE1"><v>1</v></c></row>', "no cell XFE1"),
-        ('<row r="1"><c r="1A"><v>1</v></c></row>', "no cell 1A"),
+        ('<row r="1"><c r="1A"><v>1</v></c></row>', "'1A'"),
+        ('<row r="1"><c r="A2"><v>1</v></c></row>', "no cell A2 in it"),
         ('<row r="1"><c r="A1"><v>1</v></c><c r="A1"><v>2</v></c></row>', "a cell twice"),
         ('<row r="1"><c r="A1" t="s"><v>99</v></c></row>', "text 99 of 0"),
         ('<row r="1"><c r="A1" t="s"><v>-1</v></c></row>', "text -1"),
-        ('<row r="1"><c r="A1"><v>one</v></c></row>', "could not convert"),
+        ('<row r="1"><c r="A1"><v>one</v></c></row>', "row 1 cannot be read"),
+        ('<row r="1"><c r="A1"><v>NaN</v></c></row>', "NaN"),
+        ('<row r="1"><c r="A1" t="b"><v>maybe</v></c></row>', "maybe"),
+        ('<row r="1"><c r="A1" t="d"><v>yesterday</v></c></row>', "yesterday"),
         ('<row r="1"><c r="A1" t="new"><v>one</v></c></row>', "unknown cell type new"),
         ('<row r="1"><c r="A1"><v>1</c></row>', "mismatched tag"),
         ("<row>&nbsp;</row>", "undefined entity"),

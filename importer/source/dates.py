@@ -104,14 +104,3 @@ def duration_cell(serial: float, code: str) -> str:
     hours, minute = divmod(minutes, 60)
     sign = "-" if serial < 0 and seconds else ""
     return DurationCell(f"{sign}{hours}:{minute:02}:{second:02}", serial * DAY_S, code)
-
-
-def iso_cell(text: str) -> str:
-    """The cell of a date that the workbook stores as ISO 8601 (a rare, but allowed, way)."""
-    try:
-        if "T" not in text.upper() and ":" in text:
-            return date_cell_of(dt.time.fromisoformat(text))
-        when = dt.datetime.fromisoformat(text)
-    except ValueError:
-        return ErrorCell(text, NO_DATE)
-    return date_cell_of(when)

@@ -18,6 +18,9 @@ from importer.source.detect import Kind
 DIRECTORY_MAX_BYTES: Final = 4 << 20
 MEMBERS_MAX: Final = 10_000
 RATIO_FREE_BYTES: Final = 64 << 20
+TEXTS_FREE_BYTES: Final = 8 << 20
+"""The same for shared texts, which have all to be read before the first row."""
+
 RATIO_MAX: Final = 100
 UNPACKED_MAX_BYTES: Final = 2 << 30
 
@@ -121,7 +124,9 @@ def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise _hostile(path, f"packs its part {member.filename[:60]!r} as no spreadsheet program does")
         packed_bytes = max(1, member.compress_size)
-        if member.file_size > RATIO_FREE_BYTES and member.file_size > RATIO_MAX * packed_bytes:
+        is_texts = member.filename.lower().endswith("sharedstrings.xml")
+        free_bytes = TEXTS_FREE_BYTES if is_texts else RATIO_FREE_BYTES
+        if member.file_size > free_bytes and member.file_size > RATIO_MAX * packed_bytes:
             times = member.file_size // packed_bytes
             raise _hostile(
                 path, f"has a part that unpacks to {times:,} times its size ({_gb(member.file_size)})"

@@ -22,8 +22,7 @@ from importer.source.dates import date_cell_of, duration_cell
 from importer.source.marks import read_marks
 from importer.source.numbers import number_cell
 from importer.source.rows import BooleanCell, encode_cells
-from importer.source.worksheet import error_cell
-from importer.source.xmltext import sendable
+from importer.source.xmltext import error_cell, sendable
 
 MEMORY_LIMIT_BYTES: Final = 320 << 20
 """What reading may take beyond what the libraries take: enough for .xls files of any size people make."""

@@ -7,14 +7,14 @@ from typing import Final
 
 from importer.source.hostile import open_archive
 from importer.source.marks import Marks
-from importer.source.xmlparts import local, new_parser, parse_part
+from importer.source.xmlparts import parse
 
 REPEATED_MAX: Final = 100_000
 """Of an element that stands for many rows or cells, so many are looked at."""
 
 
 class MarksReader:
-    """Handlers of one expat parser over `content.xml`, for the table called `sheet`."""
+    """Target of the parser of `content.xml`, for the table called `sheet`."""
 
     def __init__(self, sheet: str) -> None:
         self.marks = Marks()
@@ -26,8 +26,8 @@ class MarksReader:
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         """A tag begins. Raises ValueError if a number of repetitions is none."""
-        tag = local(tag)
-        named = {local(name): value for name, value in attributes.items()}
+        tag = _local(tag)
+        named = {_local(name): value for name, value in attributes.items()}
         if tag == "table":
             self._inside = named.get("name") == self._sheet
             self._row = 0
@@ -39,14 +39,12 @@ class MarksReader:
                 self.marks.hidden.update(range(self._row, self._row + min(self._rows, REPEATED_MAX)))
         elif tag in ("table-cell", "covered-table-cell"):
             self._columns = int(named.get("number-columns-repeated", "1"))
-            is_error = any(
-                name.startswith("calcext:") and value == "error" for name, value in attributes.items()
-            )
+            is_error = any(":calcext:" in name and value == "error" for name, value in attributes.items())
             self._error = [] if is_error else None
 
     def end(self, tag: str) -> None:
         """A tag ends."""
-        tag = local(tag)
+        tag = _local(tag)
         if tag == "table":
             self._inside = False
         elif not self._inside:
@@ -59,7 +57,7 @@ class MarksReader:
             self._column += self._columns
             self._error = None
 
-    def characters(self, text: str) -> None:
+    def data(self, text: str) -> None:
         """Text, of which only that of error cells matters."""
         if self._error is not None:
             self._error.append(text)
@@ -76,9 +74,11 @@ def marks_of_ods(path: Path, sheet: str) -> Marks:
     """The marks of that table. Raises ValueError or SheetError."""
     reader = MarksReader(sheet)
     with open_archive(path) as archive:
-        parser = new_parser(path)
-        parser.StartElementHandler = reader.start
-        parser.EndElementHandler = reader.end
-        parser.CharacterDataHandler = reader.characters
-        parse_part(path, archive, "content.xml", parser)
+        for _ in parse(path, archive, "content.xml", reader):
+            pass
     return reader.marks
+
+
+def _local(name: str) -> str:
+    """A tag's or attribute's name without its namespace."""
+    return name.rpartition("}")[2]

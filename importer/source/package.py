@@ -1,24 +1,34 @@
-"""A workbook's outer parts: which sheets it has, the number format of each style, the shared texts."""
+"""A workbook's outer parts: which sheets it has (openpyxl's view), number formats, the shared texts."""
 
 from __future__ import annotations
 
-import posixpath
+import warnings
 import zipfile
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
+
+from defusedxml.common import DefusedXmlException
+from openpyxl.packaging.relationship import Relationship
+from openpyxl.reader.excel import ExcelReader
+from openpyxl.utils.datetime import CALENDAR_MAC_1904
+from openpyxl.xml.constants import SHEET_MAIN_NS
 
 from importer.source.choice import Worksheet
 from importer.source.hostile import damaged
 from importer.source.numbers import builtin_code
-from importer.source.xmlparts import is_true, local, new_parser, parse_part
-from importer.source.xmltext import plain_text
+from importer.source.xmlparts import elements, entities_refused, transitional
 
-CACHED_TEXTS: Final = 50_000
-SHEETS_MAX: Final = 2_000
+PARTS_MAX_BYTES: Final = 4 << 20
 STYLES_MAX: Final = 100_000
 """Excel itself stops at 65,490."""
+
+
+def tag(name: str) -> str:
+    """A tag of SpreadsheetML, as the parsers name it."""
+    return f"{{{SHEET_MAIN_NS}}}{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,160 +42,96 @@ class Package:
     texts_part: str | None
 
 
+class _SmallParts(zipfile.ZipFile):
+    """The archive for openpyxl, which unpacks and keeps whole what is read here: never much."""
+
+    def read(self, name: str | zipfile.ZipInfo, pwd: bytes | None = None) -> bytes:
+        info = name if isinstance(name, zipfile.ZipInfo) else self.getinfo(name)
+        if info.file_size > PARTS_MAX_BYTES:
+            raise ValueError(f"{info.filename} unpacks to more than {PARTS_MAX_BYTES >> 20} MB")
+        return transitional(super().read(info, pwd))
+
+
 def read_package(path: Path, archive: zipfile.ZipFile) -> Package:
-    """The workbook's structure. Raises SheetError if it is damaged."""
+    """The workbook's structure, as far as rows need it. Raises SheetError if it is damaged.
+
+    openpyxl's `load_workbook` would also read what does not matter here (fonts and fills, charts, defined
+    names, the author), and refuses workbooks that Excel opens over a colour or a date in it. So only its
+    first two steps are taken, and number formats are read from the styles by themselves.
+    """
+    try:
+        with path.open("rb") as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            reader = ExcelReader(stream, read_only=True, data_only=True, keep_links=False)
+            with _SmallParts(stream) as reader.archive:
+                reader.read_manifest()
+                reader.read_workbook()
+                found = list(reader.parser.find_sheets())
+                relations = cast("dict[str, Relationship]", reader.parser.rels)
+    except DefusedXmlException as error:
+        raise entities_refused(path) from error
+    except Exception as error:  # openpyxl fails in whatever way a damaged part makes it stumble
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno):
+            raise
+        raise damaged(path, str(error).partition("\n")[0]) from error
     names = {name.lower(): name for name in archive.namelist()}
-    root = relations(path, archive, names, "")
-    workbook = next((target for kind, target in root.values() if kind == "officeDocument"), "xl/workbook.xml")
-    workbook = names.get(workbook.lower(), workbook)
-    targets = relations(path, archive, names, workbook)
-    sheets, epoch_1904 = _read_workbook(path, archive, workbook, targets, names)
-    by_kind = {kind: names.get(target.lower()) for kind, target in targets.values()}
-    styles = by_kind.get("styles")
-    codes = _read_styles(path, archive, styles) if styles else ()
-    return Package(tuple(sheets), epoch_1904, tuple(codes), by_kind.get("sharedStrings"))
-
-
-def relations(
-    path: Path, archive: zipfile.ZipFile, names: dict[str, str], part: str
-) -> dict[str, tuple[str, str]]:
-    """Relation id → (last word of its type, archive member) of a part ("" is the package itself)."""
-    folder, name = posixpath.split(part)
-    found: dict[str, tuple[str, str]] = {}
-    member = names.get(posixpath.join(folder, "_rels", f"{name}.rels").lower())
-    if member is None:
-        return found
-
-    def start(tag: str, attributes: dict[str, str]) -> None:
-        if local(tag) == "Relationship" and attributes.get("TargetMode") != "External":
-            target = posixpath.normpath(posixpath.join("/", folder, attributes.get("Target", ""))).lstrip("/")
-            kind = attributes.get("Type", "").rpartition("/")[2]
-            found[attributes.get("Id", "")] = (kind, target)
-
-    parser = new_parser(path)
-    parser.StartElementHandler = start
-    parse_part(path, archive, member, parser)
-    return found
-
-
-def _read_workbook(
-    path: Path,
-    archive: zipfile.ZipFile,
-    workbook: str,
-    targets: dict[str, tuple[str, str]],
-    names: dict[str, str],
-) -> tuple[list[Worksheet], bool]:
-    sheets: list[Worksheet] = []
-    epoch_1904 = False
-
-    def start(tag: str, attributes: dict[str, str]) -> None:
-        nonlocal epoch_1904
-        tag = local(tag)
-        if tag == "workbookPr":
-            epoch_1904 = is_true(attributes.get("date1904"))
-        elif tag == "sheet" and len(sheets) < SHEETS_MAX:
-            relation = next((text for name, text in attributes.items() if local(name) == "id"), "")
-            kind, target = targets.get(relation, ("", ""))
-            if kind == "worksheet":
-                visible = attributes.get("state", "visible") == "visible"
-                part = names.get(target.lower(), target)
-                sheets.append(Worksheet(attributes.get("name", ""), visible, part))
-
-    parser = new_parser(path)
-    parser.StartElementHandler = start
-    parse_part(path, archive, workbook, parser)
+    sheets = tuple(
+        Worksheet(sheet.name, sheet.state == "visible", names.get(relation.target.lower(), relation.target))
+        for sheet, relation in found
+        if _kind(relation) == "worksheet"
+    )
     if not sheets:
         raise damaged(path, "it has no worksheet")
-    return sheets, epoch_1904
+    targets = {_kind(relation): relation.target for relation in relations.values()}
+    styles, texts = (names.get(targets.get(kind, "").lower()) for kind in ("styles", "sharedStrings"))
+    codes = tuple(_format_codes(path, archive, styles)) if styles else ()
+    return Package(sheets, reader.wb.epoch == CALENDAR_MAC_1904, codes, texts)
 
 
-def _read_styles(path: Path, archive: zipfile.ZipFile, part: str) -> list[str]:
+def _kind(relation: Relationship) -> str:
+    return str(relation.Type).rpartition("/")[2]
+
+
+def _format_codes(path: Path, archive: zipfile.ZipFile, part: str) -> Iterator[str]:
     own: dict[str, str] = {}
-    used: list[str] = []
-    inside = False
-
-    def start(tag: str, attributes: dict[str, str]) -> None:
-        nonlocal inside
-        tag = local(tag)
-        if tag == "numFmt":
-            own[attributes.get("numFmtId", "")] = attributes.get("formatCode", "General")
-        elif tag == "cellXfs":
-            inside = True
-        elif tag == "xf" and inside:
-            if len(used) >= STYLES_MAX:
-                raise damaged(path, f"it has more than {STYLES_MAX:,} cell formats")
-            used.append(attributes.get("numFmtId", "0"))
-
-    def end(tag: str) -> None:
-        nonlocal inside
-        if local(tag) == "cellXfs":
-            inside = False
-
-    parser = new_parser(path)
-    parser.StartElementHandler = start
-    parser.EndElementHandler = end
-    parse_part(path, archive, part, parser)
-    return [own[number] if number in own else builtin_code(number) for number in used]
+    used = 0
+    wanted = ((tag("numFmts"), tag("numFmt")), (tag("cellXfs"), tag("xf")))
+    for element in elements(path, archive, part, *wanted):
+        number = element.get("numFmtId", "0")
+        if element.tag == tag("numFmt"):
+            own[number] = element.get("formatCode", "General")
+        else:
+            used += 1
+            yield own.get(number) or builtin_code(number)
+        if max(used, len(own)) > STYLES_MAX:
+            raise damaged(path, f"it has more than {STYLES_MAX:,} cell formats")
 
 
 class SharedTexts:
-    """The workbook's shared texts, kept as UTF-8 in one piece: a quarter of what a list of `str` takes."""
+    """The workbook's shared texts, kept as UTF-8 in one piece: a quarter of what a list of `str` takes.
+
+    openpyxl's own table of them takes out every `x005F_`, so that `_x005F_x000D_`, which stands for the text
+    `_x000D_`, can no longer be told from a line break.
+    """
 
     def __init__(self, path: Path, archive: zipfile.ZipFile, part: str | None) -> None:
         """Raises SheetError if the part is damaged."""
         self._bytes = bytearray()
         self._ends = array("Q", [0])
-        self._cache: dict[str, str] = {}
-        if part is not None:
-            self._read(path, archive, part)
+        if part is None:
+            return
+        text, run, run_text = tag("t"), tag("r"), f"{tag('r')}/{tag('t')}"
+        for item in elements(path, archive, part, (tag("sst"), tag("si"))):
+            self._bytes += (item.findtext(text) or "").encode("utf-8")
+            if item.find(run) is not None:
+                self._bytes += "".join(piece.text or "" for piece in item.iterfind(run_text)).encode("utf-8")
+            self._ends.append(len(self._bytes))
 
     def __len__(self) -> int:
         return len(self._ends) - 1
 
-    def __call__(self, index_text: str) -> str:
-        """The text that a cell points to. Raises ValueError if there is no such text."""
-        cached = self._cache.get(index_text)
-        if cached is not None:
-            return cached
-        index = int(index_text)
-        if not 0 <= index < len(self._ends) - 1:
-            raise ValueError(f"text {index} of {len(self)}")
-        raw = self._bytes[self._ends[index] : self._ends[index + 1]].decode("utf-8")
-        text = plain_text(raw)
-        if len(self._cache) < CACHED_TEXTS:
-            self._cache[index_text] = text
-        return text
-
-    def _read(self, path: Path, archive: zipfile.ZipFile, part: str) -> None:
-        pieces: list[str] = []
-        collecting = phonetic = False
-
-        def start(tag: str, _: dict[str, str]) -> None:
-            nonlocal collecting, phonetic
-            tag = local(tag)
-            if tag == "t":
-                collecting = not phonetic
-            elif tag == "rPh":
-                phonetic = True
-
-        def end(tag: str) -> None:
-            nonlocal collecting, phonetic
-            tag = local(tag)
-            if tag == "t":
-                collecting = False
-            elif tag == "rPh":
-                phonetic = False
-            elif tag == "si":
-                self._bytes.extend("".join(pieces).encode("utf-8"))
-                self._ends.append(len(self._bytes))
-                pieces.clear()
-
-        def characters(text: str) -> None:
-            if collecting:
-                pieces.append(text)
-
-        parser = new_parser(path)
-        parser.StartElementHandler = start
-        parser.EndElementHandler = end
-        parser.CharacterDataHandler = characters
-        parse_part(path, archive, part, parser)
+    def __getitem__(self, index: int) -> str:
+        """The text that a cell points to. Raises IndexError if there is no such text."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"text {index} of {len(self)}")
+        return self._bytes[self._ends[index] : self._ends[index + 1]].decode("utf-8")

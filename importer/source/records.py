@@ -12,10 +12,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from openpyxl.packaging.relationship import get_dependents
+
 from importer.source.detect import OLE_MAGIC
 from importer.source.hostile import open_archive
 from importer.source.marks import Marks
-from importer.source.package import relations
 
 ERROR_TEXTS: Final = {
     0x00: "#NULL!",
@@ -139,13 +140,13 @@ def marks_of_xlsb(path: Path, sheet: str) -> Marks:
     """The marks of that sheet of an .xlsb file. Raises ValueError, LookupError or struct.error."""
     with open_archive(path) as archive:
         names = {name.lower(): name for name in archive.namelist()}
-        parts = relations(path, archive, names, "xl/workbook.bin")
+        relations = get_dependents(archive, names["xl/_rels/workbook.bin.rels"]).to_dict()
         for kind, content in _xlsb_records(archive.read(names["xl/workbook.bin"])):
             if kind == 156:  # BrtBundleSh
                 relation, at = _wide_text(content, 8)
                 name, _ = _wide_text(content, at)
-                if name == sheet and relation in parts:
-                    part = parts[relation][1]
+                if name == sheet and relation in relations:
+                    part = relations[relation].target
                     return _marks_of_xlsb_sheet(archive.read(names.get(part.lower(), part)))
     raise ValueError(f"no sheet {sheet}")
 

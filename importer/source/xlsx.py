@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Final, Literal
 
+from openpyxl.worksheet.cell_range import CellRange
+
 from importer.errors import SheetError
 from importer.source.choice import choose_sheet
-from importer.source.glance import Glance, Merge, glance_at, has_content
+from importer.source.glance import Glance, glance_at
 from importer.source.hostile import damaged, open_archive
 from importer.source.numbers import Converter, converter
-from importer.source.package import Package, SharedTexts, read_package
+from importer.source.package import SharedTexts, read_package, tag
 from importer.source.rows import Row, column_letters
-from importer.source.sheet import BLANK_ROWS_MAX, Sheet, SheetOptions, unreadable
+from importer.source.sheet import BLANK_ROWS_MAX, ROWS_MAX, Sheet, SheetOptions, unreadable
 from importer.source.worksheet import RawRow, RowReader
-from importer.source.xmlparts import Blocks, blocks, feed, new_parser
+from importer.source.xmlparts import Elements, blocks, parse
 
 BLANK_HEADINGS_MAX: Final = 256
 
@@ -28,20 +30,20 @@ class XlsxSheet(Sheet):
     def __init__(self, path: Path, how: SheetOptions) -> None:
         """Raises SheetError for a hostile or damaged file, or if no sheet can be chosen."""
         super().__init__(path, how)
-        self._running: set[Blocks] = set()
+        self._running: set[Generator[int, None, None]] = set()
         try:
             self._archive = open_archive(path)
         except (OSError, MemoryError) as error:
             raise unreadable(path, error) from error
         try:
-            self._package: Package = read_package(path, self._archive)
+            self._package = read_package(path, self._archive)
             self.sheet_names = tuple(sheet.name for sheet in self._package.sheets if sheet.visible)
             chosen = choose_sheet(path, self._package.sheets, how.sheet)
             self.name, self._part = chosen.name, chosen.part
-            glance = glance_at(blocks(path, self._archive, self._part), self.header_row)
+            self._glance = self._glance_at_all()
             self._texts = SharedTexts(path, self._archive, self._package.texts_part)
-            self._read_header(glance)
-            if glance.hidden:
+            self._read_header()
+            if self._glance.hidden:
                 self.hidden_rows = sum(raw.hidden for raw in self._table())
         except (OSError, MemoryError) as error:
             self.close()
@@ -73,27 +75,30 @@ class XlsxSheet(Sheet):
         surplus = min(index for index in cells if index >= len(self.header))
         return None if cells[surplus].isspace() else self.surplus(number, surplus, cells[surplus])
 
-    def _batches(self) -> Iterator[tuple[list[RawRow], bytes, Blocks]]:
-        """The rows that each block of the part completes, with the block and those that follow it."""
-        parser = new_parser(self.path)
+    def _glance_at_all(self) -> Glance:
+        glance = glance_at(blocks(self.path, self._archive, self._part), self.header_row)
+        if glance.rows > ROWS_MAX:
+            raise self._damage(f"it has a row {ROWS_MAX + 1:,}, and a sheet ends at {ROWS_MAX:,}")
+        return glance
+
+    def _batches(self) -> Iterator[tuple[int, list[RawRow]]]:
+        """The number of bytes read after each block of the part, with the rows that it completes."""
         reader = RowReader(self._texts, self._new_converter, self._damage)
-        reader.attach(parser)
-        part_blocks = blocks(self.path, self._archive, self._part)
-        self._running.add(part_blocks)
+        found = Elements((tag("sheetData"), tag("row")))
+        parsing = parse(self.path, self._archive, self._part, found)
+        self._running.add(parsing)
         try:
-            for block in part_blocks:
-                feed(self.path, self._part, parser, block)
-                if reader.done:
-                    yield reader.take(), block, part_blocks
-            feed(self.path, self._part, parser, b"", final=True)
+            for position in parsing:
+                yield position, [reader.read(row) for row in found.take()]
         finally:
-            self._running.discard(part_blocks)
-            part_blocks.close()
+            self._running.discard(parsing)
+            parsing.close()
 
     def _table(self) -> Iterator[RawRow]:
         """The rows with content below the header. Raises SheetError for content far below the table's end."""
         last = self.header_row
-        for batch, block, following in self._batches():
+        content_end_bytes = self._glance.content_end_bytes
+        for position, batch in self._batches():
             number = 0
             for raw in batch:
                 number, cells = raw.number, raw.cells
@@ -104,26 +109,27 @@ class XlsxSheet(Sheet):
                 last = number
                 yield raw
             if number - last > BLANK_ROWS_MAX:
-                if has_content(block, following):
+                if content_end_bytes > position:
                     raise self.far_below(last, "there is something further down")
-                return
+                if content_end_bytes < position:
+                    return
 
     def _damage(self, reason: str) -> SheetError:
         return damaged(self.path, f'sheet "{self.name}": {reason}')
 
-    def _new_converter(self, style: str) -> Converter:
+    def _new_converter(self, style: int) -> Converter:
         codes = self._package.codes
-        index = int(style)
-        code = codes[index] if 0 <= index < len(codes) else "General"
+        code = codes[style] if 0 <= style < len(codes) else "General"
         return converter(code, epoch_1904=self._package.epoch_1904)
 
-    def _read_header(self, glance: Glance) -> None:
+    def _read_header(self) -> None:
         """The header's texts; one merged from above counts, one merged to the right names one column."""
-        tops = {(merge.first_row, merge.first_column) for merge in glance.header_merges}
+        merges = self._glance.header_merges
+        tops = {(merge.min_row, merge.min_col - 1) for merge in merges}
         merged: dict[tuple[int, int], str] = {}
         header: dict[int, str] = {}
         first_filled: int | None = None
-        for raw in (raw for batch, *_ in self._batches() for raw in batch):
+        for raw in (raw for _, batch in self._batches() for raw in batch):
             if first_filled is None and not _is_blank(raw.cells):
                 first_filled = raw.number
             if raw.number <= self.header_row and tops:
@@ -132,16 +138,16 @@ class XlsxSheet(Sheet):
                 header = dict(raw.cells)
             if raw.number >= self.header_row and first_filled is not None:
                 break
-        for merge in glance.header_merges:
-            text = merged.get((merge.first_row, merge.first_column), "").strip()
+        for merge in merges:
+            text = merged.get((merge.min_row, merge.min_col - 1), "").strip()
             if text:
-                header.setdefault(merge.first_column, text)
+                header.setdefault(merge.min_col - 1, text)
                 self._warn_of_wide_heading(merge, text)
         self._check_gaps(header)
         width = max(header, default=-1) + 1
         self.adopt_header([header.get(index, "") for index in range(width)], first_filled)
         self._warn_of_title()
-        self._warn_of_merged_rows(glance)
+        self._warn_of_merged_rows()
 
     def _warn_of_title(self) -> None:
         if len(self.header) == 1:
@@ -150,15 +156,16 @@ class XlsxSheet(Sheet):
                 " with `header_row:` in the mapping which row holds the headings."
             )
 
-    def _warn_of_wide_heading(self, merge: Merge, text: str) -> None:
-        if merge.last_column > merge.first_column:
-            first, last = column_letters(merge.first_column), column_letters(merge.last_column)
+    def _warn_of_wide_heading(self, merge: CellRange, text: str) -> None:
+        if merge.max_col > merge.min_col:
+            first, last = column_letters(merge.min_col - 1), column_letters(merge.max_col - 1)
             self.warnings.append(
                 f'The heading "{text}" is merged over columns {first} to {last}: it names {first} only,'
                 " the others have no heading."
             )
 
-    def _warn_of_merged_rows(self, glance: Glance) -> None:
+    def _warn_of_merged_rows(self) -> None:
+        glance = self._glance
         if glance.merged_below:
             more = glance.merged_below - len(glance.examples)
             shown = ", ".join(glance.examples) + (f" and {more} more" if more else "")

@@ -1,14 +1,21 @@
-"""XML parts of a workbook, streamed through expat: constant memory, no document types, no endless tokens."""
+"""XML parts of a workbook, streamed through defusedxml's parser: constant memory, no document types.
+
+openpyxl's own loops keep every element that they do not know, and the husks of those they do, until a part
+ends: sixty megabytes of small tags, which pack into a few kilobytes, take gigabytes that way.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import zipfile
 import zlib
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import IO, Final
-from xml.parsers import expat
+from typing import Final
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder
+
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import XMLParser
+from openpyxl.xml.constants import REL_NS, SHEET_MAIN_NS
 
 from importer.errors import SheetError
 from importer.source.hostile import damaged
@@ -17,7 +24,17 @@ BLOCK_BYTES: Final = 1 << 16
 TOKEN_MAX_BYTES: Final = 4 << 20
 """Longest stretch without a `>`: a cell text of 32,767 characters, Excel's limit, is far below it."""
 
+DEPTH_MAX: Final = 64
+ELEMENT_TAGS_MAX: Final = 500_000
+"""Tags in one row: Excel's 16,384 cells have two or three each, or some dozens where their text is rich."""
+
 Blocks = Generator[bytes, None, None]
+
+STRICT_NAMES: Final = (
+    (b"http://purl.oclc.org/ooxml/spreadsheetml/main", SHEET_MAIN_NS.encode()),
+    (b"http://purl.oclc.org/ooxml/officeDocument/relationships", REL_NS.encode()),
+)
+"""Namespaces of what Excel calls a Strict Open XML workbook, unknown to openpyxl, and the usual ones."""
 
 ARCHIVE_ERRORS: Final = (
     zipfile.BadZipFile,
@@ -26,80 +43,113 @@ ARCHIVE_ERRORS: Final = (
     NotImplementedError,
     KeyError,
     RuntimeError,
+    ValueError,
 )
 
 
-def new_parser(path: Path) -> expat.XMLParserType:
-    """A parser that refuses document types, and with them every kind of entity bomb."""
-    parser = expat.ParserCreate()
-    parser.buffer_text = True
-    parser.buffer_size = BLOCK_BYTES
+class Elements:
+    """A target that builds the wanted elements, and nothing of what is around them.
 
-    def refuse(*_: object) -> None:
-        raise SheetError(
-            "The file declares XML entities, which no spreadsheet program writes: it is refused.",
-            where=path.name,
-            remedy="Open it in Excel and save it again, or do not trust it.",
-        )
+    wanted: pairs of parent's and element's tag. Finished elements gather until the caller takes them.
+    """
 
-    parser.StartDoctypeDeclHandler = refuse
-    parser.EntityDeclHandler = refuse
-    return parser
+    def __init__(self, *wanted: tuple[str, str]) -> None:
+        self._wanted = frozenset(wanted)
+        self._done: list[Element] = []
+        self._open: list[str] = []
+        self._builder: TreeBuilder | None = None
+        self._outside = self._tags = 0
+
+    def take(self) -> list[Element]:
+        """The elements finished since the last call."""
+        done, self._done = self._done, []
+        return done
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        """Raises ParseError for tags nested as no spreadsheet program does."""
+        if self._builder is None and self._open and (self._open[-1], tag) in self._wanted:
+            self._builder = TreeBuilder()
+            self._outside = len(self._open)
+        self._open.append(tag)
+        if self._builder is not None:
+            self._builder.start(tag, attributes)
+            self._tags += 1
+        if self._tags > ELEMENT_TAGS_MAX or len(self._open) > DEPTH_MAX:
+            raise ParseError("tags in tags without end")
+
+    def end(self, tag: str) -> None:
+        """Closes the element, and takes it out of the builder if it is a wanted one."""
+        self._open.pop()
+        if self._builder is not None:
+            self._builder.end(tag)
+            if len(self._open) == self._outside:
+                self._done.append(self._builder.close())
+                self._builder = None
+                self._tags = 0
+
+    def data(self, text: str) -> None:
+        """Text counts inside a wanted element only."""
+        if self._builder is not None:
+            self._builder.data(text)
+
+
+def parse(path: Path, archive: zipfile.ZipFile, part: str, target: object) -> Generator[int, None, None]:
+    """Run a part through the target's `start`, `end` and `data`; gives the bytes read after each block.
+
+    Raises SheetError where the part is missing, breaks off, makes no sense, or declares a document type
+    (with which every kind of entity bomb begins).
+    """
+    parser = XMLParser(target=target, forbid_dtd=True)
+    position = 0
+    try:
+        for block in blocks(path, archive, part):
+            parser.feed(transitional(block))
+            position += len(block)
+            yield position
+        parser.close()
+    except DefusedXmlException as error:
+        raise entities_refused(path) from error
+    except ParseError as error:
+        raise damaged(path, f"{part}: {error}") from error
+
+
+def elements(path: Path, archive: zipfile.ZipFile, part: str, *wanted: tuple[str, str]) -> Iterator[Element]:
+    """The wanted elements of a part, one after the other. Raises SheetError, as `parse` does."""
+    target = Elements(*wanted)
+    for _ in parse(path, archive, part, target):
+        yield from target.take()
 
 
 def blocks(path: Path, archive: zipfile.ZipFile, part: str) -> Blocks:
     """The unpacked part, block by block. Raises SheetError if it is damaged, missing or one endless token."""
     run_bytes = 0
-    with closing_part(path, archive, part) as stream:
-        while block := _read(path, part, stream):
-            last = block.rfind(b">")
-            run_bytes = run_bytes + len(block) if last < 0 else len(block) - last
-            if run_bytes > TOKEN_MAX_BYTES:
-                raise SheetError(
-                    f"A cell (or tag) of {part} is longer than {TOKEN_MAX_BYTES >> 20} MB: it is refused.",
-                    where=path.name,
-                    remedy="No cell of Excel holds more than 32,767 characters. Export the sheet again.",
-                )
-            yield block
-
-
-def closing_part(
-    path: Path, archive: zipfile.ZipFile, part: str
-) -> contextlib.AbstractContextManager[IO[bytes]]:
-    """The opened part. Raises SheetError."""
     try:
-        return archive.open(part)
-    except (*ARCHIVE_ERRORS, ValueError) as error:
-        raise damaged(path, f"{part}: {error}") from error
-
-
-def _read(path: Path, part: str, stream: IO[bytes]) -> bytes:
-    try:
-        return stream.read(BLOCK_BYTES)
+        with archive.open(part) as stream:
+            while block := stream.read(BLOCK_BYTES):
+                last = block.rfind(b">")
+                run_bytes = run_bytes + len(block) if last < 0 else len(block) - last
+                if run_bytes > TOKEN_MAX_BYTES:
+                    raise SheetError(
+                        f"A cell or tag of {part} is longer than {TOKEN_MAX_BYTES >> 20} MB: it is refused.",
+                        where=path.name,
+                        remedy="No cell of Excel holds more than 32,767 characters. Export the sheet again.",
+                    )
+                yield block
     except ARCHIVE_ERRORS as error:
         raise damaged(path, f"{part}: {error}") from error
 
 
-def feed(path: Path, part: str, parser: expat.XMLParserType, block: bytes, *, final: bool = False) -> None:
-    """Give the parser one block. Raises SheetError where the XML breaks off or makes no sense."""
-    try:
-        parser.Parse(block, final)
-    except expat.ExpatError as error:
-        raise damaged(path, f"{part}: {error}") from error
+def transitional(block: bytes) -> bytes:
+    """XML with its namespaces as openpyxl knows them."""
+    for strict, usual in STRICT_NAMES:
+        block = block.replace(strict, usual)
+    return block
 
 
-def parse_part(path: Path, archive: zipfile.ZipFile, part: str, parser: expat.XMLParserType) -> None:
-    """Run a whole part through the parser's handlers."""
-    for block in blocks(path, archive, part):
-        feed(path, part, parser, block)
-    feed(path, part, parser, b"", final=True)
-
-
-def local(name: str) -> str:
-    """A tag's or attribute's name without the namespace prefix that some exporters write (`x:row`)."""
-    return name.rpartition(":")[2]
-
-
-def is_true(text: str | None) -> bool:
-    """XML Schema's boolean."""
-    return text in ("1", "true", "on")
+def entities_refused(path: Path) -> SheetError:
+    """The error of a part that declares entities, or could."""
+    return SheetError(
+        "The file declares XML entities, which no spreadsheet program writes: it is refused.",
+        where=path.name,
+        remedy="Open it in Excel and save it again, or do not trust it.",
+    )

@@ -14,6 +14,11 @@ NO_TEXT: Final = (
 )
 
 
+def error_cell(text: str) -> ErrorCell:
+    """The cell of an error value such as `#N/A`."""
+    return ErrorCell(text, f"The cell shows {text}, an error. Mend its formula, or enter the value.")
+
+
 def plain_text(text: str) -> str:
     """The text as Excel shows it, `_x000D_` and the like decoded; an ErrorCell if it could not be sent.
 

@@ -84,7 +84,10 @@ def raw_workbook(
     if shared is not None:
         relations += f'<Relationship Id="t" Type="{RELATIONS}/sharedStrings" Target="sharedStrings.xml"/>'
         parts["xl/sharedStrings.xml"] = f'<sst xmlns="{MAIN}">{shared}</sst>'
-    parts["[Content_Types].xml"] = f'<Types xmlns="{PACKAGE}/content-types"/>'
+    parts["[Content_Types].xml"] = (
+        f'<Types xmlns="{PACKAGE}/content-types"><Override PartName="/xl/workbook.xml"'
+        ' ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/></Types>'
+    )
     parts["_rels/.rels"] = (
         f'<Relationships xmlns="{PACKAGE}/relationships">'
         f'<Relationship Id="w" Type="{RELATIONS}/officeDocument" Target="xl/workbook.xml"/></Relationships>'
