@@ -99,9 +99,12 @@ _EARLIER: Final = (
 
 
 class Candidate:
-    """A batch that asks to be let in; or, with `positions`, rows of one that `resume` would send again (failed,
-    mended, remapped ones), to be compared with every other batch. Rows to be sent are those that are pending when it is asked first; when they
-    change (`--only-new` takes over Ids), a new candidate is needed. Of several, each may be asked."""
+    """A batch that asks to be let in; or, with `positions`, rows of one that `resume` would send again
+    (failed, mended, remapped ones), to be compared with every other batch.
+
+    Rows to be sent are those that are pending when it is asked first; when they change (`--only-new` takes
+    over Ids), a new candidate is needed. Of several, each may be asked.
+    """
 
     def __init__(self, ledger: Ledger, journal: Journal, positions: Collection[int] | None = None) -> None:
         self.ledger = ledger

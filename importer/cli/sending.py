@@ -162,25 +162,16 @@ def conclude(
 ) -> int:
     """Writes the results file (at `path`, or where it was last), tells how the batch stands, and gives the
     exit code. read: the file's digest when its changes were taken over."""
-    from importer import batches
     from importer.sending import unwritten
 
     batch = journal.batch()
     for notice in sent.notices if sent else ():
         console.warn(notice)
     trouble = unwritten(sent, batch) if sent else None
-    try:
-        results = str(
-            write_results_shown(
-                console, lambda told: batches.write(journal, path, read=read, progress=told)
-            ).path
-        )
-    except (ResultsError, WorkError) as error:
-        console.warn(f"{error} What happened is in the journal: {journal.path}")
-        results = batch.results
+    results, written = _results_written(console, journal, path, read)
     counts = journal.shown_counts()
     seconds = sent.seconds if sent else 0.0
-    code = exit_code(counts, sent)
+    code = exit_code(counts, sent) if written else max(3, exit_code(counts, sent))
     told = {
         "batch": batch.id,
         **counts,
@@ -198,8 +189,28 @@ def conclude(
         console.result("", {"error": stop.message})
         console.error(stop.message)
     named = f"{quoted(results)}{' --sandbox' if batch.rehearsal else ''}"
-    if code == 3 and stop is None and counts["created"]:  # a trial
+    if code == 3 and stop is None and counts["created"] and written:  # a trial
         console.say(f"See how they arrived: importer verify {named}")
-    if code in {3, 130}:
+    if code in {3, 130} and written:
         console.say(f"Go on with: importer resume {named}")
     return code
+
+
+def _results_written(
+    console: Console, journal: Journal, path: Path | None, read: str | None
+) -> tuple[str, bool]:
+    """Where the results file is, or was to be; and whether it could be written."""
+    from importer import batches
+
+    try:
+        written = write_results_shown(
+            console, lambda told: batches.write(journal, path, read=read, progress=told)
+        )
+    except (ResultsError, WorkError) as error:
+        batch = journal.batch()
+        console.warn(
+            f"{error} What happened is in the journal. Write the file with: importer resume {batch.id}"
+            " --results PATH"
+        )
+        return batch.results, False
+    return str(written.path), True

@@ -42,14 +42,18 @@ def status(
 
 def _tell(console: Console, named: Named) -> int:
     from importer.batch_lock import is_free
-    from importer.journal import Journal
+    from importer.journal import Journal, RowStatus
 
     path = named.journal
     with Journal.open_to_read(path) as journal:
         batch = journal.batch()
         counts = journal.shown_counts()
+        under_way = min(journal.counts().get(RowStatus.SENDING, 0), counts["uncertain"])
         results = str(named.results.absolute()) if named.results else batch.results
         running = not is_free(path)
+        if running:  # a call under way is no doubt yet
+            counts["pending"] += under_way
+            counts["uncertain"] -= under_way
         going_on: dict[str, Any] = journal.fact("going_on") or {}
         seconds = journal.fact("seconds", 0.0)
         throttled = journal.fact("throttled", 0) + (going_on.get("throttled", 0) if running else 0)
