@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tempfile
 from pathlib import Path
 
 import openpyxl
@@ -11,8 +12,10 @@ from conftest import Importer, RunningTenant
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sheets import written_workbook
-from sheets.excel import HABITS, Habits, Records, resave
+from sheets.excel import HABITS, Habits, Records, resave, shown
 from sheets.sending import Sender, Sent, delimited, table_of
+
+from importer.respelling import is_respelling
 
 VALUES = (
     "sent at once",
@@ -194,8 +197,18 @@ CELLS = st.one_of(
 )
 
 
+@settings(max_examples=400, deadline=None)
+@given(cell=CELLS, name=st.sampled_from(sorted(HABITS)))
+def test_whatever_excel_makes_of_a_cell_is_a_respelling(cell: str, name: str) -> None:
+    """The same without files: more cells than could be sent."""
+    habits = HABITS[name]
+    after = shown(cell, habits).encode(habits.encoding, "replace").decode(habits.encoding)
+
+    assert is_respelling(cell, after)
+
+
 @settings(
-    max_examples=6,
+    max_examples=4,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -208,7 +221,7 @@ def test_any_table_comes_through_excel_and_resume_unchanged(
     send: Sender, tmp_path: Path, values: list[str], name: str, delimiter: str
 ) -> None:
     """Whatever the cells hold, and whatever Excel makes of them."""
-    source = tmp_path / "any.csv"
+    source = Path(tempfile.mkdtemp(dir=tmp_path)) / "any.csv"  # no results file of another example beside it
     source.write_bytes(delimited(table_of(values), delimiter).encode())
     results = send(source, "--limit", str(FIRST), "--again", *QUICK).results
     resave(results, HABITS[name])

@@ -54,11 +54,12 @@ def shown(cell: str, habits: Habits) -> str:
         return habits.truths[cell.upper() == "FALSE"]
     if cell == "=1+1":
         return "2"
-    if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+    if re.fullmatch(
+        r"(19|[2-9][0-9])[0-9][0-9]-[0-9][0-9]-[0-9][0-9]", text
+    ):  # Excel's calendar begins in 1900
         return _day(date.fromisoformat(text), habits)
-    if habits.decimal == "," and (match := re.fullmatch(r"(\d{1,2})\.(\d{1,2})", text)):
-        day_number, month = int(match[1]), int(match[2])
-        return f"{day_number:02}. {MONTHS_DE[month - 1]}" if 1 <= month <= 12 else cell
+    if habits.decimal == "," and (match := re.fullmatch(r"0?([1-9]|1[0-9]|2[0-8])\.0?([1-9]|1[0-2])", text)):
+        return f"{int(match[1]):02}. {MONTHS_DE[int(match[2]) - 1]}"
     return _number(text, habits) or cell
 
 
@@ -69,15 +70,17 @@ def _day(day: date, habits: Habits) -> str:
 
 def _number(text: str, habits: Habits) -> str:
     """What is shown of a number; "" for anything else."""
-    if re.fullmatch(r"[+-]?\d+[eE][+-]?\d{1,2}", text):
+    if re.fullmatch(r"[+-]?[0-9]+[eE][+-]?[0-9]{1,2}", text):
         return f"{float(text):.2E}".replace(".", habits.decimal)
-    pattern = r"[+-]?\d+(\.\d+)?" if habits.decimal == "." else r"[+-]?\d+"
+    pattern = r"[+-]?[0-9]+(\.[0-9]+)?" if habits.decimal == "." else r"[+-]?[0-9]+"
     return _general(float(text)).replace(".", habits.decimal) if re.fullmatch(pattern, text) else ""
 
 
 def _general(value: float) -> str:
-    """The format General: eleven characters."""
-    if abs(value) >= 1e11:
+    """The format General: eleven characters, an exponent only for very long and very small numbers."""
+    size = abs(value)
+    if size >= 1e11 or 0 < size < 1e-4:
         mantissa, _, exponent = f"{value:.5E}".partition("E")
         return f"{mantissa.rstrip('0').rstrip('.')}E{exponent}"
-    return f"{value:.10g}"
+    shown = f"{value:.{max(0, 10 - len(str(int(size))))}f}"
+    return shown.rstrip("0").rstrip(".") if "." in shown else shown
