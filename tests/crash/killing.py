@@ -102,17 +102,16 @@ def serving(folder: Path, faults: Mapping[str, Any], *, latency_s: float) -> Ite
     command = [sys.executable, "-m", "importer", "sandbox", "--json", "--rate", "none"]
     command += ["--latency", str(latency_s), "--faults", str(file)]
     environment = {**os.environ, "PYTHONPATH": str(_checkout()), "IMPORTER_HOME": str(folder / "tenant")}
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True
-    )
-    try:
-        if process.stdout is None:
-            raise RuntimeError("the sandbox has no stdout")
-        told = json.loads(process.stdout.readline())
-        yield Far(told["url"], told["access_key"], told["secret_key"], told["token"])
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
+    ) as process:
+        try:
+            if process.stdout is None:
+                raise RuntimeError("the sandbox has no stdout")
+            told = json.loads(process.stdout.readline())
+            yield Far(told["url"], told["access_key"], told["secret_key"], told["token"])
+        finally:
+            process.terminate()
 
 
 @dataclass

@@ -1,0 +1,206 @@
+"""The real process ended at chosen instants: killed, interrupted once and twice, its disk taken away."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from crash.killing import MAPPING, Far, serving
+
+pytestmark = pytest.mark.crash
+ACCOUNT = "8933fa5e-5b39-11e9-826a-0622360da6fe"
+QUICK = ("--yes", "--json", "--rate", "100/1", "--workers", "4", "--settle", "0.3", "--timeout", "2")
+
+
+class Sending:
+    """One sheet, sent by processes of its own."""
+
+    def __init__(self, folder: Path, tenant: Far, rows: int) -> None:
+        self.folder = folder
+        self.tenant = tenant
+        self.rows = rows
+        self.home = folder / "home"
+        self.stdout, self.stderr = folder / "stdout.txt", folder / "stderr.txt"
+        (folder / "mapping.yaml").write_text(MAPPING, encoding="utf-8")
+        lines = [f"{ACCOUNT},Visit,Visit {n},line {n},Won" for n in range(1, rows + 1)]
+        (folder / "sheet.csv").write_text("\n".join(["Account,Event,Note,Line,Outcome", *lines]) + "\n")
+
+    def start(self, *command: str) -> subprocess.Popen[bytes]:
+        with self.stdout.open("wb") as stdout, self.stderr.open("wb") as stderr:
+            return subprocess.Popen(
+                [sys.executable, "-m", "importer", *command, *QUICK],
+                stdout=stdout,
+                stderr=stderr,
+                env=self.tenant.environment(self.home),
+                cwd=self.folder,
+            )
+
+    @property
+    def told(self) -> str:
+        """All that the last process said."""
+        return self.stdout.read_text() + self.stderr.read_text()
+
+    def run(self) -> subprocess.Popen[bytes]:
+        return self.start("run", "sheet.csv", "-m", "mapping.yaml")
+
+    def resumed(self) -> int:
+        """The exit code of a resume to the end, nothing in its way."""
+        process = self.start("resume", "sheet.results.csv")
+        return process.wait(timeout=120)
+
+    def held(self, count: int) -> None:
+        """Returns once the tenant holds back so many answers."""
+        self.until(lambda: len(self.tenant.ask("held")) >= count)
+
+    def until(self, true: object) -> None:
+        deadline = time.monotonic() + 60
+        while not true():  # type: ignore[operator]
+            assert time.monotonic() < deadline, f"it did not come to pass within a minute: {self.told}"
+            time.sleep(0.02)
+
+    def created(self) -> int:
+        return int(self.tenant.ask("counts")["held"])
+
+    def truth(self) -> tuple[int, int, int]:
+        """Rows lost, doubled, and with a wrong Id."""
+        there: dict[str, list[str]] = {}
+        for one in self.tenant.ask("activities"):
+            there.setdefault(one["fields"]["mx_Custom_1"], []).append(one["id"].lower())
+        with (self.folder / "sheet.results.csv").open(encoding="utf-8-sig", newline="") as stream:
+            ids = {row["Line"]: row["import_activity_id"].lower() for row in csv.DictReader(stream)}
+        assert len(ids) == self.rows
+        lost = sum(line not in there for line in ids)
+        doubled = sum(len(found) - 1 for found in there.values())
+        return lost, doubled, sum(one not in there.get(line, []) for line, one in ids.items())
+
+    def statuses(self) -> Counter[str]:
+        with (self.folder / "sheet.results.csv").open(encoding="utf-8-sig", newline="") as stream:
+            return Counter(row["import_status"] for row in csv.DictReader(stream))
+
+
+@contextmanager
+def sending(
+    folder: Path, *rules: dict[str, object], rows: int = 12, latency_s: float = 0.01
+) -> Iterator[Sending]:
+    with serving(folder, {"faults": list(rules)}, latency_s=latency_s) as tenant:
+        yield Sending(folder, tenant, rows)
+
+
+@pytest.mark.parametrize("commit", ["before", "after"])
+def test_killed_between_call_and_answer(tmp_path: Path, commit: str) -> None:
+    """Four calls are with the tenant: created already, or not yet and perhaps never."""
+    with sending(tmp_path, {"do": "hold", "commit": commit, "nth": [3, 4, 5, 6]}) as batch:
+        process = batch.run()
+        batch.held(4)
+        process.kill()
+        process.wait()
+        assert (batch.resumed(), batch.truth()) == (0, (0, 0, 0))
+
+
+def test_killed_between_answer_and_record(tmp_path: Path) -> None:
+    """The answers leave the tenant as the process is stopped, and it is killed before it can read them."""
+    with sending(tmp_path, {"do": "hold", "nth": [3, 4, 5, 6]}) as batch:
+        process = batch.run()
+        batch.held(4)
+        process.send_signal(signal.SIGSTOP)
+        batch.tenant.ask("release", "POST")
+        process.kill()
+        process.wait()
+        assert (batch.resumed(), batch.truth()) == (0, (0, 0, 0))
+
+
+def test_interrupted_once_it_ends_the_calls_under_way(tmp_path: Path) -> None:
+    """Ctrl-C: no further row is sent, answers are waited for, exit 130, and nothing is in doubt."""
+    with sending(tmp_path, {"do": "slow", "seconds": 1}, rows=40) as batch:
+        process = batch.run()
+        batch.until(lambda: batch.created() >= 4)
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=60)
+        statuses = batch.statuses()
+        assert (process.returncode, set(statuses)) == (130, {"created", "pending"})
+        assert batch.created() == statuses["created"]
+        batch.tenant.ask("faults", "POST", {})
+        assert (batch.resumed(), batch.truth()) == (0, (0, 0, 0))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_twice_it_leaves_at_once(tmp_path: Path, number: int) -> None:
+    """Whatever hangs: the second signal ends the process within a second, exit 130."""
+    with sending(tmp_path, {"do": "hold", "nth": [2, 3, 4, 5]}) as batch:
+        process = batch.run()
+        batch.held(4)
+        process.send_signal(number)
+        time.sleep(0.3)  # two signals at the same instant are one
+        process.send_signal(number)
+        began = time.monotonic()
+        process.wait(timeout=60)
+        assert (process.returncode, time.monotonic() - began < 1.5) == (130, True)
+        assert (batch.resumed(), batch.truth()) == (0, (0, 0, 0))
+
+
+def test_terminated_it_cuts_off_what_hangs_and_says_so(tmp_path: Path) -> None:
+    """SIGTERM once while answers are held back: they are waited for `--timeout`, then they are in doubt."""
+    with sending(tmp_path, {"do": "hold", "nth": [2, 3, 4, 5]}) as batch:
+        process = batch.run()
+        batch.held(4)
+        process.terminate()
+        process.wait(timeout=60)
+        assert (process.returncode, batch.statuses()["uncertain"]) == (130, 4)
+        assert (batch.resumed(), batch.truth()) == (0, (0, 0, 0))
+
+
+def test_the_journals_folder_is_removed_in_mid_run(tmp_path: Path) -> None:
+    """No further call leaves, exit 3, and what was created and could not be written is told."""
+    with sending(tmp_path, {"do": "hold", "nth": [5, 6, 7, 8]}, rows=60) as batch:
+        process = batch.run()
+        batch.held(4)
+        kept = shutil.copytree(batch.home, tmp_path / "kept")
+        shutil.rmtree(batch.home / "journals")
+        batch.tenant.ask("release", "POST")
+        process.wait(timeout=60)
+        created = [one["id"] for one in batch.tenant.ask("activities")][4:]
+        assert (process.returncode, len(created)) == (3, 4)
+        assert all(one in batch.told for one in created), batch.told
+        assert json.loads(batch.stdout.read_text())["exit"] == 3
+        shutil.rmtree(batch.home)
+        kept.rename(batch.home)
+        assert (batch.resumed(), batch.truth()) == (0, (0, 0, 0))
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root may mount a small disk")
+def test_the_disk_is_full_in_mid_run(tmp_path: Path) -> None:
+    """Neither journal nor results file can grow: no further call leaves, and what is lost is told."""
+    with sending(tmp_path, {"do": "hold", "nth": [5, 6, 7, 8]}, rows=60) as batch:
+        batch.home.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(batch.home)]
+        if subprocess.run(mount, capture_output=True, check=False).returncode:
+            pytest.skip("a small disk cannot be mounted here")
+        try:
+            process = batch.run()
+            batch.held(4)
+            with contextlib.suppress(OSError), (batch.home / "filler").open("wb", buffering=0) as filler:
+                while filler.write(b"x" * 4096):
+                    pass
+            batch.tenant.ask("release", "POST")
+            process.wait(timeout=60)
+            created = [one["id"] for one in batch.tenant.ask("activities")][4:]
+            assert process.returncode == 3, batch.told
+            known = batch.told + (batch.folder / "sheet.results.csv").read_text(encoding="utf-8-sig")
+            assert all(one in known for one in created), batch.told
+            (batch.home / "filler").unlink()
+            assert (batch.resumed(), batch.truth()) == (0, (0, 0, 0))
+        finally:
+            subprocess.run(["umount", "-l", str(batch.home)], check=True)
