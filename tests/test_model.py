@@ -10,14 +10,14 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from model.lives import Batch, Cells
+from model.lives import ORDERS, Batch, Cells
 from model.world import ALTERATIONS, CREATE_FATES, READ_FATES, SETTLE_S, World
 
 EXAMPLES = 3_000 if os.environ.get("IMPORTER_LONG") == "1" else 120
@@ -100,3 +100,17 @@ def test_no_row_is_lost_doubled_or_mistaken(
         assert batch.wrongs() == []
         unclear = {"pending", "uncertain"} if world.foreign or world.alteration != "none" else set()
         assert set(batch.statuses()) <= {"created", "failed"} | unclear
+
+
+@pytest.mark.parametrize("fate", ["503", "timeout", "reset", "not sent"])
+@pytest.mark.parametrize("workers", [1, 4, 32])
+def test_the_first_minute_of_a_total_outage_takes_30_calls_at_most(
+    tmp_path: Path, fate: str, workers: int
+) -> None:
+    """Reads included; and nothing but what was under way is in doubt."""
+    world = World(Random(1), [fate], ["failed"], "none", 0.0, 0.0)
+    cells: list[Cells] = [(f"8933fa5e-5b39-11e9-826a-0622360d{n:04x}", "a", "Won", "") for n in range(300)]
+    batch = Batch.staged(tmp_path, world, cells, replace(ORDERS, workers=workers))
+    batch.live(60.0, 0.0)
+    assert world.creates + world.read_calls <= 30
+    assert batch.statuses().count("pending") >= 300 - 30

@@ -52,9 +52,10 @@ class Batch:
     plan: Mapping
     journal: Path
     copies: int = 0
+    orders: Orders = ORDERS
 
     @classmethod
-    def staged(cls, folder: Path, world: World, rows: list[Cells]) -> Batch:
+    def staged(cls, folder: Path, world: World, rows: list[Cells], orders: Orders = ORDERS) -> Batch:
         mapping = folder / "mapping.yaml"
         mapping.write_text(MAPPING, encoding="utf-8")
         plan = load_mapping(mapping)
@@ -68,7 +69,7 @@ class Batch:
         draft.add(staged, iso(EPOCH))
         draft.journal().state(**_facts(len(rows), plan))
         draft.publish()
-        return cls(folder, world, plan, draft.path)
+        return cls(folder, world, plan, draft.path, orders=orders)
 
     def live(self, killed_after_s: float | None, skew_s: float) -> Stop | None:
         """One life, to its end or to the instant of its death."""
@@ -91,7 +92,7 @@ class Batch:
             real = cast("Tenant", tenant)
             verifier = Verifier(real, journal, lambda _: (), marker=None, proves=True, wall=wall)
             posting = Posting(
-                journal=journal, writer=writer, tenant=real, pace=pace, verifier=verifier, orders=ORDERS,
+                journal=journal, writer=writer, tenant=real, pace=pace, verifier=verifier, orders=self.orders,
                 marker=None, clock=loop.time,
             )  # fmt: skip
             if killed_after_s is not None:
