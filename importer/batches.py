@@ -9,11 +9,11 @@ from typing import Final
 
 from importer.errors import ResultsError
 from importer.home import Home
-from importer.journal import Batch, Journal, peek
-from importer.ledger import REHEARSAL, Ledger
-from importer.results import Written, write_results
-from importer.results_file import batch_id_in, is_results_header
-from importer.results_lines import ResultLine
+from importer.journal.journal import Batch, Journal, peek
+from importer.ledger.ledger import REHEARSAL, Ledger
+from importer.results.file import batch_id_in, is_results_header
+from importer.results.lines import ResultLine
+from importer.results.results import Written, write_results
 from importer.source import SheetOptions, open_sheet
 from importer.source.rows import CellsDigest, decode_cells
 

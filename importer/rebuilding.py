@@ -15,15 +15,15 @@ from typing import Final
 
 from importer.activity import Activity, Marker
 from importer.errors import ResultsError
-from importer.journal import RowStatus, StagedRow
-from importer.journal_draft import JournalDraft
-from importer.references import Lookup, Resolved
-from importer.results_align import row_number
-from importer.results_file import FileLine, ResultsFile
+from importer.journal.draft import JournalDraft
+from importer.journal.journal import RowStatus, StagedRow
+from importer.mapping.references import Lookup, Resolved
+from importer.mapping.row_mapper import RowMapper
+from importer.posting.spellings import id_key
+from importer.results.align import row_number
+from importer.results.file import FileLine, ResultsFile
 from importer.resuming import doubt_since
-from importer.row_mapper import RowMapper
 from importer.source.rows import CellsDigest, Row, encode_cells
-from importer.spellings import id_key
 from importer.staging import Asked, ContentDigest, Digests, described
 
 _STARTED: Final = re.compile(r"[a-z]+-?(\d{8}-\d{6})-[0-9a-f]+")

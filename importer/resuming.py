@@ -14,10 +14,10 @@ from typing import Final
 
 from importer.activity import Activity, Marker
 from importer.errors import ResultsError
-from importer.journal import IN_DOUBT, Journal, JournalRow, RowStatus
-from importer.references import Resolved
-from importer.results_edits import RowEdit
-from importer.row_mapper import Problem, RowMapper
+from importer.journal.journal import IN_DOUBT, Journal, JournalRow, RowStatus
+from importer.mapping.references import Resolved
+from importer.mapping.row_mapper import Problem, RowMapper
+from importer.results.edits import RowEdit
 from importer.source.rows import Cells, Row, decode_cells, encode_cells
 from importer.staging import described
 

@@ -19,7 +19,7 @@ from importer.address import base_url
 from importer.credentials import Credentials, KeyringError, Keys, load
 from importer.errors import SettingsError
 from importer.home import Home, home
-from importer.pacing import Rate
+from importer.pacing.pacing import Rate
 
 DEFAULT_RATE: Final = Rate(25, 5.0)
 KEY_LENGTH_MAX: Final = 512

@@ -14,13 +14,13 @@ from datetime import UTC, datetime
 from typing import Final
 
 from importer.activity import Activity, fingerprint
-from importer.journal import Journal, JournalRow, RowStatus, StagedRow
-from importer.journal_draft import JournalDraft
-from importer.references import Lookup, Resolved
-from importer.row_mapper import Problem, RowMapper
+from importer.checking.survey import Survey
+from importer.journal.draft import JournalDraft
+from importer.journal.journal import Journal, JournalRow, RowStatus, StagedRow
+from importer.mapping.references import Lookup, Resolved
+from importer.mapping.row_mapper import Problem, RowMapper
 from importer.source.rows import CellsDigest, Row, decode_cells, encode_cells
 from importer.source.sheet import Sheet
-from importer.survey import Survey
 
 CHUNK_ROWS: Final = 1_000
 REHEARSAL: Final = "sandbox-"

@@ -125,7 +125,7 @@ def _commands_table() -> str:
 
 
 def _mapping_keys() -> str:
-    from importer.mapping_model import MappingSpec, keys_of
+    from importer.mapping.model import MappingSpec, keys_of
 
     lines = ["| key | meaning |", "|---|---|"]
     lines += [
@@ -137,7 +137,7 @@ def _mapping_keys() -> str:
 
 def _block_keys() -> str:
     """The keys of a block, and in which blocks each may stand."""
-    from importer.mapping_model import BLOCKS, keys_of
+    from importer.mapping.model import BLOCKS, keys_of
 
     blocks = {name: BLOCKS[name] for name in ("RelatedCompanyId", "ActivityEvent", "ActivityNote", "Fields")}
     lines = ["| key | in | meaning |", "|---|---|---|"]
@@ -161,7 +161,7 @@ def _description(field: FieldInfo) -> str:
 
 
 def _table_keys() -> str:
-    from importer.mapping_model import BLOCKS
+    from importer.mapping.model import BLOCKS
 
     model = BLOCKS["values_file"]
     lines = ["| key of `values_file` | meaning |", "|---|---|"]

@@ -15,13 +15,13 @@ import pytest
 from hostile_server import Behaviour, Heard, HostileServer, hang, hostile_server, in_turn, raw, reply
 from pydantic import SecretStr
 
-from importer import calls
-from importer.calls import ReadFailed, Tenant, Unauthorised, Unreachable
 from importer.credentials import Keys
 from importer.errors import TenantError
-from importer.leadsquared import LeadSquared
-from importer.outcomes import Kind
-from importer.pacing import Pace, Rate
+from importer.leadsquared import calls
+from importer.leadsquared.calls import ReadFailed, Tenant, Unauthorised, Unreachable
+from importer.leadsquared.client import LeadSquared
+from importer.leadsquared.outcomes import Kind
+from importer.pacing.pacing import Pace, Rate
 
 USER = {"Id": "U", "Name": "Ann", "OrgDisplayName": "Org", "OrgShortCode": "1", "LSQCommonServiceURLs": {}}
 SUCCESS = {"Status": "Success", "Message": {"Id": "A-1"}}

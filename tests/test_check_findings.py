@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.findings import EXAMPLES_KEPT, ROWS_KEPT, Findings, Twins
+from importer.checking.findings import EXAMPLES_KEPT, ROWS_KEPT, Findings, Twins
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pytest
 from conftest import Importer, child_environment, importer_command
 from sheets import old_workbook, open_document, raw_workbook, sheet_xml, text_rows, trap
 
-from importer.mapping import load_mapping
+from importer.mapping.mapping import load_mapping
 
 ACCOUNTS = tuple(f"3f2504e0-4f89-41d3-9a0c-0305e82c33{number:02}" for number in range(40))
 

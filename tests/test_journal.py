@@ -12,9 +12,9 @@ import pytest
 from test_ledger import AT, body, draft, facts, staged
 
 from importer.errors import JournalError, ResultsError
-from importer.journal import Attempt, Batch, Journal, RowStatus, StagedRow
-from importer.journal_draft import JournalDraft
-from importer.journal_file import APPLICATION_ID, MIGRATIONS, VERSION, connect
+from importer.journal.draft import JournalDraft
+from importer.journal.file import APPLICATION_ID, MIGRATIONS, VERSION, connect
+from importer.journal.journal import Attempt, Batch, Journal, RowStatus, StagedRow
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from conftest import child_environment
 from test_ledger import draft, facts
 
 from importer.errors import JournalError
-from importer.journal import Journal, RowStatus
-from importer.journal_writer import Ending, JournalWriter, Mark, Note, Ruling
+from importer.journal.journal import Journal, RowStatus
+from importer.journal.writer import Ending, JournalWriter, Mark, Note, Ruling
 
 NOW = 1_785_476_030.25  # 2026-07-31T05:33:50.250Z
 
@@ -251,8 +251,8 @@ CHILD = """
 import asyncio, os, sys
 from pathlib import Path
 from importer.errors import JournalError
-from importer.journal import Journal, RowStatus
-from importer.journal_writer import Ending, JournalWriter
+from importer.journal.journal import Journal, RowStatus
+from importer.journal.writer import Ending, JournalWriter
 
 async def row(writer, position):
     attempt, at = await writer.mark(position, None, 0.0)

@@ -21,8 +21,10 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from yarl import URL
 
-from importer import leadsquared
-from importer.answers import (
+from importer.credentials import Keys
+from importer.errors import SettingsError
+from importer.leadsquared import client as leadsquared
+from importer.leadsquared.answers import (
     AnswerError,
     read_activities,
     read_activity,
@@ -31,10 +33,8 @@ from importer.answers import (
     read_time,
     read_users,
 )
-from importer.credentials import Keys
-from importer.errors import SettingsError
-from importer.leadsquared import LeadSquared, failure_of, proxy_for
-from importer.outcomes import CERTAINLY_NOT_SENT, Exchange, Failure, Kind, classify
+from importer.leadsquared.client import LeadSquared, failure_of, proxy_for
+from importer.leadsquared.outcomes import CERTAINLY_NOT_SENT, Exchange, Failure, Kind, classify
 
 KEYS = Keys(SecretStr("u$r-access-key"), SecretStr("s3cret-key"))
 SUCCESS = {"Status": "Success", "Message": {"Id": "2f6c1a52-7a3f-4a39-9c63-5ad4f1a2b001"}}

@@ -15,13 +15,13 @@ import pytest
 from conftest import child_environment
 
 from importer.activity import Activity
-from importer.batch_lock import batch_lock, is_free, lock_path
 from importer.errors import JournalError, ResultsError
-from importer.journal import Batch, Journal, RowStatus, StagedRow
-from importer.journal_draft import JournalDraft
-from importer.ledger import Ledger
-from importer.ledger_candidate import Candidate, Earlier, Overlap
-from importer.ledger_rows import Entry
+from importer.journal.draft import JournalDraft
+from importer.journal.journal import Batch, Journal, RowStatus, StagedRow
+from importer.journal.lock import batch_lock, is_free, lock_path
+from importer.ledger.candidate import Candidate, Earlier, Overlap
+from importer.ledger.ledger import Ledger
+from importer.ledger.rows import Entry
 
 TENANT = "api.leadsquared.com/ACME"
 AT = "2026-07-31T05:33:50.000Z"
@@ -612,7 +612,7 @@ def test_a_lock_dies_with_its_process(home: Path) -> None:
     """A killed run leaves a batch that can be resumed at once."""
     path = add(home, ["a"])
     script = (
-        "import sys, pathlib; from importer.batch_lock import batch_lock\n"
+        "import sys, pathlib; from importer.journal.lock import batch_lock\n"
         "lock = batch_lock(pathlib.Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(

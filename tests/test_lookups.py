@@ -15,12 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from importer.calls import ReadFailed, Tenant
 from importer.credentials import Keys
-from importer.leadsquared import LeadSquared
-from importer.lookups import from_plain, resolve, to_plain
-from importer.pacing import Pace, Rate
-from importer.references import Found, Lookup, NotFound
+from importer.leadsquared.calls import ReadFailed, Tenant
+from importer.leadsquared.client import LeadSquared
+from importer.leadsquared.lookups import from_plain, resolve, to_plain
+from importer.mapping.references import Found, Lookup, NotFound
+from importer.pacing.pacing import Pace, Rate
 
 BY_EMAIL = Lookup("user", "EmailAddress")
 BY_CODE = Lookup("account", "mx_Code", "Account", column="Code")

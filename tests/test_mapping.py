@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from importer.activity import Activity
 from importer.errors import MappingError
-from importer.mapping import Found, Lookup, Mapping, NotFound, Problem, RowMapper, load_mapping
+from importer.mapping.mapping import Found, Lookup, Mapping, NotFound, Problem, RowMapper, load_mapping
 from importer.source.rows import BooleanCell, Cells, DateCell, ErrorCell, NumberCell, Row
 
 GUID = "0f8fad5b-d9cb-469f-a165-70867728950e"

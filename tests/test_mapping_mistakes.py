@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from importer.errors import MappingError
-from importer.mapping import Mapping, load_mapping
+from importer.mapping.mapping import Mapping, load_mapping
 
 HEAD = "RelatedCompanyId: Account ID\nActivityEvent: 10001\n"
 

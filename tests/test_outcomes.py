@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from importer.bodies import one_line, parsed, retry_after_s
-from importer.outcomes import (
+from importer.leadsquared.bodies import one_line, parsed, retry_after_s
+from importer.leadsquared.outcomes import (
     CERTAINLY_NOT_SENT,
     Exchange,
     Failure,
@@ -20,7 +20,7 @@ from importer.outcomes import (
     read_failure,
     stated_limit,
 )
-from importer.pacing import Rate, Refusal
+from importer.pacing.pacing import Rate, Refusal
 from importer.remedies import KNOWN_REFUSALS
 
 NEW_ID = "2f6c1a52-7a3f-4a39-9c63-5ad4f1a2b001"

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from virtual_time import VirtualTimeLoop, run_virtually
 
-from importer.pacing import Pace, Rate, Refusal, Slot
+from importer.pacing.pacing import Pace, Rate, Refusal, Slot
 
 PLAN = Rate(25, 5.0)
 

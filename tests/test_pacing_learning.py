@@ -24,8 +24,8 @@ from benchmarks.pacing_simulation import (
     uniform,
 )
 
-from importer.pace_rules import Rules
-from importer.pacing import Pace, Rate
+from importer.pacing.pacing import Pace, Rate
+from importer.pacing.rules import Rules
 
 SEEDS = (11, 12, 13)
 seeds = pytest.mark.parametrize("seed", SEEDS)

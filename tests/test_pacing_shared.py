@@ -19,13 +19,13 @@ import pytest
 from benchmarks.pacing_simulation import Case, Figures, Simulation, StrictTenant, uniform
 from virtual_time import VirtualTimeLoop, run_virtually
 
-from importer.pacing import Pace, Rate, Refusal, SharedPace
+from importer.pacing.pacing import Pace, Rate, Refusal, SharedPace
 
 PLAN = Rate(25, 5.0)
 WINDOW = """
 import asyncio, sys, time
 from pathlib import Path
-from importer.pacing import Pace, Rate, SharedPace
+from importer.pacing.pacing import Pace, Rate, SharedPace
 
 async def main():
     shared = SharedPace(Path(sys.argv[1]))

@@ -13,17 +13,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from importer.activity import Activity
-from importer.mapping import load_mapping
-from importer.mapping_file import read_document
-from importer.propose import look_at_sheet
-from importer.propose_columns import Guess, Holds, guess_column
-from importer.propose_dates import guess_dates, readings
-from importer.propose_entries import propose
-from importer.propose_header import find_header_row, likely_header
-from importer.propose_sample import ColumnValues
-from importer.propose_words import Role, likeness
-from importer.propose_yaml import scalar
-from importer.propose_zone import local_zone
+from importer.mapping.file import read_document
+from importer.mapping.mapping import load_mapping
+from importer.propose.columns import Guess, Holds, guess_column
+from importer.propose.dates import guess_dates, readings
+from importer.propose.entries import propose
+from importer.propose.header import find_header_row, likely_header
+from importer.propose.look import look_at_sheet
+from importer.propose.sample import ColumnValues
+from importer.propose.words import Role, likeness
+from importer.propose.writing import scalar
+from importer.propose.zone import local_zone
 from importer.source import SheetOptions, open_sheet
 from importer.source.rows import DateCell, ErrorCell, NumberCell
 

@@ -187,7 +187,7 @@ def test_every_module_has_its_place_in_the_tour() -> None:
 
 def test_the_columns_of_the_results_file_are_all_explained() -> None:
     """In their order."""
-    from importer.results_lines import COLUMNS
+    from importer.results.lines import COLUMNS
 
     told = [cells[0].strip("`") for cells in rows_of(section("## What can happen to a row"))]
     assert [name for name in told if name.startswith("import_")] == list(COLUMNS)
@@ -195,7 +195,7 @@ def test_the_columns_of_the_results_file_are_all_explained() -> None:
 
 def test_every_status_is_explained() -> None:
     """Each word that `import_status` can hold."""
-    from importer.journal import RowStatus
+    from importer.journal.journal import RowStatus
 
     told = [cells[0].strip("`") for cells in rows_of(section("## What can happen to a row"))]
     assert {name for name in told if not name.startswith("import_")} == {status.shown for status in RowStatus}
@@ -203,8 +203,8 @@ def test_every_status_is_explained() -> None:
 
 def test_the_columns_and_verdicts_of_the_read_back_are_all_explained() -> None:
     """Those of the .verified.csv."""
-    from importer.readings import Verdict
-    from importer.verified_file import COLUMNS
+    from importer.readback.readings import Verdict
+    from importer.readback.verified_file import COLUMNS
 
     rows = rows_of(section("## Read-back and report"))
     told = [name for cells in rows for name in re.findall(r"`(\w+)`", cells[0])]
@@ -214,7 +214,7 @@ def test_the_columns_and_verdicts_of_the_read_back_are_all_explained() -> None:
 
 def test_every_word_that_resume_takes_is_explained() -> None:
     """On the rows on which it counts."""
-    from importer.results_words import _ACCEPTED
+    from importer.results.words import _ACCEPTED
 
     told = {
         (status, re.findall(r"to `(\w+)`", change)[0])
@@ -227,7 +227,7 @@ def test_every_word_that_resume_takes_is_explained() -> None:
 
 def test_every_type_of_value_is_explained() -> None:
     """Those that a mapping may name, in their order."""
-    from importer.mapping_model import FieldSpec
+    from importer.mapping.model import FieldSpec
 
     known = next(
         get_args(part) for part in get_args(FieldSpec.model_fields["type"].annotation) if get_args(part)
@@ -318,7 +318,7 @@ def test_the_example_of_a_mapping_fits_the_sample(importer: Importer, tmp_path: 
 @pytest.mark.parametrize("cell", ["1250.50", "1,250.50", "12,50,000", "1 250", "-3", "1e5"])
 def test_the_examples_of_numbers_are_numbers(cell: str) -> None:
     """Those that README's table of types shows."""
-    from importer.values import NumberValue
+    from importer.mapping.values import NumberValue
 
     told = next(cells[1] for cells in rows_of(section("### Types")) if cells[0] == "`number`")
     assert cell in quoted_words(told)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import importer
-from importer.outcomes import Failure
+from importer.leadsquared.outcomes import Failure
 from importer.remedies import (
     CATALOGUE,
     KNOWN_REFUSALS,

@@ -13,7 +13,7 @@ from conftest import Importer, RunningTenant
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.journal import Journal
+from importer.journal.journal import Journal
 from importer.report import search
 from importer.report.charts import calls_chart, outcomes_chart
 from importer.report.facts import shown
@@ -172,7 +172,7 @@ def test_a_batch_that_runs_elsewhere_can_be_told_of(
     importer: Importer, imported: Imported, home: Path
 ) -> None:
     """It is only read; the page says that it is a moment's picture."""
-    from importer.batch_lock import batch_lock
+    from importer.journal.lock import batch_lock
 
     (journal,) = (home / "journals").glob("*.journal")
     with batch_lock(journal):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from importer.respelling import is_respelling
+from importer.results.respelling import is_respelling
 from importer.source.rows import BooleanCell, DateCell, DurationCell, NumberCell
 
 RESPELT = [

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from openpyxl import load_workbook
 
 from importer.errors import ResultsError
-from importer.respelling import is_respelling
-from importer.results import write_results
-from importer.results_edits import CellChange, Edits, RowEdit, edits
-from importer.results_file import batch_id_in, is_results_header, read_results
-from importer.results_lines import COLUMNS, ResultLine
-from importer.results_words import Said, StatusWord
+from importer.results.edits import CellChange, Edits, RowEdit, edits
+from importer.results.file import batch_id_in, is_results_header, read_results
+from importer.results.lines import COLUMNS, ResultLine
+from importer.results.respelling import is_respelling
+from importer.results.results import write_results
+from importer.results.words import Said, StatusWord
 from importer.source.rows import BooleanCell, DateCell, DurationCell, ErrorCell, NumberCell
 
 BATCH = "b-20260731-053350-abcd"

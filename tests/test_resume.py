@@ -262,7 +262,7 @@ def test_remap_without_a_mapping_is_a_usage_error(importer: Importer, begun: Res
 
 
 def test_a_batch_in_use_is_not_touched(importer: Importer, tenant: RunningTenant, begun: Result) -> None:
-    from importer.batch_lock import batch_lock
+    from importer.journal.lock import batch_lock
 
     with batch_lock(Path(begun.json["journal"])):
         result = importer("resume", RESULTS, "--yes", "--json")

@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from importer.row_counts import RowCounts
+from importer.journal.row_counts import RowCounts
 
 
 def _rows(path: Path, statuses: list[int]) -> sqlite3.Connection:

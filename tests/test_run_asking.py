@@ -131,7 +131,7 @@ def test_no_at_the_question_of_resume_leaves_the_batch_as_it_was(
 
 
 def _rows(home: Path) -> list[tuple[object, ...]]:
-    from importer.journal import Journal
+    from importer.journal.journal import Journal
 
     (path,) = (home / "journals").glob("*.journal")
     with Journal.open_to_read(path) as journal:

@@ -10,7 +10,7 @@ from build_samples import FLAWS, SAMPLES, calls_workbook, csv_bytes, visits, vis
 from openpyxl import load_workbook
 
 from importer.activity import Activity
-from importer.mapping import Problem, load_mapping
+from importer.mapping.mapping import Problem, load_mapping
 from importer.source import SheetOptions, open_sheet
 
 MAPPINGS = Path(__file__).parent.parent / "mappings"

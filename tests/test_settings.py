@@ -16,7 +16,7 @@ from importer.address import base_url, check_host
 from importer.credentials import Credentials, Keys, store
 from importer.errors import SettingsError
 from importer.home import home
-from importer.pacing import Rate
+from importer.pacing.pacing import Rate
 from importer.settings import load_rate, load_settings
 
 

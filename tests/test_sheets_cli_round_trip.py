@@ -15,7 +15,7 @@ from sheets import written_workbook
 from sheets.excel import HABITS, Habits, Records, resave, shown
 from sheets.sending import Sender, Sent, delimited, table_of
 
-from importer.respelling import is_respelling
+from importer.results.respelling import is_respelling
 
 VALUES = (
     "sent at once",

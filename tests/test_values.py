@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.source.rows import BooleanCell, DateCell, DurationCell, NumberCell
-from importer.values import (
+from importer.mapping.values import (
     BooleanValue,
     EventValue,
     Fault,
@@ -21,6 +20,7 @@ from importer.values import (
     quoted,
     trimmed,
 )
+from importer.source.rows import BooleanCell, DateCell, DurationCell, NumberCell
 
 GUID = "0F8FAD5B-d9cb-469f-a165-70867728950e"
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.date_formats import DateFormat, FormatError
-from importer.dates import DateTimeValue, DateValue
+from importer.mapping.date_formats import DateFormat, FormatError
+from importer.mapping.dates import DateTimeValue, DateValue
+from importer.mapping.values import Fault
 from importer.source.rows import BooleanCell, DateCell, NumberCell
-from importer.values import Fault
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

@@ -316,7 +316,7 @@ def test_rehearsals_and_imports_are_not_mixed(importer: Importer, imported: Impo
 
 def test_a_batch_in_use_is_left_alone(importer: Importer, imported: Imported, home: Path) -> None:
     """Another window may be creating rows."""
-    from importer.batch_lock import batch_lock
+    from importer.journal.lock import batch_lock
 
     (journal,) = (home / "journals").glob("*.journal")
     with batch_lock(journal):

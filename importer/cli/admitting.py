@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
     from importer.cli.wishes import Wishes
-    from importer.journal import Batch
-    from importer.journal_draft import JournalDraft
-    from importer.ledger import Ledger
-    from importer.ledger_candidate import Overlap
-    from importer.ledger_rows import Entry
-    from importer.posting import Orders
-    from importer.sending import Line
+    from importer.journal.draft import JournalDraft
+    from importer.journal.journal import Batch
+    from importer.ledger.candidate import Overlap
+    from importer.ledger.ledger import Ledger
+    from importer.ledger.rows import Entry
+    from importer.posting.posting import Orders
+    from importer.posting.sending import Line
+    from importer.posting.verify import Claimed
     from importer.settings import Settings
-    from importer.verify import Claimed
 
 NEVER_TWICE = "Nothing was sent, so that nothing is created twice."
 
@@ -50,8 +50,8 @@ class Applicant:
 
 async def admit(console: Console, applicant: Applicant, orders: Orders, wishes: Wishes) -> int:
     """Asks, publishes, sends and tells. The exit code. Raises UserError as long as nothing was sent."""
-    from importer.journal import Journal
-    from importer.ledger import Ledger
+    from importer.journal.journal import Journal
+    from importer.ledger.ledger import Ledger
 
     batch = applicant.batch
     applicant.draft.journal().state(**batch.facts())
@@ -98,7 +98,7 @@ async def _ask(
     console: Console, applicant: Applicant, ledger: Ledger, orders: Orders, wishes: Wishes
 ) -> None:
     """All that a person has to decide. Raises UserError for "no", and where nobody can be asked."""
-    from importer.ledger_candidate import Candidate
+    from importer.ledger.candidate import Candidate
 
     ledger.catch_up(applicant.batch.tenant)
     candidate = Candidate(ledger, applicant.draft.journal())
@@ -166,8 +166,8 @@ def _only_new(console: Console, overlap: Overlap, wishes: Wishes) -> bool:
 
 def _take_over(console: Console, applicant: Applicant, ledger: Ledger) -> None:
     """Rows that are there already end as created, with the earlier Id and without an attempt."""
-    from importer.journal import RowStatus
-    from importer.ledger_candidate import Candidate
+    from importer.journal.journal import RowStatus
+    from importer.ledger.candidate import Candidate
 
     journal = applicant.draft.journal()
     earlier = [
@@ -180,7 +180,7 @@ def _take_over(console: Console, applicant: Applicant, ledger: Ledger) -> None:
 
 async def _look_at_row_one(console: Console, applicant: Applicant, ledger: Ledger, wishes: Wishes) -> None:
     """May these keys read? And has a colleague, whose ledger is not ours, imported this sheet?"""
-    from importer.preflight import look_at_row_one
+    from importer.posting.preflight import look_at_row_one
 
     found = await look_at_row_one(
         applicant.draft.journal(), applicant.line.tenant, claimed_by_others(ledger, applicant.batch)
@@ -204,7 +204,7 @@ async def _look_at_row_one(console: Console, applicant: Applicant, ledger: Ledge
 
 
 def _question(console: Console, applicant: Applicant, orders: Orders, wishes: Wishes) -> None:
-    from importer.journal import RowStatus
+    from importer.journal.journal import RowStatus
 
     batch, rate = applicant.batch, applicant.settings.rate
     rows = applicant.draft.journal().counts().get(RowStatus.PENDING, 0)
@@ -232,7 +232,7 @@ def _question(console: Console, applicant: Applicant, orders: Orders, wishes: Wi
 
 def _register(console: Console, applicant: Applicant, ledger: Ledger, wishes: Wishes) -> BaseFileLock:
     """One transaction: what another window did since the question makes the question void."""
-    from importer.ledger_candidate import Candidate
+    from importer.ledger.candidate import Candidate
 
     lock: BaseFileLock | None = None
     try:
@@ -263,9 +263,9 @@ def _refuse_created(overlap: Overlap) -> None:
 def _publish(console: Console, applicant: Applicant, replaced: list[tuple[str, Path]]) -> BaseFileLock:
     """The journal under its name, locked, and the results file with every row pending; or nothing at all."""
     from importer import batches
-    from importer.batch_lock import batch_lock
-    from importer.journal import Journal
-    from importer.results_file import batch_id_in
+    from importer.journal.journal import Journal
+    from importer.journal.lock import batch_lock
+    from importer.results.file import batch_id_in
 
     path = applicant.draft.path
     lock = batch_lock(path)
@@ -287,8 +287,8 @@ def _publish(console: Console, applicant: Applicant, replaced: list[tuple[str, P
 
 def _withdraw(applicant: Applicant, lock: BaseFileLock) -> None:
     """Takes back what was published of a batch that was not let in after all."""
-    from importer.batch_lock import lock_path
-    from importer.results_file import batch_id_in
+    from importer.journal.lock import lock_path
+    from importer.results.file import batch_id_in
 
     path, results = applicant.draft.path, Path(applicant.batch.results)
     lock.release()
@@ -302,10 +302,10 @@ def _withdraw(applicant: Applicant, lock: BaseFileLock) -> None:
 def _earlier_rehearsals(applicant: Applicant) -> list[tuple[str, Path]]:
     """Takes away the rehearsals of this sheet that nobody is at work on: a new one replaces them."""
     from importer import batches
-    from importer.batch_lock import batch_lock, lock_path
     from importer.cli.line import rehearsal_store
-    from importer.ledger import REHEARSAL
-    from importer.results_file import batch_id_in
+    from importer.journal.lock import batch_lock, lock_path
+    from importer.ledger.ledger import REHEARSAL
+    from importer.results.file import batch_id_in
 
     home = applicant.settings.home
     replaced = []

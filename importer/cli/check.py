@@ -12,11 +12,11 @@ from importer.cli.progress import Progress
 from importer.errors import SheetError
 
 if TYPE_CHECKING:
-    from importer.mapping import Resolved, RowMapper
-    from importer.marked_sheet import MarkedSheet
+    from importer.checking.marked_sheet import MarkedSheet
+    from importer.checking.survey import Survey
+    from importer.mapping.mapping import Resolved, RowMapper
     from importer.source import Sheet
     from importer.staging import Asked
-    from importer.survey import Survey
 
 SHOW_EVERY_ROWS: Final = 1_000
 
@@ -49,7 +49,7 @@ def check(
     """
     from importer.cli import check_report
     from importer.cli.reading import hidden_rows_notice, open_source, sheet_options
-    from importer.mapping import load_mapping
+    from importer.mapping.mapping import load_mapping
     from importer.settings import load_rate
 
     pace = load_rate(rate)
@@ -121,7 +121,7 @@ def _survey(
 ) -> Survey:
     """Every row, read and mapped once."""
     from importer.activity import Activity
-    from importer.survey import Survey
+    from importer.checking.survey import Survey
 
     survey = Survey()
     take, map_row, warnings = survey.take, mapper.map, mapper.warnings
@@ -140,7 +140,7 @@ def _survey(
 def _marked(stack: ExitStack, report: Path | None, sheet: Sheet, mapping: Path) -> MarkedSheet | None:
     if report is None:
         return None
-    from importer.marked_sheet import MarkedSheet
+    from importer.checking.marked_sheet import MarkedSheet
 
     return stack.enter_context(MarkedSheet(report, sheet, keep=(sheet.path, mapping)))
 

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from importer.activity import Activity
+from importer.checking.findings import Group
+from importer.checking.survey import Survey
 from importer.cli.wording import SCREEN_COLUMNS, count, duration, one_line, pad, shorten, width, wrap
-from importer.findings import Group
 from importer.source.rows import column_letters
-from importer.survey import Survey
 
 if TYPE_CHECKING:
-    from importer.mapping import Preview
-    from importer.pacing import Rate
+    from importer.mapping.mapping import Preview
+    from importer.pacing.pacing import Rate
 
 SPACING_MARGIN: Final = 1.03
 GROUPS_SHOWN: Final = 60

@@ -11,8 +11,8 @@ from importer.home import home
 from importer.support_log import hide, open_log
 
 if TYPE_CHECKING:
-    from importer.answers import CurrentUser
-    from importer.calls import Tenant
+    from importer.leadsquared.answers import CurrentUser
+    from importer.leadsquared.calls import Tenant
     from importer.settings import Settings
 
 PATIENCE_S: Final = 60.0
@@ -26,9 +26,9 @@ async def connected(
     settings: Settings, *, timeout_s: float = 60.0, connections: int = 4, patience_s: float = PATIENCE_S
 ) -> AsyncIterator[Tenant]:
     """The tenant, for a command that asks a few questions. Its calls are logged, its keys are not."""
-    from importer.calls import Tenant
-    from importer.leadsquared import LeadSquared
-    from importer.pacing import Pace
+    from importer.leadsquared.calls import Tenant
+    from importer.leadsquared.client import LeadSquared
+    from importer.pacing.pacing import Pace
 
     log_calls(settings)
     api = LeadSquared(

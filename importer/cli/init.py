@@ -12,8 +12,8 @@ from importer.cli.console import Console
 from importer.errors import UserError
 
 if TYPE_CHECKING:
-    from importer.propose import Findings
-    from importer.propose_yaml import Proposal, Remark
+    from importer.propose.look import Findings
+    from importer.propose.writing import Proposal, Remark
     from importer.source import Sheet
 
 ASKED_TIMES_MOST: Final = 3
@@ -44,10 +44,10 @@ def init(
       importer init export.csv -o visits.yaml --encoding cp1252
     """
     from importer.cli.reading import hidden_rows_notice, open_source, sheet_options
-    from importer.propose import look_at_sheet
-    from importer.propose_entries import propose
-    from importer.propose_header import find_header_row
-    from importer.propose_zone import UNKNOWN_ZONE, local_zone
+    from importer.propose.entries import propose
+    from importer.propose.header import find_header_row
+    from importer.propose.look import look_at_sheet
+    from importer.propose.zone import UNKNOWN_ZONE, local_zone
 
     _demand_free(output)
     how = sheet_options(None, sheet=sheet, encoding=encoding, delimiter=delimiter, hidden=hidden)
@@ -72,7 +72,7 @@ def init(
 
 
 def _schema_file() -> str:
-    from importer.mapping_model import SCHEMA_FILE
+    from importer.mapping.model import SCHEMA_FILE
 
     return SCHEMA_FILE
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from importer.cli.connection import log_calls, log_exchange
 
 if TYPE_CHECKING:
-    from importer.answers import CurrentUser
-    from importer.posting import Orders
-    from importer.sending import Line
+    from importer.leadsquared.answers import CurrentUser
+    from importer.posting.posting import Orders
+    from importer.posting.sending import Line
     from importer.settings import Settings
     from importer.staging import Asked
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @asynccontextmanager
 async def line_to(settings: Settings, orders: Orders, *, shared: bool = True) -> AsyncIterator[Line]:
     """An open line. shared: other windows of this tenant on this computer keep the same pace."""
-    from importer.sending import connected
+    from importer.posting.sending import connected
 
     log_calls(settings)
     async with connected(
@@ -65,8 +65,8 @@ async def connect_for(
     the batch waits.
     """
     from importer.address import check_host
-    from importer.calls import Unreachable
     from importer.errors import WorkError
+    from importer.leadsquared.calls import Unreachable
     from importer.settings import load_settings
 
     async with AsyncExitStack() as stack:

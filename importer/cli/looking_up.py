@@ -8,9 +8,9 @@ from importer.cli.console import Console
 from importer.cli.progress import Progress
 
 if TYPE_CHECKING:
-    from importer.calls import Tenant
-    from importer.journal import Journal
-    from importer.references import Resolved
+    from importer.journal.journal import Journal
+    from importer.leadsquared.calls import Tenant
+    from importer.mapping.references import Resolved
     from importer.staging import Asked
 
 
@@ -18,7 +18,7 @@ async def looked_up(
     console: Console, tenant: Tenant, asked: Asked, journal: Journal | None = None
 ) -> Resolved:
     """Answers for everything asked, those that the journal keeps among them. Raises ReadFailed."""
-    from importer.lookups import from_plain, resolve, to_plain
+    from importer.leadsquared.lookups import from_plain, resolve, to_plain
 
     questions = [(lookup, value) for lookup, values in asked.items() for value in values.values()]
     kept = from_plain(journal.answers()) if journal is not None else None

@@ -60,7 +60,7 @@ def seconds(least: float, most: float) -> Callable[[object], float]:
 
 def rate(given: str) -> str:
     """A rate as `CALLS/SECONDS`; kept as text, since `settings.py` also reads it from the environment."""
-    from importer.pacing import Rate
+    from importer.pacing.pacing import Rate
 
     try:
         return str(Rate.parse(given))

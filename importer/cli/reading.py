@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final, Literal
 from importer.errors import SheetError
 
 if TYPE_CHECKING:
+    from importer.checking.survey import Survey
     from importer.cli.console import Console
-    from importer.mapping import Mapping
+    from importer.mapping.mapping import Mapping
     from importer.source import Sheet, SheetOptions
-    from importer.survey import Survey
 
 MEND: Final = "Mend the sheet or the mapping (importer check shows every problem)."
 OUR_COLUMNS: Final = frozenset({"import_row", "import_status"})

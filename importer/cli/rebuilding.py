@@ -12,15 +12,15 @@ from importer.errors import ResultsError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from importer.answers import CurrentUser
     from importer.batches import Named
     from importer.cli.wishes import ResumeWishes
-    from importer.journal import Batch
-    from importer.journal_draft import JournalDraft
-    from importer.mapping import Mapping
-    from importer.posting import Orders
+    from importer.journal.draft import JournalDraft
+    from importer.journal.journal import Batch
+    from importer.leadsquared.answers import CurrentUser
+    from importer.mapping.mapping import Mapping
+    from importer.posting.posting import Orders
     from importer.rebuilding import Rebuilt
-    from importer.results_file import ResultsFile
+    from importer.results.file import ResultsFile
     from importer.settings import Settings
 
 
@@ -41,10 +41,10 @@ async def rebuild_batch(
     from importer.cli.line import connect_for
     from importer.cli.looking_up import looked_up
     from importer.home import home
-    from importer.journal_draft import JournalDraft
-    from importer.journal_writer import iso
-    from importer.mapping import load_mapping
-    from importer.results_file import read_results
+    from importer.journal.draft import JournalDraft
+    from importer.journal.writer import iso
+    from importer.mapping.mapping import load_mapping
+    from importer.results.file import read_results
 
     path = _file(named)
     plan = load_mapping(_mapping(named, wishes))
@@ -111,11 +111,11 @@ def _batch(
     user: CurrentUser,
     rehearsal: bool,
 ) -> Batch:
-    from importer.journal import Batch
-    from importer.journal_writer import iso
+    from importer.journal.journal import Batch
+    from importer.journal.writer import iso
+    from importer.posting.sending import tenant_name
     from importer.rebuilding import started_at
-    from importer.results import digest_of
-    from importer.sending import tenant_name
+    from importer.results.results import digest_of
 
     return Batch(
         id=name,
@@ -146,8 +146,8 @@ def _batch(
 
 def _publish(draft: JournalDraft, batch: Batch, settings: Settings) -> None:
     """Rows and Ids that the ledger had of this batch go on protecting; another window is kept out."""
-    from importer.batch_lock import batch_lock
-    from importer.ledger import Ledger
+    from importer.journal.lock import batch_lock
+    from importer.ledger.ledger import Ledger
 
     with batch_lock(draft.path):
         if batch.rehearsal:

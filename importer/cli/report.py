@@ -23,13 +23,13 @@ def report(console: Console, *, results: options.Results, sandbox: options.Sandb
       importer report visits.results.csv --json
     """
     from importer import batches
-    from importer.batch_lock import is_free
-    from importer.beside import beside
     from importer.home import home
-    from importer.journal import Journal
+    from importer.journal.journal import Journal
+    from importer.journal.lock import is_free
     from importer.report.facts import gather
     from importer.report.page import ENDING, write_report
     from importer.report.search import rows_for_search
+    from importer.results.beside import beside
 
     named = batches.find(results, home(), rehearsal=sandbox)
     with Journal.open_to_read(named.journal) as journal:

@@ -57,7 +57,7 @@ def resume(
     from importer.cli.resuming import Resumption
     from importer.cli.sending import ended_by_signals
     from importer.home import home
-    from importer.posting import Orders
+    from importer.posting.posting import Orders
 
     if remap and mapping is None:
         raise UserError("--remap needs the new mapping.", remedy="Say it with -m MAPPING.")
@@ -83,7 +83,7 @@ def resume(
 
 def _same_kind(named: Named, *, sandbox: bool) -> None:
     """A rehearsal's results file is refused by a real tenant, and the other way round."""
-    from importer.ledger import REHEARSAL
+    from importer.ledger.ledger import REHEARSAL
 
     rehearsal = named.batch.startswith(REHEARSAL)
     if rehearsal and not sandbox:

@@ -20,17 +20,17 @@ from importer.errors import ResultsError, UserError
 if TYPE_CHECKING:
     from importer.batches import Named
     from importer.cli.wishes import ResumeWishes
-    from importer.journal import Batch, Journal
-    from importer.ledger import Ledger
-    from importer.mapping import Mapping, RowMapper
-    from importer.posting import Orders
-    from importer.results_edits import Edits
+    from importer.journal.journal import Batch, Journal
+    from importer.ledger.ledger import Ledger
+    from importer.mapping.mapping import Mapping, RowMapper
+    from importer.posting.posting import Orders
+    from importer.posting.sending import Line, Sent
+    from importer.posting.verify import Claimed
+    from importer.results.edits import Edits
     from importer.resuming import Changes, Reopening
-    from importer.sending import Line, Sent
     from importer.settings import Settings
     from importer.source.rows import Row
     from importer.staging import Asked
-    from importer.verify import Claimed
 
 LINES_SHOWN: Final = 40
 
@@ -56,8 +56,8 @@ class Resumption:
         cls, console: Console, named: Named, orders: Orders, wishes: ResumeWishes, stack: ExitStack
     ) -> Resumption:
         """Locks and opens the batch until `stack` ends. Raises UserError, the batch untouched."""
-        from importer.batch_lock import batch_lock
-        from importer.journal import Journal
+        from importer.journal.journal import Journal
+        from importer.journal.lock import batch_lock
 
         stack.callback(batch_lock(named.journal).release)
         journal = stack.enter_context(Journal.open(named.journal))
@@ -79,7 +79,7 @@ class Resumption:
                 claimed: Claimed = nobody
                 ledger: Ledger | None = None
                 if not self.batch.rehearsal:
-                    from importer.ledger import Ledger
+                    from importer.ledger.ledger import Ledger
 
                     ledger = stack.enter_context(Ledger.open(settings.home.root))
                     ledger.catch_up(self.batch.tenant)
@@ -107,7 +107,7 @@ class Resumption:
 
     def _results(self) -> Path:
         """Where the results file goes: where the person says, or where they had it."""
-        from importer.results import results_path
+        from importer.results.results import results_path
 
         if self.wishes.results is not None:
             source = Path(self.batch.source)
@@ -122,7 +122,7 @@ class Resumption:
         return bool(counts["pending"] or counts["uncertain"])
 
     def _anything_to_do(self) -> bool:
-        from importer.journal import RowStatus
+        from importer.journal.journal import RowStatus
         from importer.resuming import WITHOUT_REFUSAL
 
         if self._work_is_left() or self.wishes.remap:
@@ -146,7 +146,7 @@ class Resumption:
         return values
 
     def _mapped_again(self) -> Iterator[Row]:
-        from importer.journal import RowStatus
+        from importer.journal.journal import RowStatus
         from importer.source.rows import Row
         from importer.staging import source_row
 
@@ -166,7 +166,7 @@ class Resumption:
     async def _connected(self, host: str | None, rate: str | None) -> AsyncIterator[tuple[Settings, Line]]:
         """The line to the batch's own tenant. Raises UserError for another one, WorkError for none."""
         from importer.cli.line import connect_for
-        from importer.sending import tenant_name
+        from importer.posting.sending import tenant_name
 
         asked = self._asked() if self.batch.rehearsal else {}
         async with connect_for(
@@ -187,9 +187,9 @@ class Resumption:
     async def _change(self, settings: Settings, line: Line, ledger: Ledger | None) -> None:
         """What the person said, taken over in one transaction that a "no" at the question undoes."""
         from importer.cli.looking_up import looked_up
-        from importer.journal_writer import iso
+        from importer.journal.writer import iso
+        from importer.posting.sending import cut_off
         from importer.resuming import Reopening
-        from importer.sending import cut_off
 
         asked = self._asked()
         resolved = await looked_up(self.console, line.tenant, asked, self.journal) if asked else {}
@@ -257,7 +257,7 @@ class Resumption:
 
 def _plan(batch: Batch, wishes: ResumeWishes) -> Mapping:
     """The batch's mapping, or with --remap the new one. Raises UserError for another one without --remap."""
-    from importer.mapping import Mapping, load_mapping
+    from importer.mapping.mapping import Mapping, load_mapping
 
     own = Mapping.from_record(batch.mapping)
     if wishes.mapping is None:
@@ -276,9 +276,9 @@ def _edits(console: Console, named: Named, journal: Journal) -> tuple[Edits | No
     """What a person said in the results file (None when it is as we wrote it, or there is none), and the
     file's digest."""
     from importer import batches
-    from importer.results import digest_of
-    from importer.results_edits import edits
-    from importer.results_file import read_results
+    from importer.results.edits import edits
+    from importer.results.file import read_results
+    from importer.results.results import digest_of
 
     path = named.results
     batch = journal.batch()
@@ -306,7 +306,7 @@ def _edits(console: Console, named: Named, journal: Journal) -> tuple[Edits | No
 
 def _found_again(journal: Journal, ledger: Ledger | None) -> int:
     """Rows that the ledger knows as created and this journal does not: it is an older copy, put back."""
-    from importer.journal import RowStatus
+    from importer.journal.journal import RowStatus
 
     lost = [] if ledger is None else ledger.lost(journal)
     with journal.change() as connection:
@@ -319,7 +319,7 @@ def _found_again(journal: Journal, ledger: Ledger | None) -> int:
 
 def _refuse_what_others_have(journal: Journal, ledger: Ledger, changes: Changes) -> None:
     """Rows that go back to be sent must not be another batch's by now."""
-    from importer.ledger_candidate import Candidate
+    from importer.ledger.candidate import Candidate
 
     if not changes.to_send:
         return

@@ -15,16 +15,16 @@ from importer.cli.wishes import Wishes
 from importer.errors import JournalError, UserError
 
 if TYPE_CHECKING:
-    from importer.answers import CurrentUser
-    from importer.journal import Batch
-    from importer.journal_draft import JournalDraft
-    from importer.mapping import Mapping, RowMapper
-    from importer.posting import Orders
-    from importer.sending import Line
+    from importer.checking.survey import Survey
+    from importer.journal.draft import JournalDraft
+    from importer.journal.journal import Batch
+    from importer.leadsquared.answers import CurrentUser
+    from importer.mapping.mapping import Mapping, RowMapper
+    from importer.posting.posting import Orders
+    from importer.posting.sending import Line
     from importer.settings import Settings
     from importer.source import Sheet
     from importer.staging import Asked, Digests
-    from importer.survey import Survey
 
 DISK: Final = "See that the disk has room and the folder can be written, then run it again."
 
@@ -70,9 +70,9 @@ def run(
 
     from importer.cli.reading import open_source, sheet_options
     from importer.cli.sending import ended_by_signals
-    from importer.mapping import load_mapping
-    from importer.posting import Orders
-    from importer.results import results_path
+    from importer.mapping.mapping import load_mapping
+    from importer.posting.posting import Orders
+    from importer.results.results import results_path
 
     plan = load_mapping(mapping)
     how = sheet_options(plan, sheet=sheet, encoding=encoding, delimiter=delimiter, hidden=hidden)
@@ -156,9 +156,9 @@ class Importing:
             )
 
     def _stage(self, draft: JournalDraft) -> tuple[Survey, Digests]:
+        from importer.checking.survey import Survey
         from importer.cli.progress import Progress
         from importer.staging import stage
-        from importer.survey import Survey
 
         survey = Survey()
         with Progress(self.console, "Reading") as progress:
@@ -183,10 +183,10 @@ class Importing:
         return asked(draft.journal(), self.mapper) if self.mapper.needs_lookups else {}
 
     async def _look_up(self, draft: JournalDraft, line: Line, asked: Asked) -> tuple[Survey, Digests]:
+        from importer.checking.survey import Survey
         from importer.cli.looking_up import looked_up
         from importer.cli.progress import Progress
         from importer.staging import map_again
-        from importer.survey import Survey
 
         journal = draft.journal()
         resolved = await looked_up(self.console, line.tenant, asked, journal)
@@ -211,8 +211,8 @@ class Importing:
     def _batch(
         self, batch: str, settings: Settings, user: CurrentUser, survey: Survey, digests: Digests
     ) -> Batch:
-        from importer.journal import Batch
-        from importer.sending import tenant_name
+        from importer.journal.journal import Batch
+        from importer.posting.sending import tenant_name
 
         sheet = self.sheet
         return Batch(
@@ -244,7 +244,7 @@ class Importing:
 @contextmanager
 def _drafting(journals: Path, batch: str) -> Iterator[JournalDraft]:
     """A draft that is gone at the end, unless it was published."""
-    from importer.journal_draft import JournalDraft
+    from importer.journal.draft import JournalDraft
 
     try:
         draft = JournalDraft(journals, batch)
@@ -259,6 +259,6 @@ def _drafting(journals: Path, batch: str) -> Iterator[JournalDraft]:
 
 
 def _iso(moment: datetime) -> str:
-    from importer.journal_writer import iso
+    from importer.journal.writer import iso
 
     return iso(moment.timestamp())

@@ -18,11 +18,11 @@ from importer.cli.standing import STATUSES, exit_code, quoted, summary
 from importer.errors import ResultsError, WorkError
 
 if TYPE_CHECKING:
-    from importer.journal import Journal
-    from importer.posting import Orders, Posting
-    from importer.results import Written
-    from importer.sending import Line, Sent
-    from importer.verify import Claimed
+    from importer.journal.journal import Journal
+    from importer.posting.posting import Orders, Posting
+    from importer.posting.sending import Line, Sent
+    from importer.posting.verify import Claimed
+    from importer.results.results import Written
 
 SHOW_EVERY_S: Final = 0.2
 STOPPING: Final = (
@@ -35,7 +35,7 @@ async def send_watched(
     console: Console, journal: Journal, line: Line, orders: Orders, claimed: Claimed
 ) -> Sent:
     """Sends while progress is shown and Ctrl-C is heeded."""
-    from importer.sending import send
+    from importer.posting.sending import send
 
     total = journal.shown_counts()["rows"]
     journal.state(rate=str(line.pace.ceiling))  # for `report`
@@ -162,7 +162,7 @@ def conclude(
 ) -> int:
     """Writes the results file (at `path`, or where it was last), tells how the batch stands, and gives the
     exit code. read: the file's digest when its changes were taken over."""
-    from importer.sending import unwritten
+    from importer.posting.sending import unwritten
 
     batch = journal.batch()
     for notice in sent.notices if sent else ():

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 from importer.cli.wording import count, duration
 
 if TYPE_CHECKING:
-    from importer.pacing import Rate
-    from importer.sending import Sent
+    from importer.pacing.pacing import Rate
+    from importer.posting.sending import Sent
 
 STATUSES: Final = ("created", "failed", "invalid", "uncertain", "pending", "skipped")
 MARGIN: Final = 1.03

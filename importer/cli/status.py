@@ -41,8 +41,8 @@ def status(
 
 
 def _tell(console: Console, named: Named) -> int:
-    from importer.batch_lock import is_free
-    from importer.journal import Journal, RowStatus
+    from importer.journal.journal import Journal, RowStatus
+    from importer.journal.lock import is_free
 
     path = named.journal
     with Journal.open_to_read(path) as journal:
@@ -106,8 +106,8 @@ def _list(console: Console, home: Home) -> int:
 def _all(home: Home) -> Iterator[dict[str, Any]]:
     """Every batch that the ledger knows, the latest first; then the rehearsals, which it does not know."""
     from importer import batches
-    from importer.journal import peek
-    from importer.ledger import Ledger
+    from importer.journal.journal import peek
+    from importer.ledger.ledger import Ledger
 
     with Ledger.open(home.root) as ledger:
         entries = ledger.batches()
@@ -137,7 +137,7 @@ def _all(home: Home) -> Iterator[dict[str, Any]]:
 
 def _counts(path: Path) -> dict[str, int]:
     from importer.errors import ImporterError
-    from importer.journal import Journal
+    from importer.journal.journal import Journal
 
     try:
         with Journal.open_to_read(path) as journal:

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from importer.batches import Named
-    from importer.beside import Placed
-    from importer.journal import Batch, Journal
-    from importer.posting import Orders
-    from importer.readings import ReadBackSummary
+    from importer.journal.journal import Batch, Journal
+    from importer.posting.posting import Orders
+    from importer.readback.readings import ReadBackSummary
+    from importer.results.beside import Placed
 
 
 def verify(
@@ -51,7 +51,7 @@ def verify(
 
     from importer import batches
     from importer.home import home
-    from importer.posting import Orders
+    from importer.posting.posting import Orders
 
     orders = Orders(workers=workers, settle_s=settle, timeout_s=timeout, max_outage_s=max_outage)
     named = batches.find(results, home(), rehearsal=sandbox)
@@ -63,7 +63,7 @@ def verify(
 
 def same_kind(named: Named, *, sandbox: bool) -> None:
     """A rehearsal stands on the sandbox only, and any other batch never does. Raises ResultsError."""
-    from importer.ledger import REHEARSAL
+    from importer.ledger.ledger import REHEARSAL
 
     rehearsal = named.batch.startswith(REHEARSAL)
     if rehearsal and not sandbox:
@@ -82,8 +82,8 @@ def same_kind(named: Named, *, sandbox: bool) -> None:
 
 def _opened(named: Named, stack: ExitStack) -> Journal:
     """The batch, locked: a run that goes on in another window would create rows behind our back."""
-    from importer.batch_lock import batch_lock
-    from importer.journal import Journal, RowStatus
+    from importer.journal.journal import Journal, RowStatus
+    from importer.journal.lock import batch_lock
 
     if not named.journal.is_file():
         raise ResultsError(
@@ -105,11 +105,11 @@ def _opened(named: Named, stack: ExitStack) -> Journal:
 async def _verify(
     console: Console, named: Named, journal: Journal, orders: Orders, *, host: str | None, rate: str | None
 ) -> int:
-    from importer import readings
     from importer.cli.line import connect_for
     from importer.cli.reading_back import read_back
-    from importer.journal import RowStatus
-    from importer.sending import tenant_name
+    from importer.journal.journal import RowStatus
+    from importer.posting.sending import tenant_name
+    from importer.readback import readings
 
     batch = journal.batch()
     total = journal.counts()[RowStatus.CREATED]
@@ -150,7 +150,7 @@ def _unsettled_s(journal: Journal, settle_s: float) -> float:
     """How long to wait until what was created last has had `settle_s` seconds to show up."""
     from datetime import datetime
 
-    from importer.readings import utc_now
+    from importer.readback.readings import utc_now
 
     (latest,) = journal.connection.execute("SELECT max(changed_at) FROM row WHERE status = 4").fetchone()
     age_s = (utc_now() - datetime.fromisoformat(latest)).total_seconds()
@@ -159,8 +159,8 @@ def _unsettled_s(journal: Journal, settle_s: float) -> float:
 
 def _conclude(console: Console, named: Named, journal: Journal) -> int:
     """Writes the file, tells the differences, and gives the exit code."""
-    from importer import readings
     from importer.cli.reading_back import described
+    from importer.readback import readings
 
     batch = journal.batch()
     placed, summary = _write(console, named, journal, batch)
@@ -181,9 +181,9 @@ def _conclude(console: Console, named: Named, journal: Journal) -> int:
 def _write(console: Console, named: Named, journal: Journal, batch: Batch) -> tuple[Placed, ReadBackSummary]:
     from pathlib import Path
 
-    from importer import readings
-    from importer.beside import beside
-    from importer.verified_file import ENDING, write_verified
+    from importer.readback import readings
+    from importer.readback.verified_file import ENDING, write_verified
+    from importer.results.beside import beside
 
     path = beside(named.results or Path(batch.results), ENDING).absolute()
     with Progress(console, "Comparing") as progress:
@@ -192,7 +192,7 @@ def _write(console: Console, named: Named, journal: Journal, batch: Batch) -> tu
 
 def _told(batch: Batch, summary: ReadBackSummary, verified: Path | None = None) -> dict[str, Any]:
     """For `--json`. missing: rows that LeadSquared does not show. unread: rows without an answer."""
-    from importer.readings import Verdict
+    from importer.readback.readings import Verdict
 
     equal, missing, unread = (
         summary.rows[one] for one in (Verdict.EQUAL, Verdict.NOT_FOUND, Verdict.NOT_READ)

@@ -8,7 +8,7 @@ from importer.cli import options
 from importer.cli.console import Console
 
 if TYPE_CHECKING:
-    from importer.answers import CurrentUser
+    from importer.leadsquared.answers import CurrentUser
     from importer.settings import Settings
 
 

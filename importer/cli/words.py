@@ -10,11 +10,11 @@ from importer.cli.console import Console
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from importer.calls import Tenant
-    from importer.journal import JournalRow
-    from importer.results_words import StatusWord
+    from importer.journal.journal import JournalRow
+    from importer.leadsquared.calls import Tenant
+    from importer.posting.verify import Claimed
+    from importer.results.words import StatusWord
     from importer.resuming import Reopening
-    from importer.verify import Claimed
 
 
 async def heed_words(
@@ -25,7 +25,7 @@ async def heed_words(
     claimed: Claimed,
 ) -> None:
     """Takes over every word that holds; says which does not, and why."""
-    from importer.results_words import Said
+    from importer.results.words import Said
 
     positions = reopening.journal.positions(word.number for word in words)
     by_word: dict[Said, list[int]] = {said: [] for said in Said}
@@ -50,7 +50,7 @@ async def _is_not_it(
 ) -> str:
     """Why the activity cannot be this row's; "" when it can. Read back where the keys may read."""
     from importer.activity import Activity
-    from importer.spellings import id_key
+    from importer.posting.spellings import id_key
 
     if reopening.journal.claimed([made]) or claimed([made]):
         return f"another row holds the Id {made} already."
@@ -67,7 +67,7 @@ async def _is_not_it(
 
 async def _may_not_read(account: str, tenant: Tenant) -> bool:
     """An Id that is unknown and one that these keys may not see are refused alike; a whole account is not."""
-    from importer.outcomes import Kind
+    from importer.leadsquared.outcomes import Kind
 
     now = dt.datetime.now(dt.UTC)
     reading = await tenant.activities(account, now - dt.timedelta(days=1), now)

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from importer import readings
-from importer.journal import Batch, Journal, RowStatus
-from importer.outcomes import Kind
-from importer.pacing import Rate
-from importer.readings import ReadBackSummary
+from importer.journal.journal import Batch, Journal, RowStatus
+from importer.leadsquared.outcomes import Kind
+from importer.pacing.pacing import Rate
+from importer.readback import readings
+from importer.readback.readings import ReadBackSummary
 from importer.remedies import remedy_for
 from importer.report.ranges import RowNumbers
 from importer.report.traffic import Call, Traffic, traffic

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-from importer.journal import Journal, RowStatus
+from importer.journal.journal import Journal, RowStatus
 from importer.report.facts import MESSAGE_MAX, shown, was_read
 from importer.source.rows import decode_cells
 

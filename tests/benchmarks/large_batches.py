@@ -22,7 +22,7 @@ from benchmarks import measuring
 from benchmarks.measuring import WORK, Measured, csv_sheet, folder, importer, measure, table, tenant
 
 if TYPE_CHECKING:
-    from importer.journal import Batch
+    from importer.journal.journal import Batch
 
 MILLION: Final = 1_000_000
 HEADER: Final = ("what", "rows", "rows/s", "peak MB", "CPU s", "target")
@@ -129,14 +129,14 @@ def _staged(work: Path, sheet: Path, family: str) -> Path:
 
 def stage(sheet: Path, mapping: Path, family: str, journals: Path, tenant_id: str = "nobody") -> Path:
     """As `run` does it; prints where the journal is."""
-    from importer.journal import Batch
-    from importer.journal_draft import JournalDraft
-    from importer.journal_writer import iso
-    from importer.mapping import load_mapping
+    from importer.checking.survey import Survey
+    from importer.journal.draft import JournalDraft
+    from importer.journal.journal import Batch
+    from importer.journal.writer import iso
+    from importer.mapping.mapping import load_mapping
     from importer.source import SheetOptions, open_sheet
     from importer.staging import batch_id
     from importer.staging import stage as staged
-    from importer.survey import Survey
 
     plan = load_mapping(mapping)
     survey = Survey()
@@ -162,7 +162,7 @@ def stage(sheet: Path, mapping: Path, family: str, journals: Path, tenant_id: st
 def write(journal: Path, target: Path) -> None:
     """The results file of a journal."""
     from importer import batches
-    from importer.journal import Journal
+    from importer.journal.journal import Journal
 
     with Journal.open(journal) as opened:
         batches.write(opened, target)
@@ -202,8 +202,8 @@ def _seconds(what: str, seconds: float, found: Measured, target: str) -> tuple[s
 def nearly_done(sheet: Path, mapping: Path, home: Path, tenant_id: str) -> None:
     """The state that a run leaves which was stopped with a few rows to go."""
     from importer import batches
-    from importer.journal import Journal
-    from importer.ledger import Ledger
+    from importer.journal.journal import Journal
+    from importer.ledger.ledger import Ledger
 
     path = stage(sheet, mapping, "text", home / "journals", tenant_id)
     with Journal.open(path) as journal:

@@ -21,7 +21,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from importer.pacing import Pace, Rate, Refusal, SharedPace
+from importer.pacing.pacing import Pace, Rate, Refusal, SharedPace
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script: the tests' own modules
 from virtual_time import run_virtually

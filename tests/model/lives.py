@@ -14,20 +14,20 @@ from typing import Any, cast
 from virtual_time import VirtualTimeLoop
 
 from importer.activity import Activity
-from importer.calls import Tenant
-from importer.journal import Journal, RowStatus, StagedRow
-from importer.journal_draft import JournalDraft
-from importer.journal_writer import JournalWriter, iso
-from importer.looks import Looks
-from importer.mapping import Mapping, load_mapping
-from importer.pacing import Pace, Rate
-from importer.poster import Poster
-from importer.posting import Orders, Posting, Stop
-from importer.results_edits import CellChange, RowEdit
+from importer.journal.draft import JournalDraft
+from importer.journal.journal import Journal, RowStatus, StagedRow
+from importer.journal.writer import JournalWriter, iso
+from importer.leadsquared.calls import Tenant
+from importer.mapping.mapping import Mapping, load_mapping
+from importer.pacing.pacing import Pace, Rate
+from importer.posting.looks import Looks
+from importer.posting.poster import Poster
+from importer.posting.posting import Orders, Posting, Stop
+from importer.posting.sending import cut_off
+from importer.posting.verify import Verifier
+from importer.results.edits import CellChange, RowEdit
 from importer.resuming import Reopening
-from importer.sending import cut_off
 from importer.source.rows import decode_cells, encode_cells
-from importer.verify import Verifier
 from model.world import EPOCH, SETTLE_S, TIMEOUT_S, ModelTenant, World
 
 MAPPING = """\

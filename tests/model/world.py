@@ -15,9 +15,9 @@ from random import Random
 from typing import Final
 
 from importer.activity import Activity, StoredActivity
-from importer.calls import Reading
-from importer.outcomes import Kind, Outcome
-from importer.pacing import Rate, Refusal, Slot
+from importer.leadsquared.calls import Reading
+from importer.leadsquared.outcomes import Kind, Outcome
+from importer.pacing.pacing import Rate, Refusal, Slot
 
 EPOCH: Final = 1_785_000_000.0
 TIMEOUT_S: Final = 10.0

@@ -1,0 +1,168 @@
+"""A copy of a sheet with the bad cells coloured and the reasons as comments: `check --report FILE.xlsx`.
+
+Rows keep their numbers and cells their kinds, so that the copy can be mended and imported. It is written
+beside its place and renamed when it is whole; it never replaces anything but an earlier copy of this kind.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import xlsxwriter
+
+from importer.checking.findings import Problem
+from importer.errors import SettingsError, SheetError
+from importer.results.workbook_cells import CELL_MAX_CHARACTERS, FITTED_ROWS, CellWriter, ColumnWidths
+from importer.source.rows import ErrorCell, Row
+from importer.source.sheet import COLUMNS_MAX, ROWS_MAX, Sheet
+
+SUFFIX: Final = ".xlsx"
+MARK: Final = "importer check: marked copy"
+BAD_COLOUR: Final = "#FFC7CE"
+COMMENTS_MOST: Final = 20_000
+COMMENT_LENGTH_MOST: Final = 1_000
+
+
+class MarkedSheet:
+    """The copy while it is written. A context manager; without `finish` nothing is left behind.
+
+    keep: files that must not be replaced. Raises SettingsError for a place that cannot be used, SheetError
+    for a sheet that no worksheet can hold.
+    """
+
+    def __init__(self, path: Path, sheet: Sheet, *, keep: Iterable[Path]) -> None:
+        _check_place(path, keep)
+        self._path = path
+        self._source = sheet
+        self._folder = tempfile.TemporaryDirectory(prefix="importer-")
+        self._part = path.with_name(f".{path.stem}.{os.getpid()}.part")
+        self._widths = ColumnWidths()
+        self._rows = 0
+        self._comments = 0
+
+    def __repr__(self) -> str:
+        return f"<MarkedSheet {self._path}, {self._comments} comments>"
+
+    def __enter__(self) -> Self:
+        try:
+            self._part.open("wb").close()
+        except OSError as error:
+            self._folder.cleanup()
+            raise SettingsError(
+                f"The marked copy cannot be written ({error.strerror or error}).",
+                where=str(self._path),
+                remedy="Choose another place for --report.",
+            ) from error
+        options = {"constant_memory": True, "tmpdir": self._folder.name, "strings_to_urls": False}
+        self._book = xlsxwriter.Workbook(str(self._part), options)
+        self._book.set_properties({"comments": MARK})
+        self._sheet = self._book.add_worksheet(_sheet_name(self._source.name))
+        self._cells = CellWriter(self._book, self._sheet)
+        header = self._source.header_row - 1
+        bold = self._book.add_format({"bold": True})
+        self._sheet.freeze_panes(header + 1, 0)
+        self._widths.see(self._source.header)
+        for column, heading in enumerate(self._source.header):
+            self._sheet.write_string(header, column, heading[:CELL_MAX_CHARACTERS], bold)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._part.unlink(missing_ok=True)
+        self._folder.cleanup()
+
+    def write(self, row: Row, problems: Sequence[Problem]) -> None:
+        """The next row, its bad cells marked; a problem of the whole row stands right of the last heading,
+        where it keeps the row from being imported until somebody has looked."""
+        if row.number > ROWS_MAX:
+            raise SheetError(
+                f"The sheet has more than the {ROWS_MAX:,} rows that a workbook can hold.",
+                where=self._source.place(row.number),
+                remedy="Split the sheet, or check it without --report.",
+            )
+        reasons: dict[int, list[str]] = {}
+        beside = min(len(self._source.header), COLUMNS_MAX - 1)
+        for problem in problems:
+            at = beside if problem.index is None else problem.index
+            reasons.setdefault(at, []).append(f"{problem.message} {problem.remedy}".strip())
+        cells = row.cells if row.problem is None else (*row.cells[:beside], row.problem)
+        self._rows += 1
+        if self._rows <= FITTED_ROWS:
+            self._widths.see(row.cells)
+        for column, cell in enumerate(cells):
+            if cell or column in reasons:
+                self._cell(row.number - 1, column, cell, bad=column in reasons)
+        for column, texts in reasons.items():
+            self._comment(row.number - 1, column, "\n".join(texts))
+
+    def finish(self) -> None:
+        """Put the copy in its place."""
+        self._widths.apply(self._sheet)
+        self._book.close()
+        try:
+            os.replace(self._part, self._path)  # noqa: PTH105 - Path.replace does the same, less plainly
+        except PermissionError as error:
+            raise SettingsError(
+                "The earlier marked copy cannot be replaced.",
+                where=str(self._path),
+                remedy="Close it in Excel, or choose another place for --report.",
+            ) from error
+
+    def _cell(self, row: int, column: int, cell: str, *, bad: bool) -> None:
+        look = BAD_COLOUR if bad else ""
+        if isinstance(cell, ErrorCell):
+            self._cells.error(row, column, cell, look)
+        elif cell:
+            self._cells.write(row, column, cell, look)
+        else:
+            self._sheet.write_blank(row, column, None, self._cells.format("", "General", look))
+
+    def _comment(self, row: int, column: int, text: str) -> None:
+        # Comments are held in memory until the end, and a file with a million of them opens nowhere.
+        self._comments += 1
+        if self._comments <= COMMENTS_MOST:
+            shown = text[:COMMENT_LENGTH_MOST]
+            height = 18 * (2 + len(shown) // 40)
+            self._sheet.write_comment(
+                row, column, shown, {"author": "importer", "width": 280, "height": height}
+            )
+
+
+def _check_place(path: Path, keep: Iterable[Path]) -> None:
+    """Raises SettingsError unless the copy may be written to `path`."""
+    where = str(path)
+    if path.suffix.casefold() != SUFFIX:
+        raise SettingsError(
+            "The marked copy is a workbook.", where=where, remedy=f"Give --report a name in {SUFFIX}."
+        )
+    if any(kept.exists() and path.exists() and path.samefile(kept) for kept in keep):
+        raise SettingsError(
+            "That is the file that is being checked.", where=where, remedy="Give --report another name."
+        )
+    if path.exists() and not _is_ours(path):
+        raise SettingsError(
+            "There is a file already, and it is not an earlier marked copy.",
+            where=where,
+            remedy="Give --report another name, or move that file away.",
+        )
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("docProps/core.xml") as part:
+            return MARK.encode("ascii") in part.read(100_000)
+    except (OSError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+        return False
+
+
+def _sheet_name(name: str | None) -> str:
+    """As in the source; a text file's has none, and what Excel would refuse is replaced."""
+    kept = "".join("_" if character in "[]:*?/\\" else character for character in name or "Sheet1")
+    return kept[:31].strip("'") or "Sheet1"

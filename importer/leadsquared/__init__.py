@@ -1,0 +1,1 @@
+"""The API: calls, answers, and what an exchange tells."""

@@ -1,0 +1,244 @@
+"""The answers of LeadSquared's reads as Python values. Pure; an answer of another shape is an AnswerError.
+
+Shapes: the vendor's documentation (user-authentication, get-users, get-an-account, retrieve-account-
+activities-by-account-id, retrieve-an-account-activity-by-activity-id) and what integrators observed
+(the list is absent when it is empty; date-times in two spellings; GUIDs in either case).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from importer.activity import StoredActivity
+from importer.leadsquared.bodies import one_line, parsed
+
+WORDS_LENGTH_MAX: Final = 200
+
+
+class AnswerError(ValueError):
+    """The answer is not what this call gives. `str()` says what is missing, for the log and a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentUser:
+    """Whose keys these are. organisation: shown name; org_code: `OrgShortCode`, what names the tenant;
+    api_host: the host of the tenant's region as the answer gives it ("" if it gives none)."""
+
+    id: str
+    name: str
+    email: str
+    role: str
+    organisation: str
+    org_code: str
+    time_zone: str
+    api_host: str
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user of the tenant, active or not. attributes: all that is a text, under the answer's names."""
+
+    id: str
+    name: str
+    email: str
+    role: str
+    active: bool
+    attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """An account: `id` is its GUID, `attributes` the columns that were asked for (empty ones absent)."""
+
+    id: str
+    attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class CompaniesPage:
+    """record_count: matches in all, not on this page."""
+
+    record_count: int
+    companies: tuple[Company, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ActivitiesPage:
+    """record_count: activities in the window in all, not on this page."""
+
+    record_count: int
+    activities: tuple[StoredActivity, ...]
+
+
+def read_current_user(body: bytes) -> CurrentUser:
+    """`UserByAccessKey.Get`. Raises AnswerError."""
+    answer = _object(parsed(body), "user")
+    urls = answer.get("LSQCommonServiceURLs")
+    org_code = _shown(answer, "OrgShortCode")
+    if not org_code:
+        raise AnswerError("the answer has no OrgShortCode")
+    return CurrentUser(
+        id=_shown(answer, "Id"),
+        name=_shown(answer, "Name"),
+        email=_shown(answer, "EmailAddress"),
+        role=_shown(answer, "Role"),
+        organisation=_shown(answer, "OrgDisplayName"),
+        org_code=org_code,
+        time_zone=_shown(answer, "TimeZone"),
+        api_host=_shown(urls, "api") if isinstance(urls, dict) else "",
+    )
+
+
+def read_users(body: bytes) -> tuple[User, ...]:
+    """`Users.Get`; entries without an Id are left out. Raises AnswerError."""
+    people = [_object(entry, "user") for entry in _list(parsed(body), "users")]
+    return tuple(
+        User(
+            id=_shown(person, "ID"),
+            name=f"{_shown(person, 'FirstName')} {_shown(person, 'LastName')}".strip(),
+            email=_shown(person, "EmailAddress"),
+            role=_shown(person, "Role"),
+            active=text_of(person.get("StatusCode")) in {"", "0"},
+            attributes={str(name): text for name, value in person.items() if (text := text_of(value))},
+        )
+        for person in people
+        if _shown(person, "ID")
+    )
+
+
+def read_companies(body: bytes) -> CompaniesPage:
+    """`Company.Get`. Raises AnswerError."""
+    answer = _object(parsed(body), "page of accounts")
+    count = _record_count(answer)
+    companies = tuple(_company(entry) for entry in _listed(answer, "Companies"))
+    return CompaniesPage(count, companies)
+
+
+def read_activities(body: bytes) -> ActivitiesPage:
+    """`CompanyActivity.svc/Retrieve`. Raises AnswerError."""
+    answer = _object(parsed(body), "page of activities")
+    count = _record_count(answer)
+    activities = tuple(_activity(entry) for entry in _listed(answer, "CompanyActivities"))
+    return ActivitiesPage(count, activities)
+
+
+def read_activity(body: bytes) -> StoredActivity:
+    """`CompanyActivity.svc/RetrieveById`. Raises AnswerError."""
+    return _activity(parsed(body))
+
+
+_ISO: Final = re.compile(
+    r"(\d{4})-(\d\d?)-(\d\d?)[T ](\d\d?):(\d\d):(\d\d)(?:\.\d{1,9})?(?:Z|\+00:00)?", re.ASCII
+)
+_AMERICAN: Final = re.compile(
+    r"(\d\d?)/(\d\d?)/(\d{4}) (\d\d?):(\d\d):(\d\d)(?: ?([AP])M)?", re.ASCII | re.IGNORECASE
+)
+
+
+def read_time(text: str) -> dt.datetime | None:
+    """`2026-07-31 05:33:50` or `7/31/2026 5:33:50 AM` as UTC, whole seconds; None for anything else."""
+    text = text.strip()
+    if found := _ISO.fullmatch(text):
+        year, month, day, hour, minute, second = (int(number) for number in found.groups())
+    elif found := _AMERICAN.fullmatch(text):
+        month, day, year, hour, minute, second = (int(number) for number in found.groups()[:6])
+        if found[7]:
+            if not 1 <= hour <= 12:
+                return None
+            hour = hour % 12 + (12 if found[7].upper() == "P" else 0)
+    else:
+        return None
+    try:
+        return dt.datetime(year, month, day, hour, minute, second, tzinfo=dt.UTC)
+    except ValueError:
+        return None
+
+
+def written_time(moment: dt.datetime) -> str:
+    """A moment as the API wants it: UTC `YYYY-MM-DD HH:MM:SS` (documented, overview page)."""
+    return moment.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def text_of(value: object) -> str:
+    """A JSON value as the text that it shows: null is empty, booleans are `true` and `false`."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return ""
+
+
+def _shown(part: Mapping[str, Any], key: str) -> str:
+    return one_line(text_of(part.get(key)), WORDS_LENGTH_MAX)
+
+
+def _object(value: object, what: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise AnswerError(f"the answer is not a {what}")
+    return value
+
+
+def _list(value: object, what: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise AnswerError(f"the answer has no list of {what}")
+    return value
+
+
+def _record_count(answer: Mapping[str, Any]) -> int:
+    count = text_of(answer.get("RecordCount")).strip()
+    if not re.fullmatch(r"\d{1,9}", count, re.ASCII):
+        raise AnswerError("the answer has no RecordCount")
+    return int(count)
+
+
+def _listed(answer: Mapping[str, Any], key: str) -> list[Any]:
+    """The list under `key`; absent or null means empty (observed), on a page past the end too."""
+    value = answer.get(key)
+    return [] if value is None else _list(value, key)
+
+
+def _company(entry: object) -> Company:
+    properties = _list(_object(entry, "account").get("companyPropertyList"), "properties")
+    attributes: dict[str, str] = {}
+    for item in properties:
+        pair = _object(item, "property")
+        name, value = text_of(pair.get("Attribute")), text_of(pair.get("Value"))
+        if name and value:
+            attributes[name] = value
+    company_id = attributes.get("CompanyId", "").strip()
+    if not company_id:
+        raise AnswerError("an account has no CompanyId")
+    return Company(company_id, attributes)
+
+
+def _activity(entry: object) -> StoredActivity:
+    read = _object(entry, "activity")
+    activity_id = text_of(read.get("CompanyActivityId")).strip()
+    if not activity_id:
+        raise AnswerError("an activity has no CompanyActivityId")
+    event = text_of(read.get("ActivityEvent")).strip()
+    fields = read.get("ActivityFields")
+    return StoredActivity(
+        id=activity_id,
+        company_id=text_of(read.get("RelatedCompanyId")).strip(),
+        event=int(event) if re.fullmatch(r"-?\d{1,15}", event, re.ASCII) else None,
+        note=text_of(read.get("ActivityNote")),
+        fields=_fields({} if fields is None else fields),
+        created_on=read_time(text_of(read.get("CreatedOn"))),
+        created_by=text_of(read.get("CreatedBy")).strip(),
+    )
+
+
+def _fields(fields: object) -> dict[str, str]:
+    """`ActivityFields`, without the empty ones; a nested value cannot be compared and is an error."""
+    read: dict[str, str] = {}
+    for name, value in _object(fields, "set of ActivityFields").items():
+        if isinstance(value, dict | list):
+            raise AnswerError(f"the field {one_line(name, 100)} of an activity is not a text")
+        if text := text_of(value):
+            read[name] = text
+    return read

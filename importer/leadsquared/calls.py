@@ -1,0 +1,351 @@
+"""The tenant: LeadSquared's calls, each at its place in the pace, with answers instead of exchanges.
+
+Reads wait out refusals for the rate (through the pace, for a bounded time) and raise `ReadFailed`
+otherwise; `create` never raises for what LeadSquared did, it gives the `Outcome`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import statistics
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+from urllib.parse import urlsplit
+
+from importer.activity import StoredActivity
+from importer.errors import TenantError
+from importer.leadsquared import answers
+from importer.leadsquared.answers import ActivitiesPage, AnswerError, CompaniesPage, CurrentUser, User
+from importer.leadsquared.bodies import http_date
+from importer.leadsquared.client import LeadSquared
+from importer.leadsquared.outcomes import CERTAINLY_NOT_SENT, Exchange, Kind, Outcome, classify, read_failure
+from importer.pacing.pacing import Pace, Slot
+from importer.remedies import remedy_for
+
+READ_TRIES_MAX: Final = 60
+LOOKS_MAX: Final = 3
+PAGE_SIZE: Final = 100
+PAGES_MAX: Final = 200
+CLOCK_SAMPLES: Final = 31
+WHOAMI_PAUSES_S: Final = (0.5, 1.0)
+"""Short bursts of DNS failures and closed connections happen (observed): whoami is asked again."""
+WHOAMI_PATIENCE_S: Final = 5.0
+
+T = TypeVar("T")
+Ask = Callable[[Callable[[], None]], Awaitable[Exchange]]
+"""Makes the call; its argument is to be called just before bytes leave."""
+
+
+class ReadFailed(TenantError):  # noqa: N818 - named by what happened, like its siblings below
+    """A read gave no answer. `outcome` says why."""
+
+    def __init__(self, outcome: Outcome, what: str, *, where: str = "", remedy: str = "") -> None:
+        super().__init__(what, where=where, remedy=remedy)
+        self.outcome = outcome
+
+
+class Unauthorised(ReadFailed):
+    """The keys are wrong or were revoked."""
+
+
+class Unreachable(ReadFailed):
+    """No usable answer came, but may come later: network, outage, rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What Retrieve told about an account. complete: as many distinct activities as it says there are
+    were seen; only then does an absence mean anything. outcome: why it failed, None if it did not."""
+
+    activities: tuple[StoredActivity, ...]
+    complete: bool
+    outcome: Outcome | None = None
+
+
+class Tenant:
+    """One LeadSquared tenant behind one pace. patience_s: how long a read waits out refusals for the rate."""
+
+    def __init__(
+        self,
+        api: LeadSquared,
+        pace: Pace,
+        *,
+        patience_s: float = 900.0,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._api = api
+        self._pace = pace
+        self._patience_s = patience_s
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._clock_samples: deque[float] = deque(maxlen=CLOCK_SAMPLES)
+
+    def __repr__(self) -> str:
+        return f"<Tenant {self._api.base_url}, clock {self.clock_difference_s:+.1f} s>"
+
+    @property
+    def base_url(self) -> str:
+        return self._api.base_url
+
+    @property
+    def clock_difference_s(self) -> float:
+        """The tenant's clock minus ours, from the `Date` of its answers (whole seconds): the median of
+        the last ones, so that a late or cached answer moves nothing. 0 before the first answer."""
+        return statistics.median(self._clock_samples) if self._clock_samples else 0.0
+
+    async def create(self, body: bytes, slot: Slot) -> Outcome:
+        """One Create call on `slot`. Cancelling it gives an outcome too (see `LeadSquared`)."""
+        exchange = await self._on_slot(
+            slot, lambda on_left: self._api.create(body, on_left=on_left), classify
+        )
+        return classify(exchange)
+
+    async def activities(self, company_id: str, since: dt.datetime, until: dt.datetime) -> Reading:
+        """The account's activities in a window. Never raises for what LeadSquared did.
+
+        Pages until as many distinct Ids were seen as `RecordCount` says: the order of pages changes from
+        call to call (observed), so counting rows would miss some. Incomplete: looks again, a few times.
+        """
+        seen: dict[str, StoredActivity] = {}
+        complete = False
+        try:
+            for _ in range(LOOKS_MAX):
+                complete = await self._look(seen, company_id, since, until)
+                if complete:
+                    break
+        except ReadFailed as error:
+            return Reading(tuple(seen.values()), complete=False, outcome=error.outcome)
+        return Reading(tuple(seen.values()), complete=complete)
+
+    async def _look(
+        self, seen: dict[str, StoredActivity], company_id: str, since: dt.datetime, until: dt.datetime
+    ) -> bool:
+        """Page through once, adding to `seen`. Returns whether all were seen.
+
+        The count is not believed alone: a full page that brought something new is followed by the next,
+        in case `RecordCount` counts the page only.
+        """
+        wanted = page_size = 0
+        for number in range(1, PAGES_MAX + 1):
+            page = await self._activities_page(company_id, since, until, number, again=bool(seen))
+            before = len(seen)
+            seen.update((activity.id.casefold(), activity) for activity in page.activities)
+            wanted = max(wanted, page.record_count)
+            brought_more = len(page.activities) >= PAGE_SIZE and len(seen) > before
+            if len(seen) >= wanted and not brought_more:
+                return True
+            page_size = max(page_size, len(page.activities))
+            if not page.activities or number * page_size >= wanted + page_size:
+                return False
+        return False
+
+    async def _activities_page(
+        self, company_id: str, since: dt.datetime, until: dt.datetime, number: int, *, again: bool
+    ) -> ActivitiesPage:
+        """again: asked once more if it fails, since the pages before it would have to be read anew."""
+        try:
+            return await self._page(company_id, since, until, number)
+        except Unreachable:
+            if not again:
+                raise
+            return await self._page(company_id, since, until, number)
+
+    async def _page(
+        self, company_id: str, since: dt.datetime, until: dt.datetime, number: int
+    ) -> ActivitiesPage:
+        return await self._answer(
+            "give the account's activities",
+            lambda on_left: self._api.retrieve(
+                company_id, since, until, page=number, page_size=PAGE_SIZE, on_left=on_left
+            ),
+            answers.read_activities,
+        )
+
+    async def activity(self, activity_id: str) -> StoredActivity | None:
+        """One activity by its Id, None if there is none (or these keys may not see it). Raises ReadFailed."""
+        try:
+            return await self._answer(
+                "give the activity",
+                lambda on_left: self._api.retrieve_by_id(activity_id, on_left=on_left),
+                _activity_or_none,
+            )
+        except ReadFailed as error:
+            # How an unknown Id is refused is not documented; whoami answered here, so a 404 is one way.
+            if error.outcome.kind in {Kind.REFUSED, Kind.UNKNOWN_REFUSAL} or error.outcome.http_status == 404:
+                return None
+            raise
+
+    async def current_user(self) -> CurrentUser:
+        """Whose keys these are. Raises Unauthorised, Unreachable or ReadFailed (wrong address)."""
+        started = self._clock()
+        for pause_s in (*WHOAMI_PAUSES_S, None):
+            try:
+                return await self._answer(
+                    "say whose keys these are",
+                    lambda on_left: self._api.current_user(on_left=on_left),
+                    answers.read_current_user,
+                )
+            except Unreachable:
+                if pause_s is None or self._clock() - started > WHOAMI_PATIENCE_S:
+                    raise
+                await asyncio.sleep(pause_s)
+        raise AssertionError("unreachable")  # pragma: no cover - the last round returns or raises
+
+    async def users(self) -> tuple[User, ...]:
+        """All users of the tenant. Raises ReadFailed."""
+        return await self._answer(
+            "list the users", lambda on_left: self._api.users(on_left=on_left), answers.read_users
+        )
+
+    async def companies(
+        self,
+        company_type: str,
+        columns: tuple[str, ...],
+        *,
+        equal: tuple[str, str] | None = None,
+        page: int = 1,
+        page_size: int = 1000,
+    ) -> CompaniesPage:
+        """A page (from 1) of the accounts of a type. equal: only those with this (attribute, value).
+
+        Raises ReadFailed.
+        """
+        return await self._answer(
+            "look up accounts",
+            lambda on_left: self._api.companies(
+                company_type, columns, equal=equal, page=page, page_size=page_size, on_left=on_left
+            ),
+            answers.read_companies,
+        )
+
+    async def _answer(self, purpose: str, ask: Ask, parse: Callable[[bytes], T]) -> T:
+        """The parsed answer to a read. Raises ReadFailed; waits out refusals for the rate."""
+        deadline = self._clock() + self._patience_s
+        tries = 0
+        while True:
+            exchange = await self._on_slot(await self._pace.slot(), ask, read_failure)
+            failed = read_failure(exchange)
+            if failed is None:
+                try:
+                    return parse(exchange.body)
+                except AnswerError as error:
+                    failed = _unreadable(exchange, str(error))
+            tries += 1
+            if failed.kind is not Kind.THROTTLED or tries >= READ_TRIES_MAX or self._clock() >= deadline:
+                raise read_failed(failed, exchange, purpose, self.base_url)
+
+    async def _on_slot(self, slot: Slot, ask: Ask, judge: Callable[[Exchange], Outcome | None]) -> Exchange:
+        """Make the call on `slot` and end the slot, whatever happens."""
+        try:
+            exchange = await ask(slot.left)
+        except BaseException:
+            slot.returned()
+            raise
+        if exchange.failure in CERTAINLY_NOT_SENT:
+            slot.unused()
+        else:
+            outcome = judge(exchange)
+            slot.returned(outcome.refusal if outcome else None)
+        self._note_time(exchange)
+        return exchange
+
+    def _note_time(self, exchange: Exchange) -> None:
+        """Take the clock difference from an answer: its `Date` was written about half-way through the
+        exchange, and is half a second short on average."""
+        theirs = http_date(exchange.headers.get("date", ""))
+        if theirs is not None and exchange.failure is None:
+            halfway = self._wall_clock() - exchange.seconds / 2
+            self._clock_samples.append(theirs.timestamp() + 0.5 - halfway)
+
+
+def read_failed(outcome: Outcome, exchange: Exchange, purpose: str, base_url: str) -> ReadFailed:
+    """The error for a read that gave no answer. purpose: as in "refused to …"."""
+    host = urlsplit(base_url).netloc
+    meaning = remedy_for(outcome.code).meaning.split("; the row")[0].rstrip(".")
+    match outcome.kind:
+        case Kind.UNAUTHORISED:
+            return Unauthorised(
+                outcome,
+                "LeadSquared refused the keys.",
+                where=host,
+                remedy="Check LEADSQUARED_ACCESS_KEY and LEADSQUARED_SECRET_KEY against "
+                "My Account > Settings > API and Webhooks; the keys' user must be active.",
+            )
+        case Kind.NOT_SENT:
+            detail = f" ({exchange.detail})" if outcome.code == "tls" and exchange.detail else ""
+            return Unreachable(
+                outcome, f"{meaning}{detail}.", where=host, remedy=_NOT_SENT_REMEDIES[outcome.code]
+            )
+        case Kind.THROTTLED:
+            return Unreachable(
+                outcome,
+                "The tenant's limit of API calls stays used up.",
+                where=host,
+                remedy="Other integrations use it too: try again later, or with a lower --rate.",
+            )
+        case Kind.WRONG_ADDRESS:
+            return ReadFailed(
+                outcome,
+                "There is no LeadSquared API at this address "
+                f"(HTTP {outcome.http_status}{_redirection(exchange)}).",
+                where=host,
+                remedy="Check LEADSQUARED_HOST: My Account > Settings > API and Webhooks shows the API host.",
+            )
+        case Kind.REFUSED | Kind.UNKNOWN_REFUSAL:
+            return ReadFailed(
+                outcome,
+                f"LeadSquared refused to {purpose}: {(outcome.said or outcome.code).rstrip('.')}.",
+                where=host,
+                remedy=remedy_for(outcome.code).action.replace("`resume --retry-failed`", "try again"),
+            )
+        case _:
+            return _no_answer(outcome, meaning, host)
+
+
+def _no_answer(outcome: Outcome, meaning: str, host: str) -> ReadFailed:
+    if outcome.http_status is None or outcome.http_status >= 500 or outcome.code != "unreadable":
+        return Unreachable(
+            outcome,
+            f"LeadSquared gave no usable answer ({outcome.code}): {meaning}.",
+            where=host,
+            remedy="Try again in a few minutes.",
+        )
+    return ReadFailed(
+        outcome,
+        f"The answer is not LeadSquared's: {outcome.said or meaning}.",
+        where=host,
+        remedy="Check LEADSQUARED_HOST, and that no sign-in page of the network stands in between.",
+    )
+
+
+_NETWORK: Final = "Check the network and LEADSQUARED_HOST, then try again."
+_NOT_SENT_REMEDIES: Final = {
+    "dns": _NETWORK,
+    "connection-refused": _NETWORK,
+    "connect-timeout": _NETWORK,
+    "not-sent": _NETWORK,
+    "tls": "Check the computer's date and certificates, and ask IT whether a proxy inspects traffic.",
+    "proxy": "Set HTTPS_PROXY to http://USER:PASSWORD@PROXY:PORT, or ask IT.",
+}
+
+
+def _redirection(exchange: Exchange) -> str:
+    """Where a redirect points, the host only: the rest of the address may hold a session's secrets."""
+    try:
+        host = urlsplit(exchange.headers.get("location", "")).hostname
+    except ValueError:
+        host = None
+    return f", to {host[:100]}" if host and host.isprintable() else ""
+
+
+def _unreadable(exchange: Exchange, why: str) -> Outcome:
+    return Outcome(Kind.DOUBTFUL, "unreadable", f"{why}.", exchange.status, complete=True, said=why)
+
+
+def _activity_or_none(body: bytes) -> StoredActivity | None:
+    return None if body.strip() in {b"", b"null", b"{}", b"[]"} else answers.read_activity(body)

@@ -1,0 +1,394 @@
+"""LeadSquared's API over one aiohttp session: every call gives an `Exchange`, however it ended.
+
+Facts: the vendor's documentation (authentication, post-an-activity-on-an-account and the pages named
+in `answers.py`). The keys travel in headers only: in URLs they end up in logs, and one tenant lost
+writes silently with them there (observed). Nothing is ever sent twice by this module: redirects are
+not followed, and aiohttp's own replay on a connection that died is prevented.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import json
+import ssl
+import time
+import urllib.request
+import zlib
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Self
+
+import aiohttp
+import truststore
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
+from yarl import URL
+
+from importer.address import is_loopback
+from importer.credentials import Keys
+from importer.errors import SettingsError
+from importer.leadsquared.answers import written_time
+from importer.leadsquared.bodies import one_line
+from importer.leadsquared.outcomes import Exchange, Failure, classify, read_failure
+
+BODY_MAX_BYTES: Final = 16 * 1024 * 1024
+CHUNK_BYTES: Final = 64 * 1024
+KEEP_ALIVE_S: Final = 4.0
+"""Shorter than what servers and balancers use (5 s and more), so that we rarely write on a connection
+that is just being closed: each such call would be in doubt."""
+DETAIL_LENGTH_MAX: Final = 300
+KEY_SHORTEST: Final = 8
+"""What is shorter than any key of LeadSquared may stand in an answer by chance."""
+USER_AGENT: Final = "importer/0.1"
+
+
+OnExchange = Callable[[str, int | None, float, str], None]
+"""Told of every call: its name, HTTP status, seconds, and what it meant. For the support log."""
+
+
+def _nothing() -> None:
+    """The default for `on_left`."""
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call under way: what is known of it at any instant."""
+
+    on_left: Callable[[], None]
+    left: bool = False
+    status: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytearray = field(default_factory=bytearray)
+
+    def leaves(self) -> None:
+        """A connection is there and bytes leave next; from here on the call may have arrived."""
+        if not self.left:
+            self.left = True
+            self.on_left()
+
+
+class TooLargeError(Exception):
+    """The answer exceeds `BODY_MAX_BYTES`, before or after decompression."""
+
+
+class LeadSquared:
+    """The calls that the importer makes. An async context manager; at most `connections` at a time.
+
+    base_url: as `address.base_url` gives it. timeout_s: for a whole call, connecting included.
+    Cancelling a task during `create` gives an Exchange too (CANCELLED, or NOT_LEFT): the caller has an
+    outcome to record; `asyncio.current_task().cancelling()` still tells. Reads are cancelled as usual.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        keys: Keys,
+        *,
+        timeout_s: float = 60.0,
+        connect_timeout_s: float = 10.0,
+        connections: int = 32,
+        on_exchange: OnExchange | None = None,
+    ) -> None:
+        self.base_url = base_url
+        self._url = URL(base_url)
+        self._keys = keys
+        self._timeout_s = timeout_s
+        self._connect_timeout_s = connect_timeout_s
+        self._connections = connections
+        self._on_exchange = on_exchange
+        self._proxy = proxy_for(self._url)
+        # Once, not for each of thousands of calls a second.
+        self._headers = {with_body: self._made_headers(with_body=with_body) for with_body in (True, False)}
+        self._addresses: dict[str, URL] = {}
+        self._session: aiohttp.ClientSession | None = None
+
+    def __repr__(self) -> str:
+        return f"<LeadSquared {self.base_url} {'open' if self._session else 'closed'}>"
+
+    async def __aenter__(self) -> Self:
+        secure = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if self._url.scheme == "https" else True
+        self._session = aiohttp.ClientSession(
+            connector=_Connector(
+                limit=self._connections, ssl=secure, keepalive_timeout=KEEP_ALIVE_S, ttl_dns_cache=60
+            ),
+            headers={"User-Agent": USER_AGENT},
+            timeout=aiohttp.ClientTimeout(
+                total=None, connect=self._connect_timeout_s, sock_connect=self._connect_timeout_s
+            ),
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def create(self, body: bytes, *, on_left: Callable[[], None] = _nothing) -> Exchange:
+        """`CompanyActivity.svc/Create`. body: `Activity.encoded()`. on_left: just before bytes leave."""
+        call = _Call(on_left)
+        started = time.monotonic()
+        try:
+            exchange = await self._exchange("POST", "CompanyActivity.svc/Create", {}, body, call)
+        except asyncio.CancelledError:
+            failure = Failure.CANCELLED if call.left else Failure.NOT_LEFT
+            exchange = _ended(call, failure, "cancelled by the importer", time.monotonic() - started)
+        self._tell("Create", exchange, classify(exchange).kind)
+        return exchange
+
+    async def retrieve(
+        self,
+        company_id: str,
+        since: dt.datetime,
+        until: dt.datetime,
+        *,
+        page: int = 1,
+        page_size: int = 100,
+        on_left: Callable[[], None] = _nothing,
+    ) -> Exchange:
+        """`CompanyActivity.svc/Retrieve`: a page (from 1) of an account's activities in a window."""
+        asked = {
+            "Parameter": {"FromDate": written_time(since), "ToDate": written_time(until)},
+            "Paging": {"PageIndex": str(page), "PageSize": str(page_size)},
+        }
+        query = {"companyId": company_id}
+        return await self._read("Retrieve", "CompanyActivity.svc/Retrieve", query, asked, on_left)
+
+    async def retrieve_by_id(self, activity_id: str, *, on_left: Callable[[], None] = _nothing) -> Exchange:
+        """`CompanyActivity.svc/RetrieveById`."""
+        query = {"activityId": activity_id}
+        return await self._read("RetrieveById", "CompanyActivity.svc/RetrieveById", query, None, on_left)
+
+    async def current_user(self, *, on_left: Callable[[], None] = _nothing) -> Exchange:
+        """`Authentication.svc/UserByAccessKey.Get`, which any region's host answers."""
+        path = "Authentication.svc/UserByAccessKey.Get"
+        return await self._read("UserByAccessKey.Get", path, {}, None, on_left)
+
+    async def users(self, *, on_left: Callable[[], None] = _nothing) -> Exchange:
+        """`UserManagement.svc/Users.Get`: all users, active or not."""
+        return await self._read("Users.Get", "UserManagement.svc/Users.Get", {}, None, on_left)
+
+    async def companies(
+        self,
+        company_type: str,
+        columns: tuple[str, ...],
+        *,
+        equal: tuple[str, str] | None = None,
+        page: int = 1,
+        page_size: int = 1000,
+        on_left: Callable[[], None] = _nothing,
+    ) -> Exchange:
+        """`CompanyManagement.svc/Company.Get`: a page (from 1) of accounts of a type.
+
+        columns: attributes to give back, `CompanyId` always among them. equal: (attribute, value).
+        """
+        query: dict[str, Any] = {"CompanyType": {"CompanyTypeName": company_type}}
+        if equal is not None:
+            query["FilterBy"] = {"LookupName": equal[0], "LookupValue": equal[1], "SqlOperator": "="}
+        asked = {
+            "Query": query,
+            "Columns": {"Include_CSV": ",".join(dict.fromkeys(("CompanyId", *columns)))},
+            "Sorting": {"ColumnName": "CreatedOn", "Direction": "0"},
+            "Paging": {"PageIndex": page, "PageSize": page_size},
+        }
+        return await self._read("Company.Get", "CompanyManagement.svc/Company.Get", {}, asked, on_left)
+
+    async def _read(
+        self,
+        name: str,
+        path: str,
+        query: Mapping[str, str],
+        asked: Mapping[str, Any] | None,
+        on_left: Callable[[], None],
+    ) -> Exchange:
+        body = None if asked is None else json.dumps(asked, ensure_ascii=False).encode("utf-8")
+        method = "GET" if body is None else "POST"
+        exchange = await self._exchange(method, path, query, body, _Call(on_left))
+        failed = read_failure(exchange)
+        self._tell(name, exchange, failed.kind if failed else "answered")
+        return exchange
+
+    async def _exchange(
+        self, method: str, path: str, query: Mapping[str, str], body: bytes | None, call: _Call
+    ) -> Exchange:
+        """The call, and every way it can end but cancellation."""
+        failure, detail, started = None, "", time.monotonic()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._perform(method, path, query, body, call)
+        except Exception as error:  # noqa: BLE001 - every end of a call is an outcome, whatever raised it
+            cause = error.__cause__ if isinstance(error, NotReplayedError) else error
+            failure = failure_of(cause or error, left=call.left)
+            detail = self._without_keys(f"{type(cause).__name__}: {cause}")
+        return self._masked(_ended(call, failure, detail, time.monotonic() - started))
+
+    async def _perform(
+        self, method: str, path: str, query: Mapping[str, str], body: bytes | None, call: _Call
+    ) -> None:
+        if self._session is None:
+            raise RuntimeError("LeadSquared is used outside its `async with`")
+        _under_way.set(call)
+        async with self._session.request(
+            method,
+            self._address(path),
+            params=query or None,
+            data=body,
+            headers=self._headers[body is not None],
+            allow_redirects=False,
+            proxy=self._proxy,
+            middlewares=_GET_MIDDLEWARES if method == "GET" else (),
+        ) as response:
+            call.status = response.status
+            call.headers = {name.lower(): value for name, value in response.headers.items()}
+            async for chunk in response.content.iter_chunked(CHUNK_BYTES):
+                call.body += chunk
+                if len(call.body) > BODY_MAX_BYTES:
+                    raise TooLargeError(f"more than {BODY_MAX_BYTES} bytes")
+
+    def _address(self, path: str) -> URL:
+        return self._addresses.get(path) or self._addresses.setdefault(path, self._url / "v2" / path)
+
+    def _made_headers(self, *, with_body: bool) -> dict[str, str]:
+        """The keys go into each request, never into the session's headers: aiohttp sends those to the
+        proxy too, in clear."""
+        headers = {
+            "x-LSQ-AccessKey": self._keys.access.get_secret_value(),
+            "x-LSQ-SecretKey": self._keys.secret.get_secret_value(),
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",
+        }
+        return headers | {"Content-Type": "application/json"} if with_body else headers
+
+    def _tell(self, name: str, exchange: Exchange, meant: str) -> None:
+        if self._on_exchange is not None:
+            self._on_exchange(name, exchange.status, exchange.seconds, meant)
+
+    def _masked(self, exchange: Exchange) -> Exchange:
+        """An answer that repeats the keys must not carry them into journal, results file and log."""
+        body = exchange.body
+        for key in (self._keys.access, self._keys.secret):
+            secret = key.get_secret_value().encode()
+            if len(secret) >= KEY_SHORTEST and secret in body:
+                body = body.replace(secret, b"***")
+        return exchange if body is exchange.body else replace(exchange, body=body)
+
+    def _without_keys(self, text: str) -> str:
+        for key in (self._keys.access, self._keys.secret):
+            if secret := key.get_secret_value():
+                text = text.replace(secret, "…")
+        return one_line(text, DETAIL_LENGTH_MAX)
+
+
+class NotReplayedError(aiohttp.ClientError):
+    """Wraps what broke a call (`__cause__`), in a type that aiohttp does not answer by sending again."""
+
+
+async def _never_replayed(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """aiohttp repeats GET calls, unpaced and unseen, when a kept connection turns out to be dead."""
+    try:
+        return await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise NotReplayedError from error
+
+
+_GET_MIDDLEWARES: Final = (_never_replayed,)
+_under_way: ContextVar[_Call] = ContextVar("_under_way")
+"""The call that the task at work makes."""
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Tells a call that it leaves. (aiohttp's tracing would do, at a tenth of a call's whole cost.)"""
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109
+    ) -> Connection:
+        """A connection was made, or an idle one taken up: the request is written next."""
+        connection = await super().connect(req, traces, timeout)
+        _under_way.get().leaves()
+        return connection
+
+
+_Table = tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Failure], ...]
+
+_BEFORE_LEAVING: Final[_Table] = (
+    (aiohttp.ClientConnectorDNSError, Failure.DNS),
+    ((aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError), Failure.PROXY),
+    ((aiohttp.ClientSSLError, aiohttp.ServerFingerprintMismatch, ssl.SSLError), Failure.TLS),
+    (TimeoutError, Failure.CONNECT_TIMEOUT),
+    ((aiohttp.ClientConnectorError, OSError), Failure.CONNECTION_REFUSED),
+)
+_AFTER_LEAVING: Final[_Table] = (
+    (TooLargeError, Failure.TOO_LARGE),
+    (TimeoutError, Failure.READ_TIMEOUT),
+    ((aiohttp.ClientPayloadError, asyncio.IncompleteReadError), Failure.CUT_OFF),
+    ((aiohttp.ClientConnectionError, OSError, EOFError), Failure.RESET),
+)
+
+
+def failure_of(error: BaseException, *, left: bool) -> Failure:
+    """What an exception of a call means. left: whether bytes of it may have left this computer.
+
+    Total, and on the safe side by construction: with `left` never a failure that says "not sent",
+    without it always one.
+    """
+    if not left and isinstance(error, aiohttp.ClientConnectorError):
+        timed_out = isinstance(error.os_error, TimeoutError)
+        error = error.os_error if timed_out else error
+    table = _AFTER_LEAVING if left else _BEFORE_LEAVING
+    found = next((failure for kinds, failure in table if isinstance(error, kinds)), None)
+    return found or (Failure.GARBLED if left else Failure.NOT_LEFT)
+
+
+def _ended(call: _Call, failure: Failure | None, detail: str, seconds: float) -> Exchange:
+    body = bytes(call.body)
+    if call.headers.get("content-encoding", "").strip().lower() in {"gzip", "x-gzip", "deflate"}:
+        try:
+            body = decompressed(body)
+        except zlib.error as error:
+            body, failure, detail = b"", failure or Failure.GARBLED, detail or str(error)
+        except TooLargeError as error:
+            body, failure, detail = b"", Failure.TOO_LARGE, str(error)
+    return Exchange(call.status, call.headers, body, failure, detail, seconds)
+
+
+def decompressed(body: bytes) -> bytes:
+    """A gzip or zlib body unpacked, a half one as far as it goes. Raises zlib.error, TooLargeError."""
+    unpacked = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32).decompress(body, BODY_MAX_BYTES + 1)
+    if len(unpacked) > BODY_MAX_BYTES:
+        raise TooLargeError(f"more than {BODY_MAX_BYTES} bytes when unpacked")
+    return unpacked
+
+
+def proxy_for(url: URL) -> URL | None:
+    """The proxy that the system has for `url` (environment, or the system's settings), None for none.
+
+    Never one for this computer: the keys would travel to the proxy in clear, and it could not reach a
+    loopback address anyway. Asked once a session, not for each call as aiohttp's `trust_env` does, which
+    would also hand passwords from `~/.netrc` to LeadSquared. Raises SettingsError for a proxy that is
+    not HTTP.
+    """
+    host = url.host or ""
+    if is_loopback(host) or urllib.request.proxy_bypass(host):
+        return None
+    named = urllib.request.getproxies().get(url.scheme)
+    if not named:
+        return None
+    try:
+        proxy = URL(named if "://" in named else f"http://{named}")
+    except ValueError:
+        proxy = URL()
+    if proxy.scheme not in {"http", "https"} or not proxy.host:
+        raise SettingsError(
+            "The system's proxy for https is not an HTTP proxy.",
+            where="HTTPS_PROXY",
+            remedy="Set HTTPS_PROXY to http://PROXY:PORT, or NO_PROXY to LeadSquared's host.",
+        )
+    return proxy

@@ -1,0 +1,346 @@
+"""What a call to LeadSquared told us: one exchange in, one outcome out, by one table.
+
+Pure and total: any status, headers and body give an outcome, never an exception. Facts: the vendor's
+documentation (authentication, error-handling, rate-limits pages) and what integrators observed. The
+HTTP status alone does not tell (refusals come as 200, 400 and 500, rate refusals as 429, 403 and 200),
+so the body speaks first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, Final, NamedTuple
+
+from importer.leadsquared.bodies import decoded, one_line, parsed, retry_after_s
+from importer.pacing.pacing import Rate, Refusal
+from importer.remedies import is_known_refusal, remedy_for
+
+SAID_LENGTH_MAX: Final = 500
+CODE_LENGTH_MAX: Final = 100
+ID_LENGTH_MAX: Final = 100
+NIL_GUID: Final = "00000000-0000-0000-0000-000000000000"
+
+
+class Kind(StrEnum):
+    """What follows for the row."""
+
+    CREATED = "created"
+    THROTTLED = "throttled"
+    UNAUTHORISED = "unauthorised"
+    REFUSED = "refused"
+    UNKNOWN_REFUSAL = "unknown-refusal"
+    """A 500 with an `MX…` exception that is not on the known list: doubtful, once."""
+    WRONG_ADDRESS = "wrong-address"
+    NOT_SENT = "not-sent"
+    DOUBTFUL = "doubtful"
+
+
+class Failure(StrEnum):
+    """Why a call ended without a complete answer. The value is the code in the results file."""
+
+    DNS = "dns"
+    CONNECTION_REFUSED = "connection-refused"
+    TLS = "tls"
+    CONNECT_TIMEOUT = "connect-timeout"
+    PROXY = "proxy"
+    NOT_LEFT = "not-sent"
+    """Ended before a byte left for any other reason, a cancellation of ours among them."""
+    READ_TIMEOUT = "timeout"
+    RESET = "connection-lost"
+    CUT_OFF = "cut-off"
+    GARBLED = "unreadable"
+    TOO_LARGE = "too-large"
+    CANCELLED = "cancelled"
+
+
+CERTAINLY_NOT_SENT: Final = frozenset(
+    {
+        Failure.DNS,
+        Failure.CONNECTION_REFUSED,
+        Failure.TLS,
+        Failure.CONNECT_TIMEOUT,
+        Failure.PROXY,
+        Failure.NOT_LEFT,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One HTTP exchange, however it ended.
+
+    status: None when no status line arrived. headers: names in lower case. body: what arrived of it,
+    decompressed. failure: None when the answer is complete. detail: the failure in the library's words,
+    without keys. seconds: from just before the call to its end.
+    """
+
+    status: int | None
+    headers: Mapping[str, str]
+    body: bytes
+    failure: Failure | None
+    detail: str
+    seconds: float
+
+    @cached_property
+    def outcome(self) -> Outcome:
+        """What it means for a row, if it is the answer to a Create: judged once, asked for by several."""
+        seen = _Facts(self)
+        return _outcome(seen, next((rule.kind for rule in TABLE if rule.seen(seen)), Kind.DOUBTFUL))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an attempt told us.
+
+    code: `import_error_code` ("" when created). message: one line for a person, what is wrong and what
+    to do. activity_id: set exactly when created. refusal: set exactly when throttled. complete: a
+    complete HTTP 200 or 500 answer arrived (then the second look may come sooner). said: the server's
+    own words, cleaned, "" if none.
+    """
+
+    kind: Kind
+    code: str
+    message: str
+    http_status: int | None
+    activity_id: str | None = None
+    refusal: Refusal | None = None
+    complete: bool = False
+    said: str = ""
+
+
+_LIMIT_TEXT: Final = re.compile(r"calls?\s+exceeded\s+the\s+limit", re.IGNORECASE)
+_LIMIT_NUMBERS: Final = re.compile(
+    r"limit\s+of\s+([\d,]{1,12})\s*(?:(?:api\s+)?calls?\s+)?(?:in|per|every)\s+(?:(\d{1,6}(?:\.\d{1,6})?)\s*)?"
+    r"(second|sec|minute|min|hour|day)",
+    re.IGNORECASE,
+)
+_UNIT_S: Final = {"second": 1.0, "sec": 1.0, "minute": 60.0, "min": 60.0, "hour": 3600.0, "day": 86400.0}
+_LIMIT_AT_START: Final = re.compile(
+    r"\W{0,5}(?:MX\w{0,60}\W{0,5})?(?:API\s+)?calls?\s+exceeded\s+the\s+limit", re.IGNORECASE
+)
+_MX_NAME: Final = re.compile(r"MX[A-Za-z]\w{0,95}", re.IGNORECASE)
+_RATE_LIMIT_EXCEPTION: Final = "mxapiratelimitexceeded"
+_BAD_KEYS_EXCEPTION: Final = "mxinvalidaccessdetails"
+
+
+class _Facts:
+    """The parts of an exchange that the table asks about, each read once."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.status = exchange.status
+        self.failure = exchange.failure
+        self.exchange = exchange
+
+    @cached_property
+    def text(self) -> str:
+        return decoded(self.exchange.body)
+
+    @cached_property
+    def document(self) -> object:
+        """The body as JSON, None when it is not JSON."""
+        return parsed(self.exchange.body)
+
+    @cached_property
+    def answer(self) -> Mapping[str, Any]:
+        """The body as a JSON object, empty when it is anything else."""
+        return self.document if isinstance(self.document, dict) else {}
+
+    @cached_property
+    def message_part(self) -> Mapping[str, Any]:
+        part = self.answer.get("Message")
+        return part if isinstance(part, dict) else {}
+
+    @cached_property
+    def word(self) -> str:
+        """The body's `Status`."""
+        status = self.answer.get("Status")
+        return status if isinstance(status, str) else ""
+
+    @cached_property
+    def exception(self) -> str:
+        """The body's `ExceptionType`, cleaned, "" if there is none."""
+        for part in (self.answer, self.message_part):
+            name = part.get("ExceptionType")
+            if isinstance(name, str) and name.strip():
+                return one_line(name, CODE_LENGTH_MAX)
+        return ""
+
+    @cached_property
+    def mx(self) -> str:
+        """The exception type, without a namespace, if it is one of LeadSquared's (`MX…`)."""
+        name = self.exception.rpartition(".")[2]
+        return name if _MX_NAME.fullmatch(name) else ""
+
+    @cached_property
+    def said(self) -> str:
+        """The server's own words about what is wrong, cleaned."""
+        for part, key in (
+            (self.answer, "ExceptionMessage"),
+            (self.message_part, "ExceptionMessage"),
+            (self.message_part, "Message"),
+            (self.answer, "Message"),
+            (self.answer, "error"),
+        ):
+            words = part.get(key)
+            if isinstance(words, str) and words.strip():
+                return one_line(words, SAID_LENGTH_MAX)
+        return ""
+
+    @cached_property
+    def activity_id(self) -> str | None:
+        """`Message.Id` if it can be an Id: printable, of sane length, not .NET's empty GUID."""
+        found = self.message_part.get("Id")
+        if not isinstance(found, str):
+            return None
+        found = found.strip()
+        usable = 0 < len(found) <= ID_LENGTH_MAX and found.isprintable() and found != NIL_GUID
+        return found if usable else None
+
+    @cached_property
+    def limit_text(self) -> str:
+        """The words that state the rate limit, "" if there are none.
+
+        A refusal of a known kind may quote a cell's content, so there the words count only where they
+        begin the message. A body that is not JSON (a page of the CDN) is searched as it is.
+        """
+        if self.mx and is_known_refusal(self.mx):
+            return self.said if _LIMIT_AT_START.match(self.said) else ""
+        words = self.said if self.document is not None and not isinstance(self.document, str) else self.text
+        found = _LIMIT_TEXT.search(words)
+        return words[found.start() : found.start() + SAID_LENGTH_MAX] if found else ""
+
+
+def _created(seen: _Facts) -> bool:
+    return seen.word == "Success" and seen.activity_id is not None
+
+
+def _throttled(seen: _Facts) -> bool:
+    by_name = seen.mx.casefold().startswith(_RATE_LIMIT_EXCEPTION)
+    return by_name or bool(seen.limit_text) or seen.status == 429
+
+
+def _unauthorised(seen: _Facts) -> bool:
+    return seen.status == 401 or seen.mx.casefold().startswith(_BAD_KEYS_EXCEPTION)
+
+
+def _refused(seen: _Facts) -> bool:
+    known = bool(seen.mx) and is_known_refusal(seen.mx)
+    return known or (seen.word in {"Failed", "Error"} and seen.status in {200, 400})
+
+
+def _unknown_refusal(seen: _Facts) -> bool:
+    return seen.status == 500 and bool(seen.mx)
+
+
+def _wrong_address(seen: _Facts) -> bool:
+    if seen.status is not None and 300 <= seen.status <= 399:
+        return True
+    return seen.status in {404, 405} and not seen.mx and seen.failure is None
+
+
+def _not_sent(seen: _Facts) -> bool:
+    return seen.failure in CERTAINLY_NOT_SENT or seen.status == 407
+
+
+class Rule(NamedTuple):
+    """A line of the table: what must be seen, and what it means."""
+
+    seen: Callable[[_Facts], bool]
+    kind: Kind
+
+
+TABLE: Final = (
+    Rule(_created, Kind.CREATED),
+    Rule(_throttled, Kind.THROTTLED),
+    Rule(_unauthorised, Kind.UNAUTHORISED),
+    Rule(_refused, Kind.REFUSED),
+    Rule(_unknown_refusal, Kind.UNKNOWN_REFUSAL),
+    Rule(_wrong_address, Kind.WRONG_ADDRESS),
+    Rule(_not_sent, Kind.NOT_SENT),
+)
+"""First match wins; what matches nothing is doubtful."""
+
+
+def classify(exchange: Exchange) -> Outcome:
+    """What `exchange`, the answer to a Create, means for its row."""
+    return exchange.outcome
+
+
+def read_failure(exchange: Exchange) -> Outcome | None:
+    """Why `exchange`, the answer to a read, holds nothing to parse; None when it does.
+
+    A read has no `Message.Id`: a complete 200 that refuses nothing is an answer, and its parser judges it.
+    """
+    outcome = classify(exchange)
+    unremarkable = outcome.kind in {Kind.CREATED, Kind.DOUBTFUL}
+    return None if exchange.status == 200 and exchange.failure is None and unremarkable else outcome
+
+
+def _outcome(seen: _Facts, kind: Kind) -> Outcome:
+    created = kind is Kind.CREATED
+    code = "" if created else _code(seen, kind)
+    return Outcome(
+        kind=kind,
+        code=code,
+        message="" if created else _message(seen, code),
+        http_status=seen.status,
+        activity_id=seen.activity_id if created else None,
+        refusal=_refusal(seen) if kind is Kind.THROTTLED else None,
+        complete=seen.status in {200, 500} and seen.failure is None,
+        said="" if created else seen.said,
+    )
+
+
+def _code(seen: _Facts, kind: Kind) -> str:
+    if seen.mx and kind is not Kind.DOUBTFUL:
+        return seen.mx
+    match kind:
+        case Kind.THROTTLED:
+            return "rate-limit"
+        case Kind.REFUSED:
+            return seen.exception or "refused"
+        case Kind.NOT_SENT:
+            return seen.failure.value if seen.failure else Failure.PROXY.value
+        case _:
+            return _code_without_meaning(seen)
+
+
+def _code_without_meaning(seen: _Facts) -> str:
+    """The code of an answer that says nothing by itself: how it ended, else its status, else its body."""
+    if seen.failure is not None:
+        return seen.failure.value
+    if seen.status is None:
+        return Failure.GARBLED.value
+    if seen.status != 200:
+        return f"http-{seen.status}"
+    return "no-id" if isinstance(seen.document, dict) else Failure.GARBLED.value
+
+
+def _message(seen: _Facts, code: str) -> str:
+    entry = remedy_for(code)
+    words = seen.said or entry.meaning
+    if seen.said and not seen.mx:
+        words = f"{entry.meaning} LeadSquared says: {seen.said}"
+    stop = "" if words.endswith((".", "!", "?")) else "."
+    return f"{words}{stop} {entry.action}"
+
+
+def _refusal(seen: _Facts) -> Refusal:
+    return Refusal(
+        limit=stated_limit(seen.limit_text or seen.said),
+        retry_after_s=retry_after_s(seen.exchange.headers),
+    )
+
+
+def stated_limit(text: str) -> Rate | None:
+    """The limit in "API calls exceeded the limit of 20 in 5 second(s)"; None if it states none."""
+    found = _LIMIT_NUMBERS.search(text)
+    if found is None:
+        return None
+    calls = int(found[1].replace(",", "") or 0)
+    period_s = float(found[2] or 1) * _UNIT_S[found[3].casefold()]
+    return Rate(calls, period_s) if calls > 0 and period_s > 0 else None

@@ -1,0 +1,1 @@
+"""The index of all batches and of what they created."""

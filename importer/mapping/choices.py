@@ -1,0 +1,85 @@
+"""Closed lists: what a cell may say (`one_of`), and what is sent for it (`values`, `values_file`)."""
+
+from __future__ import annotations
+
+import difflib
+import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final
+
+from importer.mapping.values import BLANKS, Fault, quoted
+
+LISTED_MAX: Final = 8
+NEAREST_MAX: Final = 300
+"""In longer lists the nearest entry is not looked for: it takes too long when many cells are wrong."""
+
+
+def folded(text: str) -> str:
+    """The form in which spellings count as one: either case, accents composed or not, blanks as one space."""
+    return unicodedata.normalize("NFC", " ".join(text.strip(BLANKS).split())).casefold()
+
+
+def nearest(text: str, known: Iterable[str]) -> str | None:
+    """The known word that a mistyped one most likely means; None if none is close."""
+    by_folded = {folded(word): word for word in reversed(list(known))}
+    found = difflib.get_close_matches(folded(text), by_folded, n=1, cutoff=0.6)
+    return by_folded[found[0]] if found else None
+
+
+def did_you_mean(text: str, known: Iterable[str]) -> str:
+    """A sentence to append, with a leading blank; empty if nothing is close."""
+    word = nearest(text, known)
+    return "" if word is None else f" Did you mean {quoted(word)}?"
+
+
+def listing(words: Iterable[str]) -> str:
+    """The first few words, and how many more there are."""
+    known = list(words)
+    more = f" and {len(known) - LISTED_MAX} more" if len(known) > LISTED_MAX else ""
+    return ", ".join(quoted(word, 30) for word in known[:LISTED_MAX]) + more
+
+
+class Choices:
+    """What is listed → what is sent. Compared trimmed, and without regard to case, except between entries
+    that differ in nothing else: those want their exact spelling."""
+
+    __slots__ = ("_exact", "_folded", "fault")
+
+    def __init__(self, entries: Iterable[tuple[str, str]]) -> None:
+        self._exact = {key.strip(BLANKS): sent for key, sent in entries}
+        spellings: dict[str, set[str]] = {}
+        for key in self._exact:
+            spellings.setdefault(folded(key), set()).add(key)
+        self._folded = {
+            key: self._exact[next(iter(exact))] for key, exact in spellings.items() if len(exact) == 1
+        }
+        self.fault = lru_cache(maxsize=1024)(self._fault)
+
+    def __repr__(self) -> str:
+        return f"Choices({listing(self._exact)})"
+
+    def __len__(self) -> int:
+        return len(self._exact)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(self._exact)
+
+    @property
+    def sent(self) -> tuple[str, ...]:
+        """Everything that can be sent, each once."""
+        return tuple(dict.fromkeys(self._exact.values()))
+
+    def find(self, text: str) -> str | None:
+        """What is sent for `text`; None if it is not listed."""
+        sent = self._exact.get(text)
+        return self._folded.get(folded(text)) if sent is None else sent
+
+    def _fault(self, text: str) -> Fault:
+        hint = did_you_mean(text, self._exact) if len(self._exact) <= NEAREST_MAX else ""
+        return Fault(
+            "not-listed",
+            f"{quoted(text)} is not one of {listing(self._exact)}.{hint}",
+            "Correct it in the sheet, or add it to the list in the mapping.",
+        )

@@ -1,0 +1,177 @@
+"""A mapping: how a sheet's columns become account activities. YAML file → `Mapping` → (header) → `RowMapper`.
+
+The parts: `mapping_model.py` (the file's shape, and its JSON Schema), `mapping_file.py` (YAML, its mistakes),
+`field_plan.py` (one field), `row_mapper.py` (rows), `values.py`, `dates.py`, `choices.py` (cells).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from importer.mapping.builder import MappingBuilder, Tables
+from importer.mapping.choices import did_you_mean, listing
+from importer.mapping.field_plan import FieldPlan
+from importer.mapping.file import Mistake, Where, line_of, mapping_error, path_text, read_document, read_text
+from importer.mapping.model import json_schema
+from importer.mapping.references import Found, Lookup, NotFound, Resolved
+from importer.mapping.row_mapper import Notice, Preview, Problem, RowMapper
+
+__all__ = [
+    "Found",
+    "Lookup",
+    "Mapping",
+    "NotFound",
+    "Notice",
+    "Preview",
+    "Problem",
+    "Resolved",
+    "RowMapper",
+    "json_schema",
+    "load_mapping",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """A checked mapping. It holds everything that a batch needs to go on without the file.
+
+    path: as it was named, for messages. text: the file's content, line ends as `\\n`. tables: what each
+    `values_file` held, by its place in the mapping. delimiter: one character. header_row: from 1, None if not
+    said. fields: the plans of `Fields`, in the file's order. lines: where things stand in the text.
+    """
+
+    path: str
+    text: str
+    tables: Tables
+    name: str
+    sheet: str | None
+    encoding: str | None
+    delimiter: str | None
+    header_row: int | None
+    marker: str | None
+    company: FieldPlan
+    event: FieldPlan
+    note: FieldPlan | None
+    fields: tuple[FieldPlan, ...]
+    lines: dict[Where, int]
+
+    def __repr__(self) -> str:
+        return f"Mapping({self.path!r}, {len(self.fields)} fields, digest {self.digest[:8]})"
+
+    @property
+    def digest(self) -> str:
+        """Identifies what the mapping says: text and tables, wherever the file lies. 64 hex digits."""
+        content = json.dumps([self.text, self.tables], sort_keys=True, ensure_ascii=True)
+        return hashlib.sha256(content.encode("ascii")).hexdigest()
+
+    @property
+    def event_codes(self) -> tuple[int, ...]:
+        """The activity types that rows can get, as far as the mapping tells; empty if the sheet says it."""
+        if self.event.constant is not None:
+            return (int(self.event.constant),)
+        choices = self.event.choices
+        return () if choices is None else tuple(int(code) for code in choices.sent if code)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The headings that are used, each once."""
+        return tuple(dict.fromkeys(column for plan in self._plans() for column, _ in _columns_of(plan)))
+
+    def record(self) -> dict[str, Any]:
+        """What a journal keeps: JSON-able, enough for `from_record`."""
+        return {"path": self.path, "name": self.name, "text": self.text, "tables": self.tables}
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """The mapping of a batch, without its files. Raises MappingError if this version cannot read it."""
+        return cls._built(record["text"], record["path"], record["tables"])
+
+    @classmethod
+    def loaded(cls, path: Path) -> Self:
+        """The mapping in a file. Raises MappingError with every mistake in it."""
+        return cls._built(read_text(path), str(path), None)
+
+    def bind(self, header: Sequence[str]) -> RowMapper:
+        """The mapper for this header. Raises MappingError with every column that is missing or doubled."""
+        headings = _Headings(header)
+        places: dict[str, int] = {}
+        mistakes: list[Mistake] = []
+        for plan in self._plans():
+            for column, key in _columns_of(plan):
+                place = headings.find(column)
+                if isinstance(place, int):
+                    places[column] = place
+                else:
+                    where = (*plan.where, key)
+                    shown = where if where in self.lines else plan.where
+                    mistakes.append(Mistake(line_of(self.lines, where), path_text(shown), place))
+        if mistakes:
+            raise mapping_error(self.path, mistakes)
+        return RowMapper(self.company, self.event, self.note, self.fields, places)
+
+    def _plans(self) -> tuple[FieldPlan, ...]:
+        note = () if self.note is None else (self.note,)
+        return (self.company, self.event, *note, *self.fields)
+
+    @classmethod
+    def _built(cls, text: str, path: str, tables: Tables | None) -> Self:
+        document = read_document(text, path)
+        builder = MappingBuilder(document, Path(path).parent, tables)
+        plans = builder.plans()
+        how = builder.reading()
+        mistakes = [*document.mistakes, *builder.mistakes]
+        if mistakes:
+            raise mapping_error(path, mistakes)
+        return cls(
+            path=path,
+            text=text,
+            tables=builder.tables,
+            name=how.name or Path(path).stem,
+            sheet=how.sheet,
+            encoding=how.encoding,
+            delimiter=how.delimiter,
+            header_row=how.header_row,
+            marker=how.marker,
+            company=plans["RelatedCompanyId",],
+            event=plans["ActivityEvent",],
+            note=plans.get(("ActivityNote",)),
+            fields=tuple(plan for where, plan in plans.items() if where[0] == "Fields"),
+            lines=document.lines,
+        )
+
+
+def load_mapping(path: Path) -> Mapping:
+    """The mapping in a file. Raises MappingError with every mistake in it: file, line, path, remedy."""
+    return Mapping.loaded(path)
+
+
+class _Headings:
+    """A sheet's headings: found as they are written, else with runs of blanks as one space."""
+
+    def __init__(self, header: Sequence[str]) -> None:
+        self._header = [heading.strip() for heading in header]
+        self._loose = [" ".join(heading.split()) for heading in header]
+
+    def find(self, column: str) -> int | str:
+        """The column's place from 0, or the sentence that says why there is none."""
+        for headings, wanted in ((self._header, column), (self._loose, " ".join(column.split()))):
+            found = [place for place, heading in enumerate(headings) if heading == wanted]
+            if len(found) == 1:
+                return found[0]
+            if found:
+                return f'The sheet has {len(found)} columns "{column}". Rename all but one of them.'
+        known = [heading for heading in self._header if heading]
+        hint = did_you_mean(column, known) or f" It has {listing(known)}."
+        return f'The sheet has no column "{column}".{hint}'
+
+
+def _columns_of(plan: FieldPlan) -> list[tuple[str, str]]:
+    """The columns that a field uses, each with the key that names it."""
+    if plan.column is not None:
+        return [(plan.column, "column")]
+    return [] if plan.template is None else [(column, "template") for column in plan.template.columns]

@@ -1,0 +1,361 @@
+"""A cell → the text to send, or what is wrong with it: one small class per value type.
+
+Every reader is total: any cell gives a `str` or a `Fault`, never an exception. Readers get cells that are not
+empty; texts arrive trimmed. Dates and date-times have a module of their own (`dates.py`).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final, Protocol
+
+from importer.mapping.shown_as import notice_of_format
+from importer.source.rows import BooleanCell, DateCell, DurationCell, NumberCell
+
+ECHO_LENGTH_MAX: Final = 60
+EXPONENT_MAX: Final = 30
+"""Larger exponents are typing errors, and `1e999999999` written out would fill the memory."""
+
+BLANKS: Final = "".join(chr(code) for code in range(0x3001) if chr(code).isspace()) + "\u200b\u2060\ufeff"
+"""Trimmed from both ends: white space of every kind, and the marks of no width that web pages leave."""
+
+_UNSENDABLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a value (or, as a notice, what will arrive other than it looks).
+
+    kind: a stable slug for grouping. message: a full sentence that shows the value. remedy: what to do.
+    """
+
+    kind: str
+    message: str
+    remedy: str = ""
+
+
+class ValueType(Protocol):
+    """How the cells of one field are read."""
+
+    @property
+    def name(self) -> str:
+        """The type as the mapping calls it."""
+
+    def read(self, cell: str) -> str | Fault:
+        """The text to send for a cell that is not empty."""
+
+    def notice(self, cell: str) -> Fault | None:
+        """What will arrive other than it looks; only for cells that `read` accepts."""
+
+
+def quoted(text: str, length_max: int = ECHO_LENGTH_MAX) -> str:
+    """A value for a message: in quotes, on one line, cut to `length_max`, the unseen as escapes."""
+    cut = text if len(text) <= length_max else text[: length_max - 1] + "…"
+    if not cut.isprintable():
+        cut = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
+    return f'"{cut}"'
+
+
+def trimmed(cell: str) -> str:
+    """A plain text without the blanks around it; a typed cell as it is."""
+    return cell.strip(BLANKS) if type(cell) is str else cell
+
+
+def unsendable(text: str) -> Fault | None:
+    """Control characters and halves of characters: unseen in the sheet, refused by JSON or the tenant."""
+    if text.isprintable():
+        return None
+    found = _UNSENDABLE.search(text)
+    if found is None:
+        return None
+    code = ord(found.group())
+    return Fault(
+        "control-character",
+        f"{quoted(text)} holds a character that cannot be sent (U+{code:04X}).",
+        "Delete the invisible character, or type the text anew. If many rows have it, the file was probably"
+        " saved in another encoding than it was read in.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TextValue:
+    """Text exactly as it stands. `max_length` counts characters as a person does."""
+
+    max_length: int | None = None
+    name: str = "text"
+
+    def read(self, cell: str) -> str | Fault:
+        text = cell if type(cell) is str else str(cell)
+        fault = unsendable(text)
+        if fault is not None:
+            return fault
+        if self.max_length is not None and len(text) > self.max_length:
+            return Fault(
+                "too-long",
+                f"{quoted(text)} has {len(text)} characters; at most {self.max_length} are allowed here.",
+                "Shorten it.",
+            )
+        return text
+
+    def notice(self, cell: str) -> Fault | None:
+        if isinstance(cell, NumberCell):
+            return notice_of_number(cell)
+        if isinstance(cell, DateCell):
+            return Fault(
+                "date-as-text",
+                f"A date in a text field is sent as {quoted(str(cell))}, whatever its format in the sheet.",
+                "Give the field `type: date` or `type: datetime` if it is one in LeadSquared.",
+            )
+        if "\ufffd" in cell:
+            return Fault(
+                "lost-characters",
+                f"{quoted(str(cell))} holds the sign � for characters that were lost before.",
+                "Export the sheet again from where it came from.",
+            )
+        return None
+
+
+def notice_of_number(cell: NumberCell) -> Fault | None:
+    """Percentages, currencies and rounded displays: the number is sent, not what Excel makes of it."""
+    found = notice_of_format(str(cell), cell.code)
+    return None if found is None else Fault(*found)
+
+
+_BY_THREE: Final = r"[1-9]\d{0,2}(?P<separator>[MARKS])\d{3}(?:(?P=separator)\d{3})*"
+_THREE_ENGLISH: Final = _BY_THREE.replace("MARKS", ",' ")
+_THREE_OTHER: Final = _BY_THREE.replace("MARKS", ".' ")
+_INDIAN: Final = r"[1-9]\d?(?:,\d{2})+,\d{3}"
+_GROUPED: Final = {
+    ".": re.compile(rf"([+-]?)({_THREE_ENGLISH}|{_INDIAN})(?:\.(\d*))?", re.ASCII),
+    ",": re.compile(rf"([+-]?)({_THREE_OTHER})(?:,(\d*))?", re.ASCII),
+}
+_PLAIN: Final = {
+    ".": re.compile(r"([+-]?)(\d*)(?:\.(\d*))?", re.ASCII),
+    ",": re.compile(r"([+-]?)(\d*)(?:,(\d*))?", re.ASCII),
+}
+_ONE_COMMA: Final = re.compile(r"[+-]?\d+,\d+", re.ASCII)
+_EXPONENT: Final = re.compile(r"[+-]?(?=[.,]?\d)\d*(?:([.,])\d*)?[eE]([+-]?\d{1,4})", re.ASCII)
+_EXCEL_EXPONENT: Final = re.compile(r"-?\d(?:[.,]\d+)?E[+-]\d{2,3}", re.ASCII)
+_SAME_SIGN: Final = str.maketrans(
+    {"−": "-", "\xa0": " ", "\u202f": " ", "\u2009": " ", "’": "'", "٫": ".", "\u200b": ""}
+)
+_NOT_A_NUMBER: Final = "not-a-number"
+
+
+def _plain_signs(text: str) -> str:
+    """Digits of every script as 0 to 9 (they mean the same), and typographic minus, space and apostrophe."""
+    if text.isascii():
+        return text
+    return "".join(c if c.isascii() else str(unicodedata.decimal(c, c)) for c in text.translate(_SAME_SIGN))
+
+
+def _decimal_text(sign: str, whole: str, fraction: str | None) -> str | None:
+    """Digits as the API wants them; None if there is no digit at all."""
+    if not whole and not fraction:
+        return None
+    head = f"-{whole or '0'}" if sign == "-" else whole or "0"
+    return f"{head}.{fraction}" if fraction else head
+
+
+@dataclass(frozen=True, slots=True)
+class NumberValue:
+    """A number as in the sheet, with the decimal mark `.`; leading zeros and the digits after the mark stay.
+
+    decimal: the sheet's decimal mark; None if the mapping does not say (then `.`, and a lone `1,234` is a
+    fault, because it may be either number). Thousands separators (`,` or `.`, space, apostrophe, in groups of
+    three, and India's `12,34,567`) are taken out. `1e5` is written out; `1.23457E+11`, how Excel cuts
+    long numbers short, is a fault: its digits are lost. Percent signs, currencies, NaN, infinity are faults.
+    """
+
+    decimal: str | None = None
+    whole: bool = False
+
+    @property
+    def name(self) -> str:
+        return "integer" if self.whole else "number"
+
+    def read(self, cell: str) -> str | Fault:
+        found = self._number(cell)
+        if not self.whole or isinstance(found, Fault) or found.isdecimal():
+            return found
+        digits, _, fraction = found.partition(".")
+        if fraction.strip("0"):
+            return Fault(
+                "not-whole", f"{quoted(str(cell))} is not a whole number.", "Write it without decimals."
+            )
+        return digits
+
+    def notice(self, cell: str) -> Fault | None:
+        return notice_of_number(cell) if isinstance(cell, NumberCell) else None
+
+    def _number(self, cell: str) -> str | Fault:
+        mark = self.decimal or "."
+        if type(cell) is not str:
+            if not isinstance(cell, NumberCell):
+                return _other_than_number(cell)
+            cell, mark = str(cell), "."
+        text = cell if cell.isascii() else _plain_signs(cell)
+        plain = _PLAIN[mark].fullmatch(text)
+        if plain is not None:
+            digits = _decimal_text(*plain.groups())
+            if digits is not None:
+                return digits
+        grouped = _GROUPED[mark].fullmatch(text)
+        if grouped is None:
+            return self._exponent(cell, text, mark)
+        if self.decimal is None and _ONE_COMMA.fullmatch(text):
+            meant = text.replace(",", "")
+            return Fault(
+                "ambiguous-number",
+                f"{quoted(cell)} can be {meant} or {text.replace(',', '.')}.",
+                'Say in the mapping which mark stands before decimals: decimal: "." or decimal: ",".',
+            )
+        sign, whole, _separator, fraction = grouped.groups()
+        return _decimal_text(sign, re.sub(r"\D", "", whole), fraction) or self._not_a_number(cell, text, mark)
+
+    def _exponent(self, cell: str, text: str, mark: str) -> str | Fault:
+        if _EXCEL_EXPONENT.fullmatch(text):
+            return Fault(
+                "shortened-number",
+                f"{quoted(cell)} is how Excel cuts a long number short; the other digits are lost.",
+                "Format the column as Number (or Text) in Excel and export it again.",
+            )
+        found = _EXPONENT.fullmatch(text)
+        if found is None or (found.group(1) or mark) != mark or abs(int(found.group(2))) > EXPONENT_MAX:
+            return self._not_a_number(cell, text, mark)
+        return format(Decimal(text.replace(",", ".").removeprefix("+")), "f")
+
+    def _not_a_number(self, cell: str, text: str, mark: str) -> Fault:
+        shown = quoted(cell)
+        if "%" in text:
+            return Fault(
+                "percent",
+                f"{shown} has a percent sign, so 25 % could mean 25 or 0.25.",
+                "Write the number as LeadSquared is to store it, without the sign.",
+            )
+        if _has_currency(text):
+            return Fault(
+                "currency", f"{shown} holds a currency beside the number.", "Write the number alone."
+            )
+        other = "," if mark == "." else "."
+        has_digits = any(c.isdecimal() for c in text)
+        if has_digits and any(patterns[other].fullmatch(text) for patterns in (_PLAIN, _GROUPED)):
+            return Fault(
+                "decimal-mark",
+                f'{shown} is not a number with the decimal mark "{mark}".',
+                f'If the column\'s decimal mark is "{other}", say so in the mapping: decimal: "{other}".',
+            )
+        what = "a whole number" if self.whole else "a number"
+        return Fault(
+            _NOT_A_NUMBER, f"{shown} is not {what}.", f"Write digits only, such as {self._example(mark)}."
+        )
+
+    def _example(self, mark: str) -> str:
+        return "1250" if self.whole else f"1250{mark}50"
+
+
+def _has_currency(text: str) -> bool:
+    return any(unicodedata.category(c) == "Sc" for c in text) or bool(
+        re.fullmatch(r"(?:[A-Za-z]{2,3}\.? ?[-+]?\d.*|.*\d ?[A-Z]{3})", text, re.DOTALL)
+    )
+
+
+def _other_than_number(cell: str) -> Fault:
+    what = {DateCell: "a date", DurationCell: "a duration", BooleanCell: "TRUE or FALSE"}.get(
+        type(cell), "text"
+    )
+    return Fault(
+        _NOT_A_NUMBER,
+        f"{quoted(str(cell))} is {what}, not a number.",
+        "Put a number into the cell, or map another column.",
+    )
+
+
+_BOOLEAN_WORDS: Final = {
+    "true": True,
+    "yes": True,
+    "y": True,
+    "1": True,
+    "false": False,
+    "no": False,
+    "n": False,
+    "0": False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BooleanValue:
+    """Yes or no, in the words and figures that sheets use; `send` holds what is sent for either."""
+
+    send: tuple[str, str] = ("true", "false")
+    name: str = "boolean"
+
+    def read(self, cell: str) -> str | Fault:
+        answer = _BOOLEAN_WORDS.get(cell.casefold())
+        if answer is None:
+            return Fault(
+                "not-yes-or-no",
+                f"{quoted(str(cell))} is neither yes nor no.",
+                "Write yes, no, true, false, 1 or 0; or say in the mapping what it means:"
+                " values: {…: true, …: false}.",
+            )
+        return self.send[0] if answer else self.send[1]
+
+    def notice(self, cell: str) -> Fault | None:
+        return None
+
+
+_GUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class IdValue:
+    """A GUID, with or without braces in the sheet, sent without them and otherwise as it stands."""
+
+    name: str = "id"
+
+    def read(self, cell: str) -> str | Fault:
+        text = str(cell)
+        if text[:1] == "{" and text[-1:] == "}":
+            text = text[1:-1].strip(BLANKS)
+        if _GUID.fullmatch(text):
+            return text
+        return Fault(
+            "not-an-id",
+            f"{quoted(str(cell))} is not a LeadSquared Id (32 digits and letters a to f, in five groups).",
+            "Use the column that holds the Ids, or let codes and e-mail addresses be looked up (`lookup:`).",
+        )
+
+    def notice(self, cell: str) -> Fault | None:
+        return None
+
+
+EVENT_CODE_MAX: Final = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class EventValue:
+    """An activity type's code: a whole number from 1."""
+
+    name: str = "integer"
+
+    def read(self, cell: str) -> str | Fault:
+        digits = NumberValue(whole=True).read(cell)
+        if (
+            isinstance(digits, str)
+            and digits.isdecimal()
+            and len(digits) < 20
+            and 0 < int(digits) <= EVENT_CODE_MAX
+        ):
+            return str(int(digits))
+        return Fault(
+            "not-an-activity-type",
+            f"{quoted(str(cell))} is not the code of an activity type, such as 10001.",
+            "LeadSquared lists them in Settings > Accounts Customization; `values` turns names into codes.",
+        )
+
+    def notice(self, cell: str) -> Fault | None:
+        return None

@@ -1,0 +1,305 @@
+"""What is learnt from refusals: the limit, a penalty's length, what others leave to us. Pure arithmetic.
+
+On a refusal everyone waits. Then it matters who had filled the window:
+
+- *We had*: our own calls reach the limit, so arrival times were uneven. From then on calls are held by the
+  bound that no jitter can breach (`pace_window`, by returning), at even spacing without a margin.
+- *Others had*: what our calls took of the window is what is left to us. Go on at 93 % of that, climb slowly
+  to 95 %, and try more after 20 s, 40 s, 80 s (for a window of 5 s), since every breach costs everyone on the
+  tenant.
+
+Times are seconds of one monotonic clock, given by the caller; random numbers from 0 to 1 too.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final
+
+from importer.pacing.window import Rate, Refusal, Window
+
+MARGIN: Final = 1.03
+CAREFUL_MARGIN: Final = 0.8
+"""With the bound by returning, spacing only keeps calls even."""
+SHARE_START: Final = 0.93
+SHARE_END: Final = 0.95
+"""Climbing to 97 or 100 % was simulated too: others' calls are one more or less in a window, and each breach
+costs more than the climb brings."""
+COUNT_ERROR: Final = 0.5
+SHARE_LESS: Final = 0.95
+"""When even that was too much."""
+PROBE_FIRST: Final = 4
+PROBE_LONGER: Final = 2
+PROBE_LAST: Final = 16
+"""Periods until a probe, at first and at last, where the limit is known: others fill it, and may stop."""
+PROBE_LONGER_UNSTATED: Final = 4
+PROBE_LAST_UNSTATED: Final = 512
+"""Where no refusal stated the limit and every probe ends at the same count, the plan is probably smaller."""
+PROBE_STEP: Final = 0.02
+"""First step of a probe, as a part of the limit; doubled each period, so that 60 % are won back in 25 s."""
+PAUSE_PERIODS: Final = 1.05
+PAUSE_MAX_S: Final = 120.0
+LATENESS_S: Final = 0.02
+"""Lateness of a slot (timers, the mark on disk) that the next slots need not wait for."""
+QUOTA_S: Final = 3600.0
+"""A limit over an hour or more, or a wait that long, is a quota: nobody waits for it, the run stops."""
+
+
+def ends_quota(refusal: Refusal) -> bool:
+    """Whether a refusal is about a quota of hours or a day, not about the rate."""
+    long_limit = refusal.limit is not None and refusal.limit.period_s >= QUOTA_S
+    return long_limit or (refusal.retry_after_s or 0.0) >= QUOTA_S
+
+
+@dataclass(slots=True)
+class Share:
+    """What others leave to us: `calls` in a period, as counted at the last breach.
+
+    since: when we went on after it. rest_s: what was left of the wait for a probe when others broke in.
+    full_since: when a probe reached the whole limit.
+    """
+
+    calls: float
+    since: float
+    probe_at: float
+    probe_wait_s: float
+    rest_s: float = 0.0
+    full_since: float = math.inf
+
+
+@dataclass(slots=True)
+class Pause:
+    """The breach that everyone waits for, and what earlier ones taught about the tenant's penalty."""
+
+    until: float = -math.inf
+    breach_at: float = -math.inf
+    last_refusal_at: float = -math.inf
+    over: bool = True
+    """Whether a call has been answered since; until then one call at a time goes out, to try."""
+    tried_at: float = -math.inf
+    too_short_s: float = 0.0
+    enough_s: float = 0.0
+
+
+@dataclass(slots=True)
+class Rules:
+    """The state of a pace: of one process, or, kept in a shared record, of all on this machine."""
+
+    asked: Rate
+    window: Window
+    stated: Rate | None = None
+    careful: bool = False
+    share: Share | None = None
+    pause: Pause = field(default_factory=Pause)
+    next_slot_at: float = -math.inf
+    numbers: int = 0
+
+    @classmethod
+    def of(cls, rate: Rate, *, numbers: int = 0) -> Rules:
+        """Nothing learnt yet. `numbers`: where the numbers of slots begin."""
+        return cls(rate, Window(rate.period_s), numbers=numbers)
+
+    @property
+    def ceiling(self) -> Rate:
+        """The most that is ever sent: what was asked for, or what the tenant stated, if that is less."""
+        stated = self.stated
+        return stated if stated is not None and stated.per_s <= self.asked.per_s else self.asked
+
+    def ask(self, rate: Rate) -> None:
+        """Another rate is asked for (of several processes, the lowest)."""
+        self.asked = rate
+        self.window.period_s = self.ceiling.period_s
+
+    def spacing_s(self, now: float) -> float:
+        """Seconds from one call to the next at present."""
+        ceiling = self.ceiling
+        even_s = (CAREFUL_MARGIN if self.careful else MARGIN) / ceiling.per_s
+        if self.share is None:
+            return even_s
+        return max(even_s, ceiling.period_s / self._share_now(self.share, now))
+
+    def opens_at(self, now: float) -> float:
+        """When the next call may leave, spacing apart: `now`, later, or infinity (until a call returns)."""
+        pause = self.pause
+        if now < pause.until:
+            return pause.until
+        if not pause.over and pause.tried_at > pause.breach_at:
+            try_again_at = pause.tried_at + self.ceiling.period_s
+            if now < try_again_at:
+                return try_again_at
+        return self.window.opens_at(now, self.ceiling.calls, by_return=self.careful)
+
+    def grant(self, now: float, owner: str, spacing_s: float) -> int:
+        """Give a slot out; its number."""
+        self.numbers += 1
+        self.window.grant(self.numbers, now, owner)
+        self.next_slot_at = max(self.next_slot_at, now - LATENESS_S) + spacing_s
+        if not self.pause.over:
+            self.pause.tried_at = now
+        share = self.share
+        if share is not None and self._share_now(share, now) >= self.ceiling.calls / MARGIN:
+            share.full_since = min(share.full_since, now)
+            if now - share.full_since > 2 * self.ceiling.period_s:
+                self.share = None  # the others have stopped
+        return self.numbers
+
+    def answered(self, number: int, granted_at: float, now: float) -> None:
+        """The call of a slot came back, and was not refused for the rate."""
+        self.window.returned(number, now, refused=False)
+        pause = self.pause
+        if not pause.over and granted_at > pause.breach_at:
+            waited_s = granted_at - pause.breach_at
+            if pause.too_short_s >= waited_s:
+                pause.too_short_s = 0.0
+            pause.over = True
+            pause.enough_s = waited_s
+            if self.share is not None:
+                self._resume_share(self.share, now)
+
+    def refused(self, number: int, granted_at: float, now: float, refusal: Refusal, chance: float) -> None:
+        """The call of a slot was refused: pause everyone, and learn.
+
+        Calls that were under way when the pause began belong to the same breach. `chance` (0 to 1) lengthens
+        the pause by up to 2 %, so that importers on several machines do not come back together.
+        """
+        traffic = self.window.returned(number, now, refused=True)
+        quota_ended = ends_quota(refusal)
+        if not quota_ended and refusal.limit is not None and refusal.limit.usable:
+            if self.stated is None or refusal.limit.per_s < self.stated.per_s:
+                self.stated = refusal.limit
+            self.window.period_s = self.ceiling.period_s
+        pause = self.pause
+        retry_after_s = refusal.retry_after_s or 0.0
+        if granted_at <= pause.last_refusal_at:
+            if 0 < retry_after_s < QUOTA_S:
+                pause.until = max(pause.until, now + retry_after_s)
+            return
+        again = not pause.over
+        wait_s = self._lengthen(now, again=again, retry_after_s=retry_after_s)
+        pause.last_refusal_at = now
+        pause.until = now + wait_s * (1 + 0.02 * chance)
+        if not again and traffic is not None and not quota_ended:
+            self._learn(now, traffic.left, traffic.possible)
+
+    def _lengthen(self, now: float, *, again: bool, retry_after_s: float) -> float:
+        """Seconds to wait after a breach, or after a try that came too early (`again`)."""
+        pause = self.pause
+        window_s = self.ceiling.period_s * PAUSE_PERIODS
+        stated_s = retry_after_s if retry_after_s < QUOTA_S else 0.0
+        if again:
+            waited_s = now - pause.breach_at
+            pause.too_short_s = max(pause.too_short_s, waited_s)
+            pause.tried_at = -math.inf
+            rest_s = pause.enough_s - waited_s
+            longest_s = max(PAUSE_MAX_S, window_s)
+            return max(rest_s if rest_s > window_s / 4 else min(max(waited_s, window_s), longest_s), stated_s)
+        pause.over = False
+        pause.breach_at = now
+        pause.tried_at = -math.inf
+        if stated_s > 0:
+            return max(stated_s, 1 / self.ceiling.per_s)
+        learnt_s = pause.enough_s
+        if pause.enough_s - pause.too_short_s > 0.2 * pause.enough_s:
+            learnt_s = (pause.enough_s + pause.too_short_s) / 2
+        pause.too_short_s *= 0.8  # penalties may become shorter: try that again in time
+        return max(window_s, learnt_s)
+
+    def _learn(self, now: float, left: int, possible: int) -> None:
+        """After a breach: it was ours (be careful from now on), or others' (take what they leave)."""
+        limit = self.ceiling
+        if possible + 1 > limit.calls and not self.careful:
+            self.careful = True
+            return
+        if self.share is None:
+            calls = min(left - min(COUNT_ERROR, left / 10), float(limit.calls))
+            if left == 0:  # refused at once: that others always take so much is not known
+                calls = limit.calls / 4
+            wait_s = PROBE_FIRST * limit.period_s
+            self.share = Share(calls, now, math.inf, wait_s, wait_s)
+        else:
+            self._learn_again(self.share, min(max(0.5, float(left)), float(limit.calls)), now)
+
+    def _learn_again(self, share: Share, counted: float, now: float) -> None:
+        """Another breach while others took their part. Counts are whole numbers: one less may be chance."""
+        limit = self.ceiling
+        sent = self._share_now(share, now)
+        much_less = counted < min(sent, share.calls) - 1.5
+        if now < share.probe_at:  # we had not asked for more: they did
+            part_s = min(1.0, (now - share.since) / limit.period_s)  # of our window that was full
+            calls = max(counted, share.calls / 2) if part_s < 1 else counted
+            share.calls = calls if much_less else share.calls * SHARE_LESS
+            share.rest_s = max(0.0, share.probe_at - now)
+            return
+        if counted > share.calls * 1.15:
+            share.probe_wait_s = PROBE_FIRST * limit.period_s
+        else:
+            same = self.stated is None and abs(counted - share.calls) <= 1
+            share.probe_wait_s *= PROBE_LONGER_UNSTATED if same else PROBE_LONGER
+        share.rest_s = share.probe_wait_s
+        share.calls = counted if much_less else max(share.calls, counted)
+
+    def _resume_share(self, share: Share, now: float) -> None:
+        """The pause is over: climb, and try more the later, the longer the tenant's penalty is."""
+        period_s = self.ceiling.period_s
+        penalty_s = self.pause.enough_s if self.pause.enough_s > 1.5 * period_s else 0.0
+        longest_s = PROBE_LAST * period_s if self.stated is not None else math.inf
+        wait_s = max(PROBE_FIRST * period_s, 4 * penalty_s, share.probe_wait_s)
+        share.probe_wait_s = min(wait_s, max(longest_s, 8 * penalty_s), PROBE_LAST_UNSTATED * period_s)
+        share.since, share.full_since = now, math.inf
+        share.probe_at = now + min(max(share.rest_s, 4 * penalty_s), share.probe_wait_s)
+
+    def _share_now(self, share: Share, now: float) -> float:
+        """Calls a period that are sent at present, in steps of one period."""
+        limit = self.ceiling
+        steps = math.floor(max(0.0, now - share.since) / limit.period_s)
+        part = SHARE_START + (SHARE_END - SHARE_START) * min(1.0, steps / PROBE_FIRST)
+        calls = share.calls * part
+        if now >= share.probe_at:
+            probing = 1 + math.floor((now - share.probe_at) / limit.period_s)
+            calls += limit.calls * PROBE_STEP * (2.0 ** min(probing, 10) - 1)
+        return min(max(calls, 0.5), float(limit.calls))
+
+    def meet(self, other: Rules) -> None:
+        """Both come to know what either has learnt, and we which rate holds; each keeps its own calls."""
+        stated = [rules.stated for rules in (self, other) if rules.stated is not None]
+        self.stated = other.stated = min(stated, key=lambda rate: rate.per_s, default=None)
+        self.careful = other.careful = self.careful or other.careful
+        later = max(self.pause, other.pause, key=lambda pause: pause.until)
+        self.pause, other.pause = replace(later), replace(later)
+        share = self.share if self.share is not None else other.share
+        self.share, other.share = (replace(share), replace(share)) if share is not None else (None, None)
+        self.asked = other.asked
+        for rules in (self, other):
+            rules.window.period_s = rules.ceiling.period_s
+
+    def to_record(self) -> dict[str, Any]:
+        """As JSON can hold it; without `asked`, which is each process's own."""
+        return {
+            "window": self.window.to_record(),
+            "stated": asdict(self.stated) if self.stated is not None else None,
+            "careful": self.careful,
+            "share": asdict(self.share) if self.share is not None else None,
+            "pause": asdict(self.pause),
+            "next_slot_at": self.next_slot_at,
+            "numbers": self.numbers,
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any], asked: Rate) -> Rules:
+        """The inverse of `to_record`; raises KeyError, TypeError or ValueError for anything else."""
+        stated = Rate(**record["stated"]) if record["stated"] is not None else None
+        if stated is not None and not stated.usable:
+            raise ValueError(f"a record states the rate {stated}")
+        rules = cls(
+            asked,
+            Window.from_record(record["window"]),
+            stated,
+            careful=bool(record["careful"]),
+            share=Share(**record["share"]) if record["share"] is not None else None,
+            pause=Pause(**record["pause"]),
+            next_slot_at=float(record["next_slot_at"]),
+            numbers=int(record["numbers"]),
+        )
+        rules.ask(asked)
+        return rules

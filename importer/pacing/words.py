@@ -1,0 +1,58 @@
+"""What the pace is doing, in a sentence for operations staff."""
+
+from __future__ import annotations
+
+import math
+
+from importer.pacing.rules import QUOTA_S, Rules
+from importer.pacing.window import Rate, Refusal
+
+
+def describe(rules: Rules, now: float, neighbours: int, quota: Refusal | None) -> str:
+    """The most notable thing that goes on, in one sentence without a full stop; empty if there is none."""
+    if quota is not None:
+        return _quota(quota.limit)
+    said = _standing(rules, neighbours)
+    wait_s = rules.pause.until - now
+    if wait_s > 0:
+        pause = f"LeadSquared refused a call for the rate, so all calls wait {_seconds(wait_s)}"
+        return f"{pause}; {said}" if said else pause
+    return said
+
+
+def _standing(rules: Rules, neighbours: int) -> str:
+    ceiling = rules.ceiling
+    if rules.share is not None:
+        percent = 100 * (1 - rules.share.calls / ceiling.calls)
+        others = f"another integration uses about {_round(percent)} % of your tenant's calls"
+        return others if rules.stated is not None else f"{others}, or its plan allows fewer than {ceiling}"
+    if rules.stated is not None and rules.stated.per_s < rules.asked.per_s:
+        return f"your tenant's plan allows {_calls(ceiling)}, so that is the rate instead of {rules.asked}"
+    if neighbours:
+        if neighbours == 1:
+            return "another window on this computer imports too, and shares the rate"
+        return f"{neighbours} other windows on this computer import too, and share the rate"
+    if rules.careful:
+        return "calls arrive unevenly, so their spacing follows the answers"
+    return ""
+
+
+def _quota(limit: Rate | None) -> str:
+    if limit is None:
+        return "your tenant's quota of calls is used up for some hours"
+    if limit.period_s < 23 * QUOTA_S:
+        return f"your tenant's quota of {limit.calls:,} calls in {limit.period_s / 3600:g} h is used up"
+    return f"your tenant's quota of {limit.calls:,} calls a day is used up"
+
+
+def _calls(rate: Rate) -> str:
+    return f"{rate.calls} call{'s' if rate.calls != 1 else ''} in {rate.period_s:g} s"
+
+
+def _seconds(wait_s: float) -> str:
+    return f"{math.ceil(wait_s)} s" if wait_s < 120 else f"{math.ceil(wait_s / 60)} min"
+
+
+def _round(percent: float) -> int:
+    """To the nearest ten; the count is not better than that."""
+    return min(90, max(10, 10 * round(percent / 10)))

@@ -1,0 +1,1 @@
+"""A starter mapping from a sheet's own columns."""

@@ -1,0 +1,1 @@
+"""Created activities read back and compared with what was sent."""

@@ -1,0 +1,1 @@
+"""The results file: written, read back, and what a person changed in it."""

@@ -1,0 +1,118 @@
+"""Bringing a results file back into the journal's shape: its columns by heading, its lines by row number."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Final
+
+from importer.errors import ResultsError
+from importer.results.file import FileLine, OurCells
+from importer.results.respelling import is_respelling
+from importer.source.rows import Cells, decode_cells, encode_cells
+
+_WHOLE: Final = re.compile(r"(\d{1,9})(?:[.,]0+)?", re.ASCII)
+_GROUPED: Final = re.compile(r"\d{1,3}(?:[.,' \u00a0\u202f]\d{3}){1,2}")
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """Which column of the file holds each of the sheet's. at: by the sheet's index, None where it is gone.
+
+    gone, extra: headings that only the sheet, only the file has.
+    """
+
+    at: tuple[int | None, ...]
+    gone: tuple[str, ...]
+    extra: tuple[str, ...]
+
+    @property
+    def straight(self) -> bool:
+        """Nothing moved: the file's cells are the sheet's."""
+        return not self.extra and self.at == tuple(range(len(self.at)))
+
+    def cells(self, found: Cells, kept: Cells) -> Cells:
+        """The file's cells in the sheet's order; `kept` where the column is gone."""
+        if self.straight:
+            return found
+        return tuple(old if at is None else found[at] for at, old in zip(self.at, kept, strict=True))
+
+    def notes(self) -> list[str]:
+        """For the person: columns that went, and columns that came."""
+        gone = [f'The column "{name}" is gone: its cells stay as they were.' for name in self.gone]
+        new = [
+            f'The column "{name}" is not of the sheet: it is not looked at.' for name in self.extra if name
+        ]
+        return gone + new
+
+
+def align(header: Sequence[str], found: Sequence[str], where: str) -> Alignment:
+    """header: the sheet's headings. found: the file's, without ours; moved, respelt, removed or added ones.
+
+    Raises ResultsError where a heading that stands several times does so less often in the file: which of the
+    columns went cannot be told.
+    """
+    wanted, offered = [_plain(name) for name in header], [_plain(name) for name in found]
+    _refuse_unclear(header, wanted, offered, where)
+    places: dict[str, list[int]] = {}
+    for index, name in enumerate(offered):
+        places.setdefault(name, []).append(index)
+    at: list[int | None] = [places[name].pop(0) if places.get(name) else None for name in wanted]
+    free = sorted(index for indices in places.values() for index in indices)
+    for column, place in enumerate(at):
+        if place is None:
+            near = next(
+                (index for index in free if found[index] and is_respelling(header[column], found[index])),
+                None,
+            )
+            if near is not None:
+                at[column] = near
+                free.remove(near)
+    gone = tuple(header[column] for column, place in enumerate(at) if place is None)
+    return Alignment(tuple(at), gone, tuple(found[index] for index in free))
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.split()).casefold()
+
+
+def _refuse_unclear(header: Sequence[str], wanted: list[str], offered: list[str], where: str) -> None:
+    there = Counter(offered)
+    for name, count in Counter(wanted).items():
+        if count > 1 and there[name] < count:
+            shown = header[wanted.index(name)]
+            raise ResultsError(
+                f'The sheet has {count} columns headed "{shown}", the file {there[name]}: which is which?',
+                where=where,
+                remedy="Put the missing one back, or start from the results file as it was written.",
+            )
+
+
+def row_number(text: str | None) -> int | None:
+    """The row that `import_row` names, however a spreadsheet writes it (`17`, `17.0`, `1,017`); else None."""
+    if not text:
+        return None
+    if match := _WHOLE.fullmatch(text):
+        return int(match.group(1))
+    return int(re.sub(r"\D", "", text)) if _GROUPED.fullmatch(text) else None
+
+
+def in_row_order(lines: Iterable[FileLine]) -> Iterator[FileLine]:
+    """The lines by row number, those of one number in the file's order; sorted on disk, not in memory."""
+    with closing(sqlite3.connect("")) as store:  # a temporary database of SQLite's own, gone when closed
+        store.execute("CREATE TABLE line (number INTEGER, place INTEGER, ours TEXT, cells TEXT)")
+        store.executemany(
+            "INSERT INTO line VALUES (?, ?, ?, ?)",
+            (
+                (row_number(line.ours.row), line.place, json.dumps(line.ours), encode_cells(line.cells))
+                for line in lines
+            ),
+        )
+        found = store.execute("SELECT place, ours, cells FROM line ORDER BY number, place")
+        for place, ours, cells in found:
+            yield FileLine(place, OurCells(*json.loads(ours)), decode_cells(cells))
