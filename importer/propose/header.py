@@ -15,9 +15,10 @@ from importer.mapping.values import IdValue, NumberValue, trimmed
 from importer.propose.dates import reads_as_date
 from importer.propose.words import HEADING_WORDS, words
 from importer.source import SheetOptions, open_sheet
-from importer.source.detect import Kind, find_kind
+from importer.source.detect import find_kind
 from importer.source.dialect import delimiter_named, separator_line, sniff_delimiter
 from importer.source.encoding import find_encoding
+from importer.source.kinds import Kind
 from importer.source.sheet import COLUMNS_MAX, unreadable
 
 SEARCHED_ROWS: Final = 30

@@ -21,9 +21,10 @@ from importer.errors import ResultsError, SheetError
 from importer.results.lines import COLUMNS, SHEET_NAME
 from importer.results.workbook_cells import ERROR_WORDS
 from importer.source import open_sheet
-from importer.source.detect import Kind, find_kind
+from importer.source.detect import find_kind
 from importer.source.dialect import separator_line
 from importer.source.encoding import UnknownEncodingError
+from importer.source.kinds import Kind
 from importer.source.rows import Cells, ErrorCell
 from importer.source.sheet import Sheet, SheetOptions
 

@@ -21,7 +21,8 @@ def open_sheet(path: Path, how: SheetOptions | None = None) -> Sheet:
     Raises SheetError for anything that is no spreadsheet, that would have to be guessed at, or that would
     take unreasonable time or memory. Each family's module is imported only when such a file is opened.
     """
-    from importer.source.detect import Kind, find_kind
+    from importer.source.detect import find_kind
+    from importer.source.kinds import Kind
 
     options = how or SheetOptions()
     kind = find_kind(path)

@@ -6,12 +6,12 @@ page `.xls`, and both mean that nobody has seen it as what it is.
 
 from __future__ import annotations
 
-import enum
 import stat
 from pathlib import Path
 from typing import Final
 
 from importer.errors import SheetError
+from importer.source.kinds import Kind
 from importer.source.sheet import unreadable
 
 HEAD_BYTES: Final = 4096
@@ -42,16 +42,6 @@ OTHER_MAGICS: Final = (
     (b"GIF8", "a picture"),
     (b"PAR1", "a Parquet file"),
 )
-
-
-class Kind(enum.Enum):
-    """A format, by the way in which it is read."""
-
-    TEXT = "delimited text"
-    XLSX = "an Excel workbook"
-    XLSB = "a binary Excel workbook (.xlsb)"
-    ODS = "an OpenDocument spreadsheet (.ods)"
-    XLS = "an old Excel workbook (.xls)"
 
 
 BY_SUFFIX: Final = {

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from importer.errors import SheetError
-from importer.source.detect import Kind
+from importer.source.kinds import Kind
 
 DIRECTORY_MAX_BYTES: Final = 4 << 20
 MEMBERS_MAX: Final = 10_000

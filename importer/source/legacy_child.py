@@ -19,7 +19,7 @@ from typing import IO, Any, Final
 from importer.errors import SheetError
 from importer.source.choice import Worksheet, choose_sheet
 from importer.source.dates import date_cell_of, duration_cell
-from importer.source.marks import read_marks
+from importer.source.marked import read_marks
 from importer.source.numbers import number_cell
 from importer.source.rows import BooleanCell, encode_cells
 from importer.source.xmltext import error_cell, sendable
