@@ -50,6 +50,7 @@ class Poster:
             await self._pool()
             while await self._sweep.again():
                 await self._pool()
+            self._tell_who_waits()
         except JournalError as error:
             self._posting.stop_for(error)
         finally:
@@ -57,6 +58,15 @@ class Poster:
             notes.cancel()
             await asyncio.gather(notes, return_exceptions=True)
         return self._posting.stopped
+
+    def _tell_who_waits(self) -> None:
+        """Rows that stay pending although nothing stopped the run: whoever resumes should know why."""
+        posting = self._posting
+        if waiting := posting.claims.waiting:
+            posting.notices.append(
+                f"{waiting:,} rows were not sent: they equal rows that are uncertain, and could be taken for"
+                " them. Say of the uncertain ones whether they are there (see README), then resume."
+            )
 
     # ---- the pool ---------------------------------------------------------------------------------
 

@@ -82,6 +82,7 @@ def test_a_twin_of_an_uncertain_row_stays_pending(start_tenant: StartTenant, beg
     )
     result = batch.run([Line("The same"), Line("The same"), Line("THE  SAME")])
     assert (result.exit, batch.statuses) == (3, ["uncertain", "pending", "pending"])
+    assert "2 rows were not sent: they equal rows that are uncertain" in result.stderr
     tenant.set_faults({})
     assert (batch.resume().exit, batch.statuses, len(tenant.creates)) == (0, ["created"] * 3, 3)
 

@@ -147,7 +147,10 @@ class ModelTenant:
         world.flying[sent] += 1
         if world.flying[sent] > 1:
             world.broken.append(f"twins together: {sent}")
-        if world.ours()[sent] >= world.wanted[sent]:
+        # Rows that the tenant keeps as one and the same may stand for each other: nobody can tell them apart.
+        kept = world.stored(sent)
+        made = sum(count for one, count in world.ours().items() if world.stored(one) == kept)
+        if made >= sum(count for one, count in world.wanted.items() if world.stored(one) == kept):
             world.broken.append(f"sent once too often: {sent}")
         try:
             outcome = await self._meet(fate, sent)
