@@ -136,6 +136,20 @@ def test_interrupted_once_it_ends_the_calls_under_way(tmp_path: Path) -> None:
         assert (batch.resumed(), batch.truth()) == (0, (0, 0, 0))
 
 
+def test_a_long_pause_does_not_hold_up_an_interruption(tmp_path: Path) -> None:
+    """All calls wait a minute for the tenant's limit, a look too: Ctrl-C ends it at once all the same."""
+    rules = [{"do": "answer", "status": 500, "nth": 4}, {"do": "throttle", "retry_after": 60, "nth": 8}]
+    with sending(tmp_path, *rules, rows=40) as batch:
+        process = batch.run()
+        batch.until(lambda: int(batch.tenant.ask("counts")["refused"]) >= 1)
+        time.sleep(0.5)  # the look falls due meanwhile
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        process.wait(timeout=60)
+        assert (process.returncode, time.monotonic() - began < 4) == (130, True)
+        assert batch.statuses()["created"] == batch.created()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_twice_it_leaves_at_once(tmp_path: Path, number: int) -> None:
     """Whatever hangs: the second signal ends the process within a second, exit 130."""
