@@ -121,9 +121,13 @@ def _refuse_same(same: list[Entry]) -> None:
     raise UserError(
         f"This sheet was imported before: batch {entry.id}, {entry.source_name},"
         f" {count(entry.rows, 'row')}, begun {entry.created_at[:16].replace('T', ' ')} UTC. {NEVER_TWICE}",
-        remedy=f"Go on with that batch: importer resume {_resumable(entry)}. To send the whole sheet once"
+        remedy=f"{_whats_left(entry)}: importer resume {_resumable(entry)}. To send the whole sheet once"
         " more on purpose, say --again.",
     )
+
+
+def _whats_left(entry: Entry) -> str:
+    return "Go on with that batch" if entry.held else "It holds no open row; look at it, or retry what failed"
 
 
 def _refuse_held(overlap: Overlap) -> None:

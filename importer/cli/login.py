@@ -15,7 +15,7 @@ WITHOUT_TERMINAL: Final = (
 
 
 def login(console: Console, *, host: options.Host = None) -> int:
-    """Ask for host and keys, try them, and keep them in the system's keyring.
+    """Try the keys and keep them in the system's keyring.
 
     What you type for the keys is not shown. The environment and a file .env still win over the keyring.
 

@@ -118,7 +118,7 @@ Results = Annotated[
 OptionalResults = Annotated[
     str | None,
     typer.Argument(
-        metavar="[RESULTS]",
+        metavar="RESULTS",
         help="The results file, the batch's id, or the source sheet; without it, all batches.",
         show_default=False,
     ),
@@ -181,6 +181,9 @@ Sandbox = Annotated[
         "--sandbox",
         help="Rehearse on the embedded sandbox: no keys, no question, nothing leaves this computer.",
     ),
+]
+OfRehearsal = Annotated[
+    bool, typer.Option("--sandbox", help="Of a sheet that was imported and rehearsed, its rehearsal.")
 ]
 RateLimit = Annotated[
     str | None,

@@ -9,9 +9,11 @@ from importer.cli.console import Console
 from importer.cli.progress import Progress
 
 
-def report(console: Console, *, results: options.Results, sandbox: options.Sandbox = False) -> int:
-    """Write one HTML page about a batch beside its results file: what became of the rows, what went wrong
-    and what to do, calls over time, the read-back if `verify` was run, and a search box for single rows.
+def report(console: Console, *, results: options.Results, sandbox: options.OfRehearsal = False) -> int:
+    """Write an HTML page about a batch.
+
+    Beside its results file: what became of the rows, what went wrong and what to do, calls over time, the
+    read-back if `verify` was run, and a search box for single rows.
 
     The page needs no network and sends nothing; it opens in any browser and prints. It makes no calls, and
     works while the batch runs in another window.

@@ -35,8 +35,10 @@ def resume(
     max_attempts: options.MaxAttempts = options.DEFAULT_MAX_ATTEMPTS,
     keep_going: options.KeepGoing = False,
 ) -> int:
-    """Go on with a batch: rows still pending, rows in doubt (looked up first), and rows that you mended in
-    the results file. Rows that are created are never sent again.
+    """Go on with a batch, with what you mended in its results file.
+
+    Sends rows still pending, rows in doubt (looked up first), and rows that you mended. Rows that are
+    created are never sent again.
 
     In the results file you may change the cells of rows that are not created, and in import_status say
     skipped (never send it), pending (take that back; on an uncertain row: I looked, it is not there), or

@@ -55,7 +55,7 @@ def run(
     max_attempts: options.MaxAttempts = options.DEFAULT_MAX_ATTEMPTS,
     keep_going: options.KeepGoing = False,
 ) -> int:
-    """Check a sheet, ask, post every row as an activity, and write the results file.
+    """Check a sheet, ask, send every row, write the results file.
 
     Ends with 0 if every row was created, 1 if some failed or are uncertain, 2 if nothing was sent, 3 if rows
     are still pending (importer resume goes on), 130 after Ctrl-C.

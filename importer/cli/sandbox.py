@@ -28,7 +28,9 @@ def sandbox(
     latency: options.Latency = 0.1,
     lag: options.Lag = 0.0,
 ) -> int:
-    """Serve a LeadSquared tenant on this computer, for rehearsals, until Ctrl-C.
+    """Serve a LeadSquared tenant on this computer, for rehearsals.
+
+    Until Ctrl-C.
 
     Prints its URL and keys first. What it created stays in a file under IMPORTER_HOME.
 

@@ -8,7 +8,7 @@ from importer.cli.console import Console
 
 
 def schema(console: Console) -> int:
-    """Print the mapping's JSON Schema, so that an editor completes and checks what you type.
+    """Print the mapping's JSON Schema, for editors.
 
     \b
     Examples:

@@ -56,18 +56,26 @@ async def send_watched(
 
 
 async def _show(posting: Posting, progress: Progress) -> None:
-    while True:
-        shown = posting.tally.shown()
-        done = sum(shown[status] for status in STATUSES if status != "pending")
-        note = "LeadSquared is not answering: waiting for it." if posting.breaker.is_open else ""
-        progress.show(
-            done,
-            note=note or posting.pace.describe(),
-            created=shown["created"],
-            failed=shown["failed"],
-            uncertain=shown["uncertain"],
-        )
-        await asyncio.sleep(SHOW_EVERY_S)
+    """Until it is cancelled, and once more then."""
+    try:
+        while True:
+            _show_now(posting, progress)
+            await asyncio.sleep(SHOW_EVERY_S)
+    finally:
+        _show_now(posting, progress)
+
+
+def _show_now(posting: Posting, progress: Progress) -> None:
+    shown = posting.tally.shown()
+    done = sum(shown[status] for status in STATUSES if status != "pending")
+    note = "LeadSquared is not answering: waiting for it." if posting.breaker.is_open else ""
+    progress.show(
+        done,
+        note=note or posting.pace.describe(),
+        created=shown["created"],
+        failed=shown["failed"],
+        uncertain=shown["uncertain"],
+    )
 
 
 @contextmanager

@@ -20,9 +20,11 @@ NAME_COLUMNS: Final = 24
 
 
 def status(
-    console: Console, *, results: options.OptionalResults = None, sandbox: options.Sandbox = False
+    console: Console, *, results: options.OptionalResults = None, sandbox: options.OfRehearsal = False
 ) -> int:
-    """Say how a batch stands, also while it runs in another window; without RESULTS, list all batches.
+    """Say how a batch stands, or list all batches.
+
+    Works also while it runs in another window.
 
     \b
     Examples:

@@ -33,8 +33,9 @@ def verify(
     max_outage: options.MaxOutage = options.DEFAULT_MAX_OUTAGE_S,
     settle: options.Settle = options.DEFAULT_SETTLE_S,
 ) -> int:
-    """Read the created activities of a batch back from LeadSquared and compare every field with what was
-    sent. Nothing is sent or changed there.
+    """Read created activities back and compare them with what was sent.
+
+    Nothing is sent or changed in LeadSquared.
 
     Says for each field how it came back, and writes a .verified.csv beside the results file, with every
     difference (sent and stored). After Ctrl-C or an outage, the same command goes on.

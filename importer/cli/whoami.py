@@ -20,7 +20,7 @@ def whoami(
     rate: options.RateLimit = None,
     timeout: options.Timeout = options.DEFAULT_TIMEOUT_S,
 ) -> int:
-    """Say whose keys these are, which organisation they belong to, and which host it has.
+    """Say whose keys these are, which organisation and host.
 
     \b
     Examples:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from importer.cli.console import Console
 
@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from importer.posting.verify import Claimed
     from importer.results.words import StatusWord
     from importer.resuming import Reopening
+
+
+TOLD: Final = (
+    ("skip", "never sent, as you said"),
+    ("take back", "to be sent after all"),
+    ("not there", "not in LeadSquared, you say; it is looked up once more, then sent"),
+)
+"""What is said of a row for a word that holds (`Said`)."""
 
 
 async def heed_words(
@@ -31,6 +39,9 @@ async def heed_words(
     by_word: dict[Said, list[int]] = {said: [] for said in Said}
     for word in words:
         by_word[word.said].append(positions[word.number])
+    for said, told in TOLD:
+        for number in sorted(word.number for word in words if word.said == said):
+            console.say(f"Row {number}: {told}.")
     reopening.skip(by_word[Said.SKIP])
     reopening.unskip(by_word[Said.TAKE_BACK])
     reopening.release(by_word[Said.NOT_THERE])

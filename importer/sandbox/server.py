@@ -16,6 +16,7 @@ It shares no code with the client: it would agree with its mistakes.
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -34,6 +35,9 @@ from importer.sandbox.rules import FaultsFile, load_faults, read_faults
 from importer.sandbox.service import Keys, Service
 from importer.sandbox.store import FileStore, Held, Nowhere, Store
 from importer.sandbox.tenant import Tenant
+
+logging.getLogger("aiohttp.server").addHandler(logging.NullHandler())
+"""A caller that hangs up is no news here, and has no place on a person's screen."""
 
 CONTROL: Final = "/__sandbox__/"
 _LOOPBACK: Final = "127.0.0.1"
