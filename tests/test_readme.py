@@ -87,7 +87,7 @@ def test_options_that_readme_names_exist() -> None:
     """Elsewhere in README nobody is sent to an option that was renamed."""
     known = {spelling for _, spelling in _spelt_options()} | set(COMMON)
     known |= {"--version", "--install-completion", "--show-completion"}
-    foreign = {"--no-deps"}
+    foreign = {"--no-deps", "--write"}
 
     named = {
         word
