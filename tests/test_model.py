@@ -114,3 +114,21 @@ def test_the_first_minute_of_a_total_outage_takes_30_calls_at_most(
     batch.live(60.0, 0.0)
     assert world.creates + world.read_calls <= 30
     assert batch.statuses().count("pending") >= 300 - 30
+
+
+def test_a_row_that_an_edit_makes_equal_to_another_one_in_doubt_waits_for_it(tmp_path: Path) -> None:
+    """Both were in doubt when the batch was opened; now they would send the same: one after the other."""
+    account = "8933fa5e-5b39-11e9-826a-0622360da6f0"
+    world = World(Random(0), ["500"], ["fine"], "none", 0.0, 0.0)
+    cells: list[Cells] = [(account, "a", "Lost", "as ever"), (account, "a", "Won", "")]
+    cells += [(account, "a", "Won", "as ever"), (account, "a", "Won", "as ever, and more")]
+    cells += [(account, "b", "Won", "as ever")]
+    batch = Batch.staged(tmp_path, world, cells)
+    batch.live(None, 0.0)
+    batch.edit(2, "Won")
+    batch.live(None, 0.0)
+    assert batch.wrongs() == []
+    world.calm = True
+    batch.retry()
+    batch.live(None, 0.0)
+    assert (batch.wrongs(), batch.statuses()) == ([], ["created"] * 5)

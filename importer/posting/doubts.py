@@ -160,7 +160,7 @@ class Doubts:
     def together(self, position: int, doubt: Doubt) -> bool:
         """Whether these two rows are being looked at in one look."""
         other = self._doubts[position]
-        return {position, doubt.row.position} <= self._looking and other.accounts == doubt.accounts
+        return {position, doubt.row.position} <= self._looking and bool(other.accounts & doubt.accounts)
 
     def next_due(self) -> float | None:
         """When the next look is due; None while none waits."""
@@ -168,12 +168,13 @@ class Doubts:
         return min(waiting, default=None)
 
     def take_due(self, now: float) -> list[Doubt]:
-        """The doubts of one account, if a look at one of them is due; they are being looked at from here."""
+        """The doubts of one account (of several, where a row changed its own), if a look at one of them is
+        due; they are being looked at from here."""
         waiting = [doubt for position, doubt in self._doubts.items() if position not in self._looking]
         due = min((doubt for doubt in waiting if doubt.due <= now), key=lambda doubt: doubt.due, default=None)
         if due is None:
             return []
-        together = [doubt for doubt in waiting if doubt.accounts == due.accounts]
+        together = [doubt for doubt in waiting if doubt.accounts & due.accounts]
         self._looking.update(doubt.row.position for doubt in together)
         return together
 

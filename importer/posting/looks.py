@@ -100,7 +100,8 @@ class Looks:
         left_out = posting.verifier.left_out(doubt.sent[0].event)
         if posting.twins_of(doubt.row):
             keys = {match_key(sent, without) for sent in doubt.sent for without in (frozenset(), left_out)}
-            posting.claims.hold(doubt.row.position, keys)
+            # What it would send may be something else by now, and another row's twin.
+            posting.claims.hold(doubt.row.position, keys.union(posting.twins_of(doubt.row)))
 
     def before_send(self, row: JournalRow, doubt: Doubt | None = None) -> None:
         """A row that was in doubt once, and is to be sent: one more look first."""
@@ -301,7 +302,7 @@ class Looks:
         """Whether a row of this event may yet be created and read back, to give differences a meaning."""
         posting = self._posting
         fresh = posting.may_send_fresh and not posting.claims.empty
-        return self._reading_back(doubt) or fresh or posting.under_way > 0 or bool(posting.ready)
+        return self._reading_back(doubt) or fresh or posting.under_way > 0 or posting.may_send_again
 
     # ---- reading back -----------------------------------------------------------------------------
 

@@ -62,7 +62,7 @@ class Poster:
     def _tell_who_waits(self) -> None:
         """Rows that stay pending although nothing stopped the run: whoever resumes should know why."""
         posting = self._posting
-        if waiting := posting.claims.waiting:
+        if waiting := posting.claims.waiting + len(posting.ready):
             posting.notices.append(
                 f"{waiting:,} rows were not sent: they equal rows that are uncertain, and could be taken for"
                 " them. Say of the uncertain ones whether they are there (see README), then resume."
@@ -116,8 +116,8 @@ class Poster:
 
     def _take(self) -> Job | None:
         posting = self._posting
-        while posting.ready:
-            doubt = posting.ready.popleft()
+        for doubt in [ready for ready in posting.ready if not posting.blocked(ready)]:
+            posting.ready.remove(doubt)
             if posting.allowance.grant(doubt.row.position):
                 return Job(doubt.row, doubt)
             posting.claims.free(doubt.row.position)
@@ -132,7 +132,9 @@ class Poster:
 
     def _nothing_left(self) -> bool:
         posting = self._posting
-        if posting.under_way or posting.ready or len(posting.doubts) or self._aftermath.later or self._trial:
+        if posting.under_way or len(posting.doubts) or self._aftermath.later or self._trial:
+            return False
+        if posting.may_send_again:
             return False
         return posting.claims.empty or (posting.allowance.spent and not posting.claims.returned)
 

@@ -202,6 +202,17 @@ class Posting:
         spent = self.allowance.spent and not self.claims.returned
         return not spent and len(self.doubts) < DOUBTS_MAX
 
+    def blocked(self, doubt: Doubt) -> bool:
+        """Whether a row that is ready to be sent again must wait: a person made it equal to one that is on
+        its way or in doubt."""
+        rivals = self.claims.rivals(doubt.row.position)
+        return bool(rivals.difference(ready.row.position for ready in self.ready))
+
+    @property
+    def may_send_again(self) -> bool:
+        """Whether one of the rows that are ready may go."""
+        return any(not self.blocked(doubt) for doubt in self.ready)
+
     def stop(self, reason: str, message: str, exit_code: int = 3) -> None:
         """No row is claimed and no look begun from here on. The first reason stands."""
         if self.stopped is None:

@@ -111,7 +111,7 @@ def serving(folder: Path, faults: Mapping[str, Any], *, latency_s: float) -> Ite
             told = json.loads(process.stdout.readline())
             yield Far(told["url"], told["access_key"], told["secret_key"], told["token"])
         finally:
-            process.terminate()
+            process.kill()  # what it was asked for is known by now
 
 
 @dataclass
