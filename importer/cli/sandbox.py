@@ -115,6 +115,8 @@ def _ends_at_sigterm() -> Iterator[None]:
         number for name in ("SIGTERM", "SIGBREAK") if (number := getattr(signal, name, None)) is not None
     ]
     before: dict[Any, Any] = {number: signal.signal(number, _interrupt) for number in numbers}
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started by a script with `&`
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:
