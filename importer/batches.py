@@ -50,6 +50,26 @@ def find(named: str, home: Home, *, rehearsal: bool = False) -> Named:
     )
 
 
+def expect_kind(named: Named, *, sandbox: bool, remedy: str) -> None:
+    """A rehearsal stands on the sandbox only, and any other batch never does. Raises ResultsError.
+
+    remedy: what to say to a rehearsal without --sandbox.
+    """
+    rehearsal = named.batch.startswith(REHEARSAL)
+    if rehearsal and not sandbox:
+        raise ResultsError(
+            "This batch is a rehearsal on the sandbox; none of it is in LeadSquared.",
+            where=named.batch,
+            remedy=remedy,
+        )
+    if sandbox and not rehearsal:
+        raise ResultsError(
+            "This batch was sent to LeadSquared; none of it is on the sandbox.",
+            where=named.batch,
+            remedy="Leave --sandbox out.",
+        )
+
+
 def _journal(home: Home, batch: str) -> Path:
     return home.journals / f"{batch}.journal"
 

@@ -74,7 +74,11 @@ async def rebuild_batch(
         )  # fmt: skip
         draft.journal().state(**batch.facts(), rebuilt=since)
         _publish(draft, batch, settings)
-    console.say(
+    console.say(_told(named, path, made))
+
+
+def _told(named: Named, path: Path, made: Rebuilt) -> str:
+    return (
         f"The journal of batch {named.batch} is not on this computer: made anew from {path.name}."
         f" {count(made.created, 'row')} created, {count(made.in_doubt, 'row')} in doubt: each is looked for"
         " in LeadSquared before it is sent, and sent only where nothing that could be it stands there."

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 from importer.cli import options
 from importer.cli.console import Console
 from importer.cli.wishes import ResumeWishes
-from importer.errors import ResultsError, UserError
-
-if TYPE_CHECKING:
-    from importer.batches import Named
+from importer.errors import UserError
 
 
 def resume(
@@ -74,29 +70,14 @@ def resume(
     )
     wishes = ResumeWishes(yes, sandbox, retry_failed, remap, mapping, results_path, canary)
     named = batches.find(results, home(), rehearsal=sandbox)
-    _same_kind(named, sandbox=sandbox)
+    batches.expect_kind(
+        named,
+        sandbox=sandbox,
+        remedy="Go on with the rehearsal with --sandbox, or start the import with `importer run`.",
+    )
     with ExitStack() as stack:
         stack.enter_context(ended_by_signals())
         if not named.journal.is_file():
             asyncio.run(rebuild_batch(console, named, orders, wishes, host=host, rate=rate))
         resumption = Resumption.of(console, named, orders, wishes, stack)
         return asyncio.run(resumption.go(host, rate))
-
-
-def _same_kind(named: Named, *, sandbox: bool) -> None:
-    """A rehearsal's results file is refused by a real tenant, and the other way round."""
-    from importer.ledger.ledger import REHEARSAL
-
-    rehearsal = named.batch.startswith(REHEARSAL)
-    if rehearsal and not sandbox:
-        raise ResultsError(
-            "This batch is a rehearsal on the sandbox; none of it is in LeadSquared.",
-            where=named.batch,
-            remedy="Go on with the rehearsal with --sandbox, or start the import with `importer run`.",
-        )
-    if sandbox and not rehearsal:
-        raise ResultsError(
-            "This batch was sent to LeadSquared; it cannot be resumed on the sandbox.",
-            where=named.batch,
-            remedy="Leave --sandbox out.",
-        )

@@ -66,10 +66,7 @@ def run(
       importer run visits.csv -m visits.yaml --limit 3
       importer run visits.csv -m visits.yaml --yes --json
     """
-    import asyncio
-
     from importer.cli.reading import open_source, sheet_options
-    from importer.cli.sending import ended_by_signals
     from importer.mapping.mapping import load_mapping
     from importer.posting.posting import Orders
     from importer.results.results import results_path
@@ -92,13 +89,22 @@ def run(
         _decided_on_hidden(opened, hidden)
         place = results_path(opened.path.absolute(), opened.family, rehearsal=sandbox, explicit=results)
         importing = Importing(console, opened, plan, mapper, orders, wishes, place, datetime.now(UTC))
-        try:
-            with ended_by_signals():
-                return asyncio.run(importing.go(host, rate))
-        except JournalError as error:
-            if console.sending:
-                raise
-            raise UserError(f"{error.what} Nothing was sent.", where=error.where, remedy=DISK) from error
+        return _done(importing, host, rate)
+
+
+def _done(importing: Importing, host: str | None, rate: str | None) -> int:
+    """Before the first Create, trouble with the disk leaves nothing behind, and is not one of the work."""
+    import asyncio
+
+    from importer.cli.sending import ended_by_signals
+
+    try:
+        with ended_by_signals():
+            return asyncio.run(importing.go(host, rate))
+    except JournalError as error:
+        if importing.console.sending:
+            raise
+        raise UserError(f"{error.what} Nothing was sent.", where=error.where, remedy=DISK) from error
 
 
 def _decided_on_hidden(sheet: Sheet, hidden: str | None) -> None:

@@ -56,29 +56,10 @@ def verify(
 
     orders = Orders(workers=workers, settle_s=settle, timeout_s=timeout, max_outage_s=max_outage)
     named = batches.find(results, home(), rehearsal=sandbox)
-    same_kind(named, sandbox=sandbox)
+    batches.expect_kind(named, sandbox=sandbox, remedy="Say --sandbox to read the rehearsal back.")
     with ExitStack() as stack:
         journal = _opened(named, stack)
         return asyncio.run(_verify(console, named, journal, orders, host=host, rate=rate))
-
-
-def same_kind(named: Named, *, sandbox: bool) -> None:
-    """A rehearsal stands on the sandbox only, and any other batch never does. Raises ResultsError."""
-    from importer.ledger.ledger import REHEARSAL
-
-    rehearsal = named.batch.startswith(REHEARSAL)
-    if rehearsal and not sandbox:
-        raise ResultsError(
-            "This batch is a rehearsal on the sandbox; none of it is in LeadSquared.",
-            where=named.batch,
-            remedy="Say --sandbox to read the rehearsal back.",
-        )
-    if sandbox and not rehearsal:
-        raise ResultsError(
-            "This batch was sent to LeadSquared; none of it is on the sandbox.",
-            where=named.batch,
-            remedy="Leave --sandbox out.",
-        )
 
 
 def _opened(named: Named, stack: ExitStack) -> Journal:
