@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from importer.cli import options
 from importer.cli.console import Console
 from importer.cli.wishes import ResumeWishes
 from importer.errors import UserError
+
+if TYPE_CHECKING:
+    from importer.batches import Named
 
 
 def resume(
@@ -50,11 +54,9 @@ def resume(
     """
     import asyncio
 
-    from importer import batches
     from importer.cli.rebuilding import rebuild_batch
     from importer.cli.resuming import Resumption
     from importer.cli.sending import ended_by_signals
-    from importer.home import home
     from importer.posting.posting import Orders
 
     if remap and mapping is None:
@@ -69,15 +71,20 @@ def resume(
         limit=limit,
     )
     wishes = ResumeWishes(yes, sandbox, retry_failed, remap, mapping, results_path, canary)
-    named = batches.find(results, home(), rehearsal=sandbox)
-    batches.expect_kind(
-        named,
-        sandbox=sandbox,
-        remedy="Go on with the rehearsal with --sandbox, or start the import with `importer run`.",
-    )
     with ExitStack() as stack:
         stack.enter_context(ended_by_signals())
+        named = _named(results, sandbox=sandbox)
         if not named.journal.is_file():
             asyncio.run(rebuild_batch(console, named, orders, wishes, host=host, rate=rate))
         resumption = Resumption.of(console, named, orders, wishes, stack)
         return asyncio.run(resumption.go(host, rate))
+
+
+def _named(results: str, *, sandbox: bool) -> Named:
+    from importer import batches
+    from importer.home import home
+
+    named = batches.find(results, home(), rehearsal=sandbox)
+    remedy = "Go on with the rehearsal with --sandbox, or start the import with `importer run`."
+    batches.expect_kind(named, sandbox=sandbox, remedy=remedy)
+    return named

@@ -17,7 +17,7 @@ from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from importer.activity import Activity, StoredActivity
-from importer.journal.journal import Journal, JournalRow, RowStatus
+from importer.journal.journal import Journal, JournalRow
 from importer.leadsquared.outcomes import Kind
 from importer.posting.doubts import IN_DOUBT_OUTCOMES
 from importer.posting.matching import Comparison, compare
@@ -182,16 +182,6 @@ def _decoded(text: str) -> tuple[Difference, ...]:
         Difference(name, Verdict(verdict), sent, stored, *detail)
         for name, verdict, sent, stored, *detail in json.loads(text)
     )
-
-
-def created_since(journal: Journal, attempt: int) -> list[int]:
-    """Positions of rows that are created, of which an attempt is later than `attempt` (an id)."""
-    found = journal.connection.execute(
-        "SELECT DISTINCT position FROM attempt JOIN row USING (position)"
-        " WHERE attempt.id > ? AND row.status = ? ORDER BY position",
-        (attempt, RowStatus.CREATED),
-    )
-    return [position for (position,) in found]
 
 
 def sent_row(journal: Journal, row: JournalRow) -> SentRow:
