@@ -16,8 +16,9 @@ from conftest import child_environment
 from test_ledger import draft, facts
 
 from importer.errors import JournalError
+from importer.journal.entries import Ending, Mark, Note, Ruling
 from importer.journal.journal import Journal, RowStatus
-from importer.journal.writer import Ending, JournalWriter, Mark, Note, Ruling
+from importer.journal.writer import JournalWriter
 
 NOW = 1_785_476_030.25  # 2026-07-31T05:33:50.250Z
 
@@ -252,7 +253,8 @@ import asyncio, os, sys
 from pathlib import Path
 from importer.errors import JournalError
 from importer.journal.journal import Journal, RowStatus
-from importer.journal.writer import Ending, JournalWriter
+from importer.journal.entries import Ending
+from importer.journal.writer import JournalWriter
 
 async def row(writer, position):
     attempt, at = await writer.mark(position, None, 0.0)

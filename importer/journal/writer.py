@@ -17,71 +17,16 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from importer.errors import JournalError
+from importer.journal.entries import Entry, Mark, apply, prepare
 from importer.journal.file import connect, told_plainly
-from importer.journal.journal import Journal, RowStatus
+from importer.journal.journal import Journal
 
 GROUP_MAX: Final = 1_000
-STATEMENT_ROWS_MAX: Final = 32
-"""As many as there are workers by default; each number of rows is a statement that SQLite prepares once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A call for this row is about to leave. body: what it sends, None when that is the row's activity."""
-
-    attempt: int
-    position: int
-    body: bytes | None
-    at: float
-    clock_difference: float
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How a marked call ended, and what its row is from now on. spent: it counts as an attempt."""
-
-    attempt: int
-    position: int
-    at: float
-    http_status: int | None
-    outcome: str
-    code: str
-    detail: str
-    status: RowStatus
-    activity_id: str | None = None
-    error_code: str = ""
-    error: str = ""
-    spent: bool = True
-    doubted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Ruling:
-    """What a look at the tenant, or the end of its patience, made of a row that was in doubt."""
-
-    position: int
-    at: float
-    status: RowStatus
-    activity_id: str | None = None
-    error_code: str = ""
-    error: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """A fact about the whole batch, as `Journal.state` keeps it: a JSON value."""
-
-    name: str
-    value: str
-
-
-Entry = Mark | Ending | Ruling | Note
 _Waiting = tuple[Entry, "asyncio.Future[None]"]
 
 
@@ -99,7 +44,8 @@ class JournalWriter:
         self.failure: JournalError | None = None
         self.outstanding = 0
         self._attempt = journal.last_attempt_id()
-        self._entries: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._gathered: list[_Waiting] = []
+        self._entries: queue.SimpleQueue[list[_Waiting] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -113,6 +59,7 @@ class JournalWriter:
 
     async def close(self) -> bool:
         """Returns when all that was handed in is on the disk (True), or has failed."""
+        self._hand_over()
         self._entries.put(None)
         while self._thread.is_alive():
             await asyncio.to_thread(self._thread.join)
@@ -131,19 +78,34 @@ class JournalWriter:
 
     async def write(self, entry: Entry) -> None:
         """Returns once `entry` is on the disk. Raises JournalError when it is not and never will be."""
+        await self.hand_in(entry)  # who is cancelled meanwhile still finds its entry whole on the disk
+
+    def hand_in(self, entry: Entry) -> asyncio.Future[None]:
+        """Ends once `entry`, and whatever was handed in before it, is on the disk; with JournalError when it
+        is not and never will be. Raises that at once when something before it could not be written."""
         if self.failure is not None:
             raise self.failure
         if self._loop is None:
             raise RuntimeError("the writer was not started")
         done: asyncio.Future[None] = self._loop.create_future()
         self.outstanding += 1
-        self._entries.put((entry, done))
-        await done  # who is cancelled meanwhile still finds its entry whole on the disk
+        if not self._gathered:
+            # What comes in the same turn of the loop goes to the thread together: it takes turns with the
+            # loop, and each costs both of them time.
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append((entry, done))
+        return done
+
+    def _hand_over(self) -> None:
+        if self._gathered:
+            self._entries.put(self._gathered)
+            self._gathered = []
 
     def _write(self) -> None:
         try:
             with told_plainly(self.path):
                 connection = connect(self.path)
+                prepare(connection)
         except JournalError as error:
             self._refuse([], error)
             return
@@ -164,7 +126,7 @@ class JournalWriter:
         first = self._entries.get()
         if first is None:
             return None
-        group = [first]
+        group = first
         while len(group) < GROUP_MAX:
             try:
                 following = self._entries.get_nowait()
@@ -173,7 +135,7 @@ class JournalWriter:
             if following is None:
                 self._entries.put(None)
                 break
-            group.append(following)
+            group += following
         return group
 
     def _commit(self, connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
@@ -181,14 +143,13 @@ class JournalWriter:
             # On Unix a removed file can be written to for ever, and nobody will find what stands there.
             if self.path.stat().st_ino != self._inode:
                 raise OSError("the file was replaced by another")
-            connection.execute("BEGIN IMMEDIATE")
             try:
-                _apply(connection, entries)
+                apply(connection, entries)
             except BaseException:
-                with suppress(sqlite3.Error):
-                    connection.execute("ROLLBACK")
+                if connection.in_transaction:
+                    with suppress(sqlite3.Error):
+                        connection.execute("ROLLBACK")
                 raise
-            connection.execute("COMMIT")
 
     def _refuse(self, group: list[_Waiting], error: JournalError) -> None:
         self.failure = error
@@ -197,7 +158,7 @@ class JournalWriter:
             following = self._entries.get()
             if following is None:
                 return
-            self._tell([following], error)
+            self._tell(following, error)
 
     def _tell(self, group: list[_Waiting], error: JournalError | None) -> None:
         loop = self._loop
@@ -216,92 +177,3 @@ class JournalWriter:
             else:
                 done.set_exception(error)
                 done.exception()  # its waiter may have gone; that is no warning
-
-
-def _apply(connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
-    """One group of entries, each of another row: a row's next entry is handed in when its last is durable."""
-    marks = [entry for entry in entries if isinstance(entry, Mark)]
-    endings = [entry for entry in entries if isinstance(entry, Ending)]
-    rulings = [entry for entry in entries if isinstance(entry, Ruling)]
-    notes = [entry for entry in entries if isinstance(entry, Note)]
-    _ATTEMPT_MARKED.run(
-        connection,
-        [(mark.attempt, mark.position, mark.body, mark.at, mark.clock_difference) for mark in marks],
-    )
-    _ROW_MARKED.run(connection, [(mark.position, iso(mark.at)) for mark in marks])
-    _ATTEMPT_ENDED.run(
-        connection,
-        [(end.attempt, end.at, end.http_status, end.outcome, end.code, end.detail) for end in endings],
-    )
-    _ROW_ENDED.run(
-        connection,
-        [
-            (end.position, end.status, end.activity_id, end.error_code, end.error, end.spent, end.doubted,
-             iso(end.at))
-            for end in endings
-        ],
-    )  # fmt: skip
-    _NOTED.run(connection, [(note.name, note.value) for note in notes])
-    _RULED.run(
-        connection,
-        [
-            (rule.position, rule.status, rule.activity_id, rule.error_code, rule.error, iso(rule.at))
-            for rule in rulings
-        ],
-    )
-
-
-class _Grouped:
-    """One statement for many rows of values.
-
-    `executemany` would do, but it asks for the interpreter's lock once a row, and the loop that sends holds
-    that for milliseconds at a time: the commits of an unthrottled run took eight times their own work.
-    """
-
-    def __init__(self, columns: int, before: str, after: str = "") -> None:
-        self._before = before
-        self._after = after
-        self._one = f"({', '.join('?' * columns)})"
-
-    def run(self, connection: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:
-        """Raises IntegrityError unless every one of `rows` changed one row of the table."""
-        for start in range(0, len(rows), STATEMENT_ROWS_MAX):
-            some = rows[start : start + STATEMENT_ROWS_MAX]
-            values = ", ".join([self._one] * len(some))
-            statement = f"{self._before} VALUES {values} {self._after}"
-            changed = connection.execute(statement, [value for row in some for value in row]).rowcount
-            if changed != len(some):
-                raise sqlite3.IntegrityError(
-                    f"{len(some)} changes were to be written, {changed} fitted the rows"
-                )
-
-
-_ATTEMPT_MARKED: Final = _Grouped(
-    5, "INSERT INTO attempt (id, position, body, marked_at, clock_difference)"
-)  # fmt: skip
-_ROW_MARKED: Final = _Grouped(
-    2,
-    "UPDATE row SET status = 1, attempts = attempts + 1, changed_at = new.column2 FROM (",
-    ") AS new WHERE position = new.column1",
-)
-_ATTEMPT_ENDED: Final = _Grouped(
-    6,
-    "UPDATE attempt SET ended_at = new.column2, http_status = new.column3, outcome = new.column4,"
-    " code = new.column5, detail = new.column6 FROM (",
-    ") AS new WHERE id = new.column1",
-)
-_ROW_ENDED: Final = _Grouped(
-    8,
-    "UPDATE row SET status = new.column2, activity_id = new.column3, error_code = new.column4,"
-    " error = new.column5, attempts = attempts - (NOT new.column6), doubted = max(doubted, new.column7),"
-    # What a person saw was seen before this call: of what it may have created they know nothing.
-    " released = released AND NOT new.column7, changed_at = new.column8 FROM (",
-    ") AS new WHERE position = new.column1 AND status = 1",
-)
-_RULED: Final = _Grouped(
-    6,
-    "UPDATE row SET status = new.column2, activity_id = new.column3, error_code = new.column4,"
-    " error = new.column5, changed_at = new.column6 FROM (",
-    ") AS new WHERE position = new.column1",
-)
-_NOTED: Final = _Grouped(2, "INSERT OR REPLACE INTO batch")
