@@ -1,6 +1,7 @@
 """What the outcome of a call means for its row: recorded durably first, then acted on.
 
-One table (`_FOLLOWS`) has an entry for every kind of outcome.
+One table (`_FOLLOWS`) has an entry for every kind of outcome but the one that all hope for, which does not
+keep its worker waiting.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import Final
 
 from importer.activity import Activity
 from importer.errors import JournalError
+from importer.journal.entries import Ending
 from importer.journal.journal import JournalRow, RowStatus
-from importer.journal.writer import Ending
 from importer.leadsquared.outcomes import Kind, Outcome
 from importer.posting.doubts import Doubt, Refusal, again, backoff_s
 from importer.posting.looks import Looks
@@ -49,16 +50,26 @@ class Aftermath:
         self._not_sent_in_a_row = 0
         self.later = 0
 
-    async def follow(self, sent: Sent) -> None:
-        """Records the outcome, durably, and does what it asks for."""
+    async def follow(self, sent: Sent) -> asyncio.Future[None] | None:
+        """Records the outcome, durably, and does what it asks for. Gives the record of a created row, which
+        may still be on its way to the disk: the worker's next row can be marked in the same breath."""
+        if sent.outcome.kind is Kind.CREATED:
+            return self._created(sent)
         await _FOLLOWS[sent.outcome.kind](self, sent)
+        return None
 
     async def _record(
         self, sent: Sent, status: RowStatus, *, spent: bool = True, doubted: bool = False
     ) -> None:
+        await self._hand_in(sent, status, spent=spent, doubted=doubted)
+        self._posting.tally.moved(RowStatus.SENDING, status)
+
+    def _hand_in(
+        self, sent: Sent, status: RowStatus, *, spent: bool = True, doubted: bool = False
+    ) -> asyncio.Future[None]:
         outcome = sent.outcome
         told = status is not RowStatus.PENDING and status is not RowStatus.CREATED
-        await self._posting.writer.write(
+        return self._posting.writer.hand_in(
             Ending(
                 attempt=sent.attempt,
                 position=sent.job.row.position,
@@ -75,20 +86,37 @@ class Aftermath:
                 doubted=doubted,
             )
         )
-        self._posting.tally.moved(RowStatus.SENDING, status)
 
-    async def created(self, sent: Sent) -> None:
+    def _created(self, sent: Sent) -> asyncio.Future[None]:
         posting = self._posting
-        posting.alike.created()  # before the disk has its say: answers count in the order that they came
-        try:
-            await self._record(sent, RowStatus.CREATED)
-        except JournalError:
-            posting.unrecorded.append((sent.job.row.number, sent.outcome.activity_id or ""))
-            raise
-        self._not_sent_in_a_row = 0
+        # Before the disk has its say: answers count in the order that they came.
+        posting.alike.created()
         posting.breaker.answered()
-        self._looks.created(sent.job.row, sent.job.doubt, sent.activity, sent.at + sent.difference,
-                            sent.outcome.activity_id or "")  # fmt: skip
+        self._not_sent_in_a_row = 0
+        try:
+            written = self._hand_in(sent, RowStatus.CREATED)
+        except JournalError:
+            self._unrecorded(sent)
+            raise
+        written.add_done_callback(lambda written: self._created_recorded(sent, written))
+        return written
+
+    def _created_recorded(self, sent: Sent, written: asyncio.Future[None]) -> None:
+        posting = self._posting
+        error = written.exception()
+        if isinstance(error, JournalError):
+            self._unrecorded(sent)
+            posting.stop_for(error)
+            return
+        try:
+            posting.tally.moved(RowStatus.SENDING, RowStatus.CREATED)
+            self._looks.created(sent.job.row, sent.job.doubt, sent.activity, sent.at + sent.difference,
+                                sent.outcome.activity_id or "")  # fmt: skip
+        except Exception as fault:  # noqa: BLE001 - a callback's would go unseen
+            posting.met(fault)
+
+    def _unrecorded(self, sent: Sent) -> None:
+        self._posting.unrecorded.append((sent.job.row.number, sent.outcome.activity_id or ""))
 
     async def refused(self, sent: Sent) -> None:
         posting = self._posting
@@ -176,7 +204,6 @@ class Aftermath:
 
 
 _FOLLOWS: Final[dict[Kind, Callable[[Aftermath, Sent], Awaitable[None]]]] = {
-    Kind.CREATED: Aftermath.created,
     Kind.THROTTLED: Aftermath.throttled,
     Kind.UNAUTHORISED: Aftermath.stopping,
     Kind.REFUSED: Aftermath.refused,

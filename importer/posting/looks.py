@@ -12,8 +12,8 @@ from typing import Final, TypeVar
 
 from importer.activity import Activity
 from importer.errors import JournalError
+from importer.journal.entries import Ruling
 from importer.journal.journal import IN_DOUBT, JournalRow, RowStatus
-from importer.journal.writer import Ruling
 from importer.leadsquared.outcomes import Kind
 from importer.posting.doubts import (
     UNREADABLE_LOOKS_MAX,
@@ -27,6 +27,7 @@ from importer.posting.doubts import (
 from importer.posting.matching import Created, NotCreated, Uncertain, match_key
 from importer.posting.matching import Doubt as Why
 from importer.posting.posting import Posting
+from importer.posting.spellings import id_key
 from importer.posting.verify import Finding, Unread
 from importer.remedies import remedy_for
 
@@ -101,7 +102,8 @@ class Looks:
         if posting.twins_of(doubt.row):
             keys = {match_key(sent, without) for sent in doubt.sent for without in (frozenset(), left_out)}
             # What it would send may be something else by now, and another row's twin.
-            posting.claims.hold(doubt.row.position, keys.union(posting.twins_of(doubt.row)))
+            accounts = {id_key(sent.company_id) for sent in doubt.sent} | {posting.account_of(doubt.row)}
+            posting.claims.hold(doubt.row.position, keys.union(posting.twins_of(doubt.row)), accounts)
 
     def before_send(self, row: JournalRow, doubt: Doubt | None = None) -> None:
         """A row that was in doubt once, and is to be sent: one more look first."""

@@ -13,8 +13,8 @@ from typing import Final
 
 from importer.activity import Activity
 from importer.errors import JournalError
+from importer.journal.entries import Note
 from importer.journal.journal import JournalRow, RowStatus
-from importer.journal.writer import Note
 from importer.leadsquared.outcomes import Kind
 from importer.pacing.pacing import Slot
 from importer.posting.aftermath import Aftermath, Job, Sent
@@ -90,8 +90,7 @@ class Poster:
 
     async def _stop_workers(self, workers: list[asyncio.Task[None]]) -> None:
         """After a stop, calls under way get a while to end; then they are cut off, and in doubt."""
-        while not self._posting.stopping:
-            await self._posting.wait()
+        await self._posting.stop_called()
         for waiter in self._waiting_for_slot:
             waiter.cancel()
         await asyncio.wait(workers, timeout=self._longest_s)
@@ -111,7 +110,7 @@ class Poster:
             if self._nothing_left():
                 posting.changed()
                 return None
-            await posting.wait()
+            await posting.idle()
         return None
 
     def _take(self) -> Job | None:
@@ -145,25 +144,31 @@ class Poster:
         posting = self._posting
         activity = self._activity(job.row)
         posting.last_account = activity.company_id
-        flight = posting.took_off(activity.company_id.lower())
+        account = activity.company_id.lower()
+        flight = posting.took_off(account)
+        recorded: asyncio.Future[None] | None = None
         try:
             slot = await self._slot()
             if not self._may_leave(job):
                 slot.unused()
                 self._aftermath.put_back(job)
                 return
-            await self._aftermath.follow(await self._call(job, activity, slot))
+            recorded = await self._aftermath.follow(await self._call(job, activity, slot))
         except JournalError as error:
             posting.stop_for(error)
         finally:
-            posting.landed(activity.company_id.lower(), flight)
-            posting.changed()
+            if recorded is None:
+                posting.landed(account, flight)
+            else:
+                recorded.add_done_callback(lambda _: posting.landed(account, flight))
 
     async def _call(self, job: Job, activity: Activity, slot: Slot) -> Sent:
         """The durable mark, then the call."""
         posting = self._posting
         difference = posting.tenant.clock_difference_s
         number = posting.silence.left()
+        if not posting.silence.too_long:
+            posting.next_worker()  # who finds another row wakes the next one in turn
         answered = False
         try:
             body = activity.encoded() if posting.marker else job.row.activity or b""
@@ -248,15 +253,13 @@ async def _until_done(
 ) -> None:
     """Until every worker has ended. A fault of ours in any task stops the others in good order first."""
     waiting = {*workers, *helpers}
-    fault: BaseException | None = None
     while not waiting.isdisjoint(workers):
         ended, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         for task in ended:
             error = None if task.cancelled() else task.exception()
             if isinstance(error, JournalError):
                 posting.stop_for(error)
-            elif error is not None and fault is None:
-                fault = error
-                posting.stop("fault", f"The importer met a fault of its own: {error!r}.")
-    if fault is not None:
-        raise fault
+            elif error is not None:
+                posting.met(error)
+    if posting.fault is not None:
+        raise posting.fault

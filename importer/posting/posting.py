@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
@@ -23,10 +23,12 @@ from importer.posting.breaker import Breaker
 from importer.posting.claims import Claims
 from importer.posting.doubts import DOUBTS_MAX, Doubt, Doubts, Patience
 from importer.posting.matching import match_key
+from importer.posting.spellings import id_key
 from importer.posting.verify import Verifier
 
 ALIKE_ANSWERS: Final = 20
-SILENT_CALLS_MAX: Final = 16
+SILENT_CALLS_MAX: Final = 24
+"""With the reads that try whether it is over, less than 30 calls in an outage's first minute."""
 T = TypeVar("T")
 _VALUES: Final = re.compile(r"'[^']*'|\"[^\"]*\"|[0-9a-fA-F-]{32,36}|\d+")
 
@@ -57,8 +59,12 @@ class Stop:
 class Tally:
     """Rows by shown status, kept while the run goes on; the journal has the last word."""
 
-    rows: Counter[RowStatus] = field(default_factory=Counter)
+    rows: list[int]
     calls: int = 0
+
+    @classmethod
+    def of(cls, counts: Mapping[RowStatus, int]) -> Tally:
+        return cls([counts.get(status, 0) for status in RowStatus])
 
     def moved(self, before: RowStatus, after: RowStatus) -> None:
         self.rows[before] -= 1
@@ -66,10 +72,10 @@ class Tally:
 
     def shown(self) -> Counter[str]:
         shown: Counter[str] = Counter()
-        for status, count in self.rows.items():
+        for status, count in zip(RowStatus, self.rows, strict=True):
             # A call under way is no doubt to a person until the run ends with it.
             shown["pending" if status is RowStatus.SENDING else status.shown] += count
-        return shown
+        return +shown
 
 
 class Alike:
@@ -163,7 +169,7 @@ class Posting:
         self.orders = orders
         self.marker = marker
         self.clock = clock
-        self.claims = Claims(journal, self.twins_of)
+        self.claims = Claims(journal, self.twins_of, self.account_of)
         self.doubts = Doubts()
         self.ready: deque[Doubt] = deque()
         self.breaker = Breaker(orders.max_outage_s, clock)
@@ -171,8 +177,9 @@ class Posting:
         self.silence = Silence()
         self.allowance = Allowance(orders.limit)
         self.alike = Alike()
-        self.tally = Tally(Counter(journal.counts()))
+        self.tally = Tally.of(journal.counts())
         self.stopped: Stop | None = None
+        self.fault: BaseException | None = None
         self.final_types: set[str] = set()
         self.last_account = ""
         self.unrecorded: list[tuple[int, str]] = []
@@ -181,6 +188,8 @@ class Posting:
         self._changed = asyncio.Event()
         self._stopped = asyncio.Event()
         self._waiters = 0
+        self._idle: deque[asyncio.Future[None]] = deque()
+        self._situation = (False, False)
 
     def __repr__(self) -> str:
         return (
@@ -224,23 +233,65 @@ class Posting:
         reason = "journal" if isinstance(error, JournalError) else "error"
         self.stop(reason, str(error))
 
+    def met(self, fault: BaseException) -> None:
+        """A fault of ours: the run ends in good order, and whoever runs it hears of the first one."""
+        self.fault = self.fault or fault
+        self.stop("fault", f"The importer met a fault of its own: {fault!r}.")
+
     def changed(self) -> None:
         """Wakes everyone who waits for something to do."""
+        self._situation = self._situation_now()
+        while self.next_worker():
+            pass
         if self._waiters:
             self._changed.set()
             self._changed = asyncio.Event()
+
+    def call_ended(self) -> None:
+        """The worker that made the call looks for the next row itself. Others are woken only when more has
+        changed than that: thousands of calls may end in a second, and each could wake them all."""
+        if self._situation_now() != self._situation:
+            self.changed()
+        elif self.claims.returned or not self.flying:
+            self.next_worker()
+
+    def _situation_now(self) -> tuple[bool, bool]:
+        """What those who `wait` depend on: whether rows may be sent, and rows in doubt looked at."""
+        return self.breaker.is_open, len(self.doubts) > 0 and self.silence.too_long
 
     async def wait(self, longest_s: float | None = None) -> None:
         """Until something changes, or for so long."""
         changed = self._changed
         self._waiters += 1
         try:
+            if longest_s is None:
+                await changed.wait()
+                return
             async with asyncio.timeout(longest_s):
                 await changed.wait()
         except TimeoutError:
             return
         finally:
             self._waiters -= 1
+
+    async def idle(self) -> None:
+        """A worker's wait for something to do: until a change, or until `next_worker` calls it."""
+        called: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._idle.append(called)
+        await called
+
+    def next_worker(self) -> bool:
+        """Wakes the idle worker who has waited longest, if there is one."""
+        while self._idle:
+            called = self._idle.popleft()
+            if not called.done():
+                called.set_result(None)
+                return True
+        return False
+
+    async def stop_called(self) -> None:
+        """Until the run is stopped."""
+        await self._stopped.wait()
 
     async def pause(self, seconds: float) -> None:
         """So long, or until the run is stopped."""
@@ -277,11 +328,13 @@ class Posting:
         return landed
 
     def landed(self, account: str, call: asyncio.Future[None]) -> None:
+        """The call has ended and is recorded (or cannot be)."""
         call.set_result(None)
         calls = self.flying[account]
         calls.discard(call)
         if not calls:
             del self.flying[account]
+        self.call_ended()
 
     def refused(self, code: str, message: str) -> None:
         """Counts a refusal towards *all refused alike*, and stops if it is one too many."""
@@ -313,6 +366,10 @@ class Posting:
             at = datetime.fromtimestamp(self.writer.wall() + refusal.retry_after_s, UTC)
             when = f"after {at:%Y-%m-%d %H:%M} UTC"
         self.stop("quota", f"The tenant's quota of API calls is used up{allowance}. Resume {when}.")
+
+    def account_of(self, row: JournalRow) -> str:
+        """The account that a row would be sent to, in one spelling."""
+        return id_key(Activity.decoded(row.activity or b"").company_id)
 
     def twins_of(self, row: JournalRow) -> tuple[bytes, ...]:
         """Under which keys a look could take another row's activity for this one's.
