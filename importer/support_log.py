@@ -23,7 +23,11 @@ FILES_KEPT: Final = 5
 BLOT: Final = "[hidden]"
 SECRET_LENGTH_LEAST: Final = 4  # blotting out every `a` would make the log unreadable and the key guessable
 
-_LINE: Final = "%(asctime)s.%(msecs)03dZ %(process)d %(levelname)s %(name)s %(message)s"
+FLUSH_EVERY_S: Final = 0.1
+"""Lines that follow each other faster are written together; what a killed process loses of them, the journal
+has."""
+
+_LINE: Final = "%(asctime)s.%(msecs)03dZ {pid} %(levelname)s %(name)s %(message)s"
 _secrets: set[str] = set()
 
 
@@ -42,7 +46,7 @@ def open_log(home: Path) -> Path:
             LOGGER.removeHandler(handler)
             handler.close()
     file = _OwnersFile(path)
-    file.setFormatter(_Blotting(_LINE, datefmt="%Y-%m-%dT%H:%M:%S"))
+    file.setFormatter(_Blotting(_LINE.format(pid=os.getpid()), datefmt="%Y-%m-%dT%H:%M:%S"))
     LOGGER.addHandler(file)
     LOGGER.setLevel(logging.INFO)
     LOGGER.propagate = False
@@ -88,6 +92,7 @@ class _OwnersFile(RotatingFileHandler):
     def __init__(self, path: Path) -> None:
         super().__init__(path, maxBytes=SIZE_MAX_BYTES, backupCount=FILES_KEPT, encoding="utf-8", delay=True)
         self._size_bytes = 0
+        self._flushed_at = 0.0
 
     def _open(self) -> TextIOWrapper:
         folder = Path(self.baseFilename).parent
@@ -112,8 +117,10 @@ class _OwnersFile(RotatingFileHandler):
             if self.stream is None:
                 self.stream = self._open()
             self.stream.write(line)
-            self.stream.flush()
             self._size_bytes += len(line)
+            if record.levelno > logging.INFO or not 0 <= record.created - self._flushed_at < FLUSH_EVERY_S:
+                self.stream.flush()
+                self._flushed_at = record.created
         except OSError:
             return  # full disk, or another process holds the file on Windows: the import goes on
         except ValueError:

@@ -50,6 +50,7 @@ def test_the_log_rotates(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     logger = logging.getLogger("importer.calls")
     for row in range(1_000):
         logger.info("row %d created", row)
+    support_log.close_log()
 
     files = sorted(log.parent.iterdir())
     assert len(files) == support_log.FILES_KEPT + 1

@@ -47,7 +47,7 @@ def decoded(body: bytes) -> str:
     """A body as text: UTF-8 with or without BOM, or UTF-16 with one; unreadable bytes are replaced."""
     if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return body.decode("utf-16", errors="replace")
-    return body.decode("utf-8-sig", errors="replace")
+    return body.removeprefix(codecs.BOM_UTF8).decode("utf-8", errors="replace")
 
 
 def parsed(body: bytes) -> object:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import math
 import statistics
 import time
 from collections import deque
@@ -31,6 +32,7 @@ LOOKS_MAX: Final = 3
 PAGE_SIZE: Final = 100
 PAGES_MAX: Final = 200
 CLOCK_SAMPLES: Final = 31
+CLOCK_SAMPLE_EVERY_S: Final = 0.1
 WHOAMI_PAUSES_S: Final = (0.5, 1.0)
 """Short bursts of DNS failures and closed connections happen (observed): whoami is asked again."""
 WHOAMI_PATIENCE_S: Final = 5.0
@@ -84,6 +86,8 @@ class Tenant:
         self._clock = clock
         self._wall_clock = wall_clock
         self._clock_samples: deque[float] = deque(maxlen=CLOCK_SAMPLES)
+        self._sampled_at = -math.inf
+        self._clock_difference_s = 0.0
 
     def __repr__(self) -> str:
         return f"<Tenant {self._api.base_url}, clock {self.clock_difference_s:+.1f} s>"
@@ -96,7 +100,7 @@ class Tenant:
     def clock_difference_s(self) -> float:
         """The tenant's clock minus ours, from the `Date` of its answers (whole seconds): the median of
         the last ones, so that a late or cached answer moves nothing. 0 before the first answer."""
-        return statistics.median(self._clock_samples) if self._clock_samples else 0.0
+        return self._clock_difference_s
 
     async def create(self, body: bytes, slot: Slot) -> Outcome:
         """One Create call on `slot`. Cancelling it gives an outcome too (see `LeadSquared`)."""
@@ -257,10 +261,14 @@ class Tenant:
     def _note_time(self, exchange: Exchange) -> None:
         """Take the clock difference from an answer: its `Date` was written about half-way through the
         exchange, and is half a second short on average."""
+        now = self._wall_clock()
+        if exchange.failure is not None or 0 <= now - self._sampled_at < CLOCK_SAMPLE_EVERY_S:
+            return
         theirs = http_date(exchange.headers.get("date", ""))
-        if theirs is not None and exchange.failure is None:
-            halfway = self._wall_clock() - exchange.seconds / 2
-            self._clock_samples.append(theirs.timestamp() + 0.5 - halfway)
+        if theirs is not None:
+            self._sampled_at = now
+            self._clock_samples.append(theirs.timestamp() + 0.5 - (now - exchange.seconds / 2))
+            self._clock_difference_s = statistics.median(self._clock_samples)
 
 
 def read_failed(outcome: Outcome, exchange: Exchange, purpose: str, base_url: str) -> ReadFailed:

@@ -128,37 +128,25 @@ _BAD_KEYS_EXCEPTION: Final = "mxinvalidaccessdetails"
 
 
 class _Facts:
-    """The parts of an exchange that the table asks about, each read once."""
+    """The parts of an exchange that the table asks about, each read once.
+
+    document: the body as JSON, None when it is not JSON. answer: the same if it is an object, else empty.
+    message_part: its `Message` if that is an object, else empty. word: its `Status`.
+    """
 
     def __init__(self, exchange: Exchange) -> None:
         self.status = exchange.status
         self.failure = exchange.failure
         self.exchange = exchange
+        self.document = document = parsed(exchange.body)
+        self.answer: Mapping[str, Any] = document if isinstance(document, dict) else {}
+        part, word = self.answer.get("Message"), self.answer.get("Status")
+        self.message_part: Mapping[str, Any] = part if isinstance(part, dict) else {}
+        self.word = word if isinstance(word, str) else ""
 
     @cached_property
     def text(self) -> str:
         return decoded(self.exchange.body)
-
-    @cached_property
-    def document(self) -> object:
-        """The body as JSON, None when it is not JSON."""
-        return parsed(self.exchange.body)
-
-    @cached_property
-    def answer(self) -> Mapping[str, Any]:
-        """The body as a JSON object, empty when it is anything else."""
-        return self.document if isinstance(self.document, dict) else {}
-
-    @cached_property
-    def message_part(self) -> Mapping[str, Any]:
-        part = self.answer.get("Message")
-        return part if isinstance(part, dict) else {}
-
-    @cached_property
-    def word(self) -> str:
-        """The body's `Status`."""
-        status = self.answer.get("Status")
-        return status if isinstance(status, str) else ""
 
     @cached_property
     def exception(self) -> str:
