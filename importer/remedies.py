@@ -189,6 +189,11 @@ _CATALOGUE: Final = (
         _SETTLED_BY_LOOKING,
     ),
     Remedy(
+        "id-taken",
+        "LeadSquared answered with the Id of another row; this row may or may not have been created.",
+        _SETTLED_BY_LOOKING,
+    ),
+    Remedy(
         "too-large",
         "The answer was too large to be LeadSquared's; the row may or may not have been created.",
         _SETTLED_BY_LOOKING,

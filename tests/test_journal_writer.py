@@ -18,7 +18,7 @@ from test_ledger import draft, facts
 from importer.errors import JournalError
 from importer.journal.entries import Ending, Mark, Note, Ruling
 from importer.journal.journal import Journal, RowStatus
-from importer.journal.writer import JournalWriter
+from importer.journal.writer import IdTakenError, JournalWriter
 
 NOW = 1_785_476_030.25  # 2026-07-31T05:33:50.250Z
 
@@ -198,10 +198,19 @@ async def test_what_breaks_a_promise_is_not_written_and_ends_the_run(
 
 
 async def test_one_id_for_two_rows_is_refused(path: Path) -> None:
-    """An Id stands at one row at most."""
-    marks = (Mark(1, 1, None, NOW, 0.0), Mark(2, 2, None, NOW, 0.0))
-    await refused(path, *marks, created(1, 1, "id-1"), created(2, 2, "id-1"))
-    assert statuses(path)[RowStatus.CREATED] == 1
+    """An Id stands at one row at most; entries that are written with it do not suffer, nor later ones."""
+    journal, writer = await opened(path)
+    for position in (1, 2):
+        await writer.mark(position, None, 0.0)
+    ended = await asyncio.gather(
+        *(writer.write(created(*one)) for one in ((1, 1, "id-1"), (2, 2, "id-1"))),
+        writer.mark(3, None, 0.0),
+        return_exceptions=True,
+    )
+    whole = await writer.close()
+    journal.close()
+    assert ([type(one) for one in ended[:2]], whole) == ([type(None), IdTakenError], True)
+    assert statuses(path) == {RowStatus.CREATED: 1, RowStatus.SENDING: 2, RowStatus.PENDING: 197}
 
 
 async def test_text_that_cannot_be_stored_ends_the_run_instead_of_hanging_it(path: Path) -> None:

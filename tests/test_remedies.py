@@ -28,7 +28,8 @@ SLUG: Final = re.compile(r"[a-z]+(-[a-z]+)*")
 
 
 @pytest.mark.parametrize(
-    "code", [*KNOWN_REFUSALS, *Failure, "http-500", "invalid", "gave-up", "no-id", "uncertain", "double"]
+    "code",
+    [*KNOWN_REFUSALS, *Failure, "http-500", "invalid", "gave-up", "no-id", "id-taken", "uncertain", "double"],
 )
 def test_every_code_has_an_entry_of_its_own(code: str) -> None:
     """No row ends with a code that the table does not explain."""

@@ -27,12 +27,17 @@ from importer.journal.file import connect, told_plainly
 from importer.journal.journal import Journal
 
 GROUP_MAX: Final = 1_000
+ID_TAKEN: Final = "UNIQUE constraint failed: row.activity_id"
 _Waiting = tuple[Entry, "asyncio.Future[None]"]
 
 
 def iso(at: float) -> str:
     """Unix seconds as UTC, ISO 8601 with milliseconds and a Z, as `import_time` has it."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class IdTakenError(JournalError):
+    """This entry gives a row the Id that another row has. It was not written; whatever else is, can be."""
 
 
 class JournalWriter:
@@ -112,11 +117,10 @@ class JournalWriter:
         try:
             while (group := self._gather()) is not None:
                 try:
-                    self._commit(connection, [entry for entry, _ in group])
+                    self._commit(connection, group)
                 except JournalError as error:
                     self._refuse(group, error)
                     return
-                self._tell(group, None)
         finally:
             with suppress(sqlite3.Error):
                 connection.close()
@@ -138,18 +142,32 @@ class JournalWriter:
             group += following
         return group
 
-    def _commit(self, connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
+    def _commit(self, connection: sqlite3.Connection, group: list[_Waiting]) -> None:
+        """Writes the group and tells those who wait. On an error, those who were not told are left in it."""
         with told_plainly(self.path):
             # On Unix a removed file can be written to for ever, and nobody will find what stands there.
             if self.path.stat().st_ino != self._inode:
                 raise OSError("the file was replaced by another")
             try:
-                apply(connection, entries)
-            except BaseException:
-                if connection.in_transaction:
-                    with suppress(sqlite3.Error):
-                        connection.execute("ROLLBACK")
-                raise
+                _apply(connection, [entry for entry, _ in group])
+            except sqlite3.IntegrityError as error:
+                if ID_TAKEN not in str(error):
+                    raise
+                self._commit_apart(connection, group)
+            else:
+                self._tell(group, None)
+
+    def _commit_apart(self, connection: sqlite3.Connection, group: list[_Waiting]) -> None:
+        """One of the group gives a row the Id of another: the others are not to suffer for it."""
+        while group:
+            refused = None
+            try:
+                _apply(connection, [group[0][0]])
+            except sqlite3.IntegrityError as error:
+                if ID_TAKEN not in str(error):
+                    raise
+                refused = IdTakenError("Another row has this Id.", where=str(self.path))
+            self._tell([group.pop(0)], refused)
 
     def _refuse(self, group: list[_Waiting], error: JournalError) -> None:
         self.failure = error
@@ -177,3 +195,13 @@ class JournalWriter:
             else:
                 done.set_exception(error)
                 done.exception()  # its waiter may have gone; that is no warning
+
+
+def _apply(connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
+    try:
+        apply(connection, entries)
+    except BaseException:
+        if connection.in_transaction:
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+        raise

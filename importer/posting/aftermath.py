@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from importer.activity import Activity
 from importer.errors import JournalError
 from importer.journal.entries import Ending
 from importer.journal.journal import JournalRow, RowStatus
+from importer.journal.writer import IdTakenError
 from importer.leadsquared.outcomes import Kind, Outcome
 from importer.posting.doubts import Doubt, Refusal, again, backoff_s
 from importer.posting.looks import Looks
 from importer.posting.posting import Posting
+from importer.remedies import remedy_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +50,22 @@ class Aftermath:
         self._posting = posting
         self._looks = looks
         self._not_sent_in_a_row = 0
+        self._mistaken: set[asyncio.Task[None]] = set()
         self.later = 0
 
-    async def follow(self, sent: Sent) -> asyncio.Future[None] | None:
-        """Records the outcome, durably, and does what it asks for. Gives the record of a created row, which
-        may still be on its way to the disk: the worker's next row can be marked in the same breath."""
+    async def follow(self, sent: Sent, landed: Callable[[], None]) -> None:
+        """Records the outcome, durably, does what it asks for, and calls `landed`.
+
+        A created row's record may still be on its way to the disk on return: its worker's next row can be
+        marked in the same breath.
+        """
         if sent.outcome.kind is Kind.CREATED:
-            return self._created(sent)
-        await _FOLLOWS[sent.outcome.kind](self, sent)
-        return None
+            self._created(sent, landed)
+            return
+        try:
+            await _FOLLOWS[sent.outcome.kind](self, sent)
+        finally:
+            landed()
 
     async def _record(
         self, sent: Sent, status: RowStatus, *, spent: bool = True, doubted: bool = False
@@ -87,7 +96,7 @@ class Aftermath:
             )
         )
 
-    def _created(self, sent: Sent) -> asyncio.Future[None]:
+    def _created(self, sent: Sent, landed: Callable[[], None]) -> None:
         posting = self._posting
         # Before the disk has its say: answers count in the order that they came.
         posting.alike.created()
@@ -97,23 +106,50 @@ class Aftermath:
             written = self._hand_in(sent, RowStatus.CREATED)
         except JournalError:
             self._unrecorded(sent)
+            landed()
             raise
-        written.add_done_callback(lambda written: self._created_recorded(sent, written))
-        return written
+        written.add_done_callback(lambda written: self._created_recorded(sent, landed, written))
 
-    def _created_recorded(self, sent: Sent, written: asyncio.Future[None]) -> None:
+    def _created_recorded(
+        self, sent: Sent, landed: Callable[[], None], written: asyncio.Future[None]
+    ) -> None:
         posting = self._posting
         error = written.exception()
-        if isinstance(error, JournalError):
-            self._unrecorded(sent)
-            posting.stop_for(error)
+        if isinstance(error, IdTakenError):
+            task = asyncio.create_task(self._id_taken(sent, landed))
+            self._mistaken.add(task)
+            task.add_done_callback(self._mistaken.discard)
             return
         try:
+            if isinstance(error, JournalError):
+                self._unrecorded(sent)
+                posting.stop_for(error)
+                return
             posting.tally.moved(RowStatus.SENDING, RowStatus.CREATED)
             self._looks.created(sent.job.row, sent.job.doubt, sent.activity, sent.at + sent.difference,
                                 sent.outcome.activity_id or "")  # fmt: skip
         except Exception as fault:  # noqa: BLE001 - a callback's would go unseen
             posting.met(fault)
+        finally:
+            landed()
+
+    async def _id_taken(self, sent: Sent, landed: Callable[[], None]) -> None:
+        """The tenant says "created" and gives the Id that another row of the batch has: that says nothing of
+        this row."""
+        entry = remedy_for("id-taken")
+        said = f"LeadSquared says: {sent.outcome.activity_id}."
+        outcome = replace(
+            sent.outcome, kind=Kind.DOUBTFUL, code=entry.code, activity_id=None, said=said,
+            message=f"{entry.meaning} {said} {entry.action}",
+        )  # fmt: skip
+        try:
+            await self._doubt(replace(sent, outcome=outcome), None)
+        except JournalError as error:
+            self._posting.stop_for(error)
+        except Exception as fault:  # noqa: BLE001 - nobody waits for this task
+            self._posting.met(fault)
+        finally:
+            landed()
 
     def _unrecorded(self, sent: Sent) -> None:
         self._posting.unrecorded.append((sent.job.row.number, sent.outcome.activity_id or ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -87,6 +88,25 @@ def test_a_refusal_is_final(start_tenant: StartTenant, begin: Begin, name: str) 
     assert (batch.statuses, result.exit) == (["created", "failed", "created", "created"], 1)
     assert (refused.attempts, len(tenant.creates), batch.wrongs()) == (1, 4, [])
     assert "MX" in refused.error_code + refused.error
+
+
+@pytest.mark.parametrize("commit", [True, False])
+def test_an_id_that_another_row_has_says_nothing(
+    start_tenant: StartTenant, begin: Begin, *, commit: bool
+) -> None:
+    """The row that comes with it is looked for, and rows that are written with it do not suffer."""
+    tenant = start_tenant()
+    batch = begin(tenant)
+    told = {"Status": "Success", "Message": {"Id": "1c9f0f4e-5b39-11e9-826a-0622360da6ff"}}
+    fault = {"do": "answer", "status": 200, "text": json.dumps(told), "commit": commit, "on": "create"}
+    tenant.set_faults({"faults": [{**fault, "nth": [2, 5]}]})
+    result = batch.run(lines(12, accounts=12))
+    rows = batch.rows()
+    wrong_at = [row for row in rows if row.activity_id == told["Message"]["Id"]]  # type: ignore[index]
+    assert (batch.statuses, result.exit, len(wrong_at)) == (["created"] * 12, 0, 1)
+    assert len(tenant.creates) == (12 if commit else 13)
+    right = {activity.id: activity.note for activity in tenant.activities}
+    assert all(right[row.activity_id] == row.content[1] for row in rows if row not in wrong_at)
 
 
 STOPS: dict[str, dict[str, Any]] = {
