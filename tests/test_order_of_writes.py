@@ -84,8 +84,8 @@ def events(log: list[str]) -> str:
 def test_the_mark_is_durable_before_its_call_and_the_outcome_before_it_is_told(
     tmp_path: Path, start_tenant: StartTenant
 ) -> None:
-    """Between any two calls lies an fsync of the journal at least: the outcome of one and the mark of the next
-    may share it."""
+    """Between any two calls lies an fsync of the journal: the outcome of one and the mark of the next may
+    share it."""
     story = events(traced(tmp_path, start_tenant))
     calls = story[: story.rindex("A") + 1]
     told = story[story.rindex("A") + 1 :]

@@ -59,7 +59,7 @@ class _Call:
     on_left: Callable[[], None]
     left: bool = False
     status: int | None = None
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
     body: bytearray = field(default_factory=bytearray)
 
     def leaves(self) -> None:
@@ -100,6 +100,8 @@ class LeadSquared:
         self._on_exchange = on_exchange
         self._proxy = proxy_for(self._url)
         # Once, not for each of thousands of calls a second.
+        secrets = (key.get_secret_value().encode() for key in (keys.access, keys.secret))
+        self._secrets = [secret for secret in secrets if len(secret) >= KEY_SHORTEST]
         self._headers = {with_body: self._made_headers(with_body=with_body) for with_body in (True, False)}
         self._addresses: dict[str, URL] = {}
         self._session: aiohttp.ClientSession | None = None
@@ -242,7 +244,7 @@ class LeadSquared:
             middlewares=_GET_MIDDLEWARES if method == "GET" else (),
         ) as response:
             call.status = response.status
-            call.headers = {name.lower(): value for name, value in response.headers.items()}
+            call.headers = response.headers
             async for chunk in response.content.iter_chunked(CHUNK_BYTES):
                 call.body += chunk
                 if len(call.body) > BODY_MAX_BYTES:
@@ -269,9 +271,8 @@ class LeadSquared:
     def _masked(self, exchange: Exchange) -> Exchange:
         """An answer that repeats the keys must not carry them into journal, results file and log."""
         body = exchange.body
-        for key in (self._keys.access, self._keys.secret):
-            secret = key.get_secret_value().encode()
-            if len(secret) >= KEY_SHORTEST and secret in body:
+        for secret in self._secrets:
+            if secret in body:
                 body = body.replace(secret, b"***")
         return exchange if body is exchange.body else replace(exchange, body=body)
 

@@ -73,9 +73,9 @@ CERTAINLY_NOT_SENT: Final = frozenset(
 class Exchange:
     """One HTTP exchange, however it ended.
 
-    status: None when no status line arrived. headers: names in lower case. body: what arrived of it,
-    decompressed. failure: None when the answer is complete. detail: the failure in the library's words,
-    without keys. seconds: from just before the call to its end.
+    status: None when no status line arrived. headers: asked for by names in lower case. body: what arrived
+    of it, decompressed. failure: None when the answer is complete. detail: the failure in the library's
+    words, without keys. seconds: from just before the call to its end.
     """
 
     status: int | None

@@ -140,6 +140,8 @@ class Window:
 
     def opens_at(self, now: float, limit: int, *, by_return: bool) -> float:
         """When fewer than `limit` calls may still count: `now`, later, or infinity (only a return helps)."""
+        if self._count(by_return=by_return) < limit:  # even with what is over by now
+            return now
         self._prune(now)
         count = self._count(by_return=by_return)
         if count >= limit and self._give_up(now):

@@ -146,21 +146,24 @@ class Poster:
         posting.last_account = activity.company_id
         account = activity.company_id.lower()
         flight = posting.took_off(account)
-        recorded: asyncio.Future[None] | None = None
+
+        def landed() -> None:
+            posting.landed(account, flight)
+
+        sent: Sent | None = None
         try:
             slot = await self._slot()
             if not self._may_leave(job):
                 slot.unused()
                 self._aftermath.put_back(job)
                 return
-            recorded = await self._aftermath.follow(await self._call(job, activity, slot))
+            sent = await self._call(job, activity, slot)
+            await self._aftermath.follow(sent, landed)
         except JournalError as error:
             posting.stop_for(error)
         finally:
-            if recorded is None:
-                posting.landed(account, flight)
-            else:
-                recorded.add_done_callback(lambda _: posting.landed(account, flight))
+            if sent is None:
+                landed()
 
     async def _call(self, job: Job, activity: Activity, slot: Slot) -> Sent:
         """The durable mark, then the call."""
