@@ -316,6 +316,44 @@ def test_a_try_that_hangs_does_not_stop_the_others_for_ever() -> None:
     virtually(body())
 
 
+def test_a_try_that_is_not_used_is_passed_on() -> None:
+    """Thirty workers wait when an outage begins; the one that asks whether it is over comes after them."""
+
+    async def body() -> None:
+        pace, loop = new_pace(), virtual_loop()
+        slot = await pace.slot()
+        slot.left()
+        slot.returned(Refusal(PLAN, None))
+        began = loop.time()
+        for _ in range(30):
+            (await pace.slot()).unused()
+        assert (await take(pace, 1))[0] - began < 5.4
+
+    virtually(body())
+
+
+def test_time_in_which_nobody_sends_is_no_penalty() -> None:
+    """An outage of ten minutes after a refusal: the next refusal is waited out as the first one was."""
+
+    async def body() -> None:
+        pace, loop = new_pace(), virtual_loop()
+
+        async def refused() -> float:
+            slot = await pace.slot()
+            slot.left()
+            slot.returned(Refusal(PLAN, None))
+            began = loop.time()
+            (await pace.slot()).unused()
+            return loop.time() - began
+
+        await refused()
+        await asyncio.sleep(600.0)
+        await take(pace, 1)
+        assert await refused() < 5.4
+
+    virtually(body())
+
+
 def test_a_long_penalty_is_waited_for_in_growing_pauses() -> None:
     """And the next one of the same tenant in fewer tries."""
 
@@ -383,6 +421,26 @@ def test_a_quota_is_told_and_not_waited_for(refusal: Refusal) -> None:
         await take(pace, 1)
         assert [pace.quota, pace.ceiling, loop.time() - began < 10.0] == [refusal, PLAN, True]
         assert "quota" in pace.describe()
+
+    virtually(body())
+
+
+def test_an_unused_slot_is_the_next_ones() -> None:
+    """At once, if it comes back at once; and however many come back, calls are as far apart as ever."""
+
+    async def body() -> None:
+        pace, times = new_pace(), []
+        for number in range(60):
+            slot = await pace.slot()
+            await asyncio.sleep(0.15 if number == 42 else 0.0)
+            if number % 3 == 0 and number != 0:
+                slot.unused()
+                continue
+            slot.left()
+            times.append(virtual_loop().time())
+            slot.returned()
+        spaced = gaps(times)
+        assert [min(spaced) > 0.18, times[-1] - times[0] < 39 * 0.23 + 0.3] == [True, True]
 
     virtually(body())
 

@@ -103,6 +103,8 @@ class Pace:
         self._limiter: AsyncLimiter | None = None
         self._spacing_s = 0.0
         self._spaced_at = -math.inf
+        self._spare = False
+        """The last slot came back unused at once: its place is still free."""
         self._granted = 0
         self._book: OwnBook | SharedBook = OwnBook(rate) if shared is None else SharedBook(rate, shared)
         self._look_again_s = LOOK_AGAIN_ALONE_S if shared is None else LOOK_AGAIN_S
@@ -133,7 +135,9 @@ class Pace:
         async with self._turn:
             self._book.look(self._now())
             await self._held()
-            await self._spaced()
+            if not self._spare:
+                await self._spaced()
+            self._spare = False
             slot = self._try()
             while slot is None:  # a refusal, or another process, came in between
                 self._spacing_s = 0.0  # the next spacing is counted from the slot that comes of this
@@ -227,7 +231,8 @@ class Pace:
 
     def call_unused(self, slot: Slot) -> None:
         """`Slot.unused`."""
-        self._book.change(self._now(), lambda rules: rules.window.unused(slot.number))
+        self._spare = slot.granted_at == self._spaced_at and self._now() - slot.granted_at < LATENESS_S
+        self._book.change(self._now(), lambda rules: rules.unused(slot.number))
         self._changed()
 
     def _now(self) -> float:

@@ -78,6 +78,8 @@ class Pause:
     over: bool = True
     """Whether a call has been answered since; until then one call at a time goes out, to try."""
     tried_at: float = -math.inf
+    tried: int = 0
+    """When the last try was let go, and the number of its slot."""
     too_short_s: float = 0.0
     enough_s: float = 0.0
 
@@ -136,7 +138,7 @@ class Rules:
         self.window.grant(self.numbers, now, owner)
         self.next_slot_at = max(self.next_slot_at, now - LATENESS_S) + spacing_s
         if not self.pause.over:
-            self.pause.tried_at = now
+            self.pause.tried_at, self.pause.tried = now, self.numbers
         share = self.share
         if share is not None and self._share_now(share, now) >= self.ceiling.calls / MARGIN:
             share.full_since = min(share.full_since, now)
@@ -144,12 +146,19 @@ class Rules:
                 self.share = None  # the others have stopped
         return self.numbers
 
+    def unused(self, number: int) -> None:
+        """The call of a slot never left: it counts nowhere, and if it was to try, another one may at once."""
+        self.window.unused(number)
+        if number == self.pause.tried:
+            self.pause.tried_at = -math.inf
+
     def answered(self, number: int, granted_at: float, now: float) -> None:
         """The call of a slot came back, and was not refused for the rate."""
         self.window.returned(number, now, refused=False)
         pause = self.pause
         if not pause.over and granted_at > pause.breach_at:
-            waited_s = granted_at - pause.breach_at
+            # Not what has passed since the pause was over: nobody had anything to send, or all was down.
+            waited_s = min(granted_at, pause.until) - pause.breach_at
             if pause.too_short_s >= waited_s:
                 pause.too_short_s = 0.0
             pause.over = True
