@@ -23,10 +23,12 @@ FILES_KEPT: Final = 5
 BLOT: Final = "[hidden]"
 SECRET_LENGTH_LEAST: Final = 4  # blotting out every `a` would make the log unreadable and the key guessable
 
-FLUSH_EVERY_S: Final = 0.1
-"""Lines that follow each other faster are written together; what a killed process loses of them, the journal
-has."""
+WRITE_EVERY_S: Final = 0.1
+"""Calls that end faster after each other are written together; what a killed process loses of their lines,
+the journal has."""
+CALLS: Final = "importer.calls"
 
+_SECOND: Final = "%Y-%m-%dT%H:%M:%S"
 _LINE: Final = "%(asctime)s.%(msecs)03dZ {pid} %(levelname)s %(name)s %(message)s"
 _secrets: set[str] = set()
 
@@ -46,11 +48,19 @@ def open_log(home: Path) -> Path:
             LOGGER.removeHandler(handler)
             handler.close()
     file = _OwnersFile(path)
-    file.setFormatter(_Blotting(_LINE.format(pid=os.getpid()), datefmt="%Y-%m-%dT%H:%M:%S"))
+    file.setFormatter(_Blotting(_LINE.format(pid=os.getpid()), datefmt=_SECOND))
     LOGGER.addHandler(file)
     LOGGER.setLevel(logging.INFO)
     LOGGER.propagate = False
     return path
+
+
+def log_call(told: str) -> None:
+    """A line about a call. Not by way of a `LogRecord`: there may be thousands in a second, and making and
+    formatting those took a twelfth of the time that sending takes."""
+    for handler in LOGGER.handlers:
+        if isinstance(handler, _OwnersFile):
+            handler.call(told)
 
 
 def close_log() -> None:
@@ -65,34 +75,31 @@ class _Blotting(logging.Formatter):
     """One line a record, UTC, secrets blotted out."""
 
     converter = staticmethod(time.gmtime)
-    _second = (-1, "")
-
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - the base's
-        """As the base class; thousands of lines a second share it."""
-        second = int(record.created)
-        if second != self._second[0]:
-            self._second = (second, super().formatTime(record, datefmt))
-        return self._second[1]
 
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
-        for secret in _secrets:
-            if secret in text:
-                text = text.replace(secret, BLOT)
-        return text
+        return _blotted(super().format(record))
+
+
+def _blotted(text: str) -> str:
+    for secret in _secrets:
+        if secret in text:
+            text = text.replace(secret, BLOT)
+    return text
 
 
 class _OwnersFile(RotatingFileHandler):
     """A rotating file of mode 0600 in a folder of mode 0700, both made with the first line.
 
-    The size is counted here instead of asking the file system before each line, as the base class does:
-    an unthrottled run writes thousands of lines a second.
+    The size is counted here instead of asking the file system before each line, as the base class does.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, maxBytes=SIZE_MAX_BYTES, backupCount=FILES_KEPT, encoding="utf-8", delay=True)
         self._size_bytes = 0
-        self._flushed_at = 0.0
+        self._called = f"Z {os.getpid()} INFO {CALLS}"
+        self._second = (-1, "")
+        self._gathered: list[str] = []
+        self._written_at = 0.0
 
     def _open(self) -> TextIOWrapper:
         folder = Path(self.baseFilename).parent
@@ -103,25 +110,43 @@ class _OwnersFile(RotatingFileHandler):
         self._size_bytes = os.fstat(descriptor).st_size
         return stream
 
-    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - the base class's name
-        if self.stream is None:
-            self.stream = self._open()
-        return self._size_bytes >= SIZE_MAX_BYTES
-
     def emit(self, record: logging.LogRecord) -> None:
-        # As the base class, but the line is formatted once.
+        self._write(self.format(record) + self.terminator, record.created)
+
+    def call(self, told: str) -> None:
+        """See `log_call`."""
+        at = time.time()
+        second = int(at)
+        if second != self._second[0]:
+            self._second = (second, time.strftime(_SECOND, time.gmtime(second)))
+        self._gathered.append(f"{self._second[1]}.{int((at - second) * 1000):03d}{self._called} {told}\n")
+        if not 0 <= at - self._written_at < WRITE_EVERY_S:
+            self.acquire()
+            try:
+                self._write("", at)
+            finally:
+                self.release()
+
+    def flush(self) -> None:
+        """What has gathered is written too: the base class asks for it at the end."""
+        if self._gathered:
+            self._write("", time.time())
+
+    def _write(self, line: str, at: float) -> None:
+        gathered, self._gathered = self._gathered, []
         try:
-            if self.shouldRollover(record):
-                self.doRollover()
-            line = self.format(record) + self.terminator
             if self.stream is None:
                 self.stream = self._open()
-            self.stream.write(line)
-            self._size_bytes += len(line)
-            if record.levelno > logging.INFO or not 0 <= record.created - self._flushed_at < FLUSH_EVERY_S:
-                self.stream.flush()
-                self._flushed_at = record.created
+            if self._size_bytes >= SIZE_MAX_BYTES:
+                self.doRollover()
+                self.stream = self._open()
+            text = _blotted("".join(gathered)) + line
+            self.stream.write(text)
+            self.stream.flush()
+            self._size_bytes += len(text)
         except OSError:
             return  # full disk, or another process holds the file on Windows: the import goes on
         except ValueError:
             return  # the stream was closed under us at exit
+        finally:
+            self._written_at = at

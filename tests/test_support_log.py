@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +43,25 @@ def test_secrets_never_reach_the_log(log: Path) -> None:
 
     text = log.read_text(encoding="utf-8")
     assert ("u$r0123456789" in text, "s3cr3t-key" in text, text.count("[hidden]")) == (False, False, 2)
+
+
+def test_calls_that_follow_each_other_fast_are_all_there_in_order(log: Path) -> None:
+    """Lines about calls are gathered; what is said in between, and at the end, comes at its place."""
+    support_log.hide(["s3cr3t-key"])
+    for row in range(100):
+        support_log.log_call(f"Create 200 0.300 s created {row}")
+    logging.getLogger("importer.cli").error("unexpected")
+    support_log.log_call("Create 200 0.300 s s3cr3t-key")
+    support_log.close_log()
+
+    lines = log.read_text(encoding="utf-8").splitlines()
+    told = [line.split(" ", 2)[2] for line in lines]
+    assert told == [
+        *(f"INFO importer.calls Create 200 0.300 s created {row}" for row in range(100)),
+        "ERROR importer.cli unexpected",
+        "INFO importer.calls Create 200 0.300 s [hidden]",
+    ]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z \d+ .*", line) for line in lines)
 
 
 def test_the_log_rotates(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from importer.home import home
-from importer.support_log import hide, open_log
+from importer.support_log import hide, log_call, open_log
 
 if TYPE_CHECKING:
     from importer.leadsquared.answers import CurrentUser
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
 
 PATIENCE_S: Final = 60.0
 """How long a single question waits for its place in a tenant's used-up allowance."""
-
-_CALLS: Final = logging.getLogger("importer.calls")
 
 
 @asynccontextmanager
@@ -82,7 +79,4 @@ def log_calls(settings: Settings) -> None:
 
 def log_exchange(call: str, status: int | None, seconds: float, meaning: str) -> None:
     """One line for a call: what it was, what came back, how long it took."""
-    if _CALLS.isEnabledFor(logging.INFO):
-        # Without a look for the line of code that logs, which takes longer than the rest.
-        told = f"{call} {status or '-'} {seconds:.3f} s {meaning}"
-        _CALLS.handle(logging.LogRecord(_CALLS.name, logging.INFO, "", 0, told, None, None))
+    log_call(f"{call} {status or '-'} {seconds:.3f} s {meaning}")
