@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Self
+from typing import Any, Final, Self
 
 Fields = tuple[tuple[str, str], ...]
 
@@ -38,15 +38,24 @@ class Activity:
     @classmethod
     def decoded(cls, body: bytes) -> Self:
         """The activity whose `encoded()` is `body`. Raises ValueError or KeyError on anything else."""
-        return cls(*_parts(body))
+        read = json.loads(body)
+        fields = tuple((field["SchemaName"], field["Value"]) for field in read["Fields"])
+        return cls(read["RelatedCompanyId"], read["ActivityEvent"], read.get("ActivityNote"), fields)
 
 
-@lru_cache(maxsize=64)
-def _parts(body: bytes) -> tuple[str, int, str | None, Fields]:
-    """A row on its way is read several times in a row: when it is claimed, sent and followed."""
-    read = json.loads(body)
-    fields = tuple((field["SchemaName"], field["Value"]) for field in read["Fields"])
-    return read["RelatedCompanyId"], read["ActivityEvent"], read.get("ActivityNote"), fields
+_ADDRESS: Final = re.compile(rb'\{"RelatedCompanyId":"([^"\\]*)","ActivityEvent":(-?\d+)')
+
+
+def addressed(body: bytes) -> tuple[str, int]:
+    """The account and the event of the activity whose `encoded()` is `body`, without reading the rest of it.
+
+    All that a row which is created at once is ever asked for. Raises as `Activity.decoded`.
+    """
+    begins = _ADDRESS.match(body)
+    if begins is None:
+        activity = Activity.decoded(body)
+        return activity.company_id, activity.event
+    return begins[1].decode("utf-8"), int(begins[2])
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,12 +60,12 @@ async def _is_not_it(
     row: JournalRow, made: str, tenant: Tenant, reopening: Reopening, claimed: Claimed
 ) -> str:
     """Why the activity cannot be this row's; "" when it can. Read back where the keys may read."""
-    from importer.activity import Activity
+    from importer.activity import addressed
     from importer.posting.spellings import id_key
 
     if reopening.journal.claimed([made]) or claimed([made]):
         return f"another row holds the Id {made} already."
-    account = Activity.decoded(row.activity or b"").company_id
+    account = addressed(row.activity or b"")[0]
     stored = await tenant.activity(made)
     if stored is None:
         if await _may_not_read(account, tenant):

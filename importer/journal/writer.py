@@ -28,7 +28,9 @@ from importer.journal.journal import Journal
 
 GROUP_MAX: Final = 1_000
 ID_TAKEN: Final = "UNIQUE constraint failed: row.activity_id"
-_Waiting = tuple[Entry, "asyncio.Future[None]"]
+Told = Callable[[JournalError | None], None]
+"""What is called in the loop, once, when an entry is on the disk (None), or is not and never will be."""
+_Waiting = tuple[Entry, Told]
 
 
 def iso(at: float) -> str:
@@ -83,23 +85,32 @@ class JournalWriter:
 
     async def write(self, entry: Entry) -> None:
         """Returns once `entry` is on the disk. Raises JournalError when it is not and never will be."""
-        await self.hand_in(entry)  # who is cancelled meanwhile still finds its entry whole on the disk
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def hand_in(self, entry: Entry) -> asyncio.Future[None]:
-        """Ends once `entry`, and whatever was handed in before it, is on the disk; with JournalError when it
-        is not and never will be. Raises that at once when something before it could not be written."""
+        def told(error: JournalError | None) -> None:
+            if done.done():  # who was cancelled meanwhile still finds its entry whole on the disk
+                return
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)
+
+        self.hand_in(entry, told)
+        await done
+
+    def hand_in(self, entry: Entry, told: Told) -> None:
+        """Calls `told` once `entry`, and whatever was handed in before it, is on the disk, or never will be.
+        Raises JournalError at once when something before it could not be written."""
         if self.failure is not None:
             raise self.failure
         if self._loop is None:
             raise RuntimeError("the writer was not started")
-        done: asyncio.Future[None] = self._loop.create_future()
         self.outstanding += 1
         if not self._gathered:
             # What comes in the same turn of the loop goes to the thread together: it takes turns with the
             # loop, and each costs both of them time.
             self._loop.call_soon(self._hand_over)
-        self._gathered.append((entry, done))
-        return done
+        self._gathered.append((entry, told))
 
     def _hand_over(self) -> None:
         if self._gathered:
@@ -187,14 +198,8 @@ class JournalWriter:
 
     def _told(self, group: list[_Waiting], error: JournalError | None) -> None:
         self.outstanding -= len(group)
-        for _, done in group:
-            if done.done():
-                continue
-            if error is None:
-                done.set_result(None)
-            else:
-                done.set_exception(error)
-                done.exception()  # its waiter may have gone; that is no warning
+        for _, told in group:
+            told(error)
 
 
 def _apply(connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:

@@ -92,8 +92,7 @@ class Exchange:
         return _outcome(seen, next((rule.kind for rule in TABLE if rule.seen(seen)), Kind.DOUBTFUL))
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What an attempt told us.
 
     code: `import_error_code` ("" when created). message: one line for a person, what is wrong and what

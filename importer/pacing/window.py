@@ -18,7 +18,7 @@ import math
 import re
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 KEPT_BY_LEAVING: Final = 1.02
 FORGOTTEN_AFTER_S: Final = 900.0
@@ -70,8 +70,7 @@ class Refusal:
     retry_after_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Traffic:
+class Traffic(NamedTuple):
     """What of ours was in the window when a call left, itself not counted.
 
     left: calls that left within one period before it.

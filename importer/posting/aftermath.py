@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from importer.activity import Activity
 from importer.errors import JournalError
@@ -23,20 +22,21 @@ from importer.posting.posting import Posting
 from importer.remedies import remedy_for
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """A row that is to be sent, and, if it was ever in doubt, the doubt that a look has just settled."""
 
     row: JournalRow
     doubt: Doubt | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A call that has ended. at: Unix seconds of the mark by our clock, difference: of the tenant's clock."""
+class Sent(NamedTuple):
+    """A call that has ended.
+
+    body: what it sent. at: Unix seconds of the mark by our clock; difference: of the tenant's clock.
+    """
 
     job: Job
-    activity: Activity
+    body: bytes
     attempt: int
     at: float
     difference: float
@@ -70,30 +70,29 @@ class Aftermath:
     async def _record(
         self, sent: Sent, status: RowStatus, *, spent: bool = True, doubted: bool = False
     ) -> None:
-        await self._hand_in(sent, status, spent=spent, doubted=doubted)
+        told = status is not RowStatus.PENDING
+        ending = self._ending(sent, status)._replace(
+            error_code=sent.outcome.code if told else "",
+            error=sent.outcome.message if told else "",
+            spent=spent,
+            doubted=doubted,
+        )
+        await self._posting.writer.write(ending)
         self._posting.tally.moved(RowStatus.SENDING, status)
 
-    def _hand_in(
-        self, sent: Sent, status: RowStatus, *, spent: bool = True, doubted: bool = False
-    ) -> asyncio.Future[None]:
+    def _ending(self, sent: Sent, status: RowStatus) -> Ending:
+        """How the call ended, with nothing to tell a person."""
         outcome = sent.outcome
-        told = status is not RowStatus.PENDING and status is not RowStatus.CREATED
-        return self._posting.writer.hand_in(
-            Ending(
-                attempt=sent.attempt,
-                position=sent.job.row.position,
-                at=self._posting.writer.wall(),
-                http_status=outcome.http_status,
-                outcome=outcome.kind,
-                code=outcome.code,
-                detail=outcome.said,
-                status=status,
-                activity_id=outcome.activity_id,
-                error_code=outcome.code if told else "",
-                error=outcome.message if told else "",
-                spent=spent,
-                doubted=doubted,
-            )
+        return Ending(
+            attempt=sent.attempt,
+            position=sent.job.row.position,
+            at=self._posting.writer.wall(),
+            http_status=outcome.http_status,
+            outcome=outcome.kind,
+            code=outcome.code,
+            detail=outcome.said,
+            status=status,
+            activity_id=outcome.activity_id,
         )
 
     def _created(self, sent: Sent, landed: Callable[[], None]) -> None:
@@ -103,18 +102,17 @@ class Aftermath:
         posting.breaker.answered()
         self._not_sent_in_a_row = 0
         try:
-            written = self._hand_in(sent, RowStatus.CREATED)
+            posting.writer.hand_in(
+                self._ending(sent, RowStatus.CREATED),
+                lambda error: self._created_recorded(sent, landed, error),
+            )
         except JournalError:
             self._unrecorded(sent)
             landed()
             raise
-        written.add_done_callback(lambda written: self._created_recorded(sent, landed, written))
 
-    def _created_recorded(
-        self, sent: Sent, landed: Callable[[], None], written: asyncio.Future[None]
-    ) -> None:
+    def _created_recorded(self, sent: Sent, landed: Callable[[], None], error: JournalError | None) -> None:
         posting = self._posting
-        error = written.exception()
         if isinstance(error, IdTakenError):
             task = asyncio.create_task(self._id_taken(sent, landed))
             self._mistaken.add(task)
@@ -126,7 +124,7 @@ class Aftermath:
                 posting.stop_for(error)
                 return
             posting.tally.moved(RowStatus.SENDING, RowStatus.CREATED)
-            self._looks.created(sent.job.row, sent.job.doubt, sent.activity, sent.at + sent.difference,
+            self._looks.created(sent.job.row, sent.job.doubt, sent.body, sent.at + sent.difference,
                                 sent.outcome.activity_id or "")  # fmt: skip
         except Exception as fault:  # noqa: BLE001 - a callback's would go unseen
             posting.met(fault)
@@ -138,12 +136,12 @@ class Aftermath:
         this row."""
         entry = remedy_for("id-taken")
         said = f"LeadSquared says: {sent.outcome.activity_id}."
-        outcome = replace(
-            sent.outcome, kind=Kind.DOUBTFUL, code=entry.code, activity_id=None, said=said,
+        outcome = sent.outcome._replace(
+            kind=Kind.DOUBTFUL, code=entry.code, activity_id=None, said=said,
             message=f"{entry.meaning} {said} {entry.action}",
         )  # fmt: skip
         try:
-            await self._doubt(replace(sent, outcome=outcome), None)
+            await self._doubt(sent._replace(outcome=outcome), None)
         except JournalError as error:
             self._posting.stop_for(error)
         except Exception as fault:  # noqa: BLE001 - nobody waits for this task
@@ -186,15 +184,16 @@ class Aftermath:
         """The row is in doubt from here; looks decide."""
         await self._record(sent, RowStatus.DOUBTFUL, doubted=True)
         row, earlier = sent.job.row._replace(released=False), sent.job.doubt
+        activity = Activity.decoded(sent.body)
         now = self._posting.clock()
         due = self._posting.patience.first_look(now)
         if earlier is None:
             doubt = Doubt(
-                row=row, sent=(sent.activity,), since=sent.at + sent.difference, ended_at=now,
+                row=row, sent=(activity,), since=sent.at + sent.difference, ended_at=now,
                 complete=sent.outcome.complete, due=due,
             )  # fmt: skip
         else:
-            contents = tuple(dict.fromkeys((*earlier.sent, sent.activity)))
+            contents = tuple(dict.fromkeys((*earlier.sent, activity)))
             doubt = again(earlier, now, due, answer_complete=sent.outcome.complete)
             doubt.sent, doubt.row = contents, row
             doubt.tried += 1

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
-from importer.activity import Activity
+from importer.activity import Activity, addressed
 from importer.errors import JournalError
 from importer.journal.entries import Ruling
 from importer.journal.journal import IN_DOUBT, JournalRow, RowStatus
@@ -113,17 +113,18 @@ class Looks:
         again.due = self._posting.clock()
         self.add(again)
 
-    def created(self, row: JournalRow, doubt: Doubt | None, sent: Activity, since: float, made: str) -> None:
-        """A row was created by a call that said so."""
+    def created(self, row: JournalRow, doubt: Doubt | None, body: bytes, since: float, made: str) -> None:
+        """A row was created by a call that said so. body: what that sent."""
         posting = self._posting
         posting.claims.free(row.position)
         if doubt is not None:
             doubt.row = row._replace(activity_id=made, status=RowStatus.CREATED)
             doubt.ended_at = posting.clock()
             self.resent[row.position] = doubt
-        if sent.event not in posting.verifier.learned and sent.event not in self._read_backs:
-            made_row = row._replace(activity_id=made)
-            self._read_backs[sent.event] = asyncio.create_task(self._read_back(made_row, sent, since))
+        _, event = addressed(body)
+        if event not in posting.verifier.learned and event not in self._read_backs:
+            made_row, sent = row._replace(activity_id=made), Activity.decoded(body)
+            self._read_backs[event] = asyncio.create_task(self._read_back(made_row, sent, since))
 
     # ---- looking ----------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import asyncio
 import json
 from typing import Final
 
-from importer.activity import Activity
+from importer.activity import Activity, addressed
 from importer.errors import JournalError
 from importer.journal.entries import Note
 from importer.journal.journal import JournalRow, RowStatus
@@ -142,9 +142,9 @@ class Poster:
     async def _send(self, job: Job) -> None:
         """One call for a row, recorded; or none, and the row goes back."""
         posting = self._posting
-        activity = self._activity(job.row)
-        posting.last_account = activity.company_id
-        account = activity.company_id.lower()
+        body = self._body(job.row)
+        posting.last_account, _ = addressed(body)
+        account = posting.last_account.lower()
         flight = posting.took_off(account)
 
         def landed() -> None:
@@ -157,7 +157,7 @@ class Poster:
                 slot.unused()
                 self._aftermath.put_back(job)
                 return
-            sent = await self._call(job, activity, slot)
+            sent = await self._call(job, body, slot)
             await self._aftermath.follow(sent, landed)
         except JournalError as error:
             posting.stop_for(error)
@@ -165,7 +165,7 @@ class Poster:
             if sent is None:
                 landed()
 
-    async def _call(self, job: Job, activity: Activity, slot: Slot) -> Sent:
+    async def _call(self, job: Job, body: bytes, slot: Slot) -> Sent:
         """The durable mark, then the call."""
         posting = self._posting
         difference = posting.tenant.clock_difference_s
@@ -174,7 +174,6 @@ class Poster:
             posting.next_worker()  # who finds another row wakes the next one in turn
         answered = False
         try:
-            body = activity.encoded() if posting.marker else job.row.activity or b""
             kept = body if posting.marker else None
             attempt, at = await posting.writer.mark(job.row.position, kept, difference)
             posting.tally.moved(RowStatus.PENDING, RowStatus.SENDING)
@@ -184,7 +183,7 @@ class Poster:
         finally:
             slot.unused()  # says nothing once the call has left
             posting.silence.ended(number, answered=answered)
-        return Sent(job, activity, attempt, at, difference, outcome)
+        return Sent(job, body, attempt, at, difference, outcome)
 
     async def _slot(self) -> Slot:
         """A slot in the pace; a stop need not wait for those who wait here."""
@@ -199,10 +198,10 @@ class Poster:
         finally:
             self._waiting_for_slot.discard(waiter)
 
-    def _activity(self, row: JournalRow) -> Activity:
-        activity = Activity.decoded(row.activity or b"")
-        marker = self._posting.marker
-        return activity if marker is None else marker.on(activity, row.number)
+    def _body(self, row: JournalRow) -> bytes:
+        """What is sent for a row."""
+        body, marker = row.activity or b"", self._posting.marker
+        return body if marker is None else marker.on(Activity.decoded(body), row.number).encoded()
 
     def _may_leave(self, job: Job) -> bool:
         posting = self._posting

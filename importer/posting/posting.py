@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
-from importer.activity import Activity, Marker
+from importer.activity import Activity, Marker, addressed
 from importer.errors import ImporterError, JournalError
 from importer.journal.journal import Journal, JournalRow, RowStatus
 from importer.journal.writer import JournalWriter
@@ -369,7 +369,7 @@ class Posting:
 
     def account_of(self, row: JournalRow) -> str:
         """The account that a row would be sent to, in one spelling."""
-        return id_key(Activity.decoded(row.activity or b"").company_id)
+        return id_key(addressed(row.activity or b"")[0])
 
     def twins_of(self, row: JournalRow) -> tuple[bytes, ...]:
         """Under which keys a look could take another row's activity for this one's.
