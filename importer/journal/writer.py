@@ -27,6 +27,9 @@ from importer.journal.file import connect, told_plainly
 from importer.journal.journal import Journal
 
 GROUP_MAX: Final = 1_000
+HANDED_OVER: Final = 16
+"""So many entries go to the thread at once, if they come that fast: each time costs loop and thread more than
+writing an entry does. Half of 32 workers then wait for the disk while the other half wait for answers."""
 ID_TAKEN: Final = "UNIQUE constraint failed: row.activity_id"
 Told = Callable[[JournalError | None], None]
 """What is called in the loop, once, when an entry is on the disk (None), or is not and never will be."""
@@ -66,7 +69,7 @@ class JournalWriter:
 
     async def close(self) -> bool:
         """Returns when all that was handed in is on the disk (True), or has failed."""
-        self._hand_over()
+        self._hand_over_all()
         self._entries.put(None)
         while self._thread.is_alive():
             await asyncio.to_thread(self._thread.join)
@@ -107,12 +110,18 @@ class JournalWriter:
             raise RuntimeError("the writer was not started")
         self.outstanding += 1
         if not self._gathered:
-            # What comes in the same turn of the loop goes to the thread together: it takes turns with the
-            # loop, and each costs both of them time.
-            self._loop.call_soon(self._hand_over)
+            self._loop.call_soon(self._hand_over, 0)
         self._gathered.append((entry, told))
 
-    def _hand_over(self) -> None:
+    def _hand_over(self, before: int) -> None:
+        """Takes to the thread what has gathered; unless each turn of the loop, busy as it is, brings more.
+        before: how many there were a turn ago."""
+        if self._loop is not None and before < len(self._gathered) < HANDED_OVER:
+            self._loop.call_soon(self._hand_over, len(self._gathered))
+        else:
+            self._hand_over_all()
+
+    def _hand_over_all(self) -> None:
         if self._gathered:
             self._entries.put(self._gathered)
             self._gathered = []
