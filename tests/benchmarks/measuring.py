@@ -110,8 +110,10 @@ def importer(*arguments: str | Path) -> list[str | Path]:
 
 
 def _clean() -> dict[str, str]:
-    """The environment without keys of this computer's owner, and with this checkout's package first."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("LEADSQUARED_")}
+    """The environment without keys of this computer's owner, and with this checkout's package first, compiled
+    once as an installed one is."""
+    left_out = ("LEADSQUARED_", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     null = "keyring.backends.null.Keyring"
     return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "PYTHON_KEYRING_BACKEND": null}
 
