@@ -10,6 +10,7 @@ from typing import Final
 from importer.errors import ResultsError
 from importer.home import Home
 from importer.journal.journal import Batch, Journal, peek
+from importer.journal.telling import told_rows
 from importer.ledger.ledger import REHEARSAL, Ledger
 from importer.results.file import batch_id_in, is_results_header
 from importer.results.lines import ResultLine
@@ -144,17 +145,9 @@ def _rehearsal_of(source: Path, home: Home) -> str | None:
 
 def result_lines(journal: Journal) -> Iterator[ResultLine]:
     """Every row of a batch, as its results file tells it."""
-    for row in journal.rows():
-        yield ResultLine(
-            row.number,
-            row.status.shown,
-            row.activity_id or "",
-            row.error_code,
-            row.error,
-            row.attempts,
-            row.changed_at,
-            decode_cells(row.cells),
-        )
+    for number, shown, activity_id, code, error, attempts, changed_at, cells in told_rows(journal):
+        line = (number, shown, activity_id, code, error, attempts, changed_at, decode_cells(cells))
+        yield ResultLine._make(line)
 
 
 def write(

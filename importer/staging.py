@@ -60,11 +60,12 @@ def stage(
 
     def staged() -> Iterator[StagedRow]:
         for row in sheet.rows():
-            cells_digest.add(row.cells)
             mapped = mapper.map(row)
             notices = mapper.warnings(row) if isinstance(mapped, Activity) else ()
             survey.take(row.number, mapped, notices)
-            yield _staged(row, mapped, content)
+            staged_row = _staged(row, mapped, content)
+            cells_digest.add(row.cells, staged_row.cells)
+            yield staged_row
             if survey.rows % CHUNK_ROWS == 0:
                 progress(survey.rows)
 
@@ -116,7 +117,7 @@ def map_again(
         after = chunk[-1].position
         for row in chunk:
             source = source_row(row)
-            cells_digest.add(source.cells)
+            cells_digest.add(source.cells, row.cells)
             mapped = mapper.map(source, resolved)
             notices = mapper.warnings(source) if isinstance(mapped, Activity) else ()
             survey.take(row.number, mapped, notices)

@@ -6,12 +6,13 @@ import datetime as dt
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.activity import Activity
+from importer.activity import Activity, addressed
 from importer.errors import MappingError
 from importer.mapping.mapping import Found, Lookup, Mapping, NotFound, Problem, RowMapper, load_mapping
 from importer.source.rows import BooleanCell, Cells, DateCell, ErrorCell, NumberCell, Row
@@ -369,12 +370,42 @@ def test_a_values_file_may_call_its_columns_anything(load: Load, tmp_path: Path)
 # ---------------------------------------------------------------- any cell
 
 
+def _as_json(activity: Activity) -> bytes:
+    """The request body as the standard library writes it."""
+    body: dict[str, Any] = {"RelatedCompanyId": activity.company_id, "ActivityEvent": activity.event}
+    if activity.note is not None:
+        body["ActivityNote"] = activity.note
+    body["Fields"] = [{"SchemaName": name, "Value": value} for name, value in activity.fields]
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+
+
+_words = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@given(
+    st.builds(
+        Activity,
+        _words,
+        st.integers(),
+        st.none() | _words,
+        st.lists(st.tuples(_words, _words), max_size=3).map(tuple),
+    )
+)
+def test_any_activity_is_encoded_as_json_and_read_back(sent: Activity) -> None:
+    """Quotes, line breaks and every script; and the account and the event are found without reading it."""
+    body = sent.encoded()
+    assert (body, Activity.decoded(body)) == (_as_json(sent), sent)
+    assert addressed(body) == (sent.company_id, sent.event)
+
+
 @given(st.lists(st.text(), min_size=6, max_size=6))
 def test_any_cells_give_an_activity_or_problems(cells: list[str]) -> None:
     """Whatever stands in a row, and an activity that comes out can always be encoded and read back."""
     sent = _EVERYTHING.map(Row(2, tuple(cells)))
     if isinstance(sent, Activity):
         assert Activity.decoded(sent.encoded()) == sent
+        assert sent.encoded() == _as_json(sent)
+        assert addressed(sent.encoded()) == (sent.company_id, sent.event)
     else:
         assert sent
         assert all(problem.message and len(problem.value) <= 200 for problem in sent)

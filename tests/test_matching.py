@@ -126,7 +126,7 @@ def test_an_equal_activity_beats_near_misses() -> None:
 
 def test_any_of_several_attempts_may_be_the_one_that_created() -> None:
     """A corrected row's earlier attempt may have arrived all the same."""
-    corrected = replace(SENT, note="Corrected")
+    corrected = SENT._replace(note="Corrected")
     assert judge([SENT, corrected], [stored(corrected)], KNOWN) == Created("id-1")
     assert judge([SENT, corrected], [stored(note="Neither")], KNOWN) == NotCreated()
 
@@ -158,7 +158,7 @@ def test_a_field_that_the_tenant_cuts_short_is_left_out() -> None:
     learned = Learned.from_read_back(SENT, stored(note="Won: all"))
     assert judge([SENT], [stored(note="Won: all")], learned) == Created("id-1")
     assert match_key(SENT, learned.left_out) == match_key(
-        replace(SENT, note="Won: all else"), learned.left_out
+        SENT._replace(note="Won: all else"), learned.left_out
     )
 
 
@@ -191,7 +191,7 @@ def test_comparison_names_every_field_and_how_it_came_back() -> None:
 
 def test_empty_values_are_absent_on_both_sides() -> None:
     """`send_empty` sends "", which comes back as nothing."""
-    sent = replace(SENT, note=None, fields=(("Status", ""), ("mx_Custom_1", " ")))
+    sent = SENT._replace(note=None, fields=(("Status", ""), ("mx_Custom_1", " ")))
     assert compare(sent, stored(sent, note=" ")) == []
 
 
@@ -261,11 +261,11 @@ def test_a_candidate_that_could_not_be_read_whole_stays_one() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        replace(SENT, company_id=ACCOUNT.upper()),
-        replace(SENT, note="won:  all WELL"),
-        replace(SENT, fields=tuple(reversed(SENT.fields))),
-        replace(SENT, fields=(*SENT.fields, ("mx_Custom_4", " "))),
-        replace(SENT, fields=(*SENT.fields[:2], ("mx_Custom_3", "01.5"))),
+        SENT._replace(company_id=ACCOUNT.upper()),
+        SENT._replace(note="won:  all WELL"),
+        SENT._replace(fields=tuple(reversed(SENT.fields))),
+        SENT._replace(fields=(*SENT.fields, ("mx_Custom_4", " "))),
+        SENT._replace(fields=(*SENT.fields[:2], ("mx_Custom_3", "01.5"))),
     ],
 )
 def test_rows_that_differ_only_in_spelling_are_twins(other: Activity) -> None:
@@ -276,12 +276,12 @@ def test_rows_that_differ_only_in_spelling_are_twins(other: Activity) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        replace(SENT, company_id=THEM),
-        replace(SENT, event=10002),
-        replace(SENT, note="Lost"),
-        replace(SENT, note=None),
-        replace(SENT, fields=SENT.fields[1:]),
-        replace(SENT, fields=(("mx_Custom_1", "Active"), ("Status", "Won"), SENT.fields[2])),
+        SENT._replace(company_id=THEM),
+        SENT._replace(event=10002),
+        SENT._replace(note="Lost"),
+        SENT._replace(note=None),
+        SENT._replace(fields=SENT.fields[1:]),
+        SENT._replace(fields=(("mx_Custom_1", "Active"), ("Status", "Won"), SENT.fields[2])),
         MARKED,
     ],
 )

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import ClassVar, Final
 from zoneinfo import ZoneInfo
 
 from importer.mapping.date_formats import ISO_FORMATS, MONTHS, DateFormat, Moment
@@ -26,6 +26,7 @@ class _Formats:
         self.tried = self.given or ISO_FORMATS
         self.example = example
         self.parse = lru_cache(maxsize=CACHE_SIZE)(self._parse)
+        self.notice = lru_cache(maxsize=CACHE_SIZE)(self._notice)
 
     def _parse(self, text: str) -> Moment | Fault:
         fault: Fault | None = None
@@ -50,7 +51,7 @@ class _Formats:
             'Say in the mapping how dates are written, such as format: "%d/%m/%Y".',
         )
 
-    def notice(self, text: str) -> Fault | None:
+    def _notice(self, text: str) -> Fault | None:
         """A date that could be read with day and month swapped, or lies far off."""
         found = self.parse(text)
         if isinstance(found, Fault):
@@ -117,6 +118,7 @@ def _nearest_second(value: dt.datetime) -> dt.datetime:
 class DateValue:
     """A day: `YYYY-MM-DD`. A time of day that rides along in a workbook's cell is not sent."""
 
+    notices_texts: ClassVar = True
     name: Final = "date"
 
     def __init__(self, formats: Iterable[str] = ()) -> None:
@@ -180,6 +182,7 @@ class DateTimeValue:
     """An instant: `YYYY-MM-DD HH:MM:SS` in UTC. `zone` is where the sheet's clock hangs, unless the text has
     an offset of its own. A time that the zone skips or has twice (clock changes) is a fault."""
 
+    notices_texts: ClassVar = True
     name: Final = "datetime"
 
     def __init__(self, zone: ZoneInfo, formats: Iterable[str] = ()) -> None:

@@ -9,11 +9,12 @@ from typing import Final, NamedTuple
 from importer.activity import Activity
 from importer.mapping.field_plan import FieldPlan
 from importer.mapping.references import Found, Lookup, Resolved
-from importer.mapping.values import BLANKS, Fault, TextValue, quoted, trimmed, unsendable
+from importer.mapping.values import BLANKS, LOST, Fault, TextValue, quoted, trimmed, unsendable
 from importer.source.rows import Cells, ErrorCell, Row
 
 VALUE_LENGTH_MAX: Final = 200
 _PLAIN_TEXT: Final = TextValue()
+_ONLY_TEXTS: Final = frozenset({str})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,15 @@ class Preview(NamedTuple):
 class BoundField:
     """A field of the mapping that knows its columns' places in the row."""
 
-    __slots__ = ("_headings", "_index", "_notice", "_pieces", "_read", "_strip", "heading", "plan")
+    __slots__ = (
+        "_constant", "_headings", "_index", "_lookup", "_notice", "_pieces", "_read", "_strip", "heading",
+        "plan",
+    )  # fmt: skip
 
     def __init__(self, plan: FieldPlan, places: dict[str, int]) -> None:
         self.plan = plan
         self.heading = plan.column
-        self._index: int | None = None if plan.column is None else places[plan.column]
+        self._index = 0 if plan.column is None else places[plan.column]
         self._pieces: tuple[tuple[str, int | None], ...] = ()
         if plan.template is not None:
             self._pieces = tuple(
@@ -70,22 +74,21 @@ class BoundField:
         used = plan.template.columns if plan.template is not None else (plan.column,)
         self._headings = tuple((column, places[column]) for column in used if column is not None)
         self._read = plan.type.read if plan.choices is None else plan.read
-        self._strip = plan.strip
+        self._strip, self._constant, self._lookup = plan.strip, plan.constant, plan.lookup
         self._notice = plan.type.notice if plan.template is None else _PLAIN_TEXT.notice
 
     def send(self, cells: Cells, resolved: Resolved | None) -> str | Problem | None:
         """What is sent; None if nothing is; the Problem if the cell is no good."""
         sent = self.reference(cells)
-        if type(sent) is str and sent and self.plan.lookup is not None:
-            return self._looked_up(sent, self.plan.lookup, cells, resolved)
+        if self._lookup is not None and type(sent) is str and sent:
+            return self._looked_up(sent, self._lookup, cells, resolved)
         return sent
 
     def reference(self, cells: Cells) -> str | Problem | None:
         """As `send`, but for a lookup the value that is looked up."""
-        plan = self.plan
-        if plan.constant is not None:
-            return plan.constant
-        cell = self._cell(cells)
+        if self._constant is not None:
+            return self._constant
+        cell = self._filled(cells) if self._pieces else cells[self._index]
         if type(cell) is str:
             if self._strip:
                 cell = cell.strip(BLANKS)
@@ -102,9 +105,18 @@ class BoundField:
         return sent or self._empty()
 
     @property
+    def _place(self) -> int | None:
+        return None if self.heading is None else self._index
+
+    @property
     def may_notice(self) -> bool:
         """Whether `notices` can ever find anything."""
         return bool(self._headings) and not self.plan.maps and self.plan.lookup is None
+
+    @property
+    def notices_texts(self) -> bool:
+        """Whether `notices` can find anything in plain texts, none of which has lost characters."""
+        return self.may_notice and self.plan.template is None and self.plan.type.notices_texts
 
     def notices(self, cells: Cells) -> Sequence[Notice]:
         """What will arrive other than it looks. Asked only of fields that `may_notice`."""
@@ -118,8 +130,10 @@ class BoundField:
         return noticed
 
     def _cell(self, cells: Cells) -> str:
-        if not self._pieces:
-            return cells[self._index or 0]
+        return self._filled(cells) if self._pieces else cells[self._index]
+
+    def _filled(self, cells: Cells) -> str:
+        """The template with the cells in it; nothing if all of them are empty."""
         text, filled = "", False
         for literal, index in self._pieces:
             text += literal
@@ -143,7 +157,7 @@ class BoundField:
 
     def _problem(self, fault: Fault, cell: str) -> Problem:
         value = str(cell)[:VALUE_LENGTH_MAX]
-        return Problem(self.heading, self._index, fault.kind, value, fault.message, fault.remedy)
+        return Problem(self.heading, self._place, fault.kind, value, fault.message, fault.remedy)
 
     def _piece_problem(self, fault: Fault, cells: Cells) -> Problem:
         """A template's problem, blamed on the first of its columns whose cell is no good by itself."""
@@ -192,6 +206,7 @@ class RowMapper:
         self._width = max(places.values(), default=-1) + 1
         self._asking = tuple(field for field in self._all() if field.plan.lookup is not None)
         self._noticing = tuple(field for field in self._all() if field.may_notice)
+        self._noticing_texts = tuple(field for field in self._noticing if field.notices_texts)
 
     def __repr__(self) -> str:
         return f"RowMapper({', '.join(f'{line.source} → {line.schema_name}' for line in self.describe())})"
@@ -252,7 +267,9 @@ class RowMapper:
         if row.problem is not None:
             return []
         cells = self._padded(row.cells)
-        found = [notice for field in self._noticing for notice in field.notices(cells)]
+        plain = _ONLY_TEXTS.issuperset(map(type, cells)) and LOST not in "".join(cells)
+        noticing = self._noticing_texts if plain else self._noticing
+        found = [notice for field in noticing for notice in field.notices(cells)]
         return list(dict.fromkeys(found)) if found else found
 
     def describe(self) -> list[Preview]:

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 from importer.mapping.shown_as import notice_of_format
 from importer.source.rows import BooleanCell, DateCell, DurationCell, NumberCell
@@ -22,6 +22,8 @@ EXPONENT_MAX: Final = 30
 BLANKS: Final = "".join(chr(code) for code in range(0x3001) if chr(code).isspace()) + "\u200b\u2060\ufeff"
 """Trimmed from both ends: white space of every kind, and the marks of no width that web pages leave."""
 
+LOST: Final = "\ufffd"
+"""What programs put for a character that they could not read."""
 _UNSENDABLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -39,6 +41,9 @@ class Fault:
 
 class ValueType(Protocol):
     """How the cells of one field are read."""
+
+    notices_texts: ClassVar[bool]
+    """Whether `notice` may find something in a plain text without a �: most types only do in typed cells."""
 
     @property
     def name(self) -> str:
@@ -84,6 +89,7 @@ def unsendable(text: str) -> Fault | None:
 class TextValue:
     """Text exactly as it stands. `max_length` counts characters as a person does."""
 
+    notices_texts: ClassVar = False
     max_length: int | None = None
     name: str = "text"
 
@@ -109,7 +115,7 @@ class TextValue:
                 f"A date in a text field is sent as {quoted(str(cell))}, whatever its format in the sheet.",
                 "Give the field `type: date` or `type: datetime` if it is one in LeadSquared.",
             )
-        if "\ufffd" in cell:
+        if LOST in cell:
             return Fault(
                 "lost-characters",
                 f"{quoted(str(cell))} holds the sign � for characters that were lost before.",
@@ -170,6 +176,7 @@ class NumberValue:
     long numbers short, is a fault: its digits are lost. Percent signs, currencies, NaN, infinity are faults.
     """
 
+    notices_texts: ClassVar = False
     decimal: str | None = None
     whole: bool = False
 
@@ -290,6 +297,7 @@ _BOOLEAN_WORDS: Final = {
 class BooleanValue:
     """Yes or no, in the words and figures that sheets use; `send` holds what is sent for either."""
 
+    notices_texts: ClassVar = False
     send: tuple[str, str] = ("true", "false")
     name: str = "boolean"
 
@@ -315,6 +323,7 @@ _GUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.ASC
 class IdValue:
     """A GUID, with or without braces in the sheet, sent without them and otherwise as it stands."""
 
+    notices_texts: ClassVar = False
     name: str = "id"
 
     def read(self, cell: str) -> str | Fault:
@@ -340,6 +349,7 @@ EVENT_CODE_MAX: Final = 2**31 - 1
 class EventValue:
     """An activity type's code: a whole number from 1."""
 
+    notices_texts: ClassVar = False
     name: str = "integer"
 
     def read(self, cell: str) -> str | Fault:

@@ -101,6 +101,7 @@ def column_letters(index: int) -> str:
 
 
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_DECODER: Final = json.JSONDecoder()
 quote: Final = json.encoder.encode_basestring
 
 
@@ -119,9 +120,11 @@ class CellsDigest:
     def __init__(self) -> None:
         self._hash = hashlib.blake2b(digest_size=32)
 
-    def add(self, cells: Iterable[str]) -> None:
-        """The next row."""
-        self._hash.update(("\n" + ",".join(map(quote, cells))).encode("utf-8", "surrogatepass"))
+    def add(self, cells: Iterable[str], line: str | None = None) -> None:
+        """The next row. line: what `encode_cells` made of it, if it is at hand."""
+        # Without a further bracket there are plain texts only, and they are quoted already.
+        texts = ",".join(map(quote, cells)) if line is None or "[" in line[1:] else line[1:-1]
+        self._hash.update(f"\n{texts}".encode("utf-8", "surrogatepass"))
 
     def hexdigest(self) -> str:
         """64 characters for what was added so far."""
@@ -130,9 +133,10 @@ class CellsDigest:
 
 def decode_cells(line: str) -> Cells:
     """The cells that `encode_cells` wrote."""
-    if "[" not in line[1:]:  # plain texts all of them, as of a CSV file
-        return tuple(json.loads(line))
-    return tuple(cell if isinstance(cell, str) else _decode_typed(cell) for cell in json.loads(line))
+    cells, _ = _DECODER.raw_decode(line)
+    if line.find("[", 1) < 0:  # plain texts all of them, as of a CSV file
+        return tuple(cells)
+    return tuple(cell if isinstance(cell, str) else _decode_typed(cell) for cell in cells)
 
 
 def _encode_typed(cell: str) -> list[Any]:
