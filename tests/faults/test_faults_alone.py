@@ -107,7 +107,9 @@ def test_an_id_that_another_row_has_says_nothing(
     assert len(tenant.creates) == (12 if commit else 13)
     # The row that was looked for has its Id as Retrieve spelt it, in either case.
     right = {activity.id.lower(): activity.note for activity in tenant.activities}
-    told_right = [right[str(row.activity_id).lower()] == row.content[1] for row in rows if row not in wrong_at]
+    told_right = [
+        right[str(row.activity_id).lower()] == row.content[1] for row in rows if row not in wrong_at
+    ]
     assert told_right == [True] * 11
 
 
