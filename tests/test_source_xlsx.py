@@ -49,6 +49,24 @@ def test_rich_and_phonetic_texts(path: Path) -> None:
     assert cells(path) == [("rich text",), ("東京",)]
 
 
+def test_rich_inline_texts(path: Path) -> None:
+    """Beside plain ones, empty ones, and one with nothing in it at all."""
+    texts = (
+        "<t>Name</t>",
+        "<r><t>ri</t></r><r><rPr><b/></rPr><t xml:space='preserve'>ch </t></r><r><t>text</t></r>",
+        "<t>東京</t><rPh sb='0' eb='2'><t>トウキョウ</t></rPh>",
+        "<t>plain</t>",
+        "<t/>",
+        "",
+    )
+    rows = "".join(
+        f'<row r="{at}"><c r="A{at}" t="inlineStr"><is>{text}</is></c><c r="B{at}"><v>{at}</v></c></row>'
+        for at, text in enumerate(texts, 1)
+    )
+    raw_workbook(path, sheet_xml(rows))
+    assert [row[0] for row in cells(path)] == ["rich text", "東京", "plain", "", ""]
+
+
 @pytest.mark.parametrize(
     ("stored", "shown"),
     [
