@@ -34,7 +34,6 @@ from importer.leadsquared.bodies import one_line
 from importer.leadsquared.outcomes import Exchange, Failure, classify, read_failure
 
 BODY_MAX_BYTES: Final = 16 * 1024 * 1024
-CHUNK_BYTES: Final = 64 * 1024
 KEEP_ALIVE_S: Final = 4.0
 """Shorter than what servers and balancers use (5 s and more), so that we rarely write on a connection
 that is just being closed: each such call would be in doubt."""
@@ -245,7 +244,7 @@ class LeadSquared:
         ) as response:
             call.status = response.status
             call.headers = response.headers
-            async for chunk in response.content.iter_chunked(CHUNK_BYTES):
+            while chunk := await response.content.readany():
                 call.body += chunk
                 if len(call.body) > BODY_MAX_BYTES:
                     raise TooLargeError(f"more than {BODY_MAX_BYTES} bytes")
