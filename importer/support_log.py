@@ -55,12 +55,12 @@ def open_log(home: Path) -> Path:
     return path
 
 
-def log_call(told: str) -> None:
-    """A line about a call. Not by way of a `LogRecord`: there may be thousands in a second, and making and
-    formatting those took a twelfth of the time that sending takes."""
+def log_call(call: str, status: int | None, seconds: float, meaning: str) -> None:
+    """One line for a call: what it was, what came back, how long it took. Not by way of a `LogRecord`: there
+    may be thousands in a second, and making and formatting those took a twelfth of the time of sending."""
     for handler in LOGGER.handlers:
         if isinstance(handler, _OwnersFile):
-            handler.call(told)
+            handler.call(call, status, seconds, meaning)
 
 
 def close_log() -> None:
@@ -113,13 +113,16 @@ class _OwnersFile(RotatingFileHandler):
     def emit(self, record: logging.LogRecord) -> None:
         self._write(self.format(record) + self.terminator, record.created)
 
-    def call(self, told: str) -> None:
+    def call(self, call: str, status: int | None, seconds: float, meaning: str) -> None:
         """See `log_call`."""
         at = time.time()
         second = int(at)
         if second != self._second[0]:
             self._second = (second, time.strftime(_SECOND, time.gmtime(second)))
-        self._gathered.append(f"{self._second[1]}.{int((at - second) * 1000):03d}{self._called} {told}\n")
+        self._gathered.append(
+            f"{self._second[1]}.{int((at - second) * 1000):03d}{self._called}"
+            f" {call} {status or '-'} {seconds:.3f} s {meaning}\n"
+        )
         if not 0 <= at - self._written_at < WRITE_EVERY_S:
             self.acquire()
             try:

@@ -49,9 +49,9 @@ def test_calls_that_follow_each_other_fast_are_all_there_in_order(log: Path) -> 
     """Lines about calls are gathered; what is said in between, and at the end, comes at its place."""
     support_log.hide(["s3cr3t-key"])
     for row in range(100):
-        support_log.log_call(f"Create 200 0.300 s created {row}")
+        support_log.log_call("Create", 200, 0.3, f"created {row}")
     logging.getLogger("importer.cli").error("unexpected")
-    support_log.log_call("Create 200 0.300 s s3cr3t-key")
+    support_log.log_call("Create", None, 0.3, "s3cr3t-key")
     support_log.close_log()
 
     lines = log.read_text(encoding="utf-8").splitlines()
@@ -59,7 +59,7 @@ def test_calls_that_follow_each_other_fast_are_all_there_in_order(log: Path) -> 
     assert told == [
         *(f"INFO importer.calls Create 200 0.300 s created {row}" for row in range(100)),
         "ERROR importer.cli unexpected",
-        "INFO importer.calls Create 200 0.300 s [hidden]",
+        "INFO importer.calls Create - 0.300 s [hidden]",
     ]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z \d+ .*", line) for line in lines)
 

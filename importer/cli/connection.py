@@ -33,7 +33,7 @@ async def connected(
         settings.keys,
         timeout_s=timeout_s,
         connections=connections,
-        on_exchange=log_exchange,
+        on_exchange=log_call,
     )
     async with api:
         yield Tenant(api, Pace(settings.rate), patience_s=patience_s)
@@ -75,8 +75,3 @@ def log_calls(settings: Settings) -> None:
     """Open the support log, and keep these keys out of it."""
     hide([settings.keys.access.get_secret_value(), settings.keys.secret.get_secret_value()])
     open_log(settings.home.root)
-
-
-def log_exchange(call: str, status: int | None, seconds: float, meaning: str) -> None:
-    """One line for a call: what it was, what came back, how long it took."""
-    log_call(f"{call} {status or '-'} {seconds:.3f} s {meaning}")

@@ -7,7 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from importer.cli.connection import log_calls, log_exchange
+from importer.cli.connection import log_calls
+from importer.support_log import log_call
 
 if TYPE_CHECKING:
     from importer.leadsquared.answers import CurrentUser
@@ -29,7 +30,7 @@ async def line_to(settings: Settings, orders: Orders, *, shared: bool = True) ->
         settings.rate,
         orders,
         shared=settings.home if shared else None,
-        on_exchange=log_exchange,
+        on_exchange=log_call,
     ) as line:
         yield line
 

@@ -24,6 +24,7 @@ import aiohttp
 import truststore
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
+from multidict import CIMultiDict
 from yarl import URL
 
 from importer.address import is_loopback
@@ -31,7 +32,7 @@ from importer.credentials import Keys
 from importer.errors import SettingsError
 from importer.leadsquared.answers import written_time
 from importer.leadsquared.bodies import one_line
-from importer.leadsquared.outcomes import Exchange, Failure, classify, read_failure
+from importer.leadsquared.outcomes import Exchange, Failure, read_failure
 
 BODY_MAX_BYTES: Final = 16 * 1024 * 1024
 KEEP_ALIVE_S: Final = 4.0
@@ -66,6 +67,12 @@ class _Call:
         if not self.left:
             self.left = True
             self.on_left()
+
+    def take(self, chunk: bytes) -> None:
+        """A further part of the answer. Raises TooLargeError."""
+        self.body += chunk
+        if len(self.body) > BODY_MAX_BYTES:
+            raise TooLargeError(f"more than {BODY_MAX_BYTES} bytes")
 
 
 class TooLargeError(Exception):
@@ -137,7 +144,7 @@ class LeadSquared:
         except asyncio.CancelledError:
             failure = Failure.CANCELLED if call.left else Failure.NOT_LEFT
             exchange = _ended(call, failure, "cancelled by the importer", time.monotonic() - started)
-        self._tell("Create", exchange, classify(exchange).kind)
+        self._tell("Create", exchange, exchange.outcome.kind)
         return exchange
 
     async def retrieve(
@@ -217,42 +224,36 @@ class LeadSquared:
     ) -> Exchange:
         """The call, and every way it can end but cancellation."""
         failure, detail, started = None, "", time.monotonic()
+        if self._session is None:
+            raise RuntimeError("LeadSquared is used outside its `async with`")
+        _under_way.set(call)
         try:
-            async with asyncio.timeout(self._timeout_s):
-                await self._perform(method, path, query, body, call)
+            async with (
+                asyncio.timeout(self._timeout_s),
+                self._session.request(
+                    method,
+                    self._address(path),
+                    params=query or None,
+                    data=body,
+                    headers=self._headers[body is not None],
+                    allow_redirects=False,
+                    proxy=self._proxy,
+                    middlewares=_GET_MIDDLEWARES if method == "GET" else (),
+                ) as response,
+            ):
+                call.status, call.headers = response.status, response.headers
+                while chunk := await response.content.readany():
+                    call.take(chunk)
         except Exception as error:  # noqa: BLE001 - every end of a call is an outcome, whatever raised it
             cause = error.__cause__ if isinstance(error, NotReplayedError) else error
             failure = failure_of(cause or error, left=call.left)
             detail = self._without_keys(f"{type(cause).__name__}: {cause}")
         return self._masked(_ended(call, failure, detail, time.monotonic() - started))
 
-    async def _perform(
-        self, method: str, path: str, query: Mapping[str, str], body: bytes | None, call: _Call
-    ) -> None:
-        if self._session is None:
-            raise RuntimeError("LeadSquared is used outside its `async with`")
-        _under_way.set(call)
-        async with self._session.request(
-            method,
-            self._address(path),
-            params=query or None,
-            data=body,
-            headers=self._headers[body is not None],
-            allow_redirects=False,
-            proxy=self._proxy,
-            middlewares=_GET_MIDDLEWARES if method == "GET" else (),
-        ) as response:
-            call.status = response.status
-            call.headers = response.headers
-            while chunk := await response.content.readany():
-                call.body += chunk
-                if len(call.body) > BODY_MAX_BYTES:
-                    raise TooLargeError(f"more than {BODY_MAX_BYTES} bytes")
-
     def _address(self, path: str) -> URL:
         return self._addresses.get(path) or self._addresses.setdefault(path, self._url / "v2" / path)
 
-    def _made_headers(self, *, with_body: bool) -> dict[str, str]:
+    def _made_headers(self, *, with_body: bool) -> CIMultiDict[str]:
         """The keys go into each request, never into the session's headers: aiohttp sends those to the
         proxy too, in clear."""
         headers = {
@@ -261,7 +262,9 @@ class LeadSquared:
             "Accept": "application/json",
             "Accept-Encoding": "gzip",
         }
-        return headers | {"Content-Type": "application/json"} if with_body else headers
+        if with_body:
+            headers["Content-Type"] = "application/json"
+        return CIMultiDict(headers)
 
     def _tell(self, name: str, exchange: Exchange, meant: str) -> None:
         if self._on_exchange is not None:

@@ -89,7 +89,10 @@ class Exchange:
     def outcome(self) -> Outcome:
         """What it means for a row, if it is the answer to a Create: judged once, asked for by several."""
         seen = _Facts(self)
-        return _outcome(seen, next((rule.kind for rule in TABLE if rule.seen(seen)), Kind.DOUBTFUL))
+        for rule in TABLE:
+            if rule.seen(seen):
+                return _outcome(seen, rule.kind)
+        return _outcome(seen, Kind.DOUBTFUL)
 
 
 class Outcome(NamedTuple):

@@ -56,6 +56,7 @@ _EXACT: Final = Context(prec=200)  # digits: more than two values of the longest
 _LONGEST_SPELLING: Final = 64  # longer values are neither numbers nor dates; bounds the work per value
 
 
+@lru_cache(maxsize=4096)
 def id_key(identifier: str) -> str:
     """An Id as it can be compared: without braces, in lower case, trimmed."""
     text = identifier.strip()
