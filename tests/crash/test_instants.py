@@ -8,11 +8,12 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,10 +39,11 @@ class Sending:
         lines = [f"{ACCOUNT},Visit,Visit {n},line {n},Won" for n in range(1, rows + 1)]
         (folder / "sheet.csv").write_text("\n".join(["Account,Event,Note,Line,Outcome", *lines]) + "\n")
 
-    def start(self, *command: str) -> subprocess.Popen[bytes]:
+    def start(self, *command: str, under: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        """under: the command that is to start it."""
         with self.stdout.open("wb") as stdout, self.stderr.open("wb") as stderr:
             return subprocess.Popen(
-                [sys.executable, "-m", "importer", *command, *QUICK],
+                [*under, sys.executable, "-m", "importer", *command, *QUICK],
                 stdout=stdout,
                 stderr=stderr,
                 env=self.tenant.environment(self.home),
@@ -53,8 +55,8 @@ class Sending:
         """All that the last process said."""
         return self.stdout.read_text() + self.stderr.read_text()
 
-    def run(self) -> subprocess.Popen[bytes]:
-        return self.start("run", "sheet.csv", "-m", "mapping.yaml")
+    def run(self, under: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        return self.start("run", "sheet.csv", "-m", "mapping.yaml", under=under)
 
     def resumed(self) -> int:
         """The exit code of a resume to the end, nothing in its way."""
@@ -70,6 +72,14 @@ class Sending:
         while not true():  # type: ignore[operator]
             assert time.monotonic() < deadline, f"it did not come to pass within a minute: {self.told}"
             time.sleep(0.02)
+
+    def marked(self) -> int:
+        """How many calls stand in the journal."""
+        marked = 0
+        for journal in (self.home / "journals").glob("*.journal"):
+            with contextlib.closing(sqlite3.connect(journal)) as connection:
+                marked += int(connection.execute("SELECT count(*) FROM attempt").fetchone()[0])
+        return marked
 
     def created(self) -> int:
         return int(self.tenant.ask("counts")["held"])
@@ -119,6 +129,23 @@ def test_killed_between_answer_and_record(tmp_path: Path) -> None:
         batch.tenant.ask("release", "POST")
         process.kill()
         process.wait()
+        assert (batch.resumed(), batch.truth()) == (0, (0, 0, 0))
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed (Debian: strace)")
+@pytest.mark.parametrize(("call", "nth"), [("connect", 3), ("sendto", 4)])
+def test_killed_between_mark_and_call(tmp_path: Path, call: str, nth: int) -> None:
+    """As the process asks the system to connect, or to send a call's bytes: rows are marked of which nothing
+    has left. Which of its calls to the system that is, counted from the start, was found by trying."""
+    with sending(tmp_path, rows=6) as batch:
+        kill = f"{call}:signal=SIGKILL:when={nth}"
+        traced = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}"]
+        process = batch.run(under=[*traced, "-e", f"inject={kill}"])
+        process.wait(timeout=60)
+        if "ptrace" in batch.told:
+            pytest.skip(f"strace may not trace here: {batch.told[:200]}")
+        assert process.returncode == -signal.SIGKILL, batch.told
+        assert batch.marked() > batch.created()
         assert (batch.resumed(), batch.truth()) == (0, (0, 0, 0))
 
 
