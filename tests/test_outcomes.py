@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from importer.leadsquared.bodies import one_line, parsed, retry_after_s
+from importer.leadsquared.limits import stated_limit, stated_refusal
 from importer.leadsquared.outcomes import (
     CERTAINLY_NOT_SENT,
     Exchange,
@@ -18,7 +19,6 @@ from importer.leadsquared.outcomes import (
     Outcome,
     classify,
     read_failure,
-    stated_limit,
 )
 from importer.pacing.pacing import Rate, Refusal
 from importer.remedies import KNOWN_REFUSALS
@@ -217,6 +217,9 @@ def test_a_read_that_failed_says_why(exchange: Exchange, kind: Kind) -> None:
         ("API calls exceeded the limit of 0 in 5 second(s)", None),
         ("API calls exceeded the limit of 5 in 0 second(s)", None),
         ("API calls exceeded the limit", None),
+        ("Daily API limit of 10,000 calls exceeded.", Rate(10_000, 86_400)),
+        ("Your API call limit of 100000 per day has been reached", Rate(100_000, 86_400)),
+        ("API calls exceeded the limit of 25 in 5 second(s). 9,000 calls are left today.", Rate(25, 5)),
         ("API calls exceeded the limit of ,,, in 5 second(s)", None),
         ("API calls exceeded the limit of 99999999999999999999 in 5 second(s)", None),
     ],
@@ -224,9 +227,45 @@ def test_a_read_that_failed_says_why(exchange: Exchange, kind: Kind) -> None:
 def test_the_limit_is_read_from_the_refusal(text: str, limit: Rate | None) -> None:
     """Both numbers, any unit, case and spacing; nonsense is no limit."""
     assert limit == stated_limit(text)
-    assert classify(answer(429, refusal("MXAPIRateLimitExceededException", text))).refusal == Refusal(
-        limit, None
-    )
+    read = classify(answer(429, refusal("MXAPIRateLimitExceededException", text))).refusal
+    assert read is not None
+    assert (read.limit, read.retry_after_s) == (limit, None)
+
+
+NOW = {"date": "Fri, 31 Jul 2026 18:30:00 GMT"}
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        (
+            "Daily API limit of 12 calls exceeded. The limit resets at 2026-08-01 00:00:00 UTC.",
+            Refusal(Rate(12, 86_400), 5.5 * 3600, quota=True),
+        ),
+        ("API calls exceeded the limit of 12 in 1 day(s)", Refusal(Rate(12, 86_400), None, quota=True)),
+        ("Daily API limit exceeded, until 2026-08-01T00:00", Refusal(None, 5.5 * 3600, quota=True)),
+        ("Daily API limit exceeded, until 2026-07-31 10:00:00", Refusal(None, None, quota=True)),
+        ("Daily API limit exceeded, until 2026-02-31 10:00:00", Refusal(None, None, quota=True)),
+        ("The API limit for 24 hours was reached.", Refusal(None, None, quota=True)),
+        (LIMIT_TEXT, Refusal(Rate(20, 5), None)),
+        (f"{LIMIT_TEXT}. Today is 2026-07-31 18:30:00.", Refusal(Rate(20, 5), None)),
+    ],
+)
+def test_a_quota_of_a_day_is_told_from_the_rate(text: str, refused: Refusal) -> None:
+    """However it is worded, and with the time when it is renewed where the message has one."""
+    assert stated_refusal(text, NOW) == refused
+    for status in (403, 429):
+        outcome = classify(answer(status, refusal("MXAPIRateLimitExceededException", text), headers=NOW))
+        assert (outcome.kind, outcome.refusal) == (Kind.THROTTLED, refused)
+
+
+def test_the_words_of_a_quota_are_enough() -> None:
+    """Whatever the status, and whatever the exception is called."""
+    text = "Daily API limit of 12 calls exceeded."
+    outcome = classify(answer(403, refusal("MXSomethingNewException", text)))
+    assert (outcome.kind, outcome.refusal) == (Kind.THROTTLED, Refusal(Rate(12, 86_400), None, quota=True))
+    quoted = refusal("MXInvalidInputException", f"Value '{text}' is not allowed")
+    assert classify(answer(500, quoted)).kind is Kind.REFUSED
 
 
 @pytest.mark.parametrize(

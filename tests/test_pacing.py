@@ -407,7 +407,12 @@ def test_a_stated_limit_never_raises_the_rate_and_nonsense_is_ignored(limit: Rat
 
 @pytest.mark.parametrize(
     "refusal",
-    [Refusal(Rate(10_000, 86_400.0), None), Refusal(None, 7 * 3600.0), Refusal(Rate(500, 3600.0), 1.0)],
+    [
+        Refusal(Rate(10_000, 86_400.0), None),
+        Refusal(None, 7 * 3600.0),
+        Refusal(Rate(500, 3600.0), 1.0),
+        Refusal(None, None, quota=True),
+    ],
 )
 def test_a_quota_is_told_and_not_waited_for(refusal: Refusal) -> None:
     """The rate stays what it was, and nobody sleeps for hours."""

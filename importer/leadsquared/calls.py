@@ -25,6 +25,8 @@ from importer.leadsquared.bodies import http_date
 from importer.leadsquared.client import LeadSquared
 from importer.leadsquared.outcomes import CERTAINLY_NOT_SENT, Exchange, Kind, Outcome, classify, read_failure
 from importer.pacing.pacing import Pace, Slot
+from importer.pacing.rules import ends_quota
+from importer.pacing.words import quota_words
 from importer.remedies import remedy_for
 
 READ_TRIES_MAX: Final = 60
@@ -194,8 +196,9 @@ class Tenant:
                     lambda on_left: self._api.current_user(on_left=on_left),
                     answers.read_current_user,
                 )
-            except Unreachable:
-                if pause_s is None or self._clock() - started > WHOAMI_PATIENCE_S:
+            except Unreachable as error:
+                waited_out = error.outcome.refusal is not None
+                if pause_s is None or waited_out or self._clock() - started > WHOAMI_PATIENCE_S:
                     raise
                 await asyncio.sleep(pause_s)
         raise AssertionError("unreachable")  # pragma: no cover - the last round returns or raises
@@ -240,7 +243,8 @@ class Tenant:
                 except AnswerError as error:
                     failed = _unreadable(exchange, str(error))
             tries += 1
-            if failed.kind is not Kind.THROTTLED or tries >= READ_TRIES_MAX or self._clock() >= deadline:
+            hopeless = failed.refusal is None or ends_quota(failed.refusal)
+            if hopeless or tries >= READ_TRIES_MAX or self._clock() >= deadline:
                 raise read_failed(failed, exchange, purpose, self.base_url)
 
     async def _on_slot(self, slot: Slot, ask: Ask, judge: Callable[[Exchange], Outcome | None]) -> Exchange:
@@ -290,12 +294,7 @@ def read_failed(outcome: Outcome, exchange: Exchange, purpose: str, base_url: st
                 outcome, f"{meaning}{detail}.", where=host, remedy=_NOT_SENT_REMEDIES[outcome.code]
             )
         case Kind.THROTTLED:
-            return Unreachable(
-                outcome,
-                "The tenant's limit of API calls stays used up.",
-                where=host,
-                remedy="Other integrations use it too: try again later, or with a lower --rate.",
-            )
+            return _limit_used_up(outcome, host)
         case Kind.WRONG_ADDRESS:
             return ReadFailed(
                 outcome,
@@ -313,6 +312,23 @@ def read_failed(outcome: Outcome, exchange: Exchange, purpose: str, base_url: st
             )
         case _:
             return _no_answer(outcome, meaning, host)
+
+
+def _limit_used_up(outcome: Outcome, host: str) -> ReadFailed:
+    if outcome.refusal is not None and ends_quota(outcome.refusal):
+        said = quota_words(outcome.refusal)
+        return Unreachable(
+            outcome,
+            f"{said[0].upper()}{said[1:]}.",
+            where=host,
+            remedy="Try again when it is renewed, or ask LeadSquared for a larger one.",
+        )
+    return Unreachable(
+        outcome,
+        "The tenant's limit of API calls stays used up.",
+        where=host,
+        remedy="Other integrations use it too: try again later, or with a lower --rate.",
+    )
 
 
 def _no_answer(outcome: Outcome, meaning: str, host: str) -> ReadFailed:

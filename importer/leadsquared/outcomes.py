@@ -15,8 +15,9 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
-from importer.leadsquared.bodies import decoded, one_line, parsed, retry_after_s
-from importer.pacing.pacing import Rate, Refusal
+from importer.leadsquared.bodies import decoded, one_line, parsed
+from importer.leadsquared.limits import limit_words, stated_refusal
+from importer.pacing.pacing import Refusal
 from importer.remedies import is_known_refusal, remedy_for
 
 SAID_LENGTH_MAX: Final = 500
@@ -114,16 +115,6 @@ class Outcome(NamedTuple):
     said: str = ""
 
 
-_LIMIT_TEXT: Final = re.compile(r"calls?\s+exceeded\s+the\s+limit", re.IGNORECASE)
-_LIMIT_NUMBERS: Final = re.compile(
-    r"limit\s+of\s+([\d,]{1,12})\s*(?:(?:api\s+)?calls?\s+)?(?:in|per|every)\s+(?:(\d{1,6}(?:\.\d{1,6})?)\s*)?"
-    r"(second|sec|minute|min|hour|day)",
-    re.IGNORECASE,
-)
-_UNIT_S: Final = {"second": 1.0, "sec": 1.0, "minute": 60.0, "min": 60.0, "hour": 3600.0, "day": 86400.0}
-_LIMIT_AT_START: Final = re.compile(
-    r"\W{0,5}(?:MX\w{0,60}\W{0,5})?(?:API\s+)?calls?\s+exceeded\s+the\s+limit", re.IGNORECASE
-)
 _MX_NAME: Final = re.compile(r"MX[A-Za-z]\w{0,95}", re.IGNORECASE)
 _RATE_LIMIT_EXCEPTION: Final = "mxapiratelimitexceeded"
 _BAD_KEYS_EXCEPTION: Final = "mxinvalidaccessdetails"
@@ -198,10 +189,9 @@ class _Facts:
         begin the message. A body that is not JSON (a page of the CDN) is searched as it is.
         """
         if self.mx and is_known_refusal(self.mx):
-            return self.said if _LIMIT_AT_START.match(self.said) else ""
+            return limit_words(self.said, at_start=True)
         words = self.said if self.document is not None and not isinstance(self.document, str) else self.text
-        found = _LIMIT_TEXT.search(words)
-        return words[found.start() : found.start() + SAID_LENGTH_MAX] if found else ""
+        return limit_words(words)[:SAID_LENGTH_MAX]
 
 
 def _created(seen: _Facts) -> bool:
@@ -279,7 +269,9 @@ def _outcome(seen: _Facts, kind: Kind) -> Outcome:
         message="" if created else _message(seen, code),
         http_status=seen.status,
         activity_id=seen.activity_id if created else None,
-        refusal=_refusal(seen) if kind is Kind.THROTTLED else None,
+        refusal=stated_refusal(seen.limit_text or seen.said, seen.exchange.headers)
+        if kind is Kind.THROTTLED
+        else None,
         complete=seen.status in {200, 500} and seen.failure is None,
         said="" if created else seen.said,
     )
@@ -317,20 +309,3 @@ def _message(seen: _Facts, code: str) -> str:
         words = f"{entry.meaning} LeadSquared says: {seen.said}"
     stop = "" if words.endswith((".", "!", "?")) else "."
     return f"{words}{stop} {entry.action}"
-
-
-def _refusal(seen: _Facts) -> Refusal:
-    return Refusal(
-        limit=stated_limit(seen.limit_text or seen.said),
-        retry_after_s=retry_after_s(seen.exchange.headers),
-    )
-
-
-def stated_limit(text: str) -> Rate | None:
-    """The limit in "API calls exceeded the limit of 20 in 5 second(s)"; None if it states none."""
-    found = _LIMIT_NUMBERS.search(text)
-    if found is None:
-        return None
-    calls = int(found[1].replace(",", "") or 0)
-    period_s = float(found[2] or 1) * _UNIT_S[found[3].casefold()]
-    return Rate(calls, period_s) if calls > 0 and period_s > 0 else None

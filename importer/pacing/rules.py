@@ -49,7 +49,7 @@ QUOTA_S: Final = 3600.0
 def ends_quota(refusal: Refusal) -> bool:
     """Whether a refusal is about a quota of hours or a day, not about the rate."""
     long_limit = refusal.limit is not None and refusal.limit.period_s >= QUOTA_S
-    return long_limit or (refusal.retry_after_s or 0.0) >= QUOTA_S
+    return refusal.quota or long_limit or (refusal.retry_after_s or 0.0) >= QUOTA_S
 
 
 @dataclass(slots=True)

@@ -64,10 +64,12 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An answer that refused a call for the rate: the limit and the wait it states, where it does."""
+    """An answer that refused a call for the rate: the limit and the wait it states, where it does. quota: it
+    says that it is about a quota of a day, whatever else it tells."""
 
     limit: Rate | None = None
     retry_after_s: float | None = None
+    quota: bool = False
 
 
 class Traffic(NamedTuple):

@@ -11,7 +11,7 @@ from importer.pacing.window import Rate, Refusal
 def describe(rules: Rules, now: float, neighbours: int, quota: Refusal | None) -> str:
     """The most notable thing that goes on, in one sentence without a full stop; empty if there is none."""
     if quota is not None:
-        return _quota(quota.limit)
+        return quota_words(quota)
     said = _standing(rules, neighbours)
     wait_s = rules.pause.until - now
     if wait_s > 0:
@@ -37,7 +37,11 @@ def _standing(rules: Rules, neighbours: int) -> str:
     return ""
 
 
-def _quota(limit: Rate | None) -> str:
+def quota_words(quota: Refusal) -> str:
+    """That a quota is used up, in one sentence without a full stop."""
+    limit = quota.limit
+    if limit is None and quota.quota:
+        return "your tenant's quota of calls a day is used up"
     if limit is None:
         return "your tenant's quota of calls is used up for some hours"
     if limit.period_s < 23 * QUOTA_S:

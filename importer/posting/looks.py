@@ -175,6 +175,7 @@ class Looks:
     def _heed(self, group: Sequence[Doubt], findings: dict[int, Finding]) -> bool:
         """What the look says of the tenant: whether it answers. A count that does not add up is no outage."""
         posting = self._posting
+        posting.quota()
         failed = next((one for one in findings.values() if isinstance(one, Unread) and one.kind), None)
         if failed is None:
             posting.breaker.read_answered()

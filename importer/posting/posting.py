@@ -19,6 +19,7 @@ from importer.journal.journal import Journal, JournalRow, RowStatus
 from importer.journal.writer import JournalWriter
 from importer.leadsquared.calls import Tenant
 from importer.pacing.pacing import Pace
+from importer.pacing.words import quota_words
 from importer.posting.breaker import Breaker
 from importer.posting.claims import Claims
 from importer.posting.doubts import DOUBTS_MAX, Doubt, Doubts, Patience
@@ -360,12 +361,12 @@ class Posting:
         refusal = self.pace.quota
         if refusal is None:
             return
-        allowance = f" ({refusal.limit})" if refusal.limit else ""
         when = "when the tenant's allowance is renewed"
         if refusal.retry_after_s is not None:
             at = datetime.fromtimestamp(self.writer.wall() + refusal.retry_after_s, UTC)
             when = f"after {at:%Y-%m-%d %H:%M} UTC"
-        self.stop("quota", f"The tenant's quota of API calls is used up{allowance}. Resume {when}.")
+        said = quota_words(refusal)
+        self.stop("quota", f"{said[0].upper()}{said[1:]}. Resume {when}.")
 
     def account_of(self, row: JournalRow) -> str:
         """The account that a row would be sent to, in one spelling."""

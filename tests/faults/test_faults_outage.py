@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -129,3 +130,30 @@ def test_a_tenant_that_cannot_be_reached_at_the_start_is_told_plainly(
     batch.results = batch.folder / "kept.csv"
     assert (again.exit, batch.resume().exit) == (2, 3)
     assert batch.statuses == ["created", "pending", "pending"]
+
+
+def test_a_quota_of_a_day_ends_the_run_and_says_when_to_resume(
+    start_tenant: StartTenant, begin: Begin
+) -> None:
+    """Nobody waits until midnight for it: exit 3 at once, no attempt spent, and the batch goes on later."""
+    tenant = start_tenant()
+    batch = begin(tenant)
+    tenant.set_faults({"tenant": {"daily_quota": 12}})
+    result = batch.run(lines(40))
+    pending = [row for row in batch.rows() if row.status == "pending"]
+    assert (result.exit, batch.wrongs(), len(pending) >= 28) == (3, [], True)
+    assert [row.attempts for row in pending] == [0] * len(pending)
+    said = r"Your tenant's quota of 12 calls a day is used up\. Resume after \d{4}-\d\d-\d\d 00:00 UTC\."
+    assert re.search(said, result.stderr) is not None, result.stderr
+    tenant.set_faults({})
+    assert (batch.resume().exit, batch.statuses, batch.wrongs()) == (0, ["created"] * 40, [])
+
+
+def test_a_quota_that_is_used_up_lets_nothing_begin(start_tenant: StartTenant, begin: Begin) -> None:
+    """Before the first POST: exit 2, the quota named, and nothing left behind."""
+    tenant = start_tenant()
+    batch = begin(tenant)
+    tenant.set_faults({"faults": [{"do": "throttle", "on": "any", "message": "Daily API limit exceeded."}]})
+    result = batch.run(lines(3))
+    assert (result.exit, len(tenant.calls), batch.results.exists()) == (2, 1, False)
+    assert "Your tenant's quota of calls a day is used up." in result.stderr
