@@ -83,6 +83,7 @@ def test_a_batch_that_runs_elsewhere_shows_its_rate(
         _until(lambda: len(tenant.creates) > 5)
         result = importer("status", sheet, "--json")
         text = importer("status", sheet).stdout
+        (listed,) = importer("status", "--json").json["batches"]
     finally:
         process.terminate()
         process.wait(timeout=30)
@@ -91,6 +92,10 @@ def test_a_batch_that_runs_elsewhere_shows_its_rate(
     assert sum(told[status] for status in visits.COUNTS) == 60
     assert 0 < told["rate"] <= 21
     assert "running in another window" in text
+    assert (listed["uncertain"], listed["created"] + listed["pending"]) == (
+        0,
+        60,
+    )  # calls under way are no doubts
 
 
 def test_status_while_it_runs_says_what_is_going_on(

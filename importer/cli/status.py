@@ -14,6 +14,7 @@ from importer.cli.wording import count, one_line, pad, shorten
 if TYPE_CHECKING:
     from importer.batches import Named
     from importer.home import Home
+    from importer.journal.journal import Journal
 
 RATE_OVER_S: Final = 30.0
 NAME_COLUMNS: Final = 24
@@ -43,19 +44,13 @@ def status(
 
 
 def _tell(console: Console, named: Named) -> int:
-    from importer.journal.journal import Journal, RowStatus
-    from importer.journal.lock import is_free
+    from importer.journal.journal import Journal
 
     path = named.journal
     with Journal.open_to_read(path) as journal:
         batch = journal.batch()
-        counts = journal.shown_counts()
-        under_way = min(journal.counts().get(RowStatus.SENDING, 0), counts["uncertain"])
+        counts, running = _standing(journal)
         results = str(named.results.absolute()) if named.results else batch.results
-        running = not is_free(path)
-        if running:  # a call under way is no doubt yet
-            counts["pending"] += under_way
-            counts["uncertain"] -= under_way
         going_on: dict[str, Any] = journal.fact("going_on") or {}
         seconds = journal.fact("seconds", 0.0)
         throttled = journal.fact("throttled", 0) + (going_on.get("throttled", 0) if running else 0)
@@ -76,13 +71,27 @@ def _tell(console: Console, named: Named) -> int:
         summary(counts, seconds, results),
     ]
     if running:
-        lines.append(
-            f"It is running in another window, at {rate:.1f} rows a second. {_note(going_on)}".rstrip()
-        )
+        lines.append(f"It is running in another window, at {rate:.1f} rows a second.")
+        if note := _note(going_on):
+            lines.append(f"{note[0].upper()}{note.removesuffix('.')[1:]}.")
     elif counts["pending"] or counts["uncertain"]:
         lines.append("It is not running. Go on with `importer resume`.")
     console.result("\n".join(lines), told)
     return 0
+
+
+def _standing(journal: Journal) -> tuple[dict[str, int], bool]:
+    """A batch's rows by the word that people read, and whether it is running: then a call under way is no
+    doubt yet."""
+    from importer.journal.journal import RowStatus
+    from importer.journal.lock import is_free
+
+    counts, running = journal.shown_counts(), not is_free(journal.path)
+    if running:
+        under_way = min(journal.counts().get(RowStatus.SENDING, 0), counts["uncertain"])
+        counts["pending"] += under_way
+        counts["uncertain"] -= under_way
+    return counts, running
 
 
 def _note(going_on: dict[str, Any]) -> str:
@@ -143,6 +152,6 @@ def _counts(path: Path) -> dict[str, int]:
 
     try:
         with Journal.open_to_read(path) as journal:
-            return journal.shown_counts()
+            return _standing(journal)[0]
     except ImporterError:
         return {}
