@@ -61,8 +61,10 @@ def is_respelling(before: str, after: str) -> bool:
     old, new = _settled(before), _settled(after)
     if old == new:
         return True
-    if not old.strip() or not new.strip():
-        return not old.strip() and not new.strip()
+    if not old.strip():  # a blank of an unusual kind may be lost as well
+        return not new.strip() or (not old.isascii() and _characters_lost(old, new))
+    if not new.strip():
+        return False
     return any(_ways(before, old, new))
 
 
