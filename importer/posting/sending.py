@@ -37,7 +37,6 @@ SWITCH_S = 20e-6
 of it for a moment in every call to the system, some 100 µs apart, and has it back before the thread is awake,
 which begins to ask anew: with the usual 5 ms, and even with 0.5, it gets no turn until the loop has nothing
 to do (20 commits in 4 s instead of 1,100)."""
-GARBAGE_OBJECTS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,15 +141,13 @@ async def send(
 @contextmanager
 def _undisturbed() -> Iterator[None]:
     """While thousands of rows a second are sent: what was loaded before is left out of garbage collections,
-    which look at the rest less often, and the journal's thread gets its turn."""
-    switch_s, thresholds = sys.getswitchinterval(), gc.get_threshold()
+    and the journal's thread gets its turn."""
+    switch_s = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_S)
     gc.freeze()
-    gc.set_threshold(GARBAGE_OBJECTS)
     try:
         yield
     finally:
-        gc.set_threshold(*thresholds)
         gc.unfreeze()
         sys.setswitchinterval(switch_s)
 
