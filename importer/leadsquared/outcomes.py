@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Final, NamedTuple
@@ -70,7 +70,7 @@ CERTAINLY_NOT_SENT: Final = frozenset(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Exchange:
     """One HTTP exchange, however it ended.
 
@@ -85,15 +85,14 @@ class Exchange:
     failure: Failure | None
     detail: str
     seconds: float
+    _judged: Outcome | None = field(default=None, init=False, repr=False, compare=False)
 
-    @cached_property
+    @property
     def outcome(self) -> Outcome:
         """What it means for a row, if it is the answer to a Create: judged once, asked for by several."""
-        seen = _Facts(self)
-        for rule in TABLE:
-            if rule.seen(seen):
-                return _outcome(seen, rule.kind)
-        return _outcome(seen, Kind.DOUBTFUL)
+        if self._judged is None:
+            self._judged = _judged(_Facts(self))
+        return self._judged
 
 
 class Outcome(NamedTuple):
@@ -124,7 +123,8 @@ class _Facts:
     """The parts of an exchange that the table asks about, each read once.
 
     document: the body as JSON, None when it is not JSON. answer: the same if it is an object, else empty.
-    message_part: its `Message` if that is an object, else empty. word: its `Status`.
+    message_part: its `Message` if that is an object, else empty. word: its `Status`. activity_id: its
+    `Message.Id`, if it can be one.
     """
 
     def __init__(self, exchange: Exchange) -> None:
@@ -136,6 +136,7 @@ class _Facts:
         part, word = self.answer.get("Message"), self.answer.get("Status")
         self.message_part: Mapping[str, Any] = part if isinstance(part, dict) else {}
         self.word = word if isinstance(word, str) else ""
+        self.activity_id = _usable_id(self.message_part.get("Id"))
 
     @cached_property
     def text(self) -> str:
@@ -172,16 +173,6 @@ class _Facts:
         return ""
 
     @cached_property
-    def activity_id(self) -> str | None:
-        """`Message.Id` if it can be an Id: printable, of sane length, not .NET's empty GUID."""
-        found = self.message_part.get("Id")
-        if not isinstance(found, str):
-            return None
-        found = found.strip()
-        usable = 0 < len(found) <= ID_LENGTH_MAX and found.isprintable() and found != NIL_GUID
-        return found if usable else None
-
-    @cached_property
     def limit_text(self) -> str:
         """The words that state the rate limit, "" if there are none.
 
@@ -192,6 +183,15 @@ class _Facts:
             return limit_words(self.said, at_start=True)
         words = self.said if self.document is not None and not isinstance(self.document, str) else self.text
         return limit_words(words)[:SAID_LENGTH_MAX]
+
+
+def _usable_id(found: object) -> str | None:
+    """An Id is printable, of sane length, and not .NET's empty GUID."""
+    if not isinstance(found, str):
+        return None
+    found = found.strip()
+    usable = 0 < len(found) <= ID_LENGTH_MAX and found.isprintable() and found != NIL_GUID
+    return found if usable else None
 
 
 def _created(seen: _Facts) -> bool:
@@ -243,6 +243,13 @@ TABLE: Final = (
     Rule(_not_sent, Kind.NOT_SENT),
 )
 """First match wins; what matches nothing is doubtful."""
+
+
+def _judged(seen: _Facts) -> Outcome:
+    for rule in TABLE:
+        if rule.seen(seen):
+            return _outcome(seen, rule.kind)
+    return _outcome(seen, Kind.DOUBTFUL)
 
 
 def classify(exchange: Exchange) -> Outcome:

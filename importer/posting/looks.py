@@ -306,7 +306,7 @@ class Looks:
         """Whether a row of this event may yet be created and read back, to give differences a meaning."""
         posting = self._posting
         fresh = posting.may_send_fresh and not posting.claims.empty
-        return self._reading_back(doubt) or fresh or posting.under_way > 0 or posting.may_send_again
+        return self._reading_back(doubt) or fresh or bool(posting.flights) or posting.may_send_again
 
     # ---- reading back -----------------------------------------------------------------------------
 

@@ -77,7 +77,7 @@ class Poster:
         stopper = asyncio.create_task(self._stop_workers(workers))
         try:
             await _until_done(workers, helpers, self._posting)
-            await self._posting.landing(self._longest_s)  # the row that is tried in an outage
+            await self._posting.flights.landed(longest_s=self._longest_s)  # the row tried in an outage
         finally:
             for task in (*helpers, stopper, *workers):
                 task.cancel()
@@ -131,7 +131,7 @@ class Poster:
 
     def _nothing_left(self) -> bool:
         posting = self._posting
-        if posting.under_way or len(posting.doubts) or self._aftermath.later or self._trial:
+        if posting.flights or len(posting.doubts) or self._aftermath.later or self._trial:
             return False
         if posting.may_send_again:
             return False
@@ -144,11 +144,10 @@ class Poster:
         posting = self._posting
         body = self._body(job.row)
         posting.last_account, _ = addressed(body)
-        account = posting.last_account.lower()
-        flight = posting.took_off(account)
+        flight = posting.flights.take_off(posting.last_account.lower())
 
         def landed() -> None:
-            posting.landed(account, flight)
+            posting.landed(flight)
 
         sent: Sent | None = None
         try:

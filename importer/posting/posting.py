@@ -23,6 +23,7 @@ from importer.pacing.words import quota_words
 from importer.posting.breaker import Breaker
 from importer.posting.claims import Claims
 from importer.posting.doubts import DOUBTS_MAX, Doubt, Doubts, Patience
+from importer.posting.flights import Flight, Flights
 from importer.posting.matching import match_key
 from importer.posting.spellings import id_key
 from importer.posting.verify import Verifier
@@ -185,7 +186,7 @@ class Posting:
         self.last_account = ""
         self.unrecorded: list[tuple[int, str]] = []
         self.notices: list[str] = []
-        self.flying: dict[str, set[asyncio.Future[None]]] = {}
+        self.flights = Flights()
         self._changed = asyncio.Event()
         self._stopped = asyncio.Event()
         self._waiters = 0
@@ -195,16 +196,12 @@ class Posting:
     def __repr__(self) -> str:
         return (
             f"<Posting stopped={self.stopped!r} {self.claims!r} doubts={len(self.doubts)}"
-            f" ready={len(self.ready)} flying={self.under_way} {self.breaker!r}>"
+            f" ready={len(self.ready)} flying={len(self.flights)} {self.breaker!r}>"
         )
 
     @property
     def stopping(self) -> bool:
         return self.stopped is not None
-
-    @property
-    def under_way(self) -> int:
-        return sum(map(len, self.flying.values()))
 
     @property
     def may_send_fresh(self) -> bool:
@@ -253,7 +250,7 @@ class Posting:
         changed than that: thousands of calls may end in a second, and each could wake them all."""
         if self._situation_now() != self._situation:
             self.changed()
-        elif self.claims.returned or not self.flying:
+        elif self.claims.returned or not self.flights:
             self.next_worker()
 
     def _situation_now(self) -> tuple[bool, bool]:
@@ -314,27 +311,11 @@ class Posting:
 
     async def quiet(self, accounts: set[str]) -> None:
         """Until the calls that are under way on these accounts now have ended, and are recorded."""
-        flying = [call for account in accounts for call in self.flying.get(account, ())]
-        if flying:
-            await asyncio.wait(flying)
+        await self.flights.landed(accounts)
 
-    async def landing(self, longest_s: float) -> None:
-        """Until no call is under way any more, or for so long."""
-        if flying := [call for calls in self.flying.values() for call in calls]:
-            await asyncio.wait(flying, timeout=longest_s)
-
-    def took_off(self, account: str) -> asyncio.Future[None]:
-        landed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.flying.setdefault(account, set()).add(landed)
-        return landed
-
-    def landed(self, account: str, call: asyncio.Future[None]) -> None:
+    def landed(self, flight: Flight) -> None:
         """The call has ended and is recorded (or cannot be)."""
-        call.set_result(None)
-        calls = self.flying[account]
-        calls.discard(call)
-        if not calls:
-            del self.flying[account]
+        self.flights.land(flight)
         self.call_ended()
 
     def refused(self, code: str, message: str) -> None:
