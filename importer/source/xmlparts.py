@@ -27,6 +27,7 @@ TOKEN_MAX_BYTES: Final = 4 << 20
 DEPTH_MAX: Final = 64
 ELEMENT_TAGS_MAX: Final = 500_000
 """Tags in one row: Excel's 16,384 cells have two or three each, or some dozens where their text is rich."""
+ENDLESS: Final = "tags in tags without end"
 
 Blocks = Generator[bytes, None, None]
 
@@ -56,9 +57,9 @@ class Elements:
     def __init__(self, *wanted: tuple[str, str]) -> None:
         self._wanted = frozenset(wanted)
         self._done: list[Element] = []
-        self._open: list[str] = []
+        self._around: list[str] = []
         self._builder: TreeBuilder | None = None
-        self._outside = self._tags = 0
+        self._depth = self._tags = 0  # in the element that is being built
 
     def take(self) -> list[Element]:
         """The elements finished since the last call."""
@@ -67,25 +68,30 @@ class Elements:
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         """Raises ParseError for tags nested as no spreadsheet program does."""
-        if self._builder is None and self._open and (self._open[-1], tag) in self._wanted:
+        if self._builder is None:
+            if not self._around or (self._around[-1], tag) not in self._wanted:
+                self._around.append(tag)
+                if len(self._around) > DEPTH_MAX:
+                    raise ParseError(ENDLESS)
+                return
             self._builder = TreeBuilder()
-            self._outside = len(self._open)
-        self._open.append(tag)
-        if self._builder is not None:
-            self._builder.start(tag, attributes)
-            self._tags += 1
-        if self._tags > ELEMENT_TAGS_MAX or len(self._open) > DEPTH_MAX:
-            raise ParseError("tags in tags without end")
+        self._builder.start(tag, attributes)
+        self._depth += 1
+        self._tags += 1
+        if self._tags > ELEMENT_TAGS_MAX or self._depth > DEPTH_MAX:
+            raise ParseError(ENDLESS)
 
     def end(self, tag: str) -> None:
         """Closes the element, and takes it out of the builder if it is a wanted one."""
-        self._open.pop()
-        if self._builder is not None:
-            self._builder.end(tag)
-            if len(self._open) == self._outside:
-                self._done.append(self._builder.close())
-                self._builder = None
-                self._tags = 0
+        if self._builder is None:
+            self._around.pop()
+            return
+        self._builder.end(tag)
+        self._depth -= 1
+        if not self._depth:
+            self._done.append(self._builder.close())
+            self._builder = None
+            self._tags = 0
 
     def data(self, text: str) -> None:
         """Text counts inside a wanted element only."""
