@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from importer.errors import JournalError, ResultsError
+from importer.write_ahead import switch_on
 
 APPLICATION_ID: Final = 0x4C53_5149  # "LSQI": tells our files from any other SQLite file
 
@@ -70,6 +71,8 @@ MIGRATIONS: Final = (
     """,
 )
 VERSION: Final = len(MIGRATIONS)
+WAIT_S: Final = 30.0
+"""For another process that is at the file."""
 
 
 @contextmanager
@@ -98,9 +101,9 @@ def connect(path: Path, *, durable: bool = True) -> sqlite3.Connection:
 
     durable: every commit is on the disk before it returns.
     """
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=WAIT_S)
     if durable:
-        connection.execute("PRAGMA journal_mode = WAL")
+        switch_on(connection, WAIT_S)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA fullfsync = ON")  # macOS: fsync alone stops at the drive's cache
         connection.execute("PRAGMA checkpoint_fullfsync = ON")

@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 
 from importer.pacing.rules import Rules
 from importer.pacing.window import Rate
+from importer.write_ahead import switch_on
 
 T = TypeVar("T")
 VERSION: Final = 1
@@ -163,19 +164,22 @@ class SharedPace:
         if self._connection is None:
             if not self._alive.is_locked:
                 self._alive.acquire(timeout=0)
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-            connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = OFF")
-                connection.execute(
-                    "CREATE TABLE IF NOT EXISTS record (id INTEGER PRIMARY KEY, body TEXT NOT NULL)"
-                )
-            except sqlite3.Error:
-                connection.close()
-                raise
-            self._connection = connection
+            self._connection = self._opened()
         return self._connection
+
+    def _opened(self) -> sqlite3.Connection:
+        os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+        connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
+        try:
+            switch_on(connection, BUSY_S)
+            connection.execute("PRAGMA synchronous = OFF")
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS record (id INTEGER PRIMARY KEY, body TEXT NOT NULL)"
+            )
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
 
     def _disconnect(self) -> None:
         if self._connection is not None:
