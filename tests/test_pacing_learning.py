@@ -145,8 +145,8 @@ def test_every_plan_is_kept_without_a_refusal(calls: int) -> None:
 @pytest.mark.parametrize(
     ("others", "said"),
     [
-        (steady(10), "another integration uses about 40 % of your tenant's calls"),
-        (steady(20), "another integration uses about 80 % of your tenant's calls"),
+        (steady(10), "Another integration uses about 40 % of your tenant's calls."),
+        (steady(20), "Another integration uses about 80 % of your tenant's calls."),
     ],
 )
 def test_it_says_how_much_another_takes(others: Callable[..., object], said: str) -> None:
@@ -158,7 +158,7 @@ def test_it_says_how_much_another_takes(others: Callable[..., object], said: str
 def test_it_says_that_the_plan_is_smaller() -> None:
     """With both figures."""
     run = simulate(Case("said", 60, lambda: StrictTenant(Rate(5, 5.0))), 1)
-    assert run.said[-1][1] == "your tenant's plan allows 5 calls in 5 s, so that is the rate instead of 25/5"
+    assert run.said[-1][1] == "Your tenant's plan allows 5 calls in 5 s, so that is the rate instead of 25/5."
 
 
 def test_it_does_not_claim_to_know_who_takes_the_calls() -> None:

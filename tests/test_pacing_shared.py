@@ -174,7 +174,7 @@ def test_it_says_that_another_window_is_there(windows: list[SharedPace]) -> None
             (await pace.slot()).returned()
         return [pace.describe() for pace in paces]
 
-    said = "another window on this computer imports too, and shares the rate"
+    said = "Another window on this computer imports too, and shares the rate."
     assert run_virtually(body()) == [said, said]
 
 

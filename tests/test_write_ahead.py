@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from threading import Semaphore
 
 import pytest
 
@@ -15,11 +16,12 @@ from importer.write_ahead import switch_on
 
 @pytest.fixture
 def holder(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    """Another process's connection to a new file, in the middle of a transaction."""
+    """Another process's connection to a new file, which it is reading: nobody can switch it meanwhile."""
     path = tmp_path / "new.sqlite"
     with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as connection:
         connection.execute("CREATE TABLE something (kept)")
-        connection.execute("BEGIN EXCLUSIVE")
+        connection.execute("BEGIN")
+        connection.execute("SELECT * FROM something").fetchall()
         yield connection
 
 
@@ -34,9 +36,12 @@ def opener(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def test_it_waits_for_the_other_process(holder: sqlite3.Connection, opener: sqlite3.Connection) -> None:
-    """As long as that is at work, and the log is on afterwards."""
+    """It is turned away, tries again, and the log is on once the other is done."""
+    tries = Semaphore(0)
+    opener.set_trace_callback(lambda _: tries.release())
     with ThreadPoolExecutor() as thread:
         switched = thread.submit(switch_on, opener, 60.0)
+        assert [tries.acquire(timeout=30) for _ in range(2)] == [True, True]
         holder.execute("COMMIT")
         switched.result()
     assert opener.execute("PRAGMA journal_mode").fetchone() == ("wal",)

@@ -38,7 +38,7 @@ from importer.cli.whoami import whoami
 
 GARBAGE_OBJECTS: Final = 20_000
 """So many objects are made from one garbage collection to the next. With the usual 700 they took a quarter of
-the time that `run` needs to import what it needs, and find nothing: rows leave no cycles behind."""
+the time in which `run` imports what it needs, and found nothing: rows leave no cycles behind."""
 
 COMMANDS: Final[dict[str, Callable[..., int]]] = {
     "init": init,

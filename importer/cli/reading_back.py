@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from importer.cli.console import Console
 from importer.cli.progress import Progress
 from importer.cli.sending import interruptible
-from importer.cli.wording import count, sentence, shorten
+from importer.cli.wording import count, shorten
 
 if TYPE_CHECKING:
     from importer.journal.journal import Journal
@@ -75,7 +75,7 @@ async def _settled(stopped: asyncio.Event, settle_s: float) -> None:
 async def _show(reading: ReadBack, line: Line, progress: Progress, done: int) -> None:
     while True:
         note = "LeadSquared is not answering: waiting for it." if reading.in_trouble else ""
-        progress.show(done + reading.read, note=note or sentence(line.pace.describe()))
+        progress.show(done + reading.read, note=note or line.pace.describe())
         await asyncio.sleep(SHOW_EVERY_S)
 
 

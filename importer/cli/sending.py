@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 from importer.cli.console import Console
 from importer.cli.progress import Progress
 from importer.cli.standing import STATUSES, exit_code, quoted, summary
-from importer.cli.wording import sentence
 from importer.errors import ResultsError, WorkError
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ def _show_now(posting: Posting, progress: Progress) -> None:
     note = "LeadSquared is not answering: waiting for it." if posting.breaker.is_open else ""
     progress.show(
         done,
-        note=note or sentence(posting.pace.describe()),
+        note=note or posting.pace.describe(),
         created=shown["created"],
         failed=shown["failed"],
         uncertain=shown["uncertain"],

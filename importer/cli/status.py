@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from importer.cli import options
 from importer.cli.console import Console
 from importer.cli.standing import STATUSES, summary
-from importer.cli.wording import count, one_line, pad, sentence, shorten
+from importer.cli.wording import count, one_line, pad, shorten
 
 if TYPE_CHECKING:
     from importer.batches import Named
@@ -73,7 +73,7 @@ def _tell(console: Console, named: Named) -> int:
     if running:
         lines.append(f"It is running in another window, at {rate:.1f} rows a second.")
         if note := _note(going_on):
-            lines.append(sentence(note))
+            lines.append(note)
     elif counts["pending"] or counts["uncertain"]:
         lines.append("It is not running. Go on with `importer resume`.")
     console.result("\n".join(lines), told)

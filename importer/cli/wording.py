@@ -24,11 +24,6 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number:,} {word}"
 
 
-def sentence(words: str) -> str:
-    """With a capital and a full stop; nothing stays nothing."""
-    return f"{words[0].upper()}{words.removesuffix('.')[1:]}." if words else ""
-
-
 def duration(seconds: float) -> str:
     """A length of time as one says it: `less than a second`, `45 seconds`, `2 hours 10 minutes`."""
     if not math.isfinite(seconds):

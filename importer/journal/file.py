@@ -16,8 +16,8 @@ APPLICATION_ID: Final = 0x4C53_5149  # "LSQI": tells our files from any other SQ
 
 # Each step is applied with its version number in one transaction; a journal of an older version gets the
 # steps that it lacks when it is opened. Steps are never edited, only added. (BETWEEN, where IN would read
-# better: for a list of three or more, SQLite makes a table of it in every UPDATE and INSERT, which took a
-# third of their time.)
+# better: for a list of three or more, SQLite makes a table of it in every UPDATE and INSERT, which was a
+# third of its work.)
 MIGRATIONS: Final = (
     f"""
     PRAGMA application_id = {APPLICATION_ID};

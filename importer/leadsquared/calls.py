@@ -316,10 +316,9 @@ def read_failed(outcome: Outcome, exchange: Exchange, purpose: str, base_url: st
 
 def _limit_used_up(outcome: Outcome, host: str) -> ReadFailed:
     if outcome.refusal is not None and ends_quota(outcome.refusal):
-        said = quota_words(outcome.refusal)
         return Unreachable(
             outcome,
-            f"{said[0].upper()}{said[1:]}.",
+            quota_words(outcome.refusal),
             where=host,
             remedy="Try again when it is renewed, or ask LeadSquared for a larger one.",
         )

@@ -91,7 +91,7 @@ class Exchange:
     def outcome(self) -> Outcome:
         """What it means for a row, if it is the answer to a Create: judged once, asked for by several."""
         if self._judged is None:
-            self._judged = _judged(_Facts(self))
+            self._judged = _judge(_Facts(self))
         return self._judged
 
 
@@ -245,7 +245,7 @@ TABLE: Final = (
 """First match wins; what matches nothing is doubtful."""
 
 
-def _judged(seen: _Facts) -> Outcome:
+def _judge(seen: _Facts) -> Outcome:
     for rule in TABLE:
         if rule.seen(seen):
             return _outcome(seen, rule.kind)

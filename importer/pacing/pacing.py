@@ -5,8 +5,8 @@
     slot.left()                  # just before the first byte leaves
     slot.returned(refusal)       # whatever became of it; or slot.unused()
 
-`aiolimiter` with capacity 1 spaces the calls of this process; `pace_rules` holds them further when a refusal,
-the window or others on the tenant demand it; `pace_shared` does so for all processes of a machine together.
+`aiolimiter` with capacity 1 spaces the calls of this process; `rules` holds them further when a refusal,
+the window or others on the tenant demand it; `shared` does so for all processes of a machine together.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Pace:
         return max(0.0, self._book.rules.pause.until - self._now())
 
     def describe(self) -> str:
-        """One plain sentence about what is going on, without a full stop; empty if nothing is notable."""
+        """One plain sentence about what is going on; empty if nothing is notable."""
         return describe(self._book.rules, self._now(), self._book.neighbours, self.quota)
 
     async def slot(self) -> Slot:

@@ -3,7 +3,7 @@
 On a refusal everyone waits. Then it matters who had filled the window:
 
 - *We had*: our own calls reach the limit, so arrival times were uneven. From then on calls are held by the
-  bound that no jitter can breach (`pace_window`, by returning), at even spacing without a margin.
+  bound that no jitter can breach (`window`, by returning), at even spacing without a margin.
 - *Others had*: what our calls took of the window is what is left to us. Go on at 93 % of that, climb slowly
   to 95 %, and try more after 40 s, then every 80 s (for a window of 5 s): every breach costs everyone on the
   tenant. (After 20, 40, 80 s, as was designed first, 300 rows met a third breach: 2 % of the calls refused.)

@@ -1,8 +1,8 @@
 """One pace for all processes of a tenant on this machine: a small record on disk.
 
-The record is the whole state of `pace_rules.Rules`, the calls that may still count included. Each slot,
+The record is the whole state of `rules.Rules`, the calls that may still count included. Each slot,
 departure and return is one short transaction on it (0.2 ms), so that two windows are to the tenant as one.
-At rates where that costs too much, `pace_books` has each process keep its own state and only meet the record.
+At rates where that costs too much, `books` has each process keep its own state and only meet the record.
 
 SQLite holds it, without waiting for the disk: a transaction is whole or not there if a process dies in it,
 its lock dies with the process, and after a power failure a damaged record is begun anew. Times in it are the

@@ -9,15 +9,15 @@ from importer.pacing.window import Rate, Refusal
 
 
 def describe(rules: Rules, now: float, neighbours: int, quota: Refusal | None) -> str:
-    """The most notable thing that goes on, in one sentence without a full stop; empty if there is none."""
+    """The most notable thing that goes on, as a sentence; empty if there is none."""
     if quota is not None:
         return quota_words(quota)
     said = _standing(rules, neighbours)
     wait_s = rules.pause.until - now
     if wait_s > 0:
         pause = f"LeadSquared refused a call for the rate, so all calls wait {_seconds(wait_s)}"
-        return f"{pause}; {said}" if said else pause
-    return said
+        said = f"{pause}; {said}" if said else pause
+    return f"{said[0].upper()}{said[1:]}." if said else ""
 
 
 def _standing(rules: Rules, neighbours: int) -> str:
@@ -38,15 +38,15 @@ def _standing(rules: Rules, neighbours: int) -> str:
 
 
 def quota_words(quota: Refusal) -> str:
-    """That a quota is used up, in one sentence without a full stop."""
+    """That a quota is used up, as a sentence."""
     limit = quota.limit
     if limit is None and quota.quota:
-        return "your tenant's quota of calls a day is used up"
+        return "Your tenant's quota of calls a day is used up."
     if limit is None:
-        return "your tenant's quota of calls is used up for some hours"
+        return "Your tenant's quota of calls is used up for some hours."
     if limit.period_s < 23 * QUOTA_S:
-        return f"your tenant's quota of {limit.calls:,} calls in {limit.period_s / 3600:g} h is used up"
-    return f"your tenant's quota of {limit.calls:,} calls a day is used up"
+        return f"Your tenant's quota of {limit.calls:,} calls in {limit.period_s / 3600:g} h is used up."
+    return f"Your tenant's quota of {limit.calls:,} calls a day is used up."
 
 
 def _calls(rate: Rate) -> str:

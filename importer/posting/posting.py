@@ -346,8 +346,7 @@ class Posting:
         if refusal.retry_after_s is not None:
             at = datetime.fromtimestamp(self.writer.wall() + refusal.retry_after_s, UTC)
             when = f"after {at:%Y-%m-%d %H:%M} UTC"
-        said = quota_words(refusal)
-        self.stop("quota", f"{said[0].upper()}{said[1:]}. Resume {when}.")
+        self.stop("quota", f"{quota_words(refusal)} Resume {when}.")
 
     def account_of(self, row: JournalRow) -> str:
         """The account that a row would be sent to, in one spelling."""
