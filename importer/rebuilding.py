@@ -19,11 +19,11 @@ from importer.journal.draft import JournalDraft
 from importer.journal.journal import RowStatus, StagedRow
 from importer.mapping.references import Lookup, Resolved
 from importer.mapping.row_mapper import RowMapper
-from importer.posting.spellings import id_key
 from importer.results.align import row_number
-from importer.results.file import FileLine, ResultsFile
+from importer.results.results_reader import FileLine, ResultsFile
 from importer.resuming import doubt_since
-from importer.source.rows import CellsDigest, Row, encode_cells
+from importer.sending.reconcile.normalise import id_key
+from importer.sheets.rows import CellsDigest, Row, encode_cells
 from importer.staging import Asked, ContentDigest, Digests, described
 
 _STARTED: Final = re.compile(r"[a-z]+-?(\d{8}-\d{6})-[0-9a-f]+")

@@ -18,7 +18,7 @@ from importer.journal.journal import IN_DOUBT, Journal, JournalRow, RowStatus
 from importer.mapping.references import Resolved
 from importer.mapping.row_mapper import Problem, RowMapper
 from importer.results.edits import RowEdit
-from importer.source.rows import Cells, Row, decode_cells, encode_cells
+from importer.sheets.rows import Cells, Row, decode_cells, encode_cells
 from importer.staging import described
 
 SHOWN_MAX: Final = 20

@@ -19,8 +19,8 @@ from importer.journal.draft import JournalDraft
 from importer.journal.journal import Journal, JournalRow, RowStatus, StagedRow
 from importer.mapping.references import Lookup, Resolved
 from importer.mapping.row_mapper import Problem, RowMapper
-from importer.source.rows import CellsDigest, Row, decode_cells, encode_cells
-from importer.source.sheet import Sheet
+from importer.sheets.rows import CellsDigest, Row, decode_cells, encode_cells
+from importer.sheets.sheet import Sheet
 
 CHUNK_ROWS: Final = 1_000
 REHEARSAL: Final = "sandbox-"

@@ -43,7 +43,7 @@ def test_a_disk_that_is_full_right_after_the_results_file(
     """The journal cannot note where the file is: the file goes too, and the next run finds nothing of it."""
     from importer import batches
     from importer.errors import JournalError
-    from importer.results.results import Written
+    from importer.results.results_writer import Written
 
     write = batches.write
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from importer.activity import Activity, addressed
 from importer.errors import MappingError
 from importer.mapping.mapping import Found, Lookup, Mapping, NotFound, Problem, RowMapper, load_mapping
-from importer.source.rows import BooleanCell, Cells, DateCell, ErrorCell, NumberCell, Row
+from importer.sheets.rows import BooleanCell, Cells, DateCell, ErrorCell, NumberCell, Row
 
 GUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 HEAD = f"RelatedCompanyId: {{value: {GUID}}}\nActivityEvent: 10001\n"

@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from importer.activity import Activity, Marker, StoredActivity
-from importer.posting.matching import (
+from importer.sending.reconcile.matching import (
     NOTE,
     Comparison,
     Created,
@@ -25,7 +25,7 @@ from importer.posting.matching import (
     judge,
     match_key,
 )
-from importer.posting.spellings import Likeness, likeness
+from importer.sending.reconcile.normalise import Likeness, likeness
 
 ACCOUNT = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
 US = "0f000000-0000-4000-8000-000000000001"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.posting.spellings import Likeness, fold, id_key, likeness, normal
+from importer.sending.reconcile.normalise import Likeness, fold, id_key, likeness, normal
 
 GUID = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
 VALUES = st.text(min_size=1, max_size=80).filter(str.strip)

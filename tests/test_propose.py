@@ -13,19 +13,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from importer.activity import Activity
-from importer.mapping.file import read_document
 from importer.mapping.mapping import load_mapping
-from importer.propose.columns import Guess, Holds, guess_column
-from importer.propose.dates import guess_dates, readings
-from importer.propose.entries import propose
-from importer.propose.header import find_header_row, likely_header
-from importer.propose.look import look_at_sheet
-from importer.propose.sample import ColumnValues
-from importer.propose.words import Role, likeness
-from importer.propose.writing import scalar
-from importer.propose.zone import local_zone
-from importer.source import SheetOptions, open_sheet
-from importer.source.rows import DateCell, ErrorCell, NumberCell
+from importer.mapping.yaml_file import read_document
+from importer.sheets import SheetOptions, open_sheet
+from importer.sheets.rows import DateCell, ErrorCell, NumberCell
+from importer.starter.columns import Guess, Holds, guess_column
+from importer.starter.date_guesses import guess_dates, readings
+from importer.starter.entries import propose
+from importer.starter.header import find_header_row, likely_header
+from importer.starter.heading_words import Role, likeness
+from importer.starter.look import look_at_sheet
+from importer.starter.sample import ColumnValues
+from importer.starter.writing import scalar
+from importer.starter.zone import local_zone
 
 GUID = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
 

@@ -187,7 +187,7 @@ def test_every_module_has_its_place_in_the_tour() -> None:
 
 def test_the_columns_of_the_results_file_are_all_explained() -> None:
     """In their order."""
-    from importer.results.lines import COLUMNS
+    from importer.results.result_line import COLUMNS
 
     told = [cells[0].strip("`") for cells in rows_of(section("## What can happen to a row"))]
     assert [name for name in told if name.startswith("import_")] == list(COLUMNS)
@@ -203,8 +203,8 @@ def test_every_status_is_explained() -> None:
 
 def test_the_columns_and_verdicts_of_the_read_back_are_all_explained() -> None:
     """Those of the .verified.csv."""
-    from importer.readback.readings import Verdict
-    from importer.readback.verified_file import COLUMNS
+    from importer.verification.readings import Verdict
+    from importer.verification.verified_file import COLUMNS
 
     rows = rows_of(section("## Read-back and report"))
     told = [name for cells in rows for name in re.findall(r"`(\w+)`", cells[0])]
@@ -214,7 +214,7 @@ def test_the_columns_and_verdicts_of_the_read_back_are_all_explained() -> None:
 
 def test_every_word_that_resume_takes_is_explained() -> None:
     """On the rows on which it counts."""
-    from importer.results.words import _ACCEPTED
+    from importer.results.status_edits import _ACCEPTED
 
     told = {
         (status, re.findall(r"to `(\w+)`", change)[0])

@@ -11,7 +11,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from importer.results.respelling import is_respelling
-from importer.source.rows import BooleanCell, DateCell, DurationCell, NumberCell
+from importer.sheets.rows import BooleanCell, DateCell, DurationCell, NumberCell
 
 RESPELT = [
     # numbers

@@ -13,11 +13,11 @@ import pytest
 from openpyxl import load_workbook
 
 from importer.errors import ResultsError
-from importer.results.file import batch_id_in
-from importer.results.lines import COLUMNS, ResultLine, shown_error
-from importer.results.results import Written, digest_of, results_path, write_results
+from importer.results.result_line import COLUMNS, ResultLine, shown_error
+from importer.results.results_reader import batch_id_in
+from importer.results.results_writer import Written, digest_of, results_path, write_results
 from importer.results.workbook_cells import FORMATS_MAX
-from importer.source.rows import BooleanCell, DateCell, DurationCell, ErrorCell, NumberCell
+from importer.sheets.rows import BooleanCell, DateCell, DurationCell, ErrorCell, NumberCell
 
 BATCH = "b-20260731-053350-abcd"
 TIME = "2026-07-31T05:33:50.123Z"

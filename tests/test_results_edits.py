@@ -19,12 +19,12 @@ from openpyxl import load_workbook
 
 from importer.errors import ResultsError
 from importer.results.edits import CellChange, Edits, RowEdit, edits
-from importer.results.file import batch_id_in, is_results_header, read_results
-from importer.results.lines import COLUMNS, ResultLine
 from importer.results.respelling import is_respelling
-from importer.results.results import write_results
-from importer.results.words import Said, StatusWord
-from importer.source.rows import BooleanCell, DateCell, DurationCell, ErrorCell, NumberCell
+from importer.results.result_line import COLUMNS, ResultLine
+from importer.results.results_reader import batch_id_in, is_results_header, read_results
+from importer.results.results_writer import write_results
+from importer.results.status_edits import Said, StatusWord
+from importer.sheets.rows import BooleanCell, DateCell, DurationCell, ErrorCell, NumberCell
 
 BATCH = "b-20260731-053350-abcd"
 TIME = "2026-07-31T05:33:50.123Z"

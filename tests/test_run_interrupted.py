@@ -137,7 +137,7 @@ def test_ctrl_c_while_the_sheet_is_read_ends_at_once_and_leaves_nothing(
 def test_an_unexpected_fault_in_mid_run_still_writes_the_results_file(
     importer: Importer, tenant: RunningTenant, home: Path, sheet: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from importer.posting.poster import Poster
+    from importer.sending.worker_pool import Poster
 
     run = Poster.run
 

@@ -11,7 +11,7 @@ from openpyxl import load_workbook
 
 from importer.activity import Activity
 from importer.mapping.mapping import Problem, load_mapping
-from importer.source import SheetOptions, open_sheet
+from importer.sheets import SheetOptions, open_sheet
 
 MAPPINGS = Path(__file__).parent.parent / "mappings"
 

@@ -11,7 +11,7 @@ from conftest import Importer, Result
 from sheets import raw_workbook, sheet_xml, text_rows, written_workbook
 from sheets.sending import ACCOUNT, MAPPING
 
-from importer.source import open_sheet
+from importer.sheets import open_sheet
 
 
 @pytest.fixture

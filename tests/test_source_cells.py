@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sheets import raw_workbook, sheet_xml
 from test_source_text import cells
 
-from importer.source.numbers import number_text, zeros_layout
-from importer.source.rows import (
+from importer.sheets.numbers import number_text, zeros_layout
+from importer.sheets.rows import (
     BooleanCell,
     CellsDigest,
     DateCell,

@@ -9,8 +9,8 @@ import pytest
 from sheets import trap
 from test_source_text import cells, refusal
 
-from importer.source import SheetOptions, open_sheet
-from importer.source.rows import Row
+from importer.sheets import SheetOptions, open_sheet
+from importer.sheets.rows import Row
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from sheets import trap, written_workbook
 from test_source_text import cells, refusal
 
-from importer.source.detect import OLE_MAGIC
+from importer.sheets.detect import OLE_MAGIC
 
 
 def test_a_missing_file(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import openpyxl
 import pytest
 import xlsxwriter
 
-from importer.source import SheetOptions, open_sheet
-from importer.source.rows import ErrorCell
+from importer.sheets import SheetOptions, open_sheet
+from importer.sheets.rows import ErrorCell
 
 OFFICE = shutil.which("soffice") or shutil.which("libreoffice")
 pytestmark = pytest.mark.skipif(OFFICE is None, reason="LibreOffice is not installed")

@@ -9,7 +9,7 @@ from sheets import trap
 from test_source_text import EXACT, cells, refusal
 
 from importer.errors import SheetError
-from importer.source import SheetOptions, UnknownEncodingError, open_sheet
+from importer.sheets import SheetOptions, UnknownEncodingError, open_sheet
 
 
 def test_cp1252_unannounced_is_a_question_that_shows_the_line() -> None:

@@ -22,7 +22,7 @@ from sheets import MAIN, inflate_member, raw_workbook, sheet_xml, text_rows, wri
 
 import importer
 from importer.errors import SheetError
-from importer.source import open_sheet
+from importer.sheets import open_sheet
 
 MEMORY_MAX_MB = 400
 TIME_MAX_S = 20
@@ -32,7 +32,7 @@ READER = """
 import json, os, sys
 from pathlib import Path
 from importer.errors import SheetError
-from importer.source import open_sheet
+from importer.sheets import open_sheet
 start, told, rows = sum(os.times()[:4]), "", 0
 try:
     with open_sheet(Path(sys.argv[1])) as sheet:

@@ -15,8 +15,8 @@ from test_source_hostile import read_apart
 from test_source_text import EXACT, cells, read, refusal
 
 from importer.errors import SheetError
-from importer.source import SheetOptions, legacy, open_sheet
-from importer.source.rows import BooleanCell, DateCell, DurationCell, ErrorCell, NumberCell
+from importer.sheets import SheetOptions, legacy, open_sheet
+from importer.sheets.rows import BooleanCell, DateCell, DurationCell, ErrorCell, NumberCell
 
 
 def ods_row(*cells: str) -> str:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from sheets import written_workbook
 
-from importer.source import SheetOptions, open_sheet
+from importer.sheets import SheetOptions, open_sheet
 
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252", "shift_jis", "gb18030")
 Table = list[list[str]]

@@ -8,7 +8,7 @@ import pytest
 from sheets import raw_workbook, sheet_xml, text_rows, written_workbook
 
 from importer.errors import SheetError
-from importer.source import SheetOptions, read_table
+from importer.sheets import SheetOptions, read_table
 
 
 def refusal(path: Path) -> str:

@@ -8,8 +8,8 @@ import pytest
 from sheets import trap
 
 from importer.errors import SheetError
-from importer.source import SheetOptions, open_sheet
-from importer.source.rows import Row
+from importer.sheets import SheetOptions, open_sheet
+from importer.sheets.rows import Row
 
 EXACT = (
     "00123",

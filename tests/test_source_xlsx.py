@@ -13,8 +13,8 @@ from sheets import MAIN, RELATIONS, raw_workbook, sheet_xml, text_rows, written_
 from test_source_text import EXACT, cells, read, refusal
 
 from importer.errors import SheetError
-from importer.source import SheetOptions, open_sheet
-from importer.source.rows import ErrorCell
+from importer.sheets import SheetOptions, open_sheet
+from importer.sheets.rows import ErrorCell
 
 TABLE = [["Id", "Note"], ["1", "one"], ["2", "two"]]
 

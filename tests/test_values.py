@@ -20,7 +20,7 @@ from importer.mapping.values import (
     quoted,
     trimmed,
 )
-from importer.source.rows import BooleanCell, DateCell, DurationCell, NumberCell
+from importer.sheets.rows import BooleanCell, DateCell, DurationCell, NumberCell
 
 GUID = "0F8FAD5B-d9cb-469f-a165-70867728950e"
 

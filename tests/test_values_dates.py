@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from importer.mapping.date_formats import DateFormat, FormatError
-from importer.mapping.dates import DateTimeValue, DateValue
+from importer.mapping.date_values import DateTimeValue, DateValue
 from importer.mapping.values import Fault
-from importer.source.rows import BooleanCell, DateCell, NumberCell
+from importer.sheets.rows import BooleanCell, DateCell, NumberCell
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from importer.source.rows import column_letters
+from importer.sheets.rows import column_letters
 
 ROWS_KEPT: Final = 100
 EXAMPLES_KEPT: Final = 3

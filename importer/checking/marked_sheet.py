@@ -19,8 +19,8 @@ import xlsxwriter
 from importer.checking.findings import Problem
 from importer.errors import SettingsError, SheetError
 from importer.results.workbook_cells import CELL_MAX_CHARACTERS, FITTED_ROWS, CellWriter, ColumnWidths
-from importer.source.rows import ErrorCell, Row
-from importer.source.sheet import COLUMNS_MAX, ROWS_MAX, Sheet
+from importer.sheets.rows import ErrorCell, Row
+from importer.sheets.sheet import COLUMNS_MAX, ROWS_MAX, Sheet
 
 SUFFIX: Final = ".xlsx"
 MARK: Final = "importer check: marked copy"

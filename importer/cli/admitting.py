@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from importer.ledger.candidate import Overlap
     from importer.ledger.ledger import Ledger
     from importer.ledger.rows import Entry
-    from importer.posting.posting import Orders
-    from importer.posting.sending import Line
-    from importer.posting.verify import Claimed
+    from importer.sending.engine import Line
+    from importer.sending.reconcile.verifier import Claimed
+    from importer.sending.run_state import Orders
     from importer.settings import Settings
 
 NEVER_TWICE = "Nothing was sent, so that nothing is created twice."
@@ -184,7 +184,7 @@ def _take_over(console: Console, applicant: Applicant, ledger: Ledger) -> None:
 
 async def _look_at_row_one(console: Console, applicant: Applicant, ledger: Ledger, wishes: Wishes) -> None:
     """May these keys read? And has a colleague, whose ledger is not ours, imported this sheet?"""
-    from importer.posting.preflight import look_at_row_one
+    from importer.sending.preflight import look_at_row_one
 
     found = await look_at_row_one(
         applicant.draft.journal(), applicant.line.tenant, claimed_by_others(ledger, applicant.batch)
@@ -269,7 +269,7 @@ def _publish(console: Console, applicant: Applicant, replaced: list[tuple[str, P
     from importer import batches
     from importer.journal.journal import Journal
     from importer.journal.lock import batch_lock
-    from importer.results.file import batch_id_in
+    from importer.results.results_reader import batch_id_in
 
     path = applicant.draft.path
     lock = batch_lock(path)
@@ -292,7 +292,7 @@ def _publish(console: Console, applicant: Applicant, replaced: list[tuple[str, P
 def _withdraw(applicant: Applicant, lock: BaseFileLock) -> None:
     """Takes back what was published of a batch that was not let in after all."""
     from importer.journal.lock import lock_path
-    from importer.results.file import batch_id_in
+    from importer.results.results_reader import batch_id_in
 
     path, results = applicant.draft.path, Path(applicant.batch.results)
     lock.release()
@@ -309,7 +309,7 @@ def _earlier_rehearsals(applicant: Applicant) -> list[tuple[str, Path]]:
     from importer.cli.line import rehearsal_store
     from importer.journal.lock import batch_lock, lock_path
     from importer.ledger.ledger import REHEARSAL
-    from importer.results.file import batch_id_in
+    from importer.results.results_reader import batch_id_in
 
     home = applicant.settings.home
     replaced = []

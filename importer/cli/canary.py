@@ -13,9 +13,9 @@ from importer.errors import ImporterError
 
 if TYPE_CHECKING:
     from importer.journal.journal import Journal, JournalRow
-    from importer.posting.posting import Orders, Stop
-    from importer.posting.sending import Line, Sent
-    from importer.posting.verify import Claimed
+    from importer.sending.engine import Line, Sent
+    from importer.sending.reconcile.verifier import Claimed
+    from importer.sending.run_state import Orders, Stop
 
 ROWS_NAMED: Final = 3
 ERROR_COLUMNS: Final = 200
@@ -67,7 +67,7 @@ async def _judged(
 ) -> Stop | None:
     """Why not to go on; None when every row was created and came back as sent."""
     from importer.journal.journal import RowStatus
-    from importer.readback import readings
+    from importer.verification import readings
 
     not_created = [row for row in tried if row.status is not RowStatus.CREATED]
     if not_created:
@@ -90,7 +90,7 @@ async def _judged(
 
 def _stop(journal: Journal, sentences: list[str]) -> Stop:
     """Exit 3 as long as there is something to resume, 1 when the canary was all there was."""
-    from importer.posting.posting import Stop
+    from importer.sending.run_state import Stop
 
     pending = journal.shown_counts()["pending"]
     end = f"Nothing more was sent. {GO_ON}" if pending else "All rows had been sent."

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from importer.checking.marked_sheet import MarkedSheet
     from importer.checking.survey import Survey
     from importer.mapping.mapping import Resolved, RowMapper
-    from importer.source import Sheet
+    from importer.sheets import Sheet
     from importer.staging import Asked
 
 SHOW_EVERY_ROWS: Final = 1_000

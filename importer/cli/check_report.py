@@ -9,7 +9,7 @@ from importer.activity import Activity
 from importer.checking.findings import Group
 from importer.checking.survey import Survey
 from importer.cli.wording import SCREEN_COLUMNS, count, duration, one_line, pad, shorten, width, wrap
-from importer.source.rows import column_letters
+from importer.sheets.rows import column_letters
 
 if TYPE_CHECKING:
     from importer.mapping.mapping import Preview

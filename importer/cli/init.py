@@ -12,9 +12,9 @@ from importer.cli.console import Console
 from importer.errors import UserError
 
 if TYPE_CHECKING:
-    from importer.propose.look import Findings
-    from importer.propose.writing import Proposal, Remark
-    from importer.source import Sheet
+    from importer.sheets import Sheet
+    from importer.starter.look import Findings
+    from importer.starter.writing import Proposal, Remark
 
 ASKED_TIMES_MOST: Final = 3
 COLUMN_SHOWN: Final = 30
@@ -44,10 +44,10 @@ def init(
       importer init export.csv -o visits.yaml --encoding cp1252
     """
     from importer.cli.reading import hidden_rows_notice, open_source, sheet_options
-    from importer.propose.entries import propose
-    from importer.propose.header import find_header_row
-    from importer.propose.look import look_at_sheet
-    from importer.propose.zone import UNKNOWN_ZONE, local_zone
+    from importer.starter.entries import propose
+    from importer.starter.header import find_header_row
+    from importer.starter.look import look_at_sheet
+    from importer.starter.zone import UNKNOWN_ZONE, local_zone
 
     _demand_free(output)
     how = sheet_options(None, sheet=sheet, encoding=encoding, delimiter=delimiter, hidden=hidden)

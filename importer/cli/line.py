@@ -12,8 +12,8 @@ from importer.support_log import log_call
 
 if TYPE_CHECKING:
     from importer.leadsquared.answers import CurrentUser
-    from importer.posting.posting import Orders
-    from importer.posting.sending import Line
+    from importer.sending.engine import Line
+    from importer.sending.run_state import Orders
     from importer.settings import Settings
     from importer.staging import Asked
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @asynccontextmanager
 async def line_to(settings: Settings, orders: Orders, *, shared: bool = True) -> AsyncIterator[Line]:
     """An open line. shared: other windows of this tenant on this computer keep the same pace."""
-    from importer.posting.sending import connected
+    from importer.sending.engine import connected
 
     log_calls(settings)
     async with connected(

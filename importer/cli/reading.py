@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from importer.checking.survey import Survey
     from importer.cli.console import Console
     from importer.mapping.mapping import Mapping
-    from importer.source import Sheet, SheetOptions
+    from importer.sheets import Sheet, SheetOptions
 
 MEND: Final = "Mend the sheet or the mapping (importer check shows every problem)."
 OUR_COLUMNS: Final = frozenset({"import_row", "import_status"})
@@ -26,7 +26,7 @@ def sheet_options(
     hidden: Literal["include", "skip"] | None = None,
 ) -> SheetOptions:
     """How the sheet is to be read: the command line first, then what the mapping has decided for good."""
-    from importer.source import SheetOptions
+    from importer.sheets import SheetOptions
 
     return SheetOptions(
         sheet=sheet or (mapping.sheet if mapping else None),
@@ -39,7 +39,7 @@ def sheet_options(
 
 def open_source(path: Path, how: SheetOptions) -> Sheet:
     """The sheet, opened. Raises SheetError, also for a results file of ours, which is no source."""
-    from importer.source import open_sheet
+    from importer.sheets import open_sheet
 
     sheet = open_sheet(path, how)
     if set(sheet.header) >= OUR_COLUMNS:

@@ -13,10 +13,10 @@ from importer.cli.wording import count, shorten
 
 if TYPE_CHECKING:
     from importer.journal.journal import Journal
-    from importer.posting.posting import Orders
-    from importer.posting.sending import Line
-    from importer.readback.readback import ReadBack
-    from importer.readback.readings import FieldSummary, ReadBackSummary
+    from importer.sending.engine import Line
+    from importer.sending.run_state import Orders
+    from importer.verification.comparison import ReadBack
+    from importer.verification.readings import FieldSummary, ReadBackSummary
 
 SHOW_EVERY_S: Final = 0.2
 VALUE_COLUMNS: Final = 30
@@ -39,7 +39,7 @@ async def read_back(
     total: rows to be read, `done` of them in an earlier pass. settle_s: how long to wait first. Raises
     WorkError in an outage, TenantError for keys that may not read.
     """
-    from importer.readback.readback import ReadBack
+    from importer.verification.comparison import ReadBack
 
     reading = ReadBack(
         journal, line.tenant, readers=orders.workers, max_outage_s=orders.max_outage_s, only=only
@@ -81,7 +81,7 @@ async def _show(reading: ReadBack, line: Line, progress: Progress, done: int) ->
 
 def described(summary: ReadBackSummary) -> Iterator[str]:
     """What came back otherwise, a sentence for each field, for a person."""
-    from importer.readback.readings import Verdict
+    from importer.verification.readings import Verdict
 
     missing = summary.rows[Verdict.NOT_FOUND]
     if missing:

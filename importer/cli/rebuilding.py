@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from importer.journal.journal import Batch
     from importer.leadsquared.answers import CurrentUser
     from importer.mapping.mapping import Mapping
-    from importer.posting.posting import Orders
     from importer.rebuilding import Rebuilt
-    from importer.results.file import ResultsFile
+    from importer.results.results_reader import ResultsFile
+    from importer.sending.run_state import Orders
     from importer.settings import Settings
 
 
@@ -44,7 +44,7 @@ async def rebuild_batch(
     from importer.journal.draft import JournalDraft
     from importer.journal.writer import iso
     from importer.mapping.mapping import load_mapping
-    from importer.results.file import read_results
+    from importer.results.results_reader import read_results
 
     path = _file(named)
     plan = load_mapping(_mapping(named, wishes))
@@ -117,9 +117,9 @@ def _batch(
 ) -> Batch:
     from importer.journal.journal import Batch
     from importer.journal.writer import iso
-    from importer.posting.sending import tenant_name
     from importer.rebuilding import started_at
-    from importer.results.results import digest_of
+    from importer.results.results_writer import digest_of
+    from importer.sending.engine import tenant_name
 
     return Batch(
         id=name,

@@ -57,7 +57,7 @@ def resume(
     from importer.cli.rebuilding import rebuild_batch
     from importer.cli.resuming import Resumption
     from importer.cli.sending import ended_by_signals
-    from importer.posting.posting import Orders
+    from importer.sending.run_state import Orders
 
     if remap and mapping is None:
         raise UserError("--remap needs the new mapping.", remedy="Say it with -m MAPPING.")

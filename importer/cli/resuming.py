@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from importer.journal.journal import Batch, Journal
     from importer.ledger.ledger import Ledger
     from importer.mapping.mapping import Mapping, RowMapper
-    from importer.posting.posting import Orders
-    from importer.posting.sending import Line, Sent
-    from importer.posting.verify import Claimed
     from importer.results.edits import Edits
     from importer.resuming import Changes, Reopening
+    from importer.sending.engine import Line, Sent
+    from importer.sending.reconcile.verifier import Claimed
+    from importer.sending.run_state import Orders
     from importer.settings import Settings
-    from importer.source.rows import Row
+    from importer.sheets.rows import Row
     from importer.staging import Asked
 
 LINES_SHOWN: Final = 40
@@ -107,7 +107,7 @@ class Resumption:
 
     def _results(self) -> Path:
         """Where the results file goes: where the person says, or where they had it."""
-        from importer.results.results import results_path
+        from importer.results.results_writer import results_path
 
         if self.wishes.results is not None:
             source = Path(self.batch.source)
@@ -147,7 +147,7 @@ class Resumption:
 
     def _mapped_again(self) -> Iterator[Row]:
         from importer.journal.journal import RowStatus
-        from importer.source.rows import Row
+        from importer.sheets.rows import Row
         from importer.staging import source_row
 
         for row in self.journal.rows(None if self.wishes.remap else RowStatus.INVALID):
@@ -166,7 +166,7 @@ class Resumption:
     async def _connected(self, host: str | None, rate: str | None) -> AsyncIterator[tuple[Settings, Line]]:
         """The line to the batch's own tenant. Raises UserError for another one, WorkError for none."""
         from importer.cli.line import connect_for
-        from importer.posting.sending import tenant_name
+        from importer.sending.engine import tenant_name
 
         asked = self._asked() if self.batch.rehearsal else {}
         async with connect_for(
@@ -188,8 +188,8 @@ class Resumption:
         """What the person said, taken over in one transaction that a "no" at the question undoes."""
         from importer.cli.looking_up import looked_up
         from importer.journal.writer import iso
-        from importer.posting.sending import cut_off
         from importer.resuming import Reopening
+        from importer.sending.engine import cut_off
 
         asked = self._asked()
         resolved = await looked_up(self.console, line.tenant, asked, self.journal) if asked else {}
@@ -277,8 +277,8 @@ def _edits(console: Console, named: Named, journal: Journal) -> tuple[Edits | No
     file's digest."""
     from importer import batches
     from importer.results.edits import edits
-    from importer.results.file import read_results
-    from importer.results.results import digest_of
+    from importer.results.results_reader import read_results
+    from importer.results.results_writer import digest_of
 
     path = named.results
     batch = journal.batch()

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from importer.journal.journal import Batch
     from importer.leadsquared.answers import CurrentUser
     from importer.mapping.mapping import Mapping, RowMapper
-    from importer.posting.posting import Orders
-    from importer.posting.sending import Line
+    from importer.sending.engine import Line
+    from importer.sending.run_state import Orders
     from importer.settings import Settings
-    from importer.source import Sheet
+    from importer.sheets import Sheet
     from importer.staging import Asked, Digests
 
 DISK: Final = "See that the disk has room and the folder can be written, then run it again."
@@ -68,8 +68,8 @@ def run(
     """
     from importer.cli.reading import open_source, sheet_options
     from importer.mapping.mapping import load_mapping
-    from importer.posting.posting import Orders
-    from importer.results.results import results_path
+    from importer.results.results_writer import results_path
+    from importer.sending.run_state import Orders
 
     plan = load_mapping(mapping)
     how = sheet_options(plan, sheet=sheet, encoding=encoding, delimiter=delimiter, hidden=hidden)
@@ -218,7 +218,7 @@ class Importing:
         self, batch: str, settings: Settings, user: CurrentUser, survey: Survey, digests: Digests
     ) -> Batch:
         from importer.journal.journal import Batch
-        from importer.posting.sending import tenant_name
+        from importer.sending.engine import tenant_name
 
         sheet = self.sheet
         return Batch(

@@ -19,10 +19,10 @@ from importer.errors import ResultsError, WorkError
 
 if TYPE_CHECKING:
     from importer.journal.journal import Journal
-    from importer.posting.posting import Orders, Posting
-    from importer.posting.sending import Line, Sent
-    from importer.posting.verify import Claimed
-    from importer.results.results import Written
+    from importer.results.results_writer import Written
+    from importer.sending.engine import Line, Sent
+    from importer.sending.reconcile.verifier import Claimed
+    from importer.sending.run_state import Orders, Posting
 
 SHOW_EVERY_S: Final = 0.2
 STOPPING: Final = (
@@ -35,7 +35,7 @@ async def send_watched(
     console: Console, journal: Journal, line: Line, orders: Orders, claimed: Claimed
 ) -> Sent:
     """Sends while progress is shown and Ctrl-C is heeded."""
-    from importer.posting.sending import send
+    from importer.sending.engine import send
 
     total = journal.shown_counts()["rows"]
     journal.state(rate=str(line.pace.ceiling))  # for `report`
@@ -170,7 +170,7 @@ def conclude(
 ) -> int:
     """Writes the results file (at `path`, or where it was last), tells how the batch stands, and gives the
     exit code. read: the file's digest when its changes were taken over."""
-    from importer.posting.sending import unwritten
+    from importer.sending.engine import unwritten
 
     batch = journal.batch()
     for notice in sent.notices if sent else ():

@@ -9,7 +9,7 @@ from importer.cli.wording import count, duration
 
 if TYPE_CHECKING:
     from importer.pacing.pacing import Rate
-    from importer.posting.sending import Sent
+    from importer.sending.engine import Sent
 
 STATUSES: Final = ("created", "failed", "invalid", "uncertain", "pending", "skipped")
 MARGIN: Final = 1.03

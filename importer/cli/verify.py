@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from importer.batches import Named
     from importer.journal.journal import Batch, Journal
-    from importer.posting.posting import Orders
-    from importer.readback.readings import ReadBackSummary
     from importer.results.beside import Placed
+    from importer.sending.run_state import Orders
+    from importer.verification.readings import ReadBackSummary
 
 
 def verify(
@@ -52,7 +52,7 @@ def verify(
 
     from importer import batches
     from importer.home import home
-    from importer.posting.posting import Orders
+    from importer.sending.run_state import Orders
 
     orders = Orders(workers=workers, settle_s=settle, timeout_s=timeout, max_outage_s=max_outage)
     named = batches.find(results, home(), rehearsal=sandbox)
@@ -90,8 +90,8 @@ async def _verify(
     from importer.cli.line import connect_for
     from importer.cli.reading_back import read_back
     from importer.journal.journal import RowStatus
-    from importer.posting.sending import tenant_name
-    from importer.readback import readings
+    from importer.sending.engine import tenant_name
+    from importer.verification import readings
 
     batch = journal.batch()
     total = journal.counts()[RowStatus.CREATED]
@@ -132,7 +132,7 @@ def _unsettled_s(journal: Journal, settle_s: float) -> float:
     """How long to wait until what was created last has had `settle_s` seconds to show up."""
     from datetime import datetime
 
-    from importer.readback.readings import utc_now
+    from importer.verification.readings import utc_now
 
     (latest,) = journal.connection.execute("SELECT max(changed_at) FROM row WHERE status = 4").fetchone()
     age_s = (utc_now() - datetime.fromisoformat(latest)).total_seconds()
@@ -142,7 +142,7 @@ def _unsettled_s(journal: Journal, settle_s: float) -> float:
 def _conclude(console: Console, named: Named, journal: Journal) -> int:
     """Writes the file, tells the differences, and gives the exit code."""
     from importer.cli.reading_back import described
-    from importer.readback import readings
+    from importer.verification import readings
 
     batch = journal.batch()
     placed, summary = _write(console, named, journal, batch)
@@ -163,9 +163,9 @@ def _conclude(console: Console, named: Named, journal: Journal) -> int:
 def _write(console: Console, named: Named, journal: Journal, batch: Batch) -> tuple[Placed, ReadBackSummary]:
     from pathlib import Path
 
-    from importer.readback import readings
-    from importer.readback.verified_file import ENDING, write_verified
     from importer.results.beside import beside
+    from importer.verification import readings
+    from importer.verification.verified_file import ENDING, write_verified
 
     path = beside(named.results or Path(batch.results), ENDING).absolute()
     with Progress(console, "Comparing") as progress:
@@ -174,7 +174,7 @@ def _write(console: Console, named: Named, journal: Journal, batch: Batch) -> tu
 
 def _told(batch: Batch, summary: ReadBackSummary, verified: Path | None = None) -> dict[str, Any]:
     """For `--json`. missing: rows that LeadSquared does not show. unread: rows without an answer."""
-    from importer.readback.readings import Verdict
+    from importer.verification.readings import Verdict
 
     equal, missing, unread = (
         summary.rows[one] for one in (Verdict.EQUAL, Verdict.NOT_FOUND, Verdict.NOT_READ)

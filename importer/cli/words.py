@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     from importer.journal.journal import JournalRow
     from importer.leadsquared.calls import Tenant
-    from importer.posting.verify import Claimed
-    from importer.results.words import StatusWord
+    from importer.results.status_edits import StatusWord
     from importer.resuming import Reopening
+    from importer.sending.reconcile.verifier import Claimed
 
 
 TOLD: Final = (
@@ -33,7 +33,7 @@ async def heed_words(
     claimed: Claimed,
 ) -> None:
     """Takes over every word that holds; says which does not, and why."""
-    from importer.results.words import Said
+    from importer.results.status_edits import Said
 
     positions = reopening.journal.positions(word.number for word in words)
     by_word: dict[Said, list[int]] = {said: [] for said in Said}
@@ -61,7 +61,7 @@ async def _is_not_it(
 ) -> str:
     """Why the activity cannot be this row's; "" when it can. Read back where the keys may read."""
     from importer.activity import addressed
-    from importer.posting.spellings import id_key
+    from importer.sending.reconcile.normalise import id_key
 
     if reopening.journal.claimed([made]) or claimed([made]):
         return f"another row holds the Id {made} already."

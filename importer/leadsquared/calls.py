@@ -24,9 +24,9 @@ from importer.leadsquared.answers import ActivitiesPage, AnswerError, CompaniesP
 from importer.leadsquared.bodies import http_date
 from importer.leadsquared.client import LeadSquared
 from importer.leadsquared.outcomes import CERTAINLY_NOT_SENT, Exchange, Kind, Outcome, classify, read_failure
+from importer.pacing.description import quota_words
 from importer.pacing.pacing import Pace, Slot
 from importer.pacing.rules import ends_quota
-from importer.pacing.words import quota_words
 from importer.remedies import remedy_for
 
 READ_TRIES_MAX: Final = 60

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from importer.errors import SheetError
 from importer.mapping.field_plan import Entries, FieldPlan, plan_field
-from importer.mapping.file import Document, Where, path_text, shape_mistakes
 from importer.mapping.model import SCHEMA_NAME, FieldSpec, TableSpec, field_spec
 from importer.mapping.values import quoted
+from importer.mapping.yaml_file import Document, Where, path_text, shape_mistakes
 
 TABLE_ROWS_MAX: Final = 100_000
 DELIMITERS: Final = {mark: mark for mark in ",;|\t"} | {
@@ -149,7 +149,7 @@ class MappingBuilder:
         return [(key, value) for key, value in rows]
 
     def _read_table(self, where: Where, spec: TableSpec) -> list[list[str]]:
-        from importer.source import SheetOptions, read_table
+        from importer.sheets import SheetOptions, read_table
 
         path = self._folder / spec.path
         try:

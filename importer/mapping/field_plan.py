@@ -12,8 +12,7 @@ from typing import Final
 
 from importer.mapping.choices import Choices, did_you_mean, listing
 from importer.mapping.date_formats import FormatError
-from importer.mapping.dates import DateTimeValue, DateValue
-from importer.mapping.file import Where
+from importer.mapping.date_values import DateTimeValue, DateValue
 from importer.mapping.model import FieldSpec, TableSpec
 from importer.mapping.references import Lookup
 from importer.mapping.values import (
@@ -27,6 +26,7 @@ from importer.mapping.values import (
     quoted,
     trimmed,
 )
+from importer.mapping.yaml_file import Where
 
 Entries = list[tuple[str, str]]
 Report = Callable[[Where, str], None]

@@ -16,10 +16,18 @@ from typing import Any, Self
 from importer.mapping.builder import MappingBuilder, Tables
 from importer.mapping.choices import did_you_mean, listing
 from importer.mapping.field_plan import FieldPlan
-from importer.mapping.file import Mistake, Where, line_of, mapping_error, path_text, read_document, read_text
 from importer.mapping.model import json_schema
 from importer.mapping.references import Found, Lookup, NotFound, Resolved
 from importer.mapping.row_mapper import Notice, Preview, Problem, RowMapper
+from importer.mapping.yaml_file import (
+    Mistake,
+    Where,
+    line_of,
+    mapping_error,
+    path_text,
+    read_document,
+    read_text,
+)
 
 __all__ = [
     "Found",

@@ -10,7 +10,7 @@ from importer.activity import Activity
 from importer.mapping.field_plan import FieldPlan
 from importer.mapping.references import Found, Lookup, Resolved
 from importer.mapping.values import BLANKS, LOST, Fault, TextValue, quoted, trimmed, unsendable
-from importer.source.rows import Cells, ErrorCell, Row
+from importer.sheets.rows import Cells, ErrorCell, Row
 
 VALUE_LENGTH_MAX: Final = 200
 _PLAIN_TEXT: Final = TextValue()

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import ClassVar, Final, Protocol
 
 from importer.mapping.shown_as import notice_of_format
-from importer.source.rows import BooleanCell, DateCell, DurationCell, NumberCell
+from importer.sheets.rows import BooleanCell, DateCell, DurationCell, NumberCell
 
 ECHO_LENGTH_MAX: Final = 60
 EXPONENT_MAX: Final = 30

@@ -21,10 +21,10 @@ from typing import Final
 from aiolimiter import AsyncLimiter
 
 from importer.pacing.books import OwnBook, SharedBook
+from importer.pacing.description import describe
 from importer.pacing.rules import LATENESS_S, Rules, ends_quota
 from importer.pacing.shared import SharedPace
 from importer.pacing.window import Rate, Refusal
-from importer.pacing.words import describe
 
 __all__ = ["Pace", "Rate", "Refusal", "SharedPace", "Slot"]
 

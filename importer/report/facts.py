@@ -11,11 +11,11 @@ from typing import Final
 from importer.journal.journal import Batch, Journal, RowStatus
 from importer.leadsquared.outcomes import Kind
 from importer.pacing.pacing import Rate
-from importer.readback import readings
-from importer.readback.readings import ReadBackSummary
 from importer.remedies import remedy_for
 from importer.report.ranges import RowNumbers
 from importer.report.traffic import Call, Traffic, traffic
+from importer.verification import readings
+from importer.verification.readings import ReadBackSummary
 
 MESSAGES_MAX: Final = 5
 MESSAGES_COUNTED_MAX: Final = 200

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from importer.journal.journal import Journal, RowStatus
 from importer.report.facts import MESSAGE_MAX, shown, was_read
-from importer.source.rows import decode_cells
+from importer.sheets.rows import decode_cells
 
 ROWS_MAX: Final = 20_000
 RANGES_MAX: Final = 50_000

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from importer.errors import ResultsError
-from importer.results.file import FileLine, OurCells
 from importer.results.respelling import is_respelling
-from importer.source.rows import Cells, decode_cells, encode_cells
+from importer.results.results_reader import FileLine, OurCells
+from importer.sheets.rows import Cells, decode_cells, encode_cells
 
 _WHOLE: Final = re.compile(r"(\d{1,9})(?:[.,]0+)?", re.ASCII)
 _GROUPED: Final = re.compile(r"\d{1,3}(?:[.,' \u00a0\u202f]\d{3}){1,2}")

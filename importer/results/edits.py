@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from importer.errors import ResultsError
-from importer.posting.spellings import id_key
 from importer.results.align import Alignment, align, in_row_order, row_number
-from importer.results.file import FileLine, ResultsFile
-from importer.results.lines import ResultLine, shown_error
 from importer.results.respelling import is_respelling, may_be_meant
-from importer.results.words import Age, Said, StatusWord, age_of, meaning
-from importer.source.rows import Cells, ErrorCell, column_letters
+from importer.results.result_line import ResultLine, shown_error
+from importer.results.results_reader import FileLine, ResultsFile
+from importer.results.status_edits import Age, Said, StatusWord, age_of, meaning
+from importer.sending.reconcile.normalise import id_key
+from importer.sheets.rows import Cells, ErrorCell, column_letters
 
 PROGRESS_ROWS: Final = 1_000
 NAMED_MAX: Final = 20

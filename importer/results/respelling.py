@@ -23,7 +23,7 @@ from typing import Final
 
 from importer.results.respelt_dates import dates_respelt, unambiguous
 from importer.results.respelt_numbers import number_kept, number_written, numbers_respelt
-from importer.source.rows import NumberCell
+from importer.sheets.rows import NumberCell
 
 CUT_FROM_CHARACTERS: Final = 32_000
 """Excel holds 32,767 characters a cell, and reads a few less from a CSV."""

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
-from importer.source.rows import DateCell, DurationCell
+from importer.sheets.rows import DateCell, DurationCell
 
 LONGEST: Final = 40
 

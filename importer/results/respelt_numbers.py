@@ -15,7 +15,7 @@ from decimal import ROUND_DOWN, ROUND_HALF_UP, Context, Decimal
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from importer.source.rows import NumberCell
+from importer.sheets.rows import NumberCell
 
 GENERAL_CHARACTERS: Final = 11
 GENERAL_BELOW: Final = Decimal(10) ** 11

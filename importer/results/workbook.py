@@ -16,9 +16,9 @@ from xlsxwriter.utility import xl_col_to_name
 from xlsxwriter.worksheet import Worksheet
 
 from importer.errors import ResultsError
-from importer.results.lines import COLUMNS, SHEET_NAME, ResultLine, shown_error
+from importer.results.result_line import COLUMNS, SHEET_NAME, ResultLine, shown_error
 from importer.results.workbook_cells import CELL_MAX_CHARACTERS, FITTED_ROWS, CellWriter, ColumnWidths
-from importer.source.rows import Cells, column_letters
+from importer.sheets.rows import Cells, column_letters
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

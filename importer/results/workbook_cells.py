@@ -10,7 +10,7 @@ import datetime as dt
 from collections.abc import Iterable
 from typing import Any, Final
 
-from importer.source.rows import BooleanCell, DateCell, DurationCell, ErrorCell, NumberCell
+from importer.sheets.rows import BooleanCell, DateCell, DurationCell, ErrorCell, NumberCell
 
 CELL_MAX_CHARACTERS: Final = 32_767
 FORMATS_MAX: Final = 200

@@ -142,7 +142,7 @@ def stage(sheet: Path, mapping: Path, family: str, journals: Path, tenant_id: st
     from importer.journal.journal import Batch
     from importer.journal.writer import iso
     from importer.mapping.mapping import load_mapping
-    from importer.source import SheetOptions, open_sheet
+    from importer.sheets import SheetOptions, open_sheet
     from importer.staging import batch_id
     from importer.staging import stage as staged
 

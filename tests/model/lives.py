@@ -20,14 +20,14 @@ from importer.journal.writer import JournalWriter, iso
 from importer.leadsquared.calls import Tenant
 from importer.mapping.mapping import Mapping, load_mapping
 from importer.pacing.pacing import Pace, Rate
-from importer.posting.looks import Looks
-from importer.posting.poster import Poster
-from importer.posting.posting import Orders, Posting, Stop
-from importer.posting.sending import cut_off
-from importer.posting.verify import Verifier
 from importer.results.edits import CellChange, RowEdit
 from importer.resuming import Reopening
-from importer.source.rows import decode_cells, encode_cells
+from importer.sending.engine import cut_off
+from importer.sending.reconcile.lookups import Looks
+from importer.sending.reconcile.verifier import Verifier
+from importer.sending.run_state import Orders, Posting, Stop
+from importer.sending.worker_pool import Poster
+from importer.sheets.rows import decode_cells, encode_cells
 from model.world import EPOCH, SETTLE_S, TIMEOUT_S, ModelTenant, World
 
 MAPPING = """\
@@ -187,7 +187,7 @@ class Batch:
 
 
 def _mapped(mapper: Any, number: int, cells: Cells) -> Activity:  # noqa: ANN401 - RowMapper
-    from importer.source.rows import Row
+    from importer.sheets.rows import Row
 
     activity = mapper.map(Row(number, cells))
     assert isinstance(activity, Activity)

@@ -11,7 +11,7 @@ from typing import Literal
 
 from conftest import Importer, Result, RunningTenant
 
-from importer.source import open_sheet
+from importer.sheets import open_sheet
 
 ACCOUNT = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
 MAPPING = """\

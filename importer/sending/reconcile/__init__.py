@@ -1,0 +1,1 @@
+"""Was this row created? Looked up in LeadSquared, and decided."""

@@ -1,0 +1,208 @@
+""" "Was this row created?" asked of Retrieve, and what a created row shows about how values come back.
+
+One look at an account serves every row of it that is in doubt. What a look means is decided in
+`matching.py`; here it is read, and held against what other rows and batches have claimed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from importer.activity import Activity, Marker, StoredActivity
+from importer.journal.journal import Journal, JournalRow
+from importer.leadsquared.calls import Reading, Tenant
+from importer.leadsquared.outcomes import Kind
+from importer.sending.reconcile import matching
+from importer.sending.reconcile.doubts import Doubt
+from importer.sending.reconcile.matching import Created, Learned, NotCreated, Uncertain
+
+MARGIN_BEFORE: Final = dt.timedelta(minutes=5)
+MARGIN_AFTER: Final = dt.timedelta(days=1)
+"""Which date column Retrieve filters by is unknown, and clocks differ: a wide window, a narrow match."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Retrieve was refused, failed, or stayed incomplete (kind None). message: a sentence for the person."""
+
+    message: str
+    kind: Kind | None = None
+
+
+Finding = Created | NotCreated | Uncertain | Unread
+Quiet = Callable[[set[str]], Awaitable[None]]
+
+
+Claimed = Callable[[Collection[str]], Collection[str]]
+"""Those of the Ids that rows of other batches hold (the ledger knows)."""
+
+
+class Verifier:
+    """Looks at accounts for one run of one batch.
+
+    marker: the mapping's marker field. proves: False for a batch whose journal was lost (then a cell may
+    have been edited since, and a difference proves nothing). wall: Unix seconds by our clock.
+    """
+
+    def __init__(
+        self,
+        tenant: Tenant,
+        journal: Journal,
+        claimed: Claimed,
+        *,
+        marker: Marker | None,
+        proves: bool,
+        wall: Callable[[], float],
+    ) -> None:
+        self._tenant = tenant
+        self._journal = journal
+        self._claimed = claimed
+        self._marker = marker
+        self.proves = proves
+        self._wall = wall
+        self.learned: dict[int, Learned] = {}
+
+    def left_out(self, event: int) -> frozenset[str]:
+        """Fields of this event in which a match cannot tell two rows apart."""
+        learned = self.learned.get(event)
+        return learned.left_out if learned else frozenset()
+
+    async def read(self, account: str, since: dt.datetime) -> Reading:
+        """The account's activities from `since` (tenant's clock, UTC) to now, with wide margins."""
+        return await self._tenant.activities(account, since - MARGIN_BEFORE, self._now() + MARGIN_AFTER)
+
+    async def look(self, doubts: Sequence[Doubt], quiet: Quiet) -> dict[int, Finding]:
+        """What one look at their account tells of each doubt, by position.
+
+        An activity that might be a row's is judged once the calls that were under way on the account have
+        ended: it may be theirs. One activity that is what two rows sent is neither's.
+        """
+        readings = {account: await self._read_for(account, doubts) for account in _accounts(doubts)}
+        for failed in (reading for reading in readings.values() if not reading.complete):
+            return dict.fromkeys((doubt.row.position for doubt in doubts), _unread(failed))
+        stored = [activity for reading in readings.values() for activity in reading.activities]
+        for event in {activity.event for doubt in doubts for activity in doubt.sent}:
+            await self._learn_from_journal(event)
+        findings = self._judge_all(doubts, stored)
+        if any(not isinstance(finding, NotCreated) for finding in findings.values()):
+            await quiet(_accounts(doubts))
+            findings = self._judge_all(doubts, stored)
+        return _each_once(findings)
+
+    async def _read_for(self, account: str, doubts: Sequence[Doubt]) -> Reading:
+        since = min(doubt.since for doubt in doubts)
+        return await self.read(account, dt.datetime.fromtimestamp(since, dt.UTC))
+
+    def _judge_all(self, doubts: Sequence[Doubt], stored: Sequence[StoredActivity]) -> dict[int, Finding]:
+        """Exact matches first: what one row sent is no near miss of another."""
+        unclaimed = self.unclaimed(stored)
+        findings = {doubt.row.position: self._judge(doubt, unclaimed) for doubt in doubts}
+        taken = {finding.id for finding in findings.values() if isinstance(finding, Created)}
+        if not taken:
+            return dict(findings)
+        left = [activity for activity in unclaimed if activity.id not in taken]
+        return {
+            doubt.row.position: finding
+            if isinstance(finding := findings[doubt.row.position], Created)
+            else self._judge(doubt, left)
+            for doubt in doubts
+        }
+
+    def unclaimed(self, stored: Iterable[StoredActivity]) -> list[StoredActivity]:
+        """Those that no row of this batch or of another one holds."""
+        found = list(stored)
+        ids = [activity.id for activity in found]
+        taken = {identifier.lower() for identifier in self._journal.claimed(ids)}
+        taken |= {identifier.lower() for identifier in self._claimed(ids)}
+        return [activity for activity in found if activity.id.lower() not in taken]
+
+    def _judge(self, doubt: Doubt, unclaimed: Sequence[StoredActivity]) -> matching.Verdict:
+        marked_at = dt.datetime.fromtimestamp(doubt.since, dt.UTC)
+        pool: dict[str, StoredActivity] = {}
+        for account, event in {(sent.company_id, sent.event) for sent in doubt.sent}:
+            for activity in matching.candidates(
+                unclaimed, company_id=account, event=event, marked_at=marked_at
+            ):
+                pool.setdefault(activity.id, activity)
+        learned = self.learned.get(doubt.sent[0].event) if self.proves else None
+        return matching.judge(
+            doubt.sent, pool.values(), learned, self._marker.schema_name if self._marker else None
+        )
+
+    async def _learn_from_journal(self, event: int) -> None:
+        """On `resume`: any row that the journal has as created shows how this event's values come back."""
+        if event in self.learned:
+            return
+        found = self._journal.created_of(event)
+        if found is not None:
+            await self.learn(*found)
+
+    async def learn(self, row: JournalRow, sent: Activity, marked_at: float) -> Learned | None:
+        """Reads a created row back; None while it is not to be seen. marked_at: Unix s, tenant's clock."""
+        reading = await self.read(sent.company_id, dt.datetime.fromtimestamp(marked_at, dt.UTC))
+        for stored in reading.activities:
+            if row.activity_id is not None and stored.id.lower() == row.activity_id.lower():
+                learned = Learned.from_read_back(sent, stored)
+                earlier = self.learned.get(sent.event)
+                self.learned[sent.event] = learned if earlier is None else earlier | learned
+                return self.learned[sent.event]
+        return None
+
+    async def probe(self, account: str) -> Reading:
+        """One small read, to see whether the tenant answers."""
+        now = self._now()
+        return await self._tenant.activities(account, now - dt.timedelta(minutes=1), now)
+
+    def _now(self) -> dt.datetime:
+        """By the tenant's clock."""
+        return dt.datetime.fromtimestamp(self._wall() + self._tenant.clock_difference_s, dt.UTC)
+
+    async def doubles(self, doubts: Sequence[Doubt]) -> dict[int, list[str]] | None:
+        """By position, Ids of further activities that are exactly what a row's attempts sent, and nobody's.
+
+        For rows whose doubt has ended. None when their accounts could not be read whole.
+        """
+        readings = [await self._read_for(account, doubts) for account in _accounts(doubts)]
+        if not all(reading.complete for reading in readings):
+            return None
+        unclaimed = self.unclaimed(activity for reading in readings for activity in reading.activities)
+        found: dict[int, list[str]] = {}
+        for doubt in doubts:
+            match self._judge(doubt, unclaimed):
+                case Created(id=identifier):
+                    found[doubt.row.position] = [identifier]
+                case Uncertain(reason=matching.Doubt.SEVERAL, candidates=identifiers):
+                    found[doubt.row.position] = list(identifiers)
+                case _:
+                    found[doubt.row.position] = []
+        return found
+
+
+def _accounts(doubts: Iterable[Doubt]) -> set[str]:
+    return {account for doubt in doubts for account in doubt.accounts}
+
+
+def _unread(reading: Reading) -> Unread:
+    if reading.outcome is None:
+        return Unread("The account's activities could not be read whole.")
+    return Unread(
+        f"The account's activities could not be read: {reading.outcome.message}", reading.outcome.kind
+    )
+
+
+def _each_once(findings: dict[int, Finding]) -> dict[int, Finding]:
+    found = Counter(finding.id for finding in findings.values() if isinstance(finding, Created))
+    return {
+        position: Uncertain(
+            matching.Doubt.SEVERAL,
+            (finding.id,),
+            f"Activity {finding.id} is what this row sent, and what another row in doubt sent too.",
+        )
+        if isinstance(finding, Created) and found[finding.id] > 1
+        else finding
+        for position, finding in findings.items()
+    }

@@ -1,0 +1,188 @@
+"""Which format a file has: by its first bytes, which have to agree with its name.
+
+A file under a wrong name is refused rather than read: somebody renamed it, or a report export calls a web
+page `.xls`, and both mean that nobody has seen it as what it is.
+"""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import Final
+
+from importer.errors import SheetError
+from importer.sheets.kinds import Kind
+from importer.sheets.sheet import unreadable
+
+HEAD_BYTES: Final = 4096
+OLE_MAGIC: Final = bytes.fromhex("D0CF11E0A1B11AE1")
+ZIP_MAGIC: Final = b"PK\x03\x04"
+ZIP_EMPTY_MAGIC: Final = b"PK\x05\x06"
+ENCRYPTED_STREAM: Final = "EncryptedPackage".encode("utf-16-le")
+OLE_SEARCH_BYTES: Final = 256 << 20
+BIFF_STARTS: Final = (
+    b"\x09\x08\x10\x00",
+    b"\x09\x08\x08\x00",
+    b"\x09\x00\x04\x00",
+    b"\x09\x02\x06\x00",
+    b"\x09\x04\x06\x00",
+)
+
+LOCK_FILE_STARTS: Final = ("~$", ".~lock.")
+
+OTHER_MAGICS: Final = (
+    (b"%PDF", "a PDF document"),
+    (b"{\\rtf", "an RTF document"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"7z\xbc\xaf", "a 7-Zip archive"),
+    (b"Rar!", "a RAR archive"),
+    (b"SQLite format 3\0", "an SQLite database"),
+    (b"\x89PNG", "a picture"),
+    (b"\xff\xd8\xff", "a picture"),
+    (b"GIF8", "a picture"),
+    (b"PAR1", "a Parquet file"),
+)
+
+
+BY_SUFFIX: Final = {
+    ".csv": Kind.TEXT,
+    ".tsv": Kind.TEXT,
+    ".tab": Kind.TEXT,
+    ".txt": Kind.TEXT,
+    ".psv": Kind.TEXT,
+    ".xlsx": Kind.XLSX,
+    ".xlsm": Kind.XLSX,
+    ".xlsb": Kind.XLSB,
+    ".ods": Kind.ODS,
+    ".xls": Kind.XLS,
+}
+USUAL_SUFFIX: Final = {
+    Kind.TEXT: ".csv",
+    Kind.XLSX: ".xlsx",
+    Kind.XLSB: ".xlsb",
+    Kind.ODS: ".ods",
+    Kind.XLS: ".xls",
+}
+
+
+def find_kind(path: Path) -> Kind:
+    """The file's format. Raises SheetError for what is no regular file, no spreadsheet, or misnamed."""
+    try:
+        _check_regular(path)
+        _refuse_lock_file(path)
+        if path.suffix.lower() not in BY_SUFFIX:
+            raise _unknown_suffix(path)
+        with path.open("rb") as stream:
+            head = stream.read(HEAD_BYTES)
+        kind = _kind_of(path, head)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    named = BY_SUFFIX[path.suffix.lower()]
+    if kind is not named:
+        raise SheetError(
+            f"The name says {named.value}, but the contents are {kind.value}.",
+            where=path.name,
+            remedy=f"Save it again in the format that its name says, or, if you trust it, rename it to"
+            f" {path.stem}{USUAL_SUFFIX[kind]}.",
+        )
+    return kind
+
+
+def _check_regular(path: Path) -> None:
+    mode = path.stat().st_mode
+    if stat.S_ISREG(mode):
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError
+    raise SheetError(
+        "This is no file but a device or a pipe.",
+        where=str(path),
+        remedy="Save the spreadsheet as a file first.",
+    )
+
+
+def _refuse_lock_file(path: Path) -> None:
+    """Excel and LibreOffice leave one beside an open workbook; a shell's completion may name it."""
+    start = next((mark for mark in LOCK_FILE_STARTS if path.name.startswith(mark)), None)
+    if start is not None:
+        raise SheetError(
+            "This is the mark that a spreadsheet program leaves beside a file while it is open.",
+            where=path.name,
+            remedy=f"Name the file itself, {path.name.removeprefix(start).removesuffix('#')}.",
+        )
+
+
+def _unknown_suffix(path: Path) -> SheetError:
+    return SheetError(
+        f'"{path.suffix}" is no spreadsheet that can be read.'
+        if path.suffix
+        else "The file's name has no ending.",
+        where=path.name,
+        remedy=f"Known are {', '.join(BY_SUFFIX)}.",
+    )
+
+
+def _kind_of(path: Path, head: bytes) -> Kind:
+    if not head:
+        raise SheetError("The file is empty.", where=path.name, remedy="Export the sheet again.")
+    if head.startswith(OLE_MAGIC):
+        return _kind_of_ole(path)
+    if head.startswith((ZIP_MAGIC, ZIP_EMPTY_MAGIC)):
+        from importer.sheets.zip_safety import zip_kind
+
+        return zip_kind(path)
+    if head.startswith(BIFF_STARTS):
+        return Kind.XLS
+    for magic, name in OTHER_MAGICS:
+        if head.startswith(magic):
+            raise SheetError(
+                f"The contents are {name}, no spreadsheet.",
+                where=path.name,
+                remedy="Choose the exported sheet.",
+            )
+    _refuse_markup(path, head)
+    if (
+        BY_SUFFIX[path.suffix.lower()] is not Kind.TEXT
+        and b"\0" in head
+        and not head.startswith((b"\xff\xfe", b"\xfe\xff"))
+    ):
+        raise SheetError(
+            f"The contents are not {BY_SUFFIX[path.suffix.lower()].value}: the file is damaged, or of another"
+            " kind.",
+            where=path.name,
+            remedy="Export the sheet again.",
+        )
+    return Kind.TEXT
+
+
+def _kind_of_ole(path: Path) -> Kind:
+    """Old workbooks and encrypted new ones share a container; the latter name a stream in its directory."""
+    tail, left = b"", OLE_SEARCH_BYTES
+    with path.open("rb") as stream:
+        while left > 0 and (block := stream.read(1 << 20)):
+            if ENCRYPTED_STREAM in tail + block:
+                raise SheetError(
+                    "The workbook is encrypted with a password.",
+                    where=path.name,
+                    remedy="Open it in Excel and save it without a password (File, Info, Protect Workbook).",
+                )
+            tail, left = block[-len(ENCRYPTED_STREAM) :], left - len(block)
+    return Kind.XLS
+
+
+def _refuse_markup(path: Path, head: bytes) -> None:
+    """Web pages and XML named as spreadsheets: many report exports do that, and Excel only warns."""
+    start = head.removeprefix(b"\xef\xbb\xbf").replace(b"\0", b"").lstrip().lower()
+    if start.startswith((b"<!doctype html", b"<html", b"<table", b"<head", b"<body", b"<meta", b"<style")):
+        what = "a web page (HTML)"
+    elif start.startswith(b"<?xml") and (b"office:spreadsheet" in start or b"excel.sheet" in start):
+        what = "an XML spreadsheet of 2003"
+    elif start.startswith(b"<?xml"):
+        what = "an XML file"
+    else:
+        return
+    raise SheetError(
+        f"The contents are {what}, not {BY_SUFFIX[path.suffix.lower()].value}.",
+        where=path.name,
+        remedy="Open it in Excel and save it as .xlsx.",
+    )

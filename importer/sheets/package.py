@@ -1,0 +1,137 @@
+"""A workbook's outer parts: which sheets it has (openpyxl's view), number formats, the shared texts."""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, cast
+
+from defusedxml.common import DefusedXmlException
+from openpyxl.packaging.relationship import Relationship
+from openpyxl.reader.excel import ExcelReader
+from openpyxl.utils.datetime import CALENDAR_MAC_1904
+from openpyxl.xml.constants import SHEET_MAIN_NS
+
+from importer.sheets.numbers import builtin_code
+from importer.sheets.sheet_selection import Worksheet
+from importer.sheets.xmlparts import elements, entities_refused, transitional
+from importer.sheets.zip_safety import damaged
+
+PARTS_MAX_BYTES: Final = 4 << 20
+STYLES_MAX: Final = 100_000
+"""Excel itself stops at 65,490."""
+
+
+def tag(name: str) -> str:
+    """A tag of SpreadsheetML, as the parsers name it."""
+    return f"{{{SHEET_MAIN_NS}}}{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """sheets: worksheets in the order of their tabs. epoch_1904: dates count from 1904 (old Macs).
+    codes: number format of each style, by its index."""
+
+    sheets: tuple[Worksheet, ...]
+    epoch_1904: bool
+    codes: tuple[str, ...]
+    texts_part: str | None
+
+
+class _SmallParts(zipfile.ZipFile):
+    """The archive for openpyxl, which unpacks and keeps whole what is read here: never much."""
+
+    def read(self, name: str | zipfile.ZipInfo, pwd: bytes | None = None) -> bytes:
+        info = name if isinstance(name, zipfile.ZipInfo) else self.getinfo(name)
+        if info.file_size > PARTS_MAX_BYTES:
+            raise ValueError(f"{info.filename} unpacks to more than {PARTS_MAX_BYTES >> 20} MB")
+        return transitional(super().read(info, pwd))
+
+
+def read_package(path: Path, archive: zipfile.ZipFile) -> Package:
+    """The workbook's structure, as far as rows need it. Raises SheetError if it is damaged.
+
+    openpyxl's `load_workbook` would also read what does not matter here (fonts and fills, charts, defined
+    names, the author), and refuses workbooks that Excel opens over a colour or a date in it. So only its
+    first two steps are taken, and number formats are read from the styles by themselves.
+    """
+    try:
+        with path.open("rb") as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            reader = ExcelReader(stream, read_only=True, data_only=True, keep_links=False)
+            with _SmallParts(stream) as reader.archive:
+                reader.read_manifest()
+                reader.read_workbook()
+                found = list(reader.parser.find_sheets())
+                relations = cast("dict[str, Relationship]", reader.parser.rels)
+    except DefusedXmlException as error:
+        raise entities_refused(path) from error
+    except Exception as error:  # openpyxl fails in whatever way a damaged part makes it stumble
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno):
+            raise
+        raise damaged(path, str(error).partition("\n")[0]) from error
+    names = {name.lower(): name for name in archive.namelist()}
+    sheets = tuple(
+        Worksheet(sheet.name, sheet.state == "visible", names.get(relation.target.lower(), relation.target))
+        for sheet, relation in found
+        if _kind(relation) == "worksheet"
+    )
+    if not sheets:
+        raise damaged(path, "it has no worksheet")
+    targets = {_kind(relation): relation.target for relation in relations.values()}
+    styles, texts = (names.get(targets.get(kind, "").lower()) for kind in ("styles", "sharedStrings"))
+    codes = tuple(_format_codes(path, archive, styles)) if styles else ()
+    return Package(sheets, reader.wb.epoch == CALENDAR_MAC_1904, codes, texts)
+
+
+def _kind(relation: Relationship) -> str:
+    return str(relation.Type).rpartition("/")[2]
+
+
+def _format_codes(path: Path, archive: zipfile.ZipFile, part: str) -> Iterator[str]:
+    own: dict[str, str] = {}
+    used = 0
+    wanted = ((tag("numFmts"), tag("numFmt")), (tag("cellXfs"), tag("xf")))
+    for element in elements(path, archive, part, *wanted):
+        number = element.get("numFmtId", "0")
+        if element.tag == tag("numFmt"):
+            own[number] = element.get("formatCode", "General")
+        else:
+            used += 1
+            yield own.get(number) or builtin_code(number)
+        if max(used, len(own)) > STYLES_MAX:
+            raise damaged(path, f"it has more than {STYLES_MAX:,} cell formats")
+
+
+class SharedTexts:
+    """The workbook's shared texts, kept as UTF-8 in one piece: a quarter of what a list of `str` takes.
+
+    openpyxl's own table of them takes out every `x005F_`, so that `_x005F_x000D_`, which stands for the text
+    `_x000D_`, can no longer be told from a line break.
+    """
+
+    def __init__(self, path: Path, archive: zipfile.ZipFile, part: str | None) -> None:
+        """Raises SheetError if the part is damaged."""
+        self._bytes = bytearray()
+        self._ends = array("Q", [0])
+        if part is None:
+            return
+        text, run, run_text = tag("t"), tag("r"), f"{tag('r')}/{tag('t')}"
+        for item in elements(path, archive, part, (tag("sst"), tag("si"))):
+            self._bytes += (item.findtext(text) or "").encode("utf-8")
+            if item.find(run) is not None:
+                self._bytes += "".join(piece.text or "" for piece in item.iterfind(run_text)).encode("utf-8")
+            self._ends.append(len(self._bytes))
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __getitem__(self, index: int) -> str:
+        """The text that a cell points to. Raises IndexError if there is no such text."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"text {index} of {len(self)}")
+        return self._bytes[self._ends[index] : self._ends[index + 1]].decode("utf-8")

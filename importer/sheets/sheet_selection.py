@@ -1,0 +1,57 @@
+"""Which worksheet of a workbook is read: the only visible one, or the one that was named."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from importer.errors import SheetError
+from importer.sheets.sheet import place
+
+LISTED_MAX: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Worksheet:
+    """name: on its tab. visible: not hidden. part: the archive member that holds it (.xlsx), else empty."""
+
+    name: str
+    visible: bool
+    part: str = ""
+
+
+def choose_sheet(path: Path, sheets: Sequence[Worksheet], wanted: str | None) -> Worksheet:
+    """The worksheet to read. Raises SheetError, with the names there are, if that would be a guess.
+
+    A hidden sheet is read only if it is named. Names match exactly, else without regard to case.
+    """
+    visible = [sheet for sheet in sheets if sheet.visible]
+    remedy = "Name one with --sheet, or with `sheet:` in the mapping."
+    if wanted is None:
+        if len(visible) == 1:
+            return visible[0]
+        if visible:
+            what = f"The workbook has {len(visible)} visible sheets: {_listed(visible)}."
+        else:
+            what = f"Every sheet of the workbook is hidden: {_listed(sheets)}."
+        raise SheetError(what, where=place(path), remedy=remedy)
+    exact = [sheet for sheet in sheets if sheet.name == wanted]
+    alike = [sheet for sheet in sheets if sheet.name.strip().casefold() == wanted.strip().casefold()]
+    if exact or len(alike) == 1:
+        return (exact or alike)[0]
+    near = difflib.get_close_matches(wanted, [sheet.name for sheet in sheets], n=1)
+    hint = f' Did you mean "{near[0]}"?' if near else ""
+    raise SheetError(
+        f'There is no sheet "{wanted}"; the workbook has {_listed(visible or sheets)}.{hint}',
+        where=place(path),
+        remedy=remedy,
+    )
+
+
+def _listed(sheets: Sequence[Worksheet]) -> str:
+    names = [f'"{sheet.name}"' for sheet in sheets[:LISTED_MAX]]
+    more = f" and {len(sheets) - LISTED_MAX} more" if len(sheets) > LISTED_MAX else ""
+    return ", ".join(names) + more

@@ -1,0 +1,259 @@
+"""What a person is told, and asked, about each column: the entries of a proposed mapping."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+from typing import Final
+
+from importer.mapping.builder import DELIMITERS
+from importer.mapping.model import SCHEMA_FILE
+from importer.mapping.values import quoted
+from importer.sheets import Sheet, SheetOptions
+from importer.starter.columns import Holds, Setting
+from importer.starter.heading_words import Role
+from importer.starter.look import CODED, Column, Findings, best_of
+from importer.starter.writing import Entry, Proposal, commented, rendered, scalar
+
+FIELDS_MOST: Final = 1_000
+COLUMNS_SHOWN_MOST: Final = 2_000
+EXAMPLE_CODE: Final = 10001
+WHERE_CODES_ARE: Final = "Settings > Accounts Customization"
+
+
+def propose(
+    findings: Findings,
+    sheet: Sheet,
+    asked: SheetOptions,
+    name: str,
+    event: int | None,
+    *,
+    schema_at_hand: bool,
+) -> Proposal:
+    """The mapping for the sheet.
+
+    asked: how the person wanted the sheet to be read, which the mapping keeps. name: the mapping file's.
+    event: the activity type's code, None if it is not known. schema_at_hand: the JSON Schema lies beside it.
+    """
+    entries = [
+        _account_entry(findings),
+        _event_entry(findings, event),
+        *_note_entries(findings),
+        *_field_entries(findings, event),
+    ]
+    return rendered(_head(findings, sheet, asked, schema_at_hand=schema_at_hand), entries, name)
+
+
+def _head(findings: Findings, sheet: Sheet, asked: SheetOptions, *, schema_at_hand: bool) -> list[str]:
+    if schema_at_hand:
+        lines = [f"# yaml-language-server: $schema={SCHEMA_FILE}"]
+    else:
+        lines = commented(
+            f"`importer schema > {SCHEMA_FILE}` lets your editor help; then the first line here should be:"
+        )
+        lines.append(f"# # yaml-language-server: $schema={SCHEMA_FILE}")
+    rows = "1 row" if findings.rows == 1 else f"{findings.rows:,} rows"
+    read = f"the first {rows}; further rows were not looked at" if findings.more else rows
+    lines += commented(f"Written by `importer init` from {quoted(sheet.place(), 200)[1:-1]} ({read}).")
+    lines += commented(
+        "A # makes the rest of its line a comment: take it away before a field to send that column. Lines"
+        " that say CHECK were decided on doubtful grounds."
+    )
+    lines.append(f"name: {scalar(sheet.path.stem)}")
+    return lines + list(_reading(sheet, asked))
+
+
+def _reading(sheet: Sheet, asked: SheetOptions) -> Iterator[str]:
+    """How the sheet is read, as far as it does not go without saying."""
+    if asked.sheet is not None and sheet.name is not None:
+        yield f"sheet: {scalar(sheet.name)}"
+    if asked.encoding is not None and sheet.encoding is not None and _same(asked.encoding, sheet.encoding):
+        yield f"encoding: {scalar(asked.encoding.strip())}"
+    if sheet.delimiter is not None and (asked.delimiter is not None or sheet.delimiter != ","):
+        names = {mark: word for word, mark in DELIMITERS.items() if word.isalpha()}
+        if sheet.delimiter in names:
+            yield f"delimiter: {names[sheet.delimiter]}"
+        else:
+            yield f"# A mapping cannot name this delimiter: always say --delimiter {quoted(sheet.delimiter)}."
+    if sheet.header_row != 1:
+        yield f"header_row: {sheet.header_row}"
+
+
+def _same(asked: str, found: str) -> bool:
+    """Whether the file is read as asked: a byte order mark overrules what a person says."""
+    names = [codecs.lookup(each.strip()).name for each in (asked, found)]
+    for ending in ("-sig", "-le", "-be"):
+        names = [each.removesuffix(ending) for each in names]
+    return names[0] == names[1]
+
+
+def _about(column: Column) -> str:
+    """The comment that says which column it is, and what stands there."""
+    shown = ", ".join(column.values.samples())
+    what = "" if column.guess.holds in {Holds.TEXT, Holds.NOTHING} else f", {column.guess.holds.value}"
+    return f"Column {column.letters}{what}: {shown or 'no values in the rows that were read'}"
+
+
+def _lookup(by: str) -> dict[str, Setting]:
+    return {"lookup": "account", "company_type": "Account", "by": by}
+
+
+def _account_entry(findings: Findings) -> Entry:
+    key, column = "RelatedCompanyId", findings.account
+    if column is None:
+        hint = (
+            "Which account the activity belongs to. Codes can be looked up: {column: Account code,"
+            " lookup: account, company_type: Account, by: mx_Account_Code}"
+        )
+        missing = (
+            "no column seems to say which account a row belongs to; write the heading of the one that does"
+        )
+        return Entry(key, comments=(hint,), fill_in=missing)
+    settings, doubts = _account_found(column)
+    empty = findings.rows - column.values.filled
+    if empty:
+        doubts.append(
+            f"There is no value here in {empty:,} of {findings.rows:,} rows; `importer check` will name them."
+        )
+    return Entry(key, column.heading, settings=settings, comments=(_about(column),), doubts=tuple(doubts))
+
+
+def _account_found(column: Column) -> tuple[dict[str, Setting], list[str]]:
+    """How a column says which account it is, and what is doubtful about that."""
+    heading = quoted(column.heading)
+    if column.guess.holds is Holds.ID or not column.values.filled:
+        doubts = list(column.guess.doubts)
+        if not column.sounds_like(Role.ACCOUNT_ID, Role.ACCOUNT_CODE, Role.ACCOUNT_NAME):
+            doubts.append(f"{heading} was taken for the account because it holds Ids.")
+        return {}, doubts
+    if column.sounds_like(Role.ACCOUNT_ID, Role.ACCOUNT_CODE):
+        doubt = (
+            f"{heading} holds codes, not Ids, so LeadSquared is asked for each account. `by` must be the"
+            " schema name of the account field that holds the code, `company_type` the account type's name"
+            f" ({WHERE_CODES_ARE})."
+        )
+        return _lookup("mx_Account_Code"), [doubt]
+    doubt = (
+        f"{heading} holds names, so LeadSquared is asked for the account of that name; a name that two"
+        " accounts have is a problem of the row. Ids or codes are safer. `company_type` is the account type's"
+        f" name ({WHERE_CODES_ARE})."
+    )
+    return _lookup("CompanyName"), [doubt]
+
+
+def _event_entry(findings: Findings, event: int | None) -> Entry:
+    key = "ActivityEvent"
+    if event is not None:
+        return Entry(key, value=str(event), comments=("The activity type's code.",))
+    if findings.event is not None:
+        taken = f"The codes of the activity types were taken from {quoted(findings.event.heading)}."
+        return Entry(key, findings.event.heading, comments=(_about(findings.event),), doubts=(taken,))
+    kinds = [each for each in findings.columns if each.guess.holds is Holds.CHOICE and not each.unusable]
+    words = best_of(kinds, Role.EVENT, Role.KIND)
+    comments: tuple[str, ...] = ()
+    if words is not None:
+        named = words.guess.settings["one_of"]
+        codes = ", ".join(f"{scalar(word)}: {EXAMPLE_CODE + at}" for at, word in enumerate(named))
+        comments = (
+            f"One code for each kind, for example: {{column: {scalar(words.heading)}, values: {{{codes}}}}}",
+        )
+    missing = f"the code of the activity type, a number such as {EXAMPLE_CODE} ({WHERE_CODES_ARE})"
+    return Entry(key, comments=comments, fill_in=missing)
+
+
+def _note_entries(findings: Findings) -> Iterator[Entry]:
+    if findings.note is not None:
+        comments = (_about(findings.note), 'Several columns: {template: "{Outcome}: {Remarks}"}')
+        yield Entry("ActivityNote", findings.note.heading, comments=comments)
+
+
+def _field_entries(findings: Findings, event: int | None) -> Iterator[Entry]:
+    """The activity's fields: an entry for every column that has no other part to play."""
+    yield Entry(
+        "Status",
+        settings={"value": "Active"},
+        active=False,
+        in_fields=True,
+        comments=("A field that is the same for every row looks like this:",),
+    )
+    parts = [findings.account, findings.note, *([findings.event] if event is None else [])]
+    used = {each.index for each in parts if each is not None}
+    named = active = 0
+    for column in findings.columns[:COLUMNS_SHOWN_MOST]:
+        if column.index in used:
+            continue
+        if column.unusable:
+            yield _unusable_entry(column)
+        elif column is findings.owner:
+            yield _owner_entry(column)
+        else:
+            named += 1
+            typed = column.is_typed and active < FIELDS_MOST
+            active += typed
+            first = typed and active == 1
+            yield _custom_entry(findings, column, f"mx_Custom_{named}", active=typed, first=first)
+    if len(findings.columns) > COLUMNS_SHOWN_MOST:
+        rest = len(findings.columns) - COLUMNS_SHOWN_MOST
+        yield Entry("", in_fields=True, active=False, comments=(f"… and {rest:,} more columns.",))
+
+
+def _unusable_entry(column: Column) -> Entry:
+    called = f" {quoted(column.heading)}" if column.heading else ""
+    comment = f"{_about(column)}. Left out{called}: {column.unusable}."
+    return Entry("", in_fields=True, active=False, comments=(comment,))
+
+
+def _owner_entry(column: Column) -> Entry:
+    by_id = column.guess.holds is Holds.ID
+    settings: dict[str, Setting] = {"type": "id"} if by_id else {"lookup": "user", "by": "EmailAddress"}
+    doubts = column.guess.doubts
+    if not column.sounds_like(Role.OWNER):
+        taken = (
+            f"{quoted(column.heading)} was taken for the activity's owner because it holds e-mail addresses;"
+            " each must be that of a LeadSquared user."
+        )
+        doubts = (taken, *doubts)
+    return Entry(
+        "Owner", column.heading, settings=settings, comments=(_about(column),), doubts=doubts, in_fields=True
+    )
+
+
+def _custom_entry(findings: Findings, column: Column, key: str, *, active: bool, first: bool) -> Entry:
+    """A field whose schema name nobody can see in a sheet."""
+    guess = column.guess
+    doubts: list[str] = []
+    if first:
+        doubts.append(
+            "The mx_Custom_ names here only count the columns: put in the schema names that your activity"
+            f" type has for them ({WHERE_CODES_ARE})."
+        )
+    if active:
+        doubts += guess.doubts
+    if active and guess.holds is Holds.DATETIME:
+        zone = findings.zone
+        told = f"{zone} is this computer's time zone" if zone else "No time zone is known on this computer"
+        doubts.append(f"{told}; `timezone` must be where the clock of the sheet hangs.")
+    return Entry(
+        key,
+        column.heading,
+        settings=guess.settings,
+        active=active,
+        comments=tuple(_about_custom(findings, column)),
+        doubts=tuple(doubts),
+        in_fields=True,
+    )
+
+
+def _about_custom(findings: Findings, column: Column) -> Iterator[str]:
+    guess = column.guess
+    yield "; ".join((_about(column), *guess.why))
+    if guess.holds is Holds.EMAIL:
+        yield "If these are users of LeadSquared, add lookup: user, by: EmailAddress."
+    if findings.account is not None and guess.holds in CODED and column.sounds_like(Role.ACCOUNT_CODE):
+        yield (
+            "Accounts can be found by this code instead: RelatedCompanyId:"
+            f" {{column: {scalar(column.heading)}, lookup: account, company_type: Account,"
+            " by: mx_Account_Code}"
+        )
+    if column.is_typed and column.heading.strip().casefold() == "status":
+        yield "If this is the activity's own status, call the field Status."

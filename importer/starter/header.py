@@ -1,0 +1,192 @@
+"""Which row of a sheet holds the headings: the first that names the columns used below it."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from importer.errors import SheetError
+from importer.mapping.values import IdValue, NumberValue, trimmed
+from importer.sheets import SheetOptions, open_sheet
+from importer.sheets.detect import find_kind
+from importer.sheets.dialect import delimiter_named, separator_line, sniff_delimiter
+from importer.sheets.encoding import find_encoding
+from importer.sheets.kinds import Kind
+from importer.sheets.sheet import COLUMNS_MAX, unreadable
+from importer.starter.date_guesses import reads_as_date
+from importer.starter.heading_words import HEADING_WORDS, words
+
+SEARCHED_ROWS: Final = 30
+SAMPLE_ROWS: Final = 80
+SAMPLE_LINES: Final = 600
+SAMPLE_CHARACTERS: Final = 1 << 20
+HEADING_LENGTH_MAX: Final = 120
+COVERED_LEAST: Final = 0.75
+TEXT_LEAST: Final = 0.75
+EMAIL: Final = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+\.[^@\s.,;<>]{2,}")
+
+TopRow = tuple[int, Sequence[str]]
+"""A row's number as Excel shows it, and its cells."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderGuess:
+    """row: as Excel numbers it. certain: it looks like headings. score: higher names more of the columns."""
+
+    row: int
+    certain: bool
+    score: float = 0.0
+
+
+def find_header_row(path: Path, how: SheetOptions) -> HeaderGuess:
+    """The row that holds the headings. Raises SheetError for a file that cannot be opened."""
+    if find_kind(path) is Kind.TEXT:
+        return _in_text(path, how)
+    return likely_header(_top_of_workbook(path, how))
+
+
+def likely_header(top: Sequence[TopRow]) -> HeaderGuess:
+    """The header among the first rows that have content, the title rows above it left aside."""
+    if not top:
+        return HeaderGuess(1, certain=False)
+    scored = [
+        (_score(top, at), _known_words(cells), number)
+        for at, (number, cells) in enumerate(top[:SEARCHED_ROWS])
+    ]
+    good = [each for each in scored if each[0] > 0.0]
+    if not good:
+        return HeaderGuess(top[0][0], certain=len(top) == 1)
+    score, known, row = good[0]
+    for other in good[1:]:
+        # Two cells `Printed by | Müller` above a table of two columns look like headings, too.
+        if other[1] >= known + 2:
+            score, known, row = other
+    return HeaderGuess(row, certain=True, score=score)
+
+
+def _score(top: Sequence[TopRow], at: int) -> float:
+    """How much of the columns that are used below the row names; 0 if it cannot be the header."""
+    filled = {index for index, cell in enumerate(top[at][1]) if cell.strip()}
+    below = [cells for _, cells in top[at + 1 : at + 1 + SEARCHED_ROWS]]
+    if not filled or not below or any(_is_value(top[at][1][index]) for index in filled):
+        return 0.0
+    counts: dict[int, int] = {}
+    for cells in below:
+        for index, cell in enumerate(cells):
+            if cell.strip():
+                counts[index] = counts.get(index, 0) + 1
+    used = {index for index, count in counts.items() if 4 * count >= len(below)}
+    if not used:
+        return 0.0
+    covered = len(filled & used) / len(used)
+    texts = sum(_could_head(top[at][1][index]) for index in filled) / len(filled)
+    return covered * texts if covered >= COVERED_LEAST and texts >= TEXT_LEAST else 0.0
+
+
+def _is_value(cell: str) -> bool:
+    """Whether a cell holds what nobody calls a column: an Id, an e-mail address, a date."""
+    text = trimmed(str(cell))
+    return isinstance(IdValue().read(text), str) or bool(EMAIL.fullmatch(text)) or reads_as_date(text)
+
+
+def _could_head(cell: str) -> bool:
+    """Whether a cell reads like a heading rather than a number or a note."""
+    text = trimmed(str(cell))
+    return (
+        type(cell) is str
+        and len(text) <= HEADING_LENGTH_MAX
+        and any(char.isalpha() for char in text)
+        and not isinstance(NumberValue().read(text), str)
+    )
+
+
+def _known_words(cells: Sequence[str]) -> int:
+    """How many cells hold a word that headings usually have."""
+    short = (words(cell) for cell in cells if 0 < len(cell) <= 40)
+    return sum(not HEADING_WORDS.isdisjoint(text.split()) for text in short)
+
+
+def _in_text(path: Path, how: SheetOptions) -> HeaderGuess:
+    """The header of a text file, whose delimiter is not known yet and shows below the title rows only."""
+    lines = _first_lines(path, how)
+    separator = separator_line(lines[0]) if lines else None
+    if separator is not None:
+        lines = lines[1:]
+    if how.delimiter is not None:
+        return likely_header(_records(lines, delimiter_named(how.delimiter, path)))
+    if separator is not None:
+        return likely_header(_records(lines, separator))
+    found: list[tuple[float, HeaderGuess]] = []
+    sniffed = [sniff_delimiter(lines, row) for row in range(1, SEARCHED_ROWS + 1)]
+    for delimiter in dict.fromkeys(each for each in sniffed if each is not None):
+        records = _records(lines, delimiter)
+        guess = likely_header(records)
+        # The sheet will be opened with that row as its header, and has to see the same columns then.
+        if guess.row <= SEARCHED_ROWS and sniffed[guess.row - 1] == delimiter:
+            found.append((guess.score * _evenness(records, guess.row), guess))
+    if found:
+        return max(found, key=lambda each: each[0])[1]
+    return likely_header(_records(lines, ","))
+
+
+def _evenness(records: Sequence[TopRow], header_row: int) -> float:
+    """The share of the rows below the header that are as wide as it is."""
+    width = next((len(cells) for number, cells in records if number == header_row), 0)
+    below = [len(cells) == width for number, cells in records if number > header_row]
+    return sum(below) / len(below) if below else 1.0
+
+
+def _first_lines(path: Path, how: SheetOptions) -> list[str]:
+    encoding, _ = find_encoding(path, how.encoding)
+    try:
+        with path.open("rb") as raw:
+            raw.seek(encoding.skip_bytes)
+            sample = raw.read(SAMPLE_CHARACTERS)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    # What cannot be decoded is refused, with its line, when the sheet is opened.
+    text = sample.decode(encoding.codec, "replace")
+    return list(itertools.islice(_split(text), SAMPLE_LINES))
+
+
+def _split(text: str) -> list[str]:
+    return re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+$", text)
+
+
+def _records(lines: Sequence[str], delimiter: str) -> list[TopRow]:
+    """The first records with content, numbered as they will be."""
+    found: list[TopRow] = []
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    try:
+        for number, record in enumerate(reader, 1):
+            if any(cell.strip() for cell in record):
+                found.append((number, record))
+            if len(found) == SAMPLE_ROWS:
+                break
+    except csv.Error:
+        pass  # the sample may end inside a quoted cell
+    return found
+
+
+def _top_of_workbook(path: Path, how: SheetOptions) -> list[TopRow]:
+    """The first rows with content, as wide as they are."""
+    try:
+        return _rows_from(path, replace(how, header_row=1))
+    except SheetError as error:
+        first = re.search(r"first row with content is (\d+)", error.remedy)
+        if first is None:
+            raise
+    return _rows_from(path, replace(how, header_row=int(first.group(1))))
+
+
+def _rows_from(path: Path, how: SheetOptions) -> list[TopRow]:
+    with open_sheet(path, how) as sheet:
+        first: TopRow = (sheet.header_row, sheet.header)
+        # Below a title of one cell, rows would be cut to one cell.
+        sheet.adopt_header(["any"] * COLUMNS_MAX, None)
+        return [first, *((row.number, row.cells) for row in itertools.islice(sheet.rows(), SAMPLE_ROWS))]
