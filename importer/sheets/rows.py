@@ -15,6 +15,8 @@ import json.encoder
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple, Self
 
+from importer.findings import CellFinding
+
 
 class NumberCell(str):
     """A number. The text is what will be sent (15 significant digits, no exponent, zeros of a `00000`
@@ -80,11 +82,13 @@ Cells = tuple[str, ...]
 
 class Row(NamedTuple):
     """One record. `number` is the row number that Excel shows. `cells` is as long as the header;
-    `problem` is set when the record cannot be trusted as a whole (content beyond the last heading)."""
+    `problem` is set when the record cannot be trusted as a whole (content beyond the last heading).
+    `findings`: what the file itself shows about single cells, whatever the mapping says of them."""
 
     number: int
     cells: Cells
     problem: str | None = None
+    findings: tuple[CellFinding, ...] = ()
 
 
 COLUMN_LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Final, Literal, Self
 
 from importer.errors import SheetError
+from importer.findings import CellFinding
 from importer.sheets.rows import Row, column_letters
 
 Family = Literal["text", "workbook"]
@@ -76,6 +77,10 @@ class Sheet(ABC):
 
         Raises SheetError, possibly after thousands of rows, where the file turns out to be damaged.
         """
+
+    def closing_findings(self) -> list[tuple[int, CellFinding]]:
+        """What can be told only once every row was read (`rows()` to its end): (row number, finding)."""
+        return []
 
     @abstractmethod
     def close(self) -> None:
