@@ -7,7 +7,7 @@ mapping (`mapping/`) finds what a cell means for its field. Checking groups both
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple
+from dataclasses import dataclass
 
 
 class Severity(enum.StrEnum):
@@ -21,7 +21,8 @@ class Severity(enum.StrEnum):
     """The row is sent, but may look different from what the person expects."""
 
 
-class CellFinding(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CellFinding:
     """One finding, of one cell or of a row as a whole.
 
     column: its heading, None if it is no single column. index: the column's place from 0, None for a row.
