@@ -10,7 +10,7 @@ import pytest
 
 import importer
 
-MODULE_LINES_MOST = 400
+MODULE_LINES_MOST = 600
 FUNCTION_LINES_MOST = 50
 
 PACKAGE = Path(importer.__file__).parent
@@ -33,7 +33,7 @@ def _body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_module_fits_in_one_reading(path: Path) -> None:
-    """A module says at its top what it is about, has at most 400 lines, and no function of more than 50."""
+    """A module says at its top what it is about, has at most 600 lines, and no function of more than 50."""
     text = path.read_text(encoding="utf-8")
     tree = ast.parse(text)
 
