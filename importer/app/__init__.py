@@ -1,0 +1,71 @@
+"""Use cases: what can be done with a sheet or a batch. No printing, no prompting, no HTML.
+
+The Python API is this room. Each name is loaded when it is asked for, so that a command pays only for what it
+uses.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from importer.app.batches import batch_status, erase, list_batches, verify, write_report
+    from importer.app.check import check
+    from importer.app.keys import login, logout, whoami
+    from importer.app.observer import Observer, Progress, Silent, Stage, StopHandle
+    from importer.app.options import (
+        CallOptions,
+        CheckOptions,
+        ProposeOptions,
+        ResumeOptions,
+        RunOptions,
+        ScreenChanges,
+        SendingOptions,
+        SheetInput,
+        VerifyOptions,
+    )
+    from importer.app.plan import Plan, answer, discard, prepare_resume, prepare_run, start
+    from importer.app.propose import ProposedMapping, propose
+    from importer.app.questions import (
+        Answers,
+        Choice,
+        DeclinedError,
+        Question,
+        QuestionKind,
+        QuestionOpenError,
+    )
+    from importer.app.records import BatchStatus, CheckReport, ImportedBefore, RunResult, VerifyResult
+    from importer.app.stores import copy_store, open_store, store_info
+
+__all__ = [
+    "Answers", "BatchStatus", "CallOptions", "CheckOptions", "CheckReport", "Choice", "DeclinedError",
+    "ImportedBefore", "Observer", "Plan", "Progress", "ProposeOptions", "ProposedMapping", "Question",
+    "QuestionKind", "QuestionOpenError", "ResumeOptions", "RunOptions", "RunResult", "ScreenChanges",
+    "SendingOptions", "SheetInput", "Silent", "Stage", "StopHandle", "VerifyOptions", "VerifyResult",
+    "answer", "batch_status", "check", "copy_store", "discard", "erase", "list_batches", "login", "logout",
+    "open_store", "prepare_resume", "prepare_run", "propose", "start", "store_info", "verify", "whoami",
+    "write_report",
+]  # fmt: skip
+
+_MODULES: Final = (
+    "options",
+    "questions",
+    "observer",
+    "plan",
+    "check",
+    "batches",
+    "records",
+    "stores",
+    "keys",
+    "propose",
+)
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+    if name in __all__:
+        for module in _MODULES:
+            loaded = import_module(f"{__name__}.{module}")
+            if name in vars(loaded):
+                return vars(loaded)[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

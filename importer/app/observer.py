@@ -1,0 +1,110 @@
+"""How a use case is watched (what it says on its way) and stopped (in good order)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, Protocol
+
+
+class Stage(StrEnum):
+    """What a use case is doing; the value is a verb in its -ing form, for people."""
+
+    READING = "Reading"
+    LOOKING_UP = "Looking up"
+    MAPPING = "Mapping"
+    COMPARING = "Comparing"
+    SENDING = "Sending"
+    READING_BACK = "Reading back"
+    CORRECTING = "Correcting"
+    WRITING = "Writing results"
+    COPYING = "Copying"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the work is.
+
+    done, total: rows (values, with LOOKING_UP) of this stage of this call: rows that were finished before are
+    not in them, and with `limit` total is what the limit allows. total: None while unknown. counts: rows of
+    the whole batch by shown status (`created`, `failed`, …), not 0. note: one sentence on what is going on.
+    throttled: calls refused for the rate so far. rate: the limit in force as a person reads it, "" unknown.
+    """
+
+    stage: Stage
+    done: int
+    total: int | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    note: str = ""
+    throttled: int = 0
+    rate: str = ""
+
+
+class Observer(Protocol):
+    """Watches a use case. Called from the thread that the use case runs in, at least twice a second while
+    sending; must return quickly."""
+
+    def progress(self, progress: Progress) -> None:
+        """The work went on."""
+        ...
+
+    def notice(self, text: str, *, warning: bool = False) -> None:
+        """Something that a person should know although the work goes on: one sentence or two."""
+        ...
+
+    def sending(self) -> None:
+        """The first call that creates something is about to leave: from now on there is something to
+        resume."""
+        ...
+
+
+class Silent:
+    """An observer that looks away, for scripts."""
+
+    def progress(self, progress: Progress) -> None:
+        """Nothing."""
+
+    def notice(self, text: str, *, warning: bool = False) -> None:
+        """Nothing."""
+
+    def sending(self) -> None:
+        """Nothing."""
+
+
+SILENT: Final = Silent()
+
+
+class StopHandle:
+    """Ends a use case in good order: no further row is sent, calls under way are waited for. Any thread may
+    ask for it, more than once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ends: list[Callable[[], None]] = []
+        self._requested = False
+
+    def __repr__(self) -> str:
+        return f"<StopHandle requested={self._requested}>"
+
+    @property
+    def requested(self) -> bool:
+        """Whether somebody has asked."""
+        return self._requested
+
+    def request(self) -> None:
+        """Ask for it."""
+        with self._lock:
+            self._requested = True
+            ends = tuple(self._ends)
+        for end in ends:
+            end()
+
+    def when_requested(self, end: Callable[[], None]) -> None:
+        """Have `end` called when somebody asks, at once if somebody has; from the asking thread."""
+        with self._lock:
+            self._ends.append(end)
+            if not self._requested:
+                return
+        end()

@@ -1,0 +1,151 @@
+"""What each use case can be asked for: frozen records with the defaults of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingOf
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from importer.mapping.mapping import Mapping
+
+DEFAULT_WORKERS: Final = 32
+DEFAULT_TIMEOUT_S: Final = 60.0
+DEFAULT_MAX_OUTAGE_S: Final = 900.0
+DEFAULT_SETTLE_S: Final = 5.0
+DEFAULT_MAX_ATTEMPTS: Final = 5
+
+Hidden = Literal["include", "skip"]
+Cell = tuple[int, int]
+"""A row as Excel numbers it, and a column counted from 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SheetInput:
+    """A sheet and how to read it; what is None comes from the mapping, else from the sheet itself.
+
+    hidden: what to do with rows that a filter hides. cells: corrections made on the screen, by place; they
+    take the place of what the file says, and the file stays as it is.
+    """
+
+    path: Path
+    sheet: str | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
+    header_row: int | None = None
+    hidden: Hidden | None = None
+    cells: MappingOf[Cell, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallOptions:
+    """How LeadSquared (or with `sandbox` the embedded sandbox) is called.
+
+    host: instead of the settings' own. rate: `calls/seconds`, such as `25/5`, instead of the settings'.
+    max_outage_s: how long to wait without one success before giving up.
+    """
+
+    host: str | None = None
+    sandbox: bool = False
+    rate: str | None = None
+    workers: int = DEFAULT_WORKERS
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    max_outage_s: float = DEFAULT_MAX_OUTAGE_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendingOptions:
+    """How rows are sent. limit: rows to send at most. canary: send so many rows first, read them back, and go
+    on only if all came back as sent. results: where the results file goes, a file or a folder; replace: over
+    the results file of a finished batch too."""
+
+    limit: int | None = None
+    canary: int | None = None
+    settle_s: float = DEFAULT_SETTLE_S
+    max_attempts: int = DEFAULT_MAX_ATTEMPTS
+    keep_going: bool = False
+    results: Path | None = None
+    replace: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """One import of a sheet. The booleans from `yes` on are answers given in advance (see `Question`).
+
+    mapping: a YAML file, or one that was loaded. accept: kinds of findings that are fine as they are.
+    resume: continue an open batch of the same sheet instead of refusing it.
+    """
+
+    sheet: SheetInput
+    mapping: Path | Mapping
+    calls: CallOptions = CallOptions()
+    sending: SendingOptions = SendingOptions()
+    yes: bool = False
+    skip_invalid: bool = False
+    accept: frozenset[str] = frozenset()
+    only_new: bool = False
+    again: bool = False
+    resume: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScreenChanges:
+    """What a person changed in a batch on the screen instead of in its results file.
+
+    cells: of rows that are not created, by place. statuses: by row number, `skipped`, `pending` or `created`
+    as in `import_status`; ids: with `created`, the activity's Id.
+    """
+
+    cells: MappingOf[Cell, str] = field(default_factory=dict)
+    statuses: MappingOf[int, str] = field(default_factory=dict)
+    ids: MappingOf[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeOptions:
+    """One continuation of a batch. results: the results file, the batch's id, or the source sheet.
+
+    mapping: with `remap` the new one, or the batch's own where the store does not have the batch. changes:
+    None reads them from the results file.
+    """
+
+    results: str
+    mapping: Path | Mapping | None = None
+    remap: bool = False
+    retry_failed: bool = False
+    calls: CallOptions = CallOptions()
+    sending: SendingOptions = SendingOptions()
+    changes: ScreenChanges | None = None
+    yes: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckOptions:
+    """One check of a sheet. online: look accounts and users up (`calls` says where). marked_copy: where to
+    write a copy of the sheet with the bad cells coloured, an `.xlsx`."""
+
+    sheet: SheetInput
+    mapping: Path | Mapping
+    calls: CallOptions = CallOptions()
+    accept: frozenset[str] = frozenset()
+    online: bool = False
+    marked_copy: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyOptions:
+    """One reading back of a batch. results: the results file, the batch's id, or the source sheet."""
+
+    results: str
+    calls: CallOptions = CallOptions()
+    settle_s: float = DEFAULT_SETTLE_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposeOptions:
+    """A starter mapping from a sheet. event: the activity type's code, None to leave it to be filled in.
+    schema_at_hand: whether the mapping lies where editors find its JSON Schema."""
+
+    sheet: SheetInput
+    event: int | None = None
+    name: str = ""

@@ -1,0 +1,136 @@
+"""What a person must decide, as data: questions, and the answers that flags, prompts and forms give to them.
+
+A use case never asks. It gives `Question`s; whoever called it finds the answers in its own way (an option of
+the command line, a prompt, a form, a script) and hands them back as `Answers`. The same answers give the same
+result, whoever gave them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, Self
+
+from importer.errors import UserError
+
+STOP: Final = "stop"
+"""The answer "no" to any question: nothing is sent."""
+
+
+class QuestionKind(StrEnum):
+    """What a question is about; its value is part of `--json`."""
+
+    HIDDEN = "hidden"
+    """Rows that a filter hides in Excel. Choices `include`, `skip`."""
+    ACCEPT = "accept"
+    """The sheet can be read in two ways; one question for each kind of finding. Choice `accept`."""
+    INVALID = "invalid"
+    """Some rows cannot be sent. Choice `skip`: send the others."""
+    OVERLAP = "overlap"
+    """Earlier batches created some of these rows. Choices `only-new`, `again`."""
+    EQUAL_ACTIVITY = "equal-activity"
+    """LeadSquared holds an activity equal to the first row that no batch here created. Choice `again`."""
+    CONTINUED_ELSEWHERE = "continued-elsewhere"
+    """The batch was continued on another computer. Choice `look-up`: each open row is looked up first."""
+    DELETED = "deleted"
+    """Created rows that were deleted in LeadSquared by hand are to be sent again. Choice `again`."""
+    SEND = "send"
+    """The last one: send now. Choice `send`."""
+    CORRECT = "correct"
+    """Send the shown differences as updates. Choice `correct`."""
+    ERASE = "erase"
+    """Remove a batch's customer data. Choice `erase`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One way to answer. value: what goes into `Answers`. text: for a button or a prompt, an imperative.
+    option: the command line's option that chooses it, "" if none does."""
+
+    value: str
+    text: str
+    option: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something that only a person can decide.
+
+    text: what is the case and what is asked, full sentences of one line each (`details` carries the rest).
+    choices: all but "no", which is `STOP` for every question. unattended: which options answer it where
+    nobody can be asked, for people ("--only-new or --again"). subject: the kind of finding, with ACCEPT.
+    rows: how many rows it is about, 0 where that means nothing. batch: the earlier batch it is about.
+    """
+
+    kind: QuestionKind
+    text: str
+    choices: tuple[Choice, ...]
+    unattended: str
+    subject: str = ""
+    details: tuple[str, ...] = ()
+    rows: int = 0
+    batch: str = ""
+
+    @property
+    def key(self) -> str:
+        """What its answer is kept under: `send`, `accept:ambiguous-date`."""
+        return f"{self.kind}:{self.subject}" if self.subject else str(self.kind)
+
+    def as_json(self) -> dict[str, Any]:
+        """One entry of `questions` in `--json`."""
+        shown: dict[str, Any] = {
+            "kind": str(self.kind),
+            "text": self.text,
+            "choices": [choice.value for choice in self.choices],
+            "unattended": self.unattended,
+        }
+        if self.subject:
+            shown["accept"] = self.subject
+        if self.batch:
+            shown["batch"] = self.batch
+        return shown
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Answers by `Question.key`; immutable, so that what was shown is what is done."""
+
+    given: Mapping[str, str] = field(default_factory=dict)
+
+    def to(self, question: Question) -> str | None:
+        """The value that was chosen, None while the question is open. Raises ValueError for a value that is
+        none of its choices."""
+        value = self.given.get(question.key)
+        if value is not None and value != STOP and value not in {choice.value for choice in question.choices}:
+            raise ValueError(f"{value!r} does not answer {question.key!r}")
+        return value
+
+    def having(self, key: str, value: str) -> Self:
+        """These and one more."""
+        return type(self)({**self.given, key: value})
+
+    def joined(self, others: Answers) -> Self:
+        """These, and others, which win."""
+        return type(self)({**self.given, **others.given})
+
+
+NO_ANSWERS: Final = Answers()
+
+
+class DeclinedError(UserError):
+    """A person answered "no". Nothing was sent; no error to be shown as one."""
+
+    error_code = "declined"
+
+
+class QuestionOpenError(UserError):
+    """A question was not answered, and nobody could be asked. questions: those that are open."""
+
+    error_code = "question-open"
+
+    def __init__(self, questions: Iterable[Question]) -> None:
+        self.questions = tuple(questions)
+        first = self.questions[0]
+        what = " ".join((first.text, *first.details))
+        super().__init__(f"{what} Nothing was sent.", remedy=f"Decide with {first.unattended}.")
