@@ -6,11 +6,13 @@
     │   ├── SheetError       the spreadsheet, or how it is to be read
     │   ├── MappingError     the mapping file, or a sheet that does not fit it
     │   ├── ResultsError     the results file or the batch that was named
+    │   ├── FileError        a file that we write cannot be put in its place
     │   └── TenantError      keys, organisation or host, before the first Create of `run`
     └── WorkError            exit 3: the work stopped half-way, rows are pending, `resume` goes on
-        └── JournalError     the disk refused: no further call may leave
+        └── StoreError       the store refused: no further call may leave
+            └── JournalError
 
-A *row's* failure is never one of these: it is an outcome, and stands in the journal (`outcomes.py`).
+A *row's* failure is never one of these: it is an outcome, kept with the row (`outcomes.py`).
 `cli.main` turns the branch into the exit code in one place; nothing else exits. `error_code` is one word for
 scripts (`--json`); `ERROR_CODES` lists what each means.
 """
@@ -105,6 +107,12 @@ class ResultsError(UserError):
     error_code = "results"
 
 
+class FileError(UserError):
+    """A file that we write cannot be put in its place: the disk is full, or the destination is a link."""
+
+    error_code = "disk"
+
+
 class TenantError(UserError):
     """The tenant refused us, or could not be reached, before anything was sent."""
 
@@ -118,7 +126,11 @@ class WorkError(ImporterError):
     error_code = "outage"
 
 
-class JournalError(WorkError):
-    """The journal could not be written: no further call may leave."""
+class StoreError(WorkError):
+    """The store could not be written, or was lost: no further call may leave."""
 
     error_code = "store"
+
+
+class JournalError(StoreError):
+    """The journal could not be written: no further call may leave."""

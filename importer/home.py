@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from importer.atomic_file import private_folder
 from importer.errors import SettingsError
 
 VARIABLE: Final = "IMPORTER_HOME"
@@ -42,23 +43,28 @@ class Home:
         """What the embedded sandbox created."""
         return self.root / "sandbox"
 
-    def prepare(self) -> None:
-        """Create the folders, readable by their owner only. Raises SettingsError if that is impossible."""
+    def prepare(self) -> list[str]:
+        """Create the folders, readable by their owner only. What a person should know: each folder that was
+        open to others, and was tightened. Raises SettingsError if that is impossible."""
+        notices = []
         for folder in (self.root, self.journals, self.logs, self.sandbox):
             try:
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                tightened = private_folder(folder)
             except OSError as error:
                 raise SettingsError(
-                    f"The folder cannot be created ({error.strerror or error}).",
+                    f"The folder cannot be created, or kept from other users ({error.strerror or error}).",
                     where=str(folder),
-                    remedy=f"Free the name or the disk, or set {VARIABLE} to a folder that you may write.",
+                    remedy=f"Free the name or the disk, or set {VARIABLE} to a folder of your own.",
                 ) from error
+            if tightened:
+                notices.append(f"{folder} could be read by other users of this computer; it is now private.")
         if not os.access(self.journals, os.W_OK | os.X_OK):
             raise SettingsError(
                 "The folder cannot be written.",
                 where=str(self.journals),
                 remedy=f"Set {VARIABLE} to a folder that you may write.",
             )
+        return notices
 
 
 def home() -> Home:

@@ -16,6 +16,8 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Final
 
+from importer.atomic_file import FILE_MODE, private_folder
+
 LOGGER: Final = logging.getLogger("importer")
 FILE_NAME: Final = "importer.log"
 SIZE_MAX_BYTES: Final = 5_000_000
@@ -28,6 +30,7 @@ WRITE_EVERY_S: Final = 0.1
 the journal has."""
 CALLS: Final = "importer.calls"
 
+_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
 _SECOND: Final = "%Y-%m-%dT%H:%M:%S"
 _LINE: Final = "%(asctime)s.%(msecs)03dZ {pid} %(levelname)s %(name)s %(message)s"
 _secrets: set[str] = set()
@@ -103,8 +106,11 @@ class _OwnersFile(RotatingFileHandler):
 
     def _open(self) -> TextIOWrapper:
         folder = Path(self.baseFilename).parent
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        private_folder(folder.parent)
+        private_folder(folder)
+        descriptor = os.open(self.baseFilename, _FLAGS, FILE_MODE)
+        if os.name != "nt":
+            os.fchmod(descriptor, FILE_MODE)
         stream = os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace")
         assert isinstance(stream, TextIOWrapper)
         self._size_bytes = os.fstat(descriptor).st_size

@@ -6,16 +6,17 @@ beside its place and renamed when it is whole; it never replaces anything but an
 
 from __future__ import annotations
 
-import os
 import tempfile
 import zipfile
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 import xlsxwriter
 
+from importer.atomic_file import absolute, draft_beside
 from importer.checking.findings import Problem
 from importer.errors import SettingsError, SheetError
 from importer.results.workbook_cells import CELL_MAX_CHARACTERS, FITTED_ROWS, CellWriter, ColumnWidths
@@ -32,16 +33,15 @@ COMMENT_LENGTH_MOST: Final = 1_000
 class MarkedSheet:
     """The copy while it is written. A context manager; without `finish` nothing is left behind.
 
-    keep: files that must not be replaced. Raises SettingsError for a place that cannot be used, SheetError
-    for a sheet that no worksheet can hold.
+    keep: files that must not be replaced. Raises SettingsError or FileError for a place that cannot be used,
+    SheetError for a sheet that no worksheet can hold.
     """
 
     def __init__(self, path: Path, sheet: Sheet, *, keep: Iterable[Path]) -> None:
         _check_place(path, keep)
         self._path = path
         self._source = sheet
-        self._folder = tempfile.TemporaryDirectory(prefix="importer-")
-        self._part = path.with_name(f".{path.stem}.{os.getpid()}.part")
+        self._open = ExitStack()
         self._widths = ColumnWidths()
         self._rows = 0
         self._comments = 0
@@ -50,17 +50,12 @@ class MarkedSheet:
         return f"<MarkedSheet {self._path}, {self._comments} comments>"
 
     def __enter__(self) -> Self:
-        try:
-            self._part.open("wb").close()
-        except OSError as error:
-            self._folder.cleanup()
-            raise SettingsError(
-                f"The marked copy cannot be written ({error.strerror or error}).",
-                where=str(self._path),
-                remedy="Choose another place for --report.",
-            ) from error
-        options = {"constant_memory": True, "tmpdir": self._folder.name, "strings_to_urls": False}
-        self._book = xlsxwriter.Workbook(str(self._part), options)
+        with ExitStack() as opening:
+            folder = opening.enter_context(tempfile.TemporaryDirectory(prefix="importer-"))
+            self._draft = opening.enter_context(draft_beside(self._path, source=self._source.path))
+            self._open = opening.pop_all()
+        options = {"constant_memory": True, "tmpdir": folder, "strings_to_urls": False}
+        self._book = xlsxwriter.Workbook(self._draft.stream, options)
         self._book.set_properties({"comments": MARK})
         self._sheet = self._book.add_worksheet(_sheet_name(self._source.name))
         self._cells = CellWriter(self._book, self._sheet)
@@ -75,8 +70,7 @@ class MarkedSheet:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._part.unlink(missing_ok=True)
-        self._folder.cleanup()
+        self._open.__exit__(kind, error, traceback)
 
     def write(self, row: Row, problems: Sequence[Problem]) -> None:
         """The next row, its bad cells marked; a problem of the whole row stands right of the last heading,
@@ -107,7 +101,7 @@ class MarkedSheet:
         self._widths.apply(self._sheet)
         self._book.close()
         try:
-            os.replace(self._part, self._path)  # noqa: PTH105 - Path.replace does the same, less plainly
+            self._draft.put(absolute(self._path))
         except PermissionError as error:
             raise SettingsError(
                 "The earlier marked copy cannot be replaced.",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from importer.atomic_file import write_new
 from importer.cli import options
 from importer.cli.console import Console
 from importer.errors import UserError
@@ -66,7 +67,7 @@ def init(
             event = _asked_event(console)
         at_hand = (output.parent / _schema_file()).is_file()
         proposal = propose(findings, opened, how, output.name, event, schema_at_hand=at_hand)
-        _write(output, proposal.text)
+        _write(output, proposal.text, source)
         _tell(console, opened, findings, proposal, output)
     return 0
 
@@ -111,24 +112,12 @@ def _asked_event(console: Console) -> int | None:
     return None
 
 
-def _write(output: Path, text: str) -> None:
-    """Create the file. Raises UserError if somebody else just did, or if the disk refuses."""
+def _write(output: Path, text: str, source: Path) -> None:
+    """Create the file. Raises UserError if somebody else just did, FileError if the disk refuses."""
     try:
-        file = output.open("x", encoding="utf-8", newline="\n")
+        write_new(output, text, source=source)
     except FileExistsError as error:
         raise _taken(output) from error
-    except OSError as error:
-        raise UserError(
-            f"The mapping cannot be written ({error.strerror}).",
-            where=str(output),
-            remedy="Name another place with -o.",
-        ) from error
-    try:
-        with file:
-            file.write(text)
-    except BaseException:
-        output.unlink(missing_ok=True)
-        raise
 
 
 def _tell(console: Console, sheet: Sheet, findings: Findings, proposal: Proposal, output: Path) -> None:

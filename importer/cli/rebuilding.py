@@ -49,7 +49,8 @@ async def rebuild_batch(
     path = _file(named)
     plan = load_mapping(_mapping(named, wishes))
     rebuilding.started_at(named.batch)
-    home().prepare()
+    for notice in home().prepare():
+        console.warn(notice)
     with ExitStack() as stack:
         file = stack.enter_context(read_results(path))
         mapper = plan.bind(file.header)

@@ -137,7 +137,8 @@ class Importing:
 
         real = None if self.wishes.sandbox else load_settings(host=host, rate=rate)
         self._may_ask()
-        home().prepare()
+        for notice in home().prepare():
+            self.console.warn(notice)
         batch = batch_id(self.now, rehearsal=self.wishes.sandbox)
         async with AsyncExitStack() as stack:
             draft = stack.enter_context(_drafting(home().journals, batch))

@@ -46,7 +46,8 @@ def sandbox(
     from importer.sandbox.options import SandboxOptions
 
     own = home()
-    own.prepare()
+    for notice in own.prepare():
+        console.warn(notice)
     asked = SandboxOptions(
         port=port,
         faults=faults,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from importer.cli.console import Console
 from importer.cli.progress import Progress
 from importer.cli.standing import STATUSES, exit_code, quoted, summary
-from importer.errors import ResultsError, WorkError
+from importer.errors import FileError, ResultsError, WorkError
 
 if TYPE_CHECKING:
     from importer.journal.journal import Journal
@@ -214,7 +214,7 @@ def _results_written(
         written = write_results_shown(
             console, lambda told: batches.write(journal, path, read=read, progress=told)
         )
-    except (ResultsError, WorkError) as error:
+    except (FileError, ResultsError, WorkError) as error:
         batch = journal.batch()
         console.warn(
             f"{error} What happened is in the journal. Write the file with: importer resume {batch.id}"

@@ -14,9 +14,9 @@ from importer.errors import ImporterError, ResultsError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from importer.atomic_file import Placed
     from importer.batches import Named
     from importer.journal.journal import Batch, Journal
-    from importer.results.beside import Placed
     from importer.sending.run_state import Orders
     from importer.verification.readings import ReadBackSummary
 

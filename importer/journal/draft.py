@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from importer.journal.file import connect, fsync_folder, migrate, told_plainly
+from importer.atomic_file import fsync_folder
+from importer.journal.file import connect, migrate, told_plainly
 from importer.journal.journal import Journal, StagedRow
 
 STAGING: Final = ".staging"

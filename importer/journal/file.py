@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -112,16 +111,6 @@ def connect(path: Path, *, durable: bool = True) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = OFF")
     connection.execute("PRAGMA cache_size = -16000")
     return connection
-
-
-def fsync_folder(folder: Path) -> None:
-    """Makes a rename in `folder` durable, where the OS knows such a thing (Windows does not)."""
-    with suppress(OSError, AttributeError):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def newer(path: Path, version: int) -> ResultsError:

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from importer.atomic_file import fsync_folder
 from importer.errors import ImporterError, ResultsError
-from importer.journal.file import connect, fsync_folder
+from importer.journal.file import connect
 
 APPLICATION_ID: Final = 0x4C53_514C  # "LSQL": tells the ledger from a journal and from any other SQLite file
 

@@ -19,11 +19,12 @@ from typing import Any, Final, TextIO
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from importer.atomic_file import Placed
 from importer.report.charts import calls_chart, outcome_class, outcomes_chart, step
 from importer.report.facts import ReportFacts, moment, shown, source_name
 from importer.report.search import RowsForSearch
 from importer.report.traffic import OUTCOMES
-from importer.results.beside import Placed, write_whole
+from importer.results.beside import write_whole
 
 ENDING: Final = ".report.html"
 HERE: Final = Path(__file__).parent

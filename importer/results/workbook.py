@@ -7,8 +7,7 @@ import re
 import tempfile
 from collections.abc import Iterable
 from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import xlsxwriter
 from xlsxwriter.exceptions import FileCreateError, FileSizeError
@@ -28,15 +27,17 @@ ROWS_MAX: Final = 1_048_575
 _WIDTHS: Final = (12, 15, 38, 26, 60, 17, 26, 32)
 
 
-def write_workbook(path: Path, lines: Iterable[ResultLine], batch: str, header: Cells, rows: int) -> int:
-    """Writes the workbook and gives the number of rows written.
+def write_workbook(
+    stream: BinaryIO, lines: Iterable[ResultLine], batch: str, header: Cells, rows: int
+) -> int:
+    """Writes the workbook to an empty file and gives the number of rows written.
 
     Raises ResultsError for what no worksheet can hold, OSError from the disk. Temporary files of xlsxwriter's
     own are in a folder that goes in any case.
     """
     if rows > ROWS_MAX:
         raise _too_big(f"{rows:,} rows are more than the {ROWS_MAX:,} that a worksheet holds.")
-    with tempfile.TemporaryDirectory(prefix="importer-") as folder, _Target(path) as target:
+    with tempfile.TemporaryDirectory(prefix="importer-") as folder, _Target(stream) as target:
         book = xlsxwriter.Workbook(target, {"constant_memory": True, "tmpdir": folder})
         try:
             return _Worksheet(book, header, rows).fill(lines, batch)
@@ -53,8 +54,8 @@ class _Target(io.FileIO):
     """The file that `zipfile` writes to. After a failure it takes everything in silence: the archive, which
     nobody can close then, tries to write its directory once more when it is collected."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, "w")
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__(stream.fileno(), "r+", closefd=False)
         self.failed = False
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:

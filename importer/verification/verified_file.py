@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final, TextIO
 
-from importer.results.beside import Placed, write_whole
+from importer.atomic_file import Placed
+from importer.results.beside import write_whole
 from importer.verification.readings import Difference, ReadBackSummary, ReadRow, summarise
 
 ENDING: Final = ".verified.csv"
@@ -23,7 +24,7 @@ PROGRESS_ROWS: Final = 1_000
 def write_verified(
     path: Path, rows: Iterable[ReadRow], batch: str, progress: Callable[[int], None]
 ) -> tuple[Placed, ReadBackSummary]:
-    """Writes the file at `path` (or beside it), and sums up on the way. Raises ResultsError."""
+    """Writes the file at `path` (or beside it), and sums up on the way. Raises FileError."""
     summary = ReadBackSummary()
 
     def write(stream: TextIO) -> None:
