@@ -7,6 +7,7 @@
     │   ├── MappingError     the mapping file, or a sheet that does not fit it
     │   ├── ResultsError     the results file or the batch that was named
     │   ├── FileError        a file that we write cannot be put in its place
+    │   ├── StoreUnusableError  the store cannot be opened: nothing can be done without it
     │   └── TenantError      keys, organisation or host, before the first Create of `run`
     └── WorkError            exit 3: the work stopped half-way, rows are pending, `resume` goes on
         └── StoreError       the store refused: no further call may leave
@@ -113,6 +114,12 @@ class FileError(UserError):
     error_code = "disk"
 
 
+class StoreUnusableError(UserError):
+    """The store cannot be opened: not reachable, of a newer importer, damaged, or not to be written."""
+
+    error_code = "store"
+
+
 class TenantError(UserError):
     """The tenant refused us, or could not be reached, before anything was sent."""
 
@@ -127,7 +134,10 @@ class WorkError(ImporterError):
 
 
 class StoreError(WorkError):
-    """The store could not be written, or was lost: no further call may leave."""
+    """The store could not be read or written, or was lost: no further call may leave.
+
+    Before the first call of a run this means that nothing was sent (`app` turns it into exit 2).
+    """
 
     error_code = "store"
 

@@ -1,0 +1,1 @@
+"""What must be known again: batches, rows, attempts, lookups, readings, corrections, pace."""

@@ -1,0 +1,432 @@
+"""What the store holds, as records. All SQL that fills them is in this room; nothing here touches a database.
+
+Times of attempts are Unix seconds by the sender's clock; times of rows are UTC, ISO 8601, with milliseconds.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple, Self
+
+CHUNK_ROWS: Final = 1_000
+"""Rows are read and staged in chunks of this size."""
+REHEARSAL: Final = "sandbox-"
+"""How the ids of rehearsals begin."""
+_BATCH_ID: Final = re.compile(r"(?:b|sandbox-)\d{8}-\d{6}-[0-9a-f]{6}")
+
+
+def is_batch_id(text: str) -> bool:
+    """Whether `text` has the one shape of a batch's id: it may come from any file, and becomes part of
+    names."""
+    return _BATCH_ID.fullmatch(text) is not None
+
+
+def iso(at: float) -> str:
+    """Unix seconds as UTC, ISO 8601 with milliseconds and a Z, as `import_time` has it."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class RowStatus(enum.IntEnum):
+    """What is known of a row. `shown` is the word that people read in the results file."""
+
+    PENDING = 0
+    SENDING = 1  # marked: a call may be under way
+    DOUBTFUL = 2  # a call ended without an answer about the row; looks are due
+    UNCERTAIN = 3  # looking could not decide
+    CREATED = 4
+    FAILED = 5
+    INVALID = 6
+    SKIPPED = 7
+
+    @property
+    def shown(self) -> str:
+        """The word of the results file."""
+        return "uncertain" if self in IN_DOUBT else self.name.lower()
+
+
+IN_DOUBT: Final = (RowStatus.SENDING, RowStatus.DOUBTFUL, RowStatus.UNCERTAIN)
+MAY_BE_SENT: Final = (RowStatus.PENDING, *IN_DOUBT)
+"""A row in one of these has an activity."""
+SHOWN_STATUSES: Final = ("created", "failed", "invalid", "uncertain", "pending", "skipped")
+
+
+class Unset(enum.Enum):
+    """For fields of a change that keep what is there."""
+
+    UNSET = enum.auto()
+
+
+UNSET: Final = Unset.UNSET
+
+
+class StoredRow(NamedTuple):
+    """One row as it is now. `cells` as `sheets.rows.encode_cells` wrote them, `activity` a request body."""
+
+    position: int
+    number: int
+    cells: str
+    activity: bytes | None
+    problem: str | None
+    status: RowStatus
+    doubted: bool
+    released: bool
+    activity_id: str | None
+    error_code: str
+    error: str
+    attempts: int
+    changed_at: str
+
+
+class StagedRow(NamedTuple):
+    """A row on its way into a new batch. An invalid one has no activity, and its problems as the error."""
+
+    number: int
+    cells: str
+    activity: bytes | None
+    problem: str | None
+    status: RowStatus
+    error_code: str = ""
+    error: str = ""
+    activity_id: str | None = None
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RowChange:
+    """What changes in one row between runs; what is UNSET stays.
+
+    activity: its fingerprint, account and event are kept in step by the store. taken_from: (batch id,
+    position) of the row that created the activity, for a row that is taken over with its Id (`--only-new`).
+    """
+
+    position: int
+    cells: str | Unset = UNSET
+    activity: bytes | Unset | None = UNSET
+    problem: str | Unset | None = UNSET
+    status: RowStatus | Unset = UNSET
+    doubted: bool | Unset = UNSET
+    released: bool | Unset = UNSET
+    activity_id: str | Unset = UNSET
+    error_code: str | Unset = UNSET
+    error: str | Unset = UNSET
+    attempts: int | Unset = UNSET
+    changed_at: str | Unset = UNSET
+    taken_from: tuple[str, int] | Unset = UNSET
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One import of one sheet, as its facts describe it. Paths are absolute, digests hexadecimal.
+
+    tenant: API host and organisation's short code, or `sandbox`. content: digest of the ordered mapped
+    activities. source_cells: digest of the ordered source cells. mapping: `Mapping.record()`. os_user,
+    computer: who staged it, and where. rebuilt: start of the batch (Unix seconds) when it was rebuilt from a
+    results file, else None.
+    """
+
+    id: str
+    created_at: str
+    tenant: str
+    host: str
+    organisation: str
+    user: str
+    rehearsal: bool
+    source: str
+    family: Literal["text", "workbook"]
+    sheet: str | None
+    header: tuple[str, ...]
+    header_row: int
+    delimiter: str | None
+    encoding: str | None
+    hidden: Literal["include", "skip"] | None
+    mapping: dict[str, Any]
+    content: str
+    source_cells: str
+    rows: int
+    skip_invalid: bool
+    results: str
+    results_digest: str | None = None
+    marker: str | None = None
+    os_user: str = ""
+    computer: str = ""
+    rebuilt: float | None = None
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Self:
+        """From `BatchRows.facts()`. Raises ValueError when one is missing or of another kind."""
+        known = {each.name: facts[each.name] for each in fields(cls) if each.name in facts}
+        try:
+            batch = cls(**{**known, "header": tuple(known["header"])})
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"a fact is missing or wrong: {error}") from error
+        batch._validate()
+        return batch
+
+    def facts(self) -> dict[str, Any]:
+        """Name → JSON value."""
+        return asdict(self)
+
+    @property
+    def source_name(self) -> str:
+        """The sheet's file name."""
+        return Path(self.source).name
+
+    def _validate(self) -> None:
+        known: dict[str, Any] = asdict(self)
+        texts = ("created_at", "tenant", "host", "organisation", "user", "source", "content", "source_cells",
+                 "results", "os_user", "computer")  # fmt: skip
+        sound = (
+            all(isinstance(known[name], str) for name in texts)
+            and is_batch_id(self.id)
+            and type(known["rows"]) is int
+            and self.rows >= 0
+            and known["family"] in {"text", "workbook"}
+            and isinstance(known["mapping"], dict)
+            and all(isinstance(each, str) for each in known["header"])
+        )
+        if not sound:
+            raise ValueError("a fact is of another kind than it should be")
+        datetime.fromisoformat(self.created_at)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSummary:
+    """A batch for lists and messages. counts: rows by the word that people read, and `rows`, their sum (a row
+    that is being sent counts as uncertain, unless `running`: then as pending).
+
+    running: a process owns it now, `running_on` says which ("ana on desk-4"). erased_at: when its customer
+    data was removed, UTC; None if it was not. facts: what is known of its runs (`seconds`, `throttled`,
+    `going_on` …).
+    """
+
+    batch: Batch
+    counts: dict[str, int]
+    running: bool = False
+    running_on: str = ""
+    erased_at: str | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def open_rows(self) -> int:
+        """Rows that may still be created by it."""
+        return self.counts["pending"] + self.counts["uncertain"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAttempt:
+    """One Create call. `outcome` None: the process was interrupted while it was under way.
+
+    id: counts up within the batch. body: what it sent, marker and all. clock_difference: the tenant's clock
+    minus the sender's, seconds. assumed: no call of ours is known; a batch that was rebuilt has to reckon
+    with one. marked_ago_s: how long ago it was marked, by the clock of the store.
+    """
+
+    id: int
+    position: int
+    body: bytes
+    marked_at: float
+    clock_difference: float
+    ended_at: float | None
+    http_status: int | None
+    outcome: str | None
+    code: str | None
+    detail: str | None
+    assumed: bool = False
+    marked_ago_s: float = 0.0
+
+
+class Call(NamedTuple):
+    """A Create call for statistics: when it was marked (Unix seconds), its outcome (None: interrupted)."""
+
+    at: float
+    outcome: str | None
+
+
+class Problem(NamedTuple):
+    """A row that has something to say."""
+
+    number: int
+    status: RowStatus
+    code: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedRow:
+    """A created row with all that reading back needs: its attempts, what it holds now, what was read last.
+
+    activity: what the row's cells map to (None after `erase`). holds: what it holds after corrections, None
+    while nothing was corrected. differences: as `keep_readings` got them; None when it was not read.
+    """
+
+    position: int
+    number: int
+    activity_id: str
+    activity: bytes | None
+    holds: bytes | None
+    attempts: tuple[StoredAttempt, ...]
+    read_at: str | None
+    differences: list[list[str]] | None
+
+
+class FormerId(NamedTuple):
+    """An Id that a row had before its activity was deleted in LeadSquared by hand."""
+
+    position: int
+    activity_id: str
+    at: str
+
+
+# ---- what the writer takes ------------------------------------------------------------------------------
+
+
+class AttemptResult(NamedTuple):
+    """How a marked call ended, and what its row is from now on. at: Unix seconds. spent: it counts as an
+    attempt. doubted: it leaves the row in doubt."""
+
+    attempt: int
+    position: int
+    at: float
+    http_status: int | None
+    outcome: str
+    code: str
+    detail: str
+    status: RowStatus
+    activity_id: str | None = None
+    error_code: str = ""
+    error: str = ""
+    spent: bool = True
+    doubted: bool = False
+
+
+class Resolution(NamedTuple):
+    """What a look at the tenant, or the end of its patience, made of a row that was in doubt."""
+
+    position: int
+    at: float
+    status: RowStatus
+    activity_id: str | None = None
+    error_code: str = ""
+    error: str = ""
+
+
+class Fact(NamedTuple):
+    """A fact about the whole batch, replacing the one of the same name: a JSON value."""
+
+    name: str
+    value: object
+
+
+# ---- comparing with what was imported before ------------------------------------------------------------
+
+
+class Earlier(NamedTuple):
+    """A row that was created before: by which row of which batch, with which Id."""
+
+    position: int
+    activity_id: str
+    batch: str
+    batch_position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """How many rows other batches have, counted as a multiset: 3 equal rows beside 2 known ones overlap by 2.
+
+    created: rows that are in LeadSquared already, `created_by` the batches that created them. held: rows that
+    other batches still hold open, `held_by` which ones: they have to be finished first. The latest batch
+    first.
+    """
+
+    created: int = 0
+    created_by: tuple[tuple[BatchSummary, int], ...] = ()
+    held: int = 0
+    held_by: tuple[tuple[BatchSummary, int], ...] = ()
+
+
+class ImportedBefore(NamedTuple):
+    """A batch that a sheet has rows in common with. rows: how many, as a multiset. whole: it is the same
+    sheet."""
+
+    summary: BatchSummary
+    rows: int
+    whole: bool
+
+
+# ---- corrections ----------------------------------------------------------------------------------------
+
+
+class CorrectionStatus(enum.IntEnum):
+    """What became of the change of one field of one created row."""
+
+    PLANNED = 0
+    SENDING = 1  # the Update may be under way; it can be repeated safely
+    CORRECTED = 2
+    CONFLICT = 3  # somebody changed the field in LeadSquared: left alone
+    FAILED = 4
+    WITHDRAWN = 5  # a later change of the same field replaced it before it was sent
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCorrection:
+    """The changes of one created row: field → (before, after). before: what we sent, or what it holds since
+    the last correction. cells: the row's cells as they are after it. holds: the activity as it is after
+    it."""
+
+    position: int
+    fields: Mapping[str, tuple[str, str]]
+    cells: str
+    holds: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCorrection:
+    """The change of one field of one row. round: which `correct` planned it, 1, 2, …; undo: it takes back.
+
+    replaced: what LeadSquared held just before the Update (a stranger's value, if one was overwritten); None
+    until it was read. attempts: Updates that left. changed_at: UTC, ISO 8601.
+    """
+
+    round: int
+    position: int
+    number: int
+    activity_id: str
+    field: str
+    before: str
+    after: str
+    replaced: str | None
+    status: CorrectionStatus
+    code: str
+    error: str
+    attempts: int
+    changed_at: str
+    undo: bool
+
+
+class CorrectionMark(NamedTuple):
+    """An Update of these fields of a row is about to leave. replaced: field → what LeadSquared holds now."""
+
+    position: int
+    at: float
+    replaced: Mapping[str, str]
+
+
+class CorrectionResult(NamedTuple):
+    """What became of fields of a row that were planned or being sent. When all that was planned for a row is
+    CORRECTED, the row's cells and what it holds are those of the plan."""
+
+    position: int
+    at: float
+    fields: tuple[str, ...]
+    status: CorrectionStatus
+    code: str = ""
+    error: str = ""
+
+
+Entry = AttemptResult | Resolution | Fact | CorrectionMark | CorrectionResult
+"""What can be written while a batch is sent or corrected."""
