@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from importer.errors import SettingsError, TenantError
+from importer.text import quoted, shown
 
 _HOST_NAME: Final = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,62}\.?)*[a-z0-9_]|[a-z0-9]")
 _API_PATHS: Final = frozenset({"", "/", "/v2", "/v2/"})
@@ -30,7 +31,7 @@ def base_url(configured: str, *, where: str = "LEADSQUARED_HOST") -> str:
     text = configured.strip()
     parts = _split(text if "://" in text else f"https://{text}", where)
     if parts.scheme not in _DEFAULT_PORTS:
-        raise SettingsError(f"{_quoted(text)} is not an https address.", where=where, remedy=_REMEDY)
+        raise SettingsError(f"{quoted(text.strip())} is not an https address.", where=where, remedy=_REMEDY)
     if parts.username is not None or parts.password is not None or "@" in parts.netloc:
         # The text is not repeated: a key may stand in it.
         raise SettingsError("The address contains a user name or a key.", where=where, remedy=_REMEDY)
@@ -40,7 +41,7 @@ def base_url(configured: str, *, where: str = "LEADSQUARED_HOST") -> str:
         )
     host = parts.hostname or ""
     if not _is_host(host):
-        raise SettingsError(f"{_quoted(text)} is not a host name.", where=where, remedy=_REMEDY)
+        raise SettingsError(f"{quoted(text.strip())} is not a host name.", where=where, remedy=_REMEDY)
     if parts.scheme == "http" and not is_loopback(host):
         raise SettingsError(
             f"http:// would send the keys to {host} in clear.", where=where, remedy=f"Use https://{host}."
@@ -79,9 +80,9 @@ def check_host(configured: str, api_host: str) -> TenantError | None:
     if same:
         return None
     return TenantError(
-        f"These keys belong to a tenant whose API host is {_quoted(api_host)}; {_quoted(ours.netloc)} is "
+        f"These keys belong to a tenant whose API host is {quoted(api_host)}; {quoted(ours.netloc)} is "
         "the host of another region and refuses every import.",
-        remedy=f"Set LEADSQUARED_HOST={_plain(api_host)}.",
+        remedy=f"Set LEADSQUARED_HOST={shown(api_host.strip())}.",
     )
 
 
@@ -90,7 +91,7 @@ def _split(url: str, where: str) -> SplitResult:
         parts = urlsplit(url)
         _ = parts.port  # a port that is no number fails here
     except ValueError as error:
-        raise SettingsError(f"{_quoted(url)} is not a host name.", where=where, remedy=_REMEDY) from error
+        raise SettingsError(f"{quoted(url)} is not a host name.", where=where, remedy=_REMEDY) from error
     return parts
 
 
@@ -109,11 +110,3 @@ def _name(parts: SplitResult) -> str:
 
 def _port(parts: SplitResult) -> int | None:
     return parts.port if parts.port is not None else _DEFAULT_PORTS.get(parts.scheme)
-
-
-def _plain(text: str) -> str:
-    return "".join(character for character in text.strip() if character.isprintable())[:200]
-
-
-def _quoted(text: str) -> str:
-    return f"'{_plain(text)}'"

@@ -22,6 +22,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
+from importer.text import shown
+
+WHERE_LENGTH_MAX: Final = 1_000
+
 ERROR_CODES: Final = {
     "usage": "The command line is wrong.",
     "settings": "An option, the environment, `.env` or the keyring holds something unusable.",
@@ -73,7 +77,7 @@ class ImporterError(Exception):
             self.error_code = code
 
     def __str__(self) -> str:
-        head = f"{self.where}: {self.what}" if self.where else self.what
+        head = f"{shown(self.where, WHERE_LENGTH_MAX)}: {self.what}" if self.where else self.what
         return f"{head} {self.remedy}" if self.remedy else head
 
 

@@ -20,6 +20,7 @@ from importer.credentials import Credentials, KeyringError, Keys, load
 from importer.errors import SettingsError
 from importer.home import Home, home
 from importer.pacing.pacing import Rate
+from importer.text import listed
 
 DEFAULT_RATE: Final = Rate(25, 5.0)
 KEY_LENGTH_MAX: Final = 512
@@ -178,12 +179,8 @@ def _incomplete(missing: list[str], wrong: list[str]) -> SettingsError:
     parts = list(wrong)
     if missing:
         verb = "is" if len(missing) == 1 else "are"
-        parts.append(f"{_listed(missing)} {verb} not set.")
+        parts.append(f"{listed(missing, last=' and ')} {verb} not set.")
     return SettingsError("\n".join(parts), remedy=_how_to_set(missing) if missing else "")
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _how_to_set(missing: list[str]) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from importer.leadsquared.bodies import one_line, parsed, retry_after_s
+from importer.leadsquared.bodies import parsed, retry_after_s
 from importer.leadsquared.limits import stated_limit, stated_refusal
 from importer.leadsquared.outcomes import (
     CERTAINLY_NOT_SENT,
@@ -22,6 +22,7 @@ from importer.leadsquared.outcomes import (
 )
 from importer.pacing.pacing import Rate, Refusal
 from importer.remedies import KNOWN_REFUSALS
+from importer.text import one_line
 
 NEW_ID = "2f6c1a52-7a3f-4a39-9c63-5ad4f1a2b001"
 LIMIT_TEXT = "API calls exceeded the limit of 20 in 5 second(s)"

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from importer.journal.journal import Journal
 from importer.report import search
 from importer.report.charts import calls_chart, outcomes_chart
-from importer.report.facts import shown
 from importer.report.ranges import RowNumbers
 from importer.report.traffic import OUTCOMES, traffic
+from importer.text import one_line
 
 ACCOUNT = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
 MAPPING = """\
@@ -277,7 +277,7 @@ def test_every_call_is_drawn_and_charts_stay_bounded(
 @given(st.text(max_size=300))
 def test_shown_text_is_one_line_without_unseen_characters(text: str) -> None:
     """Whatever a cell holds; it is also fit for JSON and UTF-8."""
-    line = shown(text, 40)
+    line = one_line(text, 40)
     json.dumps(line).encode("utf-8")
 
     assert len(line) <= 40

@@ -17,10 +17,10 @@ from importer.mapping.values import (
     NumberValue,
     TextValue,
     ValueType,
-    quoted,
     trimmed,
 )
 from importer.sheets.rows import BooleanCell, DateCell, DurationCell, NumberCell
+from importer.text import quoted
 
 GUID = "0F8FAD5B-d9cb-469f-a165-70867728950e"
 

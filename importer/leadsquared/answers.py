@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from importer.activity import StoredActivity
-from importer.leadsquared.bodies import one_line, parsed
+from importer.leadsquared.bodies import parsed
+from importer.text import one_line
 
 WORDS_LENGTH_MAX: Final = 200
 

@@ -59,11 +59,3 @@ def parsed(body: bytes) -> object:
         return _NUMBERS_AS_TEXT.decode(decoded(body))
     except (ValueError, RecursionError):
         return None
-
-
-def one_line(text: str, length_max: int) -> str:
-    """`text` on one line of at most `length_max` characters: no control or invisible characters, no lone
-    surrogates (they could not be written to a file), runs of white space as one blank."""
-    visible = "".join(character if character.isprintable() else " " for character in text[: 4 * length_max])
-    words = " ".join(visible.split())
-    return words if len(words) <= length_max else words[: length_max - 1].rstrip() + "…"

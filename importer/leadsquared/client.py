@@ -31,8 +31,8 @@ from importer.address import is_loopback
 from importer.credentials import Keys
 from importer.errors import SettingsError
 from importer.leadsquared.answers import written_time
-from importer.leadsquared.bodies import one_line
 from importer.leadsquared.outcomes import Exchange, Failure, read_failure
+from importer.text import one_line
 
 BODY_MAX_BYTES: Final = 16 * 1024 * 1024
 KEEP_ALIVE_S: Final = 4.0

@@ -13,9 +13,9 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from importer.leadsquared.answers import Company, User
-from importer.leadsquared.bodies import one_line
 from importer.leadsquared.calls import Tenant
 from importer.mapping.references import Found, Lookup, NotFound, Resolved
+from importer.text import one_line
 
 PAGE_SIZE: Final = 1000
 PAGES_MAX: Final = 1000

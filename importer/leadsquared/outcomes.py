@@ -15,10 +15,11 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
-from importer.leadsquared.bodies import decoded, one_line, parsed
+from importer.leadsquared.bodies import decoded, parsed
 from importer.leadsquared.limits import limit_words, stated_refusal
 from importer.pacing.pacing import Refusal
 from importer.remedies import is_known_refusal, remedy_for
+from importer.text import one_line
 
 SAID_LENGTH_MAX: Final = 500
 CODE_LENGTH_MAX: Final = 100

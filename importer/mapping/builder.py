@@ -10,8 +10,8 @@ from typing import Any, Final
 from importer.errors import SheetError
 from importer.mapping.field_plan import Entries, FieldPlan, plan_field
 from importer.mapping.model import SCHEMA_NAME, FieldSpec, TableSpec, field_spec
-from importer.mapping.values import quoted
 from importer.mapping.yaml_file import Document, Where, path_text, shape_mistakes
+from importer.text import quoted
 
 TABLE_ROWS_MAX: Final = 100_000
 DELIMITERS: Final = {mark: mark for mark in ",;|\t"} | {

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
-from importer.mapping.values import BLANKS, Fault, quoted
+from importer.mapping.values import BLANKS, Fault
+from importer.text import listed, quoted
 
 LISTED_MAX: Final = 8
 NEAREST_MAX: Final = 300
@@ -35,9 +36,7 @@ def did_you_mean(text: str, known: Iterable[str]) -> str:
 
 def listing(words: Iterable[str]) -> str:
     """The first few words, and how many more there are."""
-    known = list(words)
-    more = f" and {len(known) - LISTED_MAX} more" if len(known) > LISTED_MAX else ""
-    return ", ".join(quoted(word, 30) for word in known[:LISTED_MAX]) + more
+    return listed([quoted(word, 30) for word in words], LISTED_MAX)
 
 
 class Choices:

@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from importer.mapping.values import Fault, quoted
+from importer.mapping.values import Fault
+from importer.text import quoted
 
 MONTHS: Final = (
     "january", "february", "march", "april", "may", "june",

@@ -10,8 +10,9 @@ from typing import ClassVar, Final
 from zoneinfo import ZoneInfo
 
 from importer.mapping.date_formats import ISO_FORMATS, MONTHS, DateFormat, Moment
-from importer.mapping.values import Fault, quoted
+from importer.mapping.values import Fault
 from importer.sheets.rows import DateCell, NumberCell
+from importer.text import quoted
 
 CACHE_SIZE: Final = 20_000
 YEAR_PLAUSIBLE: Final = range(1950, 2101)

@@ -23,10 +23,10 @@ from importer.mapping.values import (
     NumberValue,
     TextValue,
     ValueType,
-    quoted,
     trimmed,
 )
 from importer.mapping.yaml_file import Where
+from importer.text import quoted
 
 Entries = list[tuple[str, str]]
 Report = Callable[[Where, str], None]

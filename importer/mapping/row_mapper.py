@@ -9,8 +9,9 @@ from typing import Final, NamedTuple
 from importer.activity import Activity
 from importer.mapping.field_plan import FieldPlan
 from importer.mapping.references import Found, Lookup, Resolved
-from importer.mapping.values import BLANKS, LOST, Fault, TextValue, quoted, trimmed, unsendable
+from importer.mapping.values import BLANKS, LOST, Fault, TextValue, trimmed, unsendable
 from importer.sheets.rows import Cells, ErrorCell, Row
+from importer.text import quoted
 
 VALUE_LENGTH_MAX: Final = 200
 _PLAIN_TEXT: Final = TextValue()

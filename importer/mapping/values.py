@@ -14,6 +14,7 @@ from typing import ClassVar, Final, Protocol
 
 from importer.mapping.shown_as import notice_of_format
 from importer.sheets.rows import BooleanCell, DateCell, DurationCell, NumberCell
+from importer.text import quoted
 
 ECHO_LENGTH_MAX: Final = 60
 EXPONENT_MAX: Final = 30
@@ -54,14 +55,6 @@ class ValueType(Protocol):
 
     def notice(self, cell: str) -> Fault | None:
         """What will arrive other than it looks; only for cells that `read` accepts."""
-
-
-def quoted(text: str, length_max: int = ECHO_LENGTH_MAX) -> str:
-    """A value for a message: in quotes, on one line, cut to `length_max`, the unseen as escapes."""
-    cut = text if len(text) <= length_max else text[: length_max - 1] + "…"
-    if not cut.isprintable():
-        cut = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
-    return f'"{cut}"'
 
 
 def trimmed(cell: str) -> str:

@@ -19,7 +19,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from importer.errors import MappingError
 from importer.mapping.choices import did_you_mean
 from importer.mapping.model import BLOCKS, MappingSpec, keys_of
-from importer.mapping.values import quoted
+from importer.text import quoted
 
 SIZE_MAX_BYTES: Final = 512 * 1024
 VALUES_MAX: Final = 50_000

@@ -14,6 +14,7 @@ from importer.pacing.pacing import Rate
 from importer.remedies import remedy_for
 from importer.report.ranges import RowNumbers
 from importer.report.traffic import Call, Traffic, traffic
+from importer.text import one_line
 from importer.verification import readings
 from importer.verification.readings import ReadBackSummary
 
@@ -71,7 +72,7 @@ class ErrorGroup:
 
     def add(self, number: int, error: str) -> None:
         self.rows.add(number)
-        text = shown(error, MESSAGE_MAX)
+        text = one_line(error, MESSAGE_MAX)
         if text in self.by_text or len(self.by_text) < MESSAGES_COUNTED_MAX:
             self.by_text.setdefault(text, Message(text)).rows.add(number)
 
@@ -119,12 +120,6 @@ def gather(journal: Journal, *, running: bool) -> ReportFacts:
         read_back=readings.summarise(readings.read_rows(journal)) if read else None,
         read_back_at=readings.ended_at(journal) if read else None,
     )
-
-
-def shown(text: str, most: int) -> str:
-    """Any text on one line of at most `most` characters, without characters that are not to be seen."""
-    line = " ".join("".join(each if each.isprintable() else " " for each in text[: 4 * most]).split())
-    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def moment(iso: str) -> str:

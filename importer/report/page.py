@@ -21,10 +21,11 @@ from markupsafe import Markup
 
 from importer.atomic_file import Placed
 from importer.report.charts import calls_chart, outcome_class, outcomes_chart, step
-from importer.report.facts import ReportFacts, moment, shown, source_name
+from importer.report.facts import ReportFacts, moment, source_name
 from importer.report.search import RowsForSearch
 from importer.report.traffic import OUTCOMES
 from importer.results.beside import write_whole
+from importer.text import one_line
 
 ENDING: Final = ".report.html"
 HERE: Final = Path(__file__).parent
@@ -59,7 +60,7 @@ def _template() -> Any:  # noqa: ANN401 - jinja2's Template
         lstrip_blocks=True,
     )  # fmt: skip
     environment.filters.update(
-        value=lambda text: shown(str(text), VALUE_MAX), moment=moment, number="{:,}".format, step=step
+        value=lambda text: one_line(str(text), VALUE_MAX), moment=moment, number="{:,}".format, step=step
     )
     environment.globals["outcome_class"] = outcome_class
     return environment.get_template("page.html")

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from importer.journal.journal import Journal, RowStatus
-from importer.report.facts import MESSAGE_MAX, shown, was_read
+from importer.report.facts import MESSAGE_MAX, was_read
 from importer.sheets.rows import decode_cells
+from importer.text import one_line
 
 ROWS_MAX: Final = 20_000
 RANGES_MAX: Final = 50_000
@@ -43,16 +44,16 @@ def rows_for_search(journal: Journal, rows: int) -> RowsForSearch:
         plain = row.status is RowStatus.CREATED and not row.error_code and not different
         if (plain and not every) or len(told) >= ROWS_MAX:
             continue
-        cells = [shown(cell, CELL_MAX) for cell in decode_cells(row.cells)[:CELLS_MAX]] if room > 0 else []
+        cells = [one_line(cell, CELL_MAX) for cell in decode_cells(row.cells)[:CELLS_MAX]] if room > 0 else []
         room -= sum(map(len, cells)) + 3 * len(cells)
-        error = texts.setdefault(shown(row.error, MESSAGE_MAX), len(texts)) if row.error else -1
+        error = texts.setdefault(one_line(row.error, MESSAGE_MAX), len(texts)) if row.error else -1
         told.append(
             [
                 row.number, status, row.activity_id or "", row.error_code, error, row.attempts,
                 row.changed_at, cells, different,
             ]
         )  # fmt: skip
-    header = [shown(heading, CELL_MAX) for heading in journal.batch().header[:CELLS_MAX]]
+    header = [one_line(heading, CELL_MAX) for heading in journal.batch().header[:CELLS_MAX]]
     data = {
         "header": header, "texts": list(texts), "rows": told, "ranges": ranges, "every": every,
         "cut": cut,
@@ -81,7 +82,7 @@ def _differing(journal: Journal) -> dict[int, list[list[str]]]:
     )
     return {
         position: [
-            [shown(name, CELL_MAX), verdict, shown(sent, CELL_MAX), shown(stored, CELL_MAX)]
+            [one_line(name, CELL_MAX), verdict, one_line(sent, CELL_MAX), one_line(stored, CELL_MAX)]
             for name, verdict, sent, stored, *_ in json.loads(differences)
         ]
         for position, differences in found

@@ -19,10 +19,10 @@ from importer.results.results_reader import FileLine, ResultsFile
 from importer.results.status_edits import Age, Said, StatusWord, age_of, meaning
 from importer.sending.reconcile.normalise import id_key
 from importer.sheets.rows import Cells, ErrorCell, column_letters
+from importer.text import VALUE_LENGTH_MAX, listed, shown
 
 PROGRESS_ROWS: Final = 1_000
 NAMED_MAX: Final = 20
-VALUE_SHOWN_MAX: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class CellChange:
     after: str
 
     def __str__(self) -> str:
-        return f"{self.column}: {_shown(self.before)} → {_shown(self.after)}"
+        return f"{shown(self.column)}: {_value(self.before)} → {_value(self.after)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,10 @@ class Named:
         self.total += 1
         if len(self.first) < NAMED_MAX:
             self.first.append(text)
+
+    def listed(self) -> str:
+        """`row 2, row 3 and 340 more`."""
+        return listed(self.first, NAMED_MAX, total=self.total)
 
 
 @dataclass(slots=True)
@@ -234,7 +238,7 @@ class _Reading:
                 if said.said is Said.CREATED:
                     return
             else:
-                self._ignore(row, f"import_status: {_shown(word)} is not taken: {said}")
+                self._ignore(row, f"import_status: {_value(word)} is not taken: {said}")
         self._other_columns(line, row)
 
     def _said(self, word: StatusWord) -> None:
@@ -258,7 +262,7 @@ class _Reading:
             hint = "to say that the row was created, write created into import_status too."
             if name != "import_activity_id" or row.status != "uncertain":
                 hint = "the journal knows what happened."
-            self._ignore(row, f"{name}: {_shown(found)} is not taken: {hint}")
+            self._ignore(row, f"{name}: {_value(found)} is not taken: {hint}")
 
     def _ignore(self, row: ResultLine, text: str) -> None:
         self.found.ignored.add(f"row {row.number}, {text}")
@@ -269,7 +273,7 @@ class _Reading:
     def _raise_faults(self) -> None:
         if not self.faults:
             return
-        told = [f"{_listed(self.faults[kind])} {_FAULTS[kind][0]}" for kind in _FAULTS if kind in self.faults]
+        told = [f"{self.faults[kind].listed()} {_FAULTS[kind][0]}" for kind in _FAULTS if kind in self.faults]
         remedies = [_FAULTS[kind][1] for kind in _FAULTS if kind in self.faults]
         raise ResultsError(
             f"The file does not fit its batch: {'; '.join(told)}.",
@@ -293,11 +297,5 @@ def _other_kind(before: str, after: str) -> bool:
     return type(before) is not type(after) and not isinstance(after, ErrorCell) and type(after) is not str
 
 
-def _shown(value: str) -> str:
-    text = repr(str(value))
-    return text if len(text) <= VALUE_SHOWN_MAX else f"{text[:VALUE_SHOWN_MAX]}…'"
-
-
-def _listed(named: Named) -> str:
-    more = named.total - len(named.first)
-    return ", ".join(named.first) + (f" and {more:,} more" if more else "")
+def _value(text: str) -> str:
+    return f"'{shown(text, VALUE_LENGTH_MAX)}'"

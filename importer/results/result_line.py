@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from importer.sheets.rows import Cells
+from importer.text import one_line
 
 COLUMNS: Final = (
     "import_row",
@@ -41,7 +42,4 @@ class ResultLine(NamedTuple):
 
 def shown_error(text: str) -> str:
     """An error as its column holds it: one line of bounded length, without control characters."""
-    if not text.isprintable():
-        text = "".join(char if char.isprintable() else " " for char in text)
-    line = " ".join(text.split())
-    return line if len(line) <= ERROR_MAX_CHARACTERS else line[: ERROR_MAX_CHARACTERS - 1] + "…"
+    return one_line(text, ERROR_MAX_CHARACTERS)

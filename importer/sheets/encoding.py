@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from importer.errors import SheetError
+from importer.text import shown
 
 BLOCK_BYTES: Final = 1 << 20
 LINE_MAX_CHARACTERS: Final = 4 << 20
@@ -192,8 +193,7 @@ def _spot(path: Path, encoding: Encoding, offset: int, shown_as: str) -> _Spot:
     before, after = (part.decode(shown_as, "replace") for part in around)
     before = before.replace("\r", "\n").rpartition("\n")[2][-SHOWN_BEFORE:]
     after = after.replace("\r", "\n").partition("\n")[0][:SHOWN_AFTER]
-    shown = "".join(char if char.isprintable() else "·" for char in before + after)
-    return _Spot(line, len(tail) + 1, shown)
+    return _Spot(line, len(tail) + 1, shown(before + after))
 
 
 def _decode_error(path: Path, encoding: Encoding, offset: int) -> SheetError:

@@ -13,6 +13,7 @@ from typing import Final, Literal, Self
 from importer.errors import SheetError
 from importer.findings import CellFinding
 from importer.sheets.rows import Row, column_letters
+from importer.text import quoted
 
 Family = Literal["text", "workbook"]
 
@@ -155,7 +156,7 @@ class Sheet(ABC):
     def surplus(self, number: int, index: int, cell: str) -> str:
         """The `Row.problem` of a row whose cell at `index`, right of the last heading, holds `cell`."""
         return (
-            f"Cell {column_letters(index)}{number} holds {clipped(cell)}, but the headings end at column"
+            f"Cell {column_letters(index)}{number} holds {quoted(cell)}, but the headings end at column"
             f" {column_letters(len(self.header) - 1)}: the row's values may have moved. Put each value under"
             " its heading, or give that column a heading."
         )
@@ -220,9 +221,3 @@ def unreadable(path: Path, error: OSError | MemoryError) -> SheetError:
             what = f"The file cannot be read ({reason})."
             remedy = "Copy it to a local disk and try again."
     return SheetError(what, where=str(path), remedy=remedy)
-
-
-def clipped(text: str, length: int = 40) -> str:
-    """A value as a message shows it: quoted, on one line, shortened, nothing unprintable."""
-    shown = "".join(char if char.isprintable() else "·" for char in text[: length + 1])
-    return f'"{shown[:length]}…"' if len(text) > length else f'"{shown}"'

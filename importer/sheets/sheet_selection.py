@@ -10,6 +10,7 @@ from typing import Final
 
 from importer.errors import SheetError
 from importer.sheets.sheet import place
+from importer.text import listed, quoted
 
 LISTED_MAX: Final = 20
 
@@ -34,24 +35,22 @@ def choose_sheet(path: Path, sheets: Sequence[Worksheet], wanted: str | None) ->
         if len(visible) == 1:
             return visible[0]
         if visible:
-            what = f"The workbook has {len(visible)} visible sheets: {_listed(visible)}."
+            what = f"The workbook has {len(visible)} visible sheets: {_names(visible)}."
         else:
-            what = f"Every sheet of the workbook is hidden: {_listed(sheets)}."
+            what = f"Every sheet of the workbook is hidden: {_names(sheets)}."
         raise SheetError(what, where=place(path), remedy=remedy)
     exact = [sheet for sheet in sheets if sheet.name == wanted]
     alike = [sheet for sheet in sheets if sheet.name.strip().casefold() == wanted.strip().casefold()]
     if exact or len(alike) == 1:
         return (exact or alike)[0]
     near = difflib.get_close_matches(wanted, [sheet.name for sheet in sheets], n=1)
-    hint = f' Did you mean "{near[0]}"?' if near else ""
+    hint = f" Did you mean {quoted(near[0])}?" if near else ""
     raise SheetError(
-        f'There is no sheet "{wanted}"; the workbook has {_listed(visible or sheets)}.{hint}',
+        f"There is no sheet {quoted(wanted)}; the workbook has {_names(visible or sheets)}.{hint}",
         where=place(path),
         remedy=remedy,
     )
 
 
-def _listed(sheets: Sequence[Worksheet]) -> str:
-    names = [f'"{sheet.name}"' for sheet in sheets[:LISTED_MAX]]
-    more = f" and {len(sheets) - LISTED_MAX} more" if len(sheets) > LISTED_MAX else ""
-    return ", ".join(names) + more
+def _names(sheets: Sequence[Worksheet]) -> str:
+    return listed([quoted(sheet.name) for sheet in sheets], LISTED_MAX)

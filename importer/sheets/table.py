@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from importer.errors import SheetError
 from importer.sheets.rows import ErrorCell
-from importer.sheets.sheet import Sheet, clipped
+from importer.sheets.sheet import Sheet
+from importer.text import listed, quoted
 
 
 def key_value_rows(sheet: Sheet, key: str, value: str) -> list[tuple[int, str, str]]:
@@ -20,7 +21,7 @@ def key_value_rows(sheet: Sheet, key: str, value: str) -> list[tuple[int, str, s
                 raise SheetError(cell.reason, where=sheet.place(row.number, index))
         if not row.cells[at_key].strip():
             raise SheetError(
-                f"The value {clipped(row.cells[at_value])} has no key.",
+                f"The value {quoted(row.cells[at_value])} has no key.",
                 where=sheet.place(row.number, at_key),
                 remedy="Fill in the key, or delete the row.",
             )
@@ -37,14 +38,10 @@ def _columns(sheet: Sheet, key: str, value: str) -> tuple[int, int]:
     if len(headings) == 2 and not at_key and not at_value:
         return 0, 1
     doubled = len(at_key) > 1 or len(at_value) > 1
+    named = listed([quoted(heading) for heading in sheet.header])
     raise SheetError(
         f"The table needs one column headed `{key}` and one headed `{value}`;"
-        f" {'one of them is there twice' if doubled else 'its headings are ' + _listed(sheet.header)}.",
+        f" {'one of them is there twice' if doubled else 'its headings are ' + named}.",
         where=sheet.place(sheet.header_row),
         remedy="Name its two columns like that, or keep no other columns in it.",
     )
-
-
-def _listed(headings: tuple[str, ...]) -> str:
-    shown = ", ".join(clipped(heading) for heading in headings[:10])
-    return f"{shown} and {len(headings) - 10} more" if len(headings) > 10 else shown

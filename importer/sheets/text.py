@@ -24,7 +24,8 @@ from importer.sheets.dialect import (
 )
 from importer.sheets.encoding import check_text, find_encoding
 from importer.sheets.rows import Row, column_letters
-from importer.sheets.sheet import Sheet, SheetOptions, clipped, unreadable
+from importer.sheets.sheet import Sheet, SheetOptions, unreadable
+from importer.text import quoted
 
 SUFFIXES: Final = (".csv", ".tsv", ".tab", ".txt", ".psv")
 FIRST_FILLED_SEARCH: Final = 1000
@@ -122,13 +123,13 @@ class TextSheet(Sheet):
     def _question_one_column(self) -> None:
         if SUSPICIOUS.intersection(self.header[0]):
             raise SheetError(
-                f"The header gives one column only, {clipped(self.header[0], 60)}.",
+                f"The header gives one column only, {quoted(self.header[0], 60)}.",
                 where=self.place(self.header_row),
                 remedy="Name the character that divides the columns with --delimiter"
                 " (if it really is one column: `--delimiter comma`, the heading in quotation marks).",
             )
         self.warnings.append(
-            f"The header gives one column only, {clipped(self.header[0], 60)}. If there should be more, name"
+            f"The header gives one column only, {quoted(self.header[0], 60)}. If there should be more, name"
             " what divides them with --delimiter, or the header's row with `header_row:` in the mapping."
         )
 
@@ -183,7 +184,7 @@ class TextSheet(Sheet):
         if fault.after:
             what = (
                 "The cell begins with a quotation mark, but after the one that closes it"
-                f" (line {fault.end_line}) follows {clipped(fault.after)}."
+                f" (line {fault.end_line}) follows {quoted(fault.after)}."
             )
         else:
             what = "The cell begins with a quotation mark that is never closed."

@@ -20,20 +20,13 @@ from rapidfuzz.distance import OSA
 from importer.mapping.choices import folded
 from importer.mapping.date_formats import MONTHS
 from importer.mapping.date_values import DateTimeValue, DateValue
-from importer.mapping.values import (
-    BooleanValue,
-    Fault,
-    IdValue,
-    NumberValue,
-    TextValue,
-    ValueType,
-    quoted,
-)
+from importer.mapping.values import BooleanValue, Fault, IdValue, NumberValue, TextValue, ValueType
 from importer.sheets.rows import BooleanCell, DateCell, DurationCell, ErrorCell, NumberCell
 from importer.starter.date_guesses import DateGuess, Order, guess_dates, other_order, readings
 from importer.starter.header import EMAIL
 from importer.starter.heading_words import Role, likeness
 from importer.starter.sample import SAMPLE_LENGTH, ColumnValues, Seen
+from importer.text import listed, quoted
 
 MISFITS_MOST: Final = 0.1
 CHOICES_MOST: Final = 12
@@ -266,7 +259,8 @@ def _choices(values: ColumnValues, seen: Sequence[Seen]) -> Guess | None:
     ]
     why = ["what else a cell says is a problem of its row"]
     if others:
-        why.append(f"other spellings ({_listed(others)}) are sent as they stand here")
+        named = listed([quoted(word, SAMPLE_LENGTH) for word in others], 3)
+        why.append(f"other spellings ({named}) are sent as they stand here")
     doubts = [
         f"{quoted(stray, SAMPLE_LENGTH)} ({_rows(counts[stray])}) looks like a misspelling of"
         f" {quoted(meant, SAMPLE_LENGTH)}, so it is not listed and `importer check` will name it. If it is"
@@ -319,8 +313,3 @@ def _text(values: ColumnValues, seen: Sequence[Seen]) -> Guess:
 
 def _rows(count: int) -> str:
     return "1 row" if count == 1 else f"{count:,} rows"
-
-
-def _listed(words: Sequence[str]) -> str:
-    shown = ", ".join(quoted(word, SAMPLE_LENGTH) for word in words[:3])
-    return f"{shown} and {len(words) - 3} more" if len(words) > 3 else shown

@@ -8,12 +8,12 @@ from typing import Final
 
 from importer.mapping.builder import DELIMITERS
 from importer.mapping.model import SCHEMA_FILE
-from importer.mapping.values import quoted
 from importer.sheets import Sheet, SheetOptions
 from importer.starter.columns import Holds, Setting
 from importer.starter.heading_words import Role
 from importer.starter.look import CODED, Column, Findings, best_of
 from importer.starter.writing import Entry, Proposal, commented, rendered, scalar
+from importer.text import quoted
 
 FIELDS_MOST: Final = 1_000
 COLUMNS_SHOWN_MOST: Final = 2_000

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from importer.mapping.values import quoted, trimmed
+from importer.mapping.values import trimmed
 from importer.sheets.rows import ErrorCell, Row
+from importer.text import quoted
 
 SAMPLE_ROWS: Final = 20_000
 SAMPLE_ROWS_LEAST: Final = 100

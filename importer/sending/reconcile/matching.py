@@ -16,6 +16,7 @@ from typing import Final, Self
 
 from importer.activity import Activity, StoredActivity
 from importer.sending.reconcile.normalise import Likeness, fold, id_key, likeness
+from importer.text import listed
 
 NOTE: Final = "ActivityNote"
 """The note's name among the schema names; no field of an activity type is called so."""
@@ -264,7 +265,11 @@ def _carries_mark(activity: StoredActivity, attempts: Sequence[Activity], marker
 def _one_of(found: Sequence[StoredActivity], our_user: str = "") -> Verdict:
     ids = tuple(activity.id for activity in found)
     if len(found) > 1:
-        return Uncertain(Doubt.SEVERAL, ids, f"{len(ids)} activities are what this row sent: {_listed(ids)}.")
+        return Uncertain(
+            Doubt.SEVERAL,
+            ids,
+            f"{len(ids)} activities are what this row sent: {listed(ids, _NAMED_IN_MESSAGE)}.",
+        )
     if our_user and id_key(found[0].created_by) != id_key(our_user):
         by = f"user {found[0].created_by}" if found[0].created_by else "nobody named"
         detail = f"Activity {ids[0]} is what this row sent, but was created by {by}, not by these keys' user."
@@ -315,12 +320,7 @@ def _undecided(
         f"{one.field} is {one.stored!r} instead of {one.sent!r}" for one in differing[:_NAMED_IN_MESSAGE]
     )
     if len(ids) > 1:
-        detail = f"{len(ids)} activities may be this row: {_listed(ids)}."
+        detail = f"{len(ids)} activities may be this row: {listed(ids, _NAMED_IN_MESSAGE)}."
     else:
         detail = f"Activity {ids[0]} may be this row: {how}."
     return Uncertain(Doubt.UNPROVEN if learned is None else Doubt.NEAR_MISS, ids, detail)
-
-
-def _listed(ids: Sequence[str]) -> str:
-    more = len(ids) - _NAMED_IN_MESSAGE
-    return ", ".join(ids[:_NAMED_IN_MESSAGE]) + (f" and {more} more" if more > 0 else "")
