@@ -34,6 +34,7 @@ from importer.cli.schema import schema
 from importer.cli.status import status
 from importer.cli.usage import PROGRAM, usage_message
 from importer.cli.verify import verify
+from importer.cli.web import web
 from importer.cli.whoami import whoami
 
 GARBAGE_OBJECTS: Final = 20_000
@@ -46,6 +47,7 @@ COMMANDS: Final[dict[str, Callable[..., int]]] = {
     "run": run_sheet,
     "resume": resume,
     "status": status,
+    "web": web,
     "verify": verify,
     "report": report,
     "whoami": whoami,

@@ -284,6 +284,10 @@ Port = Annotated[
         help="The port to listen on; 0 takes a free one.",
     ),
 ]
+NoOpen = Annotated[bool, typer.Option("--no-open", help="Do not open the browser; only print the address.")]
+Rehearsing = Annotated[
+    bool, typer.Option("--sandbox", help="Begin with the rehearsal switched on: no keys are needed.")
+]
 FaultsFile = Annotated[
     Path | None,
     typer.Option("--faults", metavar="FILE", help="Faults to act out, by rate or by row (YAML or JSON)."),

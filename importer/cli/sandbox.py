@@ -57,7 +57,7 @@ def sandbox(
         lag_s=lag,
         store=own.sandbox / "served",
     )
-    with _ends_at_sigterm():
+    with ends_at_sigterm():
         try:
             asyncio.run(_serve(console, asked))
         except KeyboardInterrupt:
@@ -107,7 +107,7 @@ def _tell(console: Console, sandbox: Sandbox) -> None:
 
 
 @contextmanager
-def _ends_at_sigterm() -> Iterator[None]:
+def ends_at_sigterm() -> Iterator[None]:
     """SIGTERM (Windows: Ctrl-Break too) as Ctrl-C, in here; only the main thread may say so."""
     if threading.current_thread() is not threading.main_thread():
         yield

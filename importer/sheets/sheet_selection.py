@@ -24,8 +24,16 @@ class Worksheet:
     part: str = ""
 
 
+class SheetChoiceError(SheetError):
+    """It takes a person to choose the worksheet. names: those to choose from, as on their tabs."""
+
+    def __init__(self, what: str, *, where: str, remedy: str, names: tuple[str, ...]) -> None:
+        super().__init__(what, where=where, remedy=remedy)
+        self.names = names
+
+
 def choose_sheet(path: Path, sheets: Sequence[Worksheet], wanted: str | None) -> Worksheet:
-    """The worksheet to read. Raises SheetError, with the names there are, if that would be a guess.
+    """The worksheet to read. Raises SheetChoiceError, with the names there are, if that would be a guess.
 
     A hidden sheet is read only if it is named. Names match exactly, else without regard to case.
     """
@@ -38,17 +46,19 @@ def choose_sheet(path: Path, sheets: Sequence[Worksheet], wanted: str | None) ->
             what = f"The workbook has {len(visible)} visible sheets: {_names(visible)}."
         else:
             what = f"Every sheet of the workbook is hidden: {_names(sheets)}."
-        raise SheetError(what, where=place(path), remedy=remedy)
+        names = tuple(sheet.name for sheet in visible or sheets)
+        raise SheetChoiceError(what, where=place(path), remedy=remedy, names=names)
     exact = [sheet for sheet in sheets if sheet.name == wanted]
     alike = [sheet for sheet in sheets if sheet.name.strip().casefold() == wanted.strip().casefold()]
     if exact or len(alike) == 1:
         return (exact or alike)[0]
     near = difflib.get_close_matches(wanted, [sheet.name for sheet in sheets], n=1)
     hint = f" Did you mean {quoted(near[0])}?" if near else ""
-    raise SheetError(
+    raise SheetChoiceError(
         f"There is no sheet {quoted(wanted)}; the workbook has {_names(visible or sheets)}.{hint}",
         where=place(path),
         remedy=remedy,
+        names=tuple(sheet.name for sheet in visible or sheets),
     )
 
 

@@ -1,0 +1,200 @@
+"""The imports that were begun on the screen, one folder each under `IMPORTER_HOME/uploads`.
+
+    <import id>/
+        sheet/<the file as it was named>     the person's spreadsheet, as it was uploaded
+        mapping.yaml                         the mapping as it stands
+        state.json                           everything else: `ImportState`
+
+Each file is written whole and put in place by rename, so that a killed server finds what was last saved. What
+happened to the rows is in the store alone; `batches` only says which batch is this import's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from importer.atomic_file import draft_beside, plain_errors, private_folder
+
+UPLOADS: Final = "uploads"
+SHEET: Final = "sheet"
+MAPPING: Final = "mapping.yaml"
+STATE: Final = "state.json"
+STATE_MAX_BYTES: Final = 16 << 20
+ID_SHAPE: Final = re.compile(r"u-[0-9a-f]{16}")
+NAME_MAX: Final = 120
+_DEVICES: Final = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_REPLACED: Final = frozenset('<>:"/\\|?*')
+
+
+@dataclass(frozen=True)
+class ImportState:
+    """What a person decided so far.
+
+    file: name of the sheet's file. begun_at: seconds since 1970. sheet, encoding, delimiter, header_row,
+    hidden: how the sheet is read, None where that is found out. corrections: new texts of cells, by the
+    row as Excel numbers it, then by the column's place from 0, both as texts (JSON has no other keys).
+    leave_out_invalid: import the valid rows although others are invalid. batches: the batch of this
+    import, by `real` or `rehearsal`. loaded: the mapping was loaded from a file or saved, not guessed.
+    """
+
+    file: str
+    begun_at: float
+    sheet: str | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
+    header_row: int | None = None
+    hidden: str | None = None
+    corrections: dict[str, dict[str, str]] = field(default_factory=dict)
+    leave_out_invalid: bool = False
+    batches: dict[str, str] = field(default_factory=dict)
+    loaded: bool = False
+
+
+@dataclass(frozen=True)
+class WebImport:
+    """One import begun on the screen: its folder, and its state as it was last read or saved."""
+
+    id: str
+    folder: Path
+    state: ImportState
+
+    @property
+    def source(self) -> Path:
+        """The sheet as it was uploaded."""
+        return self.folder / SHEET / self.state.file
+
+    @property
+    def mapping(self) -> Path:
+        return self.folder / MAPPING
+
+    def having(self, **changes: Any) -> WebImport:
+        """The import with these parts of its state changed; not saved."""
+        return dataclasses.replace(self, state=dataclasses.replace(self.state, **changes))
+
+    def changed(self, **changes: Any) -> WebImport:
+        """The import with these parts of its state changed, and saved."""
+        after = self.having(**changes)
+        _write(self.folder / STATE, json.dumps(dataclasses.asdict(after.state)).encode())
+        return after
+
+    def save_mapping(self, text: str) -> None:
+        """The mapping's text, exactly as it is."""
+        _write(self.mapping, text.encode("utf-8"))
+
+
+class Imports:
+    """All imports begun on the screen. home: IMPORTER_HOME."""
+
+    def __init__(self, home: Path) -> None:
+        self._root = home / UPLOADS
+
+    def __repr__(self) -> str:
+        return f"<Imports in {self._root}>"
+
+    def new_folder(self) -> tuple[str, Path]:
+        """An id, and an empty folder in which a sheet can be put; no import before `begin`."""
+        made = f"u-{secrets.token_hex(8)}"
+        folder = self._root / made
+        with plain_errors(folder):
+            for each in (self._root, folder, folder / SHEET):
+                private_folder(each)
+        return made, folder
+
+    def begin(self, made: str, file: str) -> WebImport:
+        """The sheet of that name lies in the folder: from now on this is an import."""
+        begun = WebImport(made, self._root / made, ImportState(file=file, begun_at=time.time()))
+        return begun.changed()
+
+    def find(self, wanted: str) -> WebImport | None:
+        """The import of that id; None if there is none, or if it cannot be read."""
+        if ID_SHAPE.fullmatch(wanted) is None:
+            return None
+        folder = self._root / wanted
+        state = _read_state(folder / STATE)
+        return None if state is None else WebImport(wanted, folder, state)
+
+    def of_batch(self, batch_id: str) -> WebImport | None:
+        """The import whose batch this is."""
+        return next((each for each in self.all() if batch_id in each.state.batches.values()), None)
+
+    def all(self) -> Iterator[WebImport]:
+        """Every import, the newest first."""
+        if not self._root.is_dir():
+            return
+        found = (self.find(folder.name) for folder in self._root.iterdir())
+        kept = [each for each in found if each is not None]
+        yield from sorted(kept, key=lambda each: -each.state.begun_at)
+
+    def discard(self, made: str) -> None:
+        """Remove a folder and everything in it."""
+        if ID_SHAPE.fullmatch(made) is not None:
+            shutil.rmtree(self._root / made, ignore_errors=True)
+
+    def discard_remains(self) -> None:
+        """Remove the folders in which an upload was cut off."""
+        if self._root.is_dir():
+            for folder in self._root.iterdir():
+                if not (folder / STATE).exists():
+                    self.discard(folder.name)
+
+
+def file_name(given: str) -> str:
+    """A name that every file system takes, from what a browser says the file is called: data, not a path."""
+    last = given.replace("\\", "/").rsplit("/", 1)[-1]
+    kept = "".join("_" if char in _REPLACED or not char.isprintable() else char for char in last)
+    kept = kept.strip(" .")
+    stem, dot, ending = kept.rpartition(".")
+    if dot:
+        kept = f"{stem[: NAME_MAX - len(ending[:10]) - 1]}.{ending[:10]}"
+    kept = kept[:NAME_MAX] or "sheet"
+    return f"_{kept}" if _DEVICES.fullmatch(kept) or kept.startswith(("~$", ".")) else kept
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole, in place of what was there. Raises FileError."""
+    with draft_beside(path) as draft:
+        draft.stream.write(content)
+        draft.put(path)
+
+
+def _read_state(path: Path) -> ImportState | None:
+    try:
+        if path.stat().st_size > STATE_MAX_BYTES:
+            return None
+        read = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return _checked(read) if isinstance(read, dict) else None
+
+
+def _checked(read: dict[str, Any]) -> ImportState | None:
+    """What was read, if it has the shape that `changed` writes."""
+    names = {each.name for each in dataclasses.fields(ImportState)}
+    optional = ("sheet", "encoding", "delimiter", "hidden")
+    fits = (
+        read.keys() <= names
+        and isinstance(read.get("file"), str)
+        and read["file"] == file_name(read["file"])
+        and isinstance(read.get("begun_at"), int | float)
+        and all(isinstance(read.get(name), str | None) for name in optional)
+        and isinstance(read.get("header_row"), int | None)
+        and isinstance(read.get("leave_out_invalid", False), bool)
+        and isinstance(read.get("loaded", False), bool)
+        and _texts(read.get("batches", {}))
+        and isinstance(read.get("corrections", {}), dict)
+        and all(_texts(cells) for cells in read.get("corrections", {}).values())
+    )
+    return ImportState(**read) if fits else None
+
+
+def _texts(read: object) -> bool:
+    return isinstance(read, dict) and all(isinstance(value, str) for value in read.values())

@@ -1,0 +1,81 @@
+"""What all pages of one server share: whose pages they are, where the imports lie, what is under way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import web
+
+from importer.web.guard import Guard
+from importer.web.imports import Imports, WebImport
+from importer.web.pages import Pages
+
+STEPS: Final = ("sheet", "mapping", "check", "send", "progress", "results")
+SAID_MOST: Final = 20
+
+
+@dataclass(frozen=True)
+class Said:
+    """A message for the next page: what a form has led to. bad: it was refused."""
+
+    text: str
+    bad: bool = False
+
+
+class Screen:
+    """One server. home: IMPORTER_HOME. rehearsal: whether sending goes to the embedded sandbox."""
+
+    def __init__(self, home: Path, *, rehearsal: bool = False) -> None:
+        self.home = home
+        self.rehearsal = rehearsal
+        self.guard: Final = Guard()
+        self.imports: Final = Imports(home)
+        self.pages: Final = Pages(self.guard.form_token)
+        self._said: list[Said] = []
+
+    def __repr__(self) -> str:
+        return f"<Screen {self.guard!r} {self.mode}>"
+
+    @property
+    def mode(self) -> str:
+        """Which batch of an import the pages are about: `real` or `rehearsal`."""
+        return "rehearsal" if self.rehearsal else "real"
+
+    def say(self, text: str, *, bad: bool = False) -> None:
+        """Show a message on the next page."""
+        self._said = [*self._said, Said(text, bad)][-SAID_MOST:]
+
+    def show(self, request: web.Request, template: str, *, heading: str, **shown: Any) -> web.Response:
+        """A whole page, with the messages that wait for one."""
+        said, self._said = self._said, []
+        frame = {"heading": heading, "rehearsal": self.rehearsal, "said": said, "here": request.path}
+        return self.pages.page(template, **frame, **shown)
+
+    def piece(self, template: str, **shown: Any) -> web.Response:
+        """A part of a page, for htmx."""
+        return self.pages.page(template, **shown)
+
+    def import_of(self, request: web.Request) -> WebImport:
+        """The import that the address names. Raises HTTPNotFound."""
+        found = self.imports.find(request.match_info["import_id"])
+        if found is None:
+            raise web.HTTPNotFound(text="This import was not found. It may have been removed.")
+        return found
+
+
+def see_other(path: str) -> web.Response:
+    """The way from a form to the page that answers it."""
+    return web.Response(status=303, headers={"Location": path})
+
+
+def step_path(import_id: str, step: str) -> str:
+    """The address of a step of an import."""
+    return f"/imports/{import_id}/{step}"
+
+
+async def form_of(request: web.Request) -> dict[str, str]:
+    """A form's fields as texts, the last of each name."""
+    posted = await request.post()
+    return {name: value for name, value in posted.items() if isinstance(value, str)}

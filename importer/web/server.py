@@ -1,0 +1,108 @@
+"""The server of the screen: aiohttp on loopback, until it is stopped.
+
+async with ScreenServer(home, port=0, rehearsal=False) as server:
+    ...  # server.address is what a person opens
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from importer.errors import ImporterError
+from importer.web.guard import Handler
+from importer.web.imports_page import ImportsPage
+from importer.web.screen import Screen
+from importer.web.sheet_step import SheetStep
+
+STATIC: Final = Path(__file__).parent / "static"
+LOOPBACK: Final = "127.0.0.1"
+FORM_MAX_BYTES: Final = 4 << 20
+"""The largest form that is not an upload: a mapping as text."""
+
+SHUTDOWN_S: Final = 2.0
+UNEXPECTED: Final = "Unexpected error. Reload the page; if it comes again, restart `importer web`."
+
+log = logging.getLogger("importer.web")
+logging.getLogger("aiohttp.server").addHandler(logging.NullHandler())
+
+
+class ScreenServer:
+    """The screen, served while the `async with` lasts. port: 0 takes a free one.
+
+    Raises OSError when entered, if the port is taken.
+    """
+
+    def __init__(self, home: Path, *, port: int = 0, rehearsal: bool = False) -> None:
+        self.screen: Final = Screen(home, rehearsal=rehearsal)
+        self._port = port
+        self._runner: web.AppRunner | None = None
+
+    def __repr__(self) -> str:
+        return f"<ScreenServer {self.screen.guard!r}>"
+
+    @property
+    def address(self) -> str:
+        """What a person opens, with the token."""
+        return self.screen.guard.address
+
+    async def __aenter__(self) -> Self:
+        self.screen.imports.discard_remains()
+        runner = web.AppRunner(
+            _application(self.screen), access_log=None, shutdown_timeout=SHUTDOWN_S, handle_signals=False
+        )
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, LOOPBACK, self._port).start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        self.screen.guard.port = runner.addresses[0][1]
+        self._runner = runner
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+
+def _application(screen: Screen) -> web.Application:
+    application = web.Application(
+        client_max_size=FORM_MAX_BYTES, middlewares=[screen.guard.check, _errors_shown(screen)]
+    )
+    for step in (ImportsPage(screen), SheetStep(screen)):
+        application.add_routes(step.routes())
+    application.router.add_static("/static", STATIC)
+    return application
+
+
+def _errors_shown(screen: Screen) -> Middleware:
+    """A middleware that turns what went wrong into a page."""
+
+    @web.middleware
+    async def shown(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException as ended:
+            if ended.status < 400:
+                raise
+            text, status = ended.text or ended.reason, ended.status
+        except ImporterError as error:
+            text, status = str(error), 409
+        except Exception as error:
+            log.exception("%s %s", request.method, request.path)
+            digest = hashlib.sha256(repr(error).encode()).hexdigest()[:6]
+            text, status = f"{UNEXPECTED} ({type(error).__name__}, {digest})", 500
+        response = screen.show(request, "error.html", heading="This did not work", text=text)
+        response.set_status(status)
+        return response
+
+    return shown

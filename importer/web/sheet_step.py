@@ -1,0 +1,211 @@
+"""Step 1, Sheet: choose or drop a file, say how it is to be read, see its first rows."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, cast
+
+from aiohttp import web
+
+from importer.atomic_file import write_new
+from importer.errors import ImporterError, SettingsError, SheetError
+from importer.settings import load_settings
+from importer.sheets import Row, SheetOptions, open_sheet
+from importer.sheets.detect import find_kind
+from importer.sheets.kinds import Kind
+from importer.sheets.sheet_selection import SheetChoiceError
+from importer.starter.header import find_header_row
+from importer.web.imports import SHEET, WebImport
+from importer.web.screen import Screen, form_of, see_other, step_path
+from importer.web.uploads import receive_sheet
+
+ROWS_SHOWN: Final = 8
+COLUMNS_SHOWN: Final = 50
+ENCODINGS: Final = (
+    ("utf-8", "UTF-8"),
+    ("cp1252", "Windows, Western Europe (cp1252)"),
+    ("cp1250", "Windows, Central Europe (cp1250)"),
+    ("cp1251", "Windows, Cyrillic (cp1251)"),
+    ("cp1256", "Windows, Arabic (cp1256)"),
+    ("latin-1", "ISO 8859-1"),
+    ("utf-16", "UTF-16"),
+    ("mac_roman", "Mac"),
+    ("cp932", "Japanese (cp932)"),
+    ("gb18030", "Chinese (GB 18030)"),
+)
+SAMPLE: Final = Path(__file__).parent / "sample"
+SAMPLE_SHEET: Final = SAMPLE / "visits.csv"
+SAMPLE_MAPPING: Final = SAMPLE / "visits.yaml"
+DELIMITERS: Final = ((",", "Comma ,"), (";", "Semicolon ;"), ("tab", "Tab"), ("|", "Pipe |"))
+
+
+@dataclass(frozen=True)
+class SheetLook:
+    """A sheet as the page shows it. problem: why it cannot be read this way, "" if it can. names: the sheets
+    of a workbook. hidden_rows: rows that a filter hides."""
+
+    text: bool
+    header_row: int
+    names: tuple[str, ...] = ()
+    name: str = ""
+    header: tuple[str, ...] = ()
+    rows: tuple[Row, ...] = ()
+    hidden_rows: int = 0
+    warnings: tuple[str, ...] = ()
+    problem: str = ""
+
+
+class SheetStep:
+    """The pages of this step."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/new", self.choose),
+            web.post("/new", self.upload),
+            web.post("/sample", self.sample),
+            web.get("/imports/{import_id}/sheet", self.page),
+            web.get("/imports/{import_id}/sheet/rows", self.rows),
+            web.post("/imports/{import_id}/sheet", self.settle),
+        ]
+
+    async def choose(self, request: web.Request) -> web.Response:
+        """The page that a file is dropped on."""
+        return await show_new(self._screen, request)
+
+    async def upload(self, request: web.Request) -> web.Response:
+        """A file arrives: it is kept if it is a spreadsheet."""
+        try:
+            begun = await receive_sheet(request, self._screen.imports)
+        except SheetError as error:
+            self._screen.say(str(error), bad=True)
+            return see_other("/new")
+        try:
+            begun = await asyncio.to_thread(_settled_by_itself, begun)
+        except ImporterError as error:
+            self._screen.imports.discard(begun.id)
+            self._screen.say(str(error), bad=True)
+            return see_other("/new")
+        return see_other(step_path(begun.id, "sheet"))
+
+    async def sample(self, request: web.Request) -> web.Response:
+        """A rehearsal with the sample sheet and its mapping."""
+        imports = self._screen.imports
+        made, folder = imports.new_folder()
+        write_new(folder / SHEET / SAMPLE_SHEET.name, SAMPLE_SHEET.read_bytes().decode("utf-8"))
+        begun = imports.begin(made, SAMPLE_SHEET.name)
+        begun.save_mapping(SAMPLE_MAPPING.read_bytes().decode("utf-8"))
+        begun.changed(loaded=True)
+        self._screen.rehearsal = True
+        return see_other(step_path(made, "mapping"))
+
+    async def page(self, request: web.Request) -> web.Response:
+        """How the sheet is read, and its first rows."""
+        own = self._screen.import_of(request)
+        look = await asyncio.to_thread(look_at, own)
+        return self._screen.show(
+            request, "sheet.html", heading="Sheet", step="sheet", own=own, look=look, encodings=ENCODINGS,
+            delimiters=DELIMITERS,
+        )  # fmt: skip
+
+    async def rows(self, request: web.Request) -> web.Response:
+        """The first rows with the settings as they stand in the form."""
+        own = self._screen.import_of(request)
+        look = await asyncio.to_thread(look_at, _with_settings(own, dict(request.query)))
+        return self._screen.piece("sheet_rows.html", look=look)
+
+    async def settle(self, request: web.Request) -> web.Response:
+        """Continue: keep the settings if the sheet can be read with them."""
+        own = self._screen.import_of(request)
+        wanted = _with_settings(own, await form_of(request))
+        look = await asyncio.to_thread(look_at, wanted)
+        wanted.changed()
+        if look.problem:
+            return see_other(step_path(own.id, "sheet"))
+        return see_other(step_path(own.id, "mapping"))
+
+
+async def show_new(screen: Screen, request: web.Request) -> web.Response:
+    """The page that a file is dropped on; without keys it offers a rehearsal with a sample sheet."""
+    offer_sample = not await asyncio.to_thread(_has_keys)
+    return screen.show(request, "new.html", heading="Sheet", step="sheet", offer_sample=offer_sample)
+
+
+def _has_keys() -> bool:
+    try:
+        load_settings()
+    except SettingsError:
+        return False
+    return True
+
+
+def sheet_options(own: WebImport) -> SheetOptions:
+    """How the import's sheet is read."""
+    state = own.state
+    return SheetOptions(
+        sheet=state.sheet,
+        encoding=state.encoding,
+        delimiter=state.delimiter,
+        header_row=state.header_row,
+        hidden=cast("Literal['include', 'skip'] | None", state.hidden),
+    )
+
+
+def look_at(own: WebImport) -> SheetLook:
+    """The sheet's first rows as they are read now."""
+    how, text = sheet_options(own), False
+    names: tuple[str, ...] = ()
+    try:
+        text = find_kind(own.source) is Kind.TEXT
+        with open_sheet(own.source, how) as sheet:
+            names = sheet.sheet_names
+            return SheetLook(
+                text=text,
+                header_row=sheet.header_row,
+                names=names,
+                name=sheet.name or "",
+                header=sheet.header,
+                rows=tuple(itertools.islice(sheet.rows(), ROWS_SHOWN)),
+                hidden_rows=sheet.hidden_rows,
+                warnings=tuple(sheet.warnings),
+            )
+    except SheetChoiceError as error:
+        return SheetLook(text, how.header_row or 1, names=error.names, problem=str(error))
+    except SheetError as error:
+        return SheetLook(text, how.header_row or 1, names=names, name=how.sheet or "", problem=str(error))
+
+
+def _settled_by_itself(own: WebImport) -> WebImport:
+    """What can be found out without asking: the first visible sheet, the row of the headings.
+
+    Raises SheetError for a file that is no spreadsheet at all.
+    """
+    find_kind(own.source)
+    try:
+        with open_sheet(own.source, SheetOptions(hidden="include")):
+            pass
+    except SheetChoiceError as error:
+        own = own.changed(sheet=error.names[0]) if error.names else own
+    except SheetError:
+        pass  # the page says what is wrong, beside the fields that may settle it
+    try:
+        guess = find_header_row(own.source, sheet_options(own))
+    except SheetError:
+        return own
+    return own.changed(header_row=guess.row) if guess.row != 1 else own
+
+
+def _with_settings(own: WebImport, given: dict[str, str]) -> WebImport:
+    """The import read with the settings of a form; not saved."""
+    row = given.get("header_row", "").strip()
+    return own.having(
+        sheet=given.get("sheet") or own.state.sheet,
+        encoding=given.get("encoding") or None,
+        delimiter=given.get("delimiter") or None,
+        header_row=int(row) if row.isascii() and row.isdigit() and len(row) < 8 else own.state.header_row,
+    )

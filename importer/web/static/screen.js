@@ -1,0 +1,66 @@
+// The screen's own script: files are sent when they are chosen or dropped, a switch when it is turned, times are
+// shown in the reader's zone. Everything else is pages, forms and htmx.
+"use strict";
+
+function refuse(form, text) {
+  const problem = form.querySelector("[data-problem]");
+  if (problem) {
+    problem.textContent = text;
+    problem.hidden = false;
+  }
+}
+
+function submitFile(input) {
+  const file = input.files[0];
+  if (!file) return;
+  const most = Number(input.dataset.maxBytes || 0);
+  if (most && file.size > most) {
+    input.value = "";
+    refuse(input.form, `The file is larger than ${most >> 20} MB, the most that can be uploaded.`);
+    return;
+  }
+  input.form.setAttribute("aria-busy", "true");
+  input.form.requestSubmit();
+}
+
+document.addEventListener("change", (event) => {
+  const input = event.target;
+  if (!(input instanceof HTMLInputElement) || !("submits" in input.dataset)) return;
+  if (input.type === "file") submitFile(input);
+  else input.form.requestSubmit();
+});
+
+for (const kind of ["dragenter", "dragover"]) {
+  document.addEventListener(kind, (event) => {
+    const form = document.querySelector("form[data-drop]");
+    if (!form || !event.dataTransfer || !event.dataTransfer.types.includes("Files")) return;
+    event.preventDefault();
+    form.classList.add("over");
+  });
+}
+
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) document.querySelector("form[data-drop]")?.classList.remove("over");
+});
+
+document.addEventListener("drop", (event) => {
+  const form = document.querySelector("form[data-drop]");
+  if (!form || !event.dataTransfer || !event.dataTransfer.files.length) return;
+  event.preventDefault();
+  form.classList.remove("over");
+  const input = form.querySelector("input[type=file]");
+  input.files = event.dataTransfer.files;
+  submitFile(input);
+});
+
+function localTimes(root) {
+  for (const time of root.querySelectorAll("time[datetime]")) {
+    const moment = new Date(time.dateTime);
+    if (Number.isNaN(moment.valueOf())) continue;
+    time.title = time.textContent;
+    time.textContent = moment.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+  }
+}
+
+localTimes(document);
+document.addEventListener("htmx:load", (event) => localTimes(event.detail.elt));

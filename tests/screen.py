@@ -1,0 +1,134 @@
+"""The screen in a thread of its own, served as `importer web` serves it; and a program that asks it."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from importer.web.server import ScreenServer
+
+
+class RunningScreen:
+    """`with RunningScreen(home) as screen:` serves until the block ends."""
+
+    def __init__(self, home: Path, *, rehearsal: bool = False) -> None:
+        self._home, self._rehearsal = home, rehearsal
+        self._ready: Future[ScreenServer] = Future()
+        self._loop = asyncio.new_event_loop()
+        self._done = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="screen", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self.server = self._ready.result(timeout=30)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._done.set)
+        self._thread.join(timeout=60)
+
+    @property
+    def address(self) -> str:
+        """What `importer web` prints."""
+        return self.server.address
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return urlsplit(self.address).port or 0
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._serve())
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        try:
+            async with ScreenServer(self._home, rehearsal=self._rehearsal) as server:
+                self._ready.set_result(server)
+                await self._done.wait()
+        except BaseException as error:
+            if self._ready.done():
+                raise
+            self._ready.set_exception(error)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back. headers: names in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: str
+
+
+class Caller:
+    """A program on this computer that speaks HTTP to the screen, with or without the person's cookie."""
+
+    def __init__(self, screen: RunningScreen) -> None:
+        self.port = screen.port
+        self.host = f"127.0.0.1:{screen.port}"
+        self.token = parse_qs(urlsplit(screen.address).query)["token"][0]
+        self.form_token = screen.server.screen.guard.form_token
+        self.cookie = ""
+
+    def sign_in(self) -> Self:
+        """Take the cookie for the token."""
+        answer = self.call("GET", f"/?token={self.token}")
+        self.cookie = answer.headers["set-cookie"].split(";")[0]
+        return self
+
+    def call(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> Answer:
+        """One request; `headers` win over the usual ones, and an empty text leaves one out."""
+        usual = {"Host": self.host, "Cookie": self.cookie, "Origin": f"http://{self.host}"}
+        if method == "GET":
+            del usual["Origin"]
+        sent = {name: text for name, text in {**usual, **(headers or {})}.items() if text}
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, path, body=body, headers=sent)
+            got = connection.getresponse()
+            named = {name.lower(): text for name, text in got.getheaders()}
+            return Answer(got.status, named, got.read().decode("utf-8", "replace"))
+        finally:
+            connection.close()
+
+    def post(self, path: str, headers: dict[str, str] | None = None, **fields: str) -> Answer:
+        """A form, with its token unless one is given."""
+        given = {"form_token": self.form_token, **fields}
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        return self.call("POST", path, urlencode(given).encode(), {**kind, **(headers or {})})
+
+    def upload(self, path: str, name: str, content: bytes, token: str | None = None) -> Answer:
+        """A file in a form, as a browser sends it."""
+        kind, body = multipart(self.form_token if token is None else token, name, content)
+        return self.call("POST", path, body, {"Content-Type": kind})
+
+
+def multipart(token: str, name: str, content: bytes) -> tuple[str, bytes]:
+    """The content type and the body of a form with a file."""
+    edge = b"----edge7MA4YWxkTrZu0gW"
+    body = b"\r\n".join(
+        [
+            b"--" + edge,
+            b'Content-Disposition: form-data; name="form_token"',
+            b"",
+            token.encode(),
+            b"--" + edge,
+            f'Content-Disposition: form-data; name="sheet"; filename="{name}"'.encode(),
+            b"Content-Type: application/octet-stream",
+            b"",
+            content,
+            b"--" + edge + b"--",
+            b"",
+        ]
+    )
+    return f"multipart/form-data; boundary={edge.decode()}", body
