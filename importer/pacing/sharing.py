@@ -71,7 +71,8 @@ class Division:
     """What a run knows after it met the others.
 
     live: whether it takes part itself. others: how many do. part: its part of the ceiling, 0 to 1. complete:
-    this is the even part; if not, the others are still to make room. The rest is what the others have learnt.
+    this is the even part; if not, the others are still to make room. share: the mean of what the runs hold
+    to be left by other integrations. The rest is what the others have learnt.
     """
 
     live: bool
@@ -99,7 +100,9 @@ def divide(lines: Sequence[PaceEntry], mine: PaceEntry) -> tuple[PaceEntry, Divi
     calls = even if left + ROUNDING >= even else max(0.0, float(int(left + ROUNDING)))
     if not mine.live:
         calls = 0.0
-    shares = [line.share for line in before if line.share is not None]
+    shares = [line.share for line in (mine, *others) if line.share is not None]
+    if not shares:  # of runs that have ended
+        shares = [line.share for line in before if line.share is not None]
     division = Division(
         live=mine.live,
         others=len(others),
@@ -109,7 +112,7 @@ def divide(lines: Sequence[PaceEntry], mine: PaceEntry) -> tuple[PaceEntry, Divi
         stated=stated,
         pause_left_s=max((line.pause_left_s for line in before), default=0.0),
         careful=any(line.careful for line in before),
-        share=min(shares, default=None),
+        share=sum(shares) / len(shares) if shares else None,
     )
     return replace(mine, calls_per_s=calls / ceiling.period_s), division
 
