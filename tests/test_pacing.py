@@ -507,7 +507,7 @@ def test_memory_holds_what_may_still_count_and_no_more() -> None:
     async def body() -> None:
         pace = new_pace()
         await take(pace, 3000, answer_s=0.3)
-        window = pace._book.rules.window
+        window = pace._rules.window
         assert [
             len(window.granted),
             len(window.away) <= 2,
@@ -554,4 +554,4 @@ def test_nothing_notable_is_said_of_a_pace_that_simply_goes() -> None:
 
 def test_its_repr_tells_what_it_waits_for() -> None:
     """For whoever finds it hanging."""
-    assert repr(Pace(PLAN)).startswith("<Pace 25/5 granted=0 throttled=0 away=0")
+    assert repr(Pace(PLAN)).startswith("<Pace 25/5 part=1.00 granted=0 throttled=0 away=0")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 import pytest
@@ -15,7 +14,6 @@ from benchmarks.pacing_simulation import (
     PLAN,
     PLANS,
     Case,
-    Figures,
     StrictTenant,
     bursts,
     none,
@@ -25,7 +23,6 @@ from benchmarks.pacing_simulation import (
 )
 
 from importer.pacing.pacing import Pace, Rate
-from importer.pacing.rules import Rules
 
 SEEDS = (11, 12, 13)
 seeds = pytest.mark.parametrize("seed", SEEDS)
@@ -171,19 +168,6 @@ def test_two_others_with_bursts_do_not_starve_us() -> None:
     """A steady one and a bursty one: rows go on."""
     run = simulate(Case("two", 300, others=(steady(5), bursts(10, 30.0))), 1)
     assert [len(run.created), run.created[-1] < 300 * 2.0] == [300, True]
-
-
-def _rules_of(run: Figures) -> Rules:
-    rules: Rules = run.pace._book.rules
-    return rules
-
-
-@named((ALONE[1], HEAVY_TAILS[0], OTHERS[1], PLANS[1]))
-def test_what_was_learnt_survives_the_record(case: Case) -> None:
-    """Rules written as JSON and read back are the same rules."""
-    rules = _rules_of(simulate(case, 1))
-    again = Rules.from_record(json.loads(json.dumps(rules.to_record())), rules.asked)
-    assert again.to_record() == rules.to_record()
 
 
 def test_the_arithmetic_has_no_clock_of_its_own() -> None:

@@ -8,30 +8,30 @@ from importer.pacing.rules import QUOTA_S, Rules
 from importer.pacing.window import Rate, Refusal
 
 
-def describe(rules: Rules, now: float, neighbours: int, quota: Refusal | None) -> str:
+def describe(rules: Rules, now: float, others: int, quota: Refusal | None) -> str:
     """The most notable thing that goes on, as a sentence; empty if there is none."""
     if quota is not None:
         return quota_words(quota)
-    said = _standing(rules, neighbours)
+    sentence = _situation(rules, others)
     wait_s = rules.pause.until - now
     if wait_s > 0:
         pause = f"LeadSquared refused a call for the rate, so all calls wait {_seconds(wait_s)}"
-        said = f"{pause}; {said}" if said else pause
-    return f"{said[0].upper()}{said[1:]}." if said else ""
+        sentence = f"{pause}; {sentence}" if sentence else pause
+    return f"{sentence[0].upper()}{sentence[1:]}." if sentence else ""
 
 
-def _standing(rules: Rules, neighbours: int) -> str:
+def _situation(rules: Rules, others: int) -> str:
     ceiling = rules.ceiling
     if rules.share is not None:
-        percent = 100 * (1 - rules.share.calls / ceiling.calls)
-        others = f"another integration uses about {_round(percent)} % of your tenant's calls"
-        return others if rules.stated is not None else f"{others}, or its plan allows fewer than {ceiling}"
+        percent = 100 * (1 - rules.share.calls / rules.calls)
+        used = f"another integration uses about {_round(percent)} % of your tenant's calls"
+        return used if rules.stated is not None else f"{used}, or its plan allows fewer than {ceiling}"
     if rules.stated is not None and rules.stated.per_s < rules.asked.per_s:
         return f"your tenant's plan allows {_calls(ceiling)}, so that is the rate instead of {rules.asked}"
-    if neighbours:
-        if neighbours == 1:
-            return "another window on this computer imports too, and shares the rate"
-        return f"{neighbours} other windows on this computer import too, and share the rate"
+    if others:
+        if others == 1:
+            return "another import is running on this tenant and takes its part of the rate"
+        return f"{others} other imports are running on this tenant and take their parts of the rate"
     if rules.careful:
         return "calls arrive unevenly, so their spacing follows the answers"
     return ""

@@ -1,66 +1,84 @@
 """When the next call may leave: slots for every call of ours, reads included.
 
-    slot = await pace.slot()     # first come, first served
-    …                            # mark the row on disk
-    slot.left()                  # just before the first byte leaves
-    slot.returned(refusal)       # whatever became of it; or slot.unused()
+    slot = await pace.slot(ahead_s=1.0)  # a turn that comes within a second: the row may be marked
+    await slot.due()                     # first come, first served; now the call may leave
+    slot.left()                          # just before the first byte leaves
+    slot.returned(refusal)               # whatever became of it; or slot.unused()
 
-`aiolimiter` with capacity 1 spaces the calls of this process; `rules` holds them further when a refusal,
-the window or others on the tenant demand it; `shared` does so for all processes of a machine together.
+`aiolimiter` with capacity 1 spaces the calls; `rules` holds them further when a refusal, the window or others
+on the tenant demand it; `sharing` divides the allowance with the other runs on the tenant.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from random import Random
-from typing import Final
+from typing import Final, Self
 
 from aiolimiter import AsyncLimiter
 
-from importer.pacing.books import OwnBook, SharedBook
 from importer.pacing.description import describe
 from importer.pacing.rules import LATENESS_S, Rules, ends_quota
-from importer.pacing.shared import SharedPace
+from importer.pacing.sharing import SILENT_S, Division, Heartbeat, PaceEntry, PaceRecord
 from importer.pacing.window import Rate, Refusal
 
-__all__ = ["Pace", "Rate", "Refusal", "SharedPace", "Slot"]
+__all__ = ["Pace", "Rate", "Refusal", "Slot"]
 
 OPENING_MARGIN: Final = 1.10
 OPENING_CALLS: Final = 25
 """While connections open, arrival times are uneven: the first calls are a little further apart."""
 NEAR_S: Final = 1e-4
 """Timers are coarser than this: a slot so near is now."""
-LOOK_AGAIN_S: Final = 0.25
-"""How often a waiter looks whether another process has changed the rules."""
-LOOK_AGAIN_ALONE_S: Final = 60.0
+LOOK_AGAIN_S: Final = 60.0
+"""A waiter looks at the clock at least so often: it may have jumped."""
+IDLE_S: Final = 2.0
+"""A run that has wanted no slot for so long leaves its part to the others."""
 
 
 class Slot:
-    """The permission for one call to leave now. `returned` or `unused` ends it; what is said first counts."""
+    """The permission for one call to leave. `returned` or `unused` ends it; what is said first counts.
 
-    __slots__ = ("_ended", "_left", "_pace", "granted_at", "number")
+    at: when the call may leave; an estimate until it is due.
+    """
 
-    def __init__(self, pace: Pace, number: int, granted_at: float) -> None:
+    __slots__ = ("_ended", "_left", "_pace", "ahead", "at", "number")
+
+    def __init__(self, pace: Pace, at: float, *, ahead: bool) -> None:
         self._pace = pace
         self._left = False
         self._ended = False
-        self.number = number
-        self.granted_at = granted_at
+        self.number = 0
+        self.at = at
+        self.ahead = ahead
+
+    async def due(self) -> None:
+        """Wait until the call may leave; at once if it is due already.
+
+        May take long: another call may have been refused meanwhile, or another run may have begun.
+        """
+        if self.number == 0 and not self._ended:
+            await self._pace.make_due(self)
 
     def left(self) -> None:
         """Just before the first byte leaves: from here the call may count."""
+        if self.number == 0 and not self._ended:
+            raise RuntimeError("a call leaves before its slot is due")
         if not (self._left or self._ended):
             self._left = True
             self._pace.call_left(self)
 
     def returned(self, refusal: Refusal | None = None) -> None:
         """The call ended, in whatever way; `refusal` if it was refused for the rate."""
+        if self.number == 0:
+            return self.unused()
         if not self._ended:
             self._ended = True
             self._pace.call_returned(self, refusal)
+        return None
 
     def unused(self) -> None:
         """The call never left (no row was there, or no connection came about): it counts nowhere."""
@@ -72,9 +90,9 @@ class Slot:
 class Pace:
     """Gives out slots to the tasks of one event loop, and learns from what the calls report.
 
-    rate: the most that is ever sent. clock: monotonic seconds; it may stand still or jump (a laptop that
-    slept), and a step back is taken as no time at all. shared: the record of all processes of this tenant.
-    Raises ValueError for a rate that cannot be kept.
+    rate: the most that is ever sent. record: what the runs on this tenant share; None for a run that is
+    alone. clock: monotonic seconds; it may stand still or jump (a laptop that slept), a step back is taken
+    as no time at all. Raises ValueError for a rate that cannot be kept.
 
     throttled: calls refused for the rate. quota: the refusal that says that a quota of hours or a day is used
     up; nobody should wait for that: the caller stops.
@@ -83,79 +101,136 @@ class Pace:
     def __init__(
         self,
         rate: Rate,
+        record: PaceRecord | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         randomness: Random | None = None,
-        shared: SharedPace | None = None,
     ) -> None:
         if not rate.usable:
             raise ValueError(f"{rate} is not a rate: both numbers must be above zero.")
         self.throttled = 0
         self.quota: Refusal | None = None
+        self._rate = rate
+        self._rules = Rules.of(rate)
         self._raw_clock = clock
         self._latest_raw = -math.inf
         self._set_back_s = 0.0
-        self._sleep = sleep
         self._randomness = randomness or Random()
         self._turn = asyncio.Lock()
-        self._wake: asyncio.Future[None] | None = None
+        self._admission = asyncio.Lock()
+        self._change: asyncio.Future[None] | None = None
         self._limiter: AsyncLimiter | None = None
         self._spacing_s = 0.0
         self._spaced_at = -math.inf
         self._spare = False
         """The last slot came back unused at once: its place is still free."""
         self._granted = 0
-        self._book: OwnBook | SharedBook = OwnBook(rate) if shared is None else SharedBook(rate, shared)
-        self._look_again_s = LOOK_AGAIN_ALONE_S if shared is None else LOOK_AGAIN_S
+        self._waiting = 0
+        self._ahead = 0
+        """Slots that were given out and are not due yet."""
+        self._run = secrets.token_hex(8)
+        self._heartbeat: Heartbeat | None = None
+        self._taking_part = True
+        """Whether a part of the allowance is ours; without other runs always."""
+        self._met_at = math.inf
+        self._hold_until = -math.inf
+        self._others = 0
+        self._paused_by_us_until = -math.inf
+        self._throttled_before = 0
+        """Refusals of ours when the others' lines were read."""
+        if record is not None:
+            self.join(record)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     def __repr__(self) -> str:
-        rules = self._book.rules
+        rules = self._rules
         return (
-            f"<Pace {rules.ceiling} granted={self._granted} throttled={self.throttled} "
+            f"<Pace {rules.ceiling} part={rules.part:.2f} granted={self._granted} throttled={self.throttled} "
             f"away={len(rules.window.away)} careful={rules.careful} share={rules.share} "
-            f"paused_s={self.paused_s():.1f} neighbours={self._book.neighbours}>"
+            f"paused_s={self.paused_s():.1f} others={self._others}>"
         )
 
     @property
     def ceiling(self) -> Rate:
-        """The most that is sent at present: `rate`, or the tenant's own limit once a refusal stated it."""
-        return self._book.rules.ceiling
+        """The most that is sent at present by all runs: `rate`, or the limit that a refusal stated."""
+        return self._rules.ceiling
 
     def paused_s(self) -> float:
         """Seconds until calls may leave again after a refusal; 0.0 when nothing is paused."""
-        return max(0.0, self._book.rules.pause.until - self._now())
+        return max(0.0, self._rules.pause.until - self._now())
 
     def describe(self) -> str:
         """One plain sentence about what is going on; empty if nothing is notable."""
-        return describe(self._book.rules, self._now(), self._book.neighbours, self.quota)
+        return describe(self._rules, self._now(), self._others, self.quota)
 
-    async def slot(self) -> Slot:
-        """Wait for this caller's turn. A waiter that is cancelled costs the others nothing."""
-        async with self._turn:
-            self._book.look(self._now())
-            await self._held()
-            if not self._spare:
-                await self._spaced()
-            self._spare = False
-            slot = self._try()
-            while slot is None:  # a refusal, or another process, came in between
-                self._spacing_s = 0.0  # the next spacing is counted from the slot that comes of this
+    # ---- slots ------------------------------------------------------------------------------------
+
+    async def slot(self, ahead_s: float = 0.0) -> Slot:
+        """Wait for this caller's turn. A waiter that is cancelled costs the others nothing.
+
+        ahead_s: how long before its moment the slot is given out. Its holder then waits for `Slot.due`.
+        """
+        if ahead_s > 0:
+            await self._admitted(ahead_s)
+        slot = Slot(self, max(self._now(), self._next_at()), ahead=ahead_s > 0)
+        if slot.ahead:
+            self._ahead += 1
+        else:
+            await self.make_due(slot)
+        return slot
+
+    async def _admitted(self, ahead_s: float) -> None:
+        """Wait until the next free moment is at most `ahead_s` away."""
+        self._waiting += 1
+        try:
+            async with self._admission:
+                while (wait_s := self._next_at() - ahead_s - self._now()) > NEAR_S:
+                    await self._wait(wait_s)
+        finally:
+            self._waiting -= 1
+
+    def _next_at(self) -> float:
+        """When a slot that is given out now will probably be due; infinite if only an answer can tell."""
+        now = self._now()
+        spacing_s = self._spacing_now(now)
+        spaced_at = self._spaced_at + spacing_s
+        return max(self._opens_at(now), spaced_at) + self._ahead * spacing_s
+
+    async def make_due(self, slot: Slot) -> None:
+        """`Slot.due`."""
+        self._waiting += 1
+        try:
+            async with self._turn:
                 await self._held()
-                slot = self._try()
-            return slot
+                if not self._spare:
+                    await self._spaced()
+                self._spare = False
+                while self._opens_at(self._now()) > self._now() + NEAR_S:  # a refusal came in between
+                    self._spacing_s = 0.0  # the next spacing is counted from the slot that comes of this
+                    await self._held()
+                self._grant(slot)
+        finally:
+            self._waiting -= 1
 
     async def _held(self) -> None:
-        """Wait out pause, window and other processes, as far as this process knows them."""
-        while (wait_s := self._opens_at(self._book.rules, now := self._now()) - now) > NEAR_S:
+        """Wait out pause, window and other runs."""
+        while (wait_s := self._opens_at(now := self._now()) - now) > NEAR_S:
             await self._wait(wait_s)
 
-    def _opens_at(self, rules: Rules, now: float) -> float:
-        opens_at = rules.opens_at(now)
-        return max(opens_at, rules.next_slot_at) if self._book.neighbours else opens_at
+    def _opens_at(self, now: float) -> float:
+        if self._heartbeat is not None:
+            self._heartbeat.take_part()
+            if not self._taking_part or now - self._met_at > SILENT_S:  # the others have our part
+                return math.inf
+        return max(self._rules.opens_at(now), self._hold_until)
 
     async def _spaced(self) -> None:
-        """Wait until this process's last call is a spacing ago.
+        """Wait until our last call is a spacing ago.
 
         A bucket of one spacing and `LATENESS_S`, of which a call takes one spacing: slots are absolute, a
         timer that fires late by less than that does not push the ones after it.
@@ -171,69 +246,117 @@ class Pace:
         await self._limiter.acquire(spacing_s / bucket_s)
 
     def _spacing_now(self, now: float) -> float:
-        rules = self._book.rules
-        spacing_s = rules.spacing_s(now)
-        if self._granted < OPENING_CALLS:
-            spacing_s = max(spacing_s, OPENING_MARGIN / rules.ceiling.per_s)
-        return spacing_s * self._book.parts
+        return self._rules.spacing_s(now, OPENING_MARGIN if self._granted < OPENING_CALLS else 0.0)
 
-    def _try(self) -> Slot | None:
-        """A slot, if nothing came in between."""
+    def _grant(self, slot: Slot) -> None:
         now = self._now()
-        spacing_s = self._spacing_now(now)
-
-        def grant(rules: Rules) -> int | None:
-            if self._opens_at(rules, now) > now + NEAR_S:
-                return None
-            return rules.grant(now, self._book.owner, spacing_s)
-
-        number = self._book.change(now, grant)
-        if number is None:
-            return None
         self._granted += 1
         self._spaced_at = now
-        return Slot(self, number, now)
+        self._no_longer_ahead(slot)
+        slot.at = now
+        slot.number = self._rules.grant(now)
+
+    def _no_longer_ahead(self, slot: Slot) -> None:
+        if slot.ahead:
+            slot.ahead = False
+            self._ahead -= 1
 
     async def _wait(self, wait_s: float) -> None:
         """Wait, but not beyond a change (a call that returned may open the window)."""
-        self._wake = asyncio.get_running_loop().create_future()
-        sleeper = asyncio.ensure_future(self._sleep(min(wait_s, self._look_again_s)))
-        try:
-            await asyncio.wait({sleeper, self._wake}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            sleeper.cancel()
-            self._wake = None
+        if self._change is None:
+            self._change = asyncio.get_running_loop().create_future()
+        await asyncio.wait({self._change}, timeout=min(wait_s, LOOK_AGAIN_S))
 
     def _changed(self) -> None:
-        if self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
+        if self._change is not None:
+            self._change.set_result(None)
+            self._change = None
 
     def call_left(self, slot: Slot) -> None:
         """`Slot.left`."""
-        now = self._now()
-        self._book.change(now, lambda rules: rules.window.left(slot.number, now))
+        self._rules.window.left(slot.number, self._now())
 
     def call_returned(self, slot: Slot, refusal: Refusal | None) -> None:
         """`Slot.returned`."""
         now = self._now()
         if refusal is None:
-            self._book.change(now, lambda rules: rules.answered(slot.number, slot.granted_at, now))
+            self._rules.answered(slot.number, slot.at, now)
         else:
             self.throttled += 1
             if ends_quota(refusal):
                 self.quota = refusal
-            chance = self._randomness.random()
-            self._book.change(
-                now, lambda rules: rules.refused(slot.number, slot.granted_at, now, refusal, chance)
-            )
-            self._book.look(now, at_once=True)
+            self._rules.refused(slot.number, slot.at, now, refusal, self._randomness.random())
+            self._paused_by_us_until = self._rules.pause.until
+            if self._heartbeat is not None:
+                self._heartbeat.at_once()
         self._changed()
 
     def call_unused(self, slot: Slot) -> None:
         """`Slot.unused`."""
-        self._spare = slot.granted_at == self._spaced_at and self._now() - slot.granted_at < LATENESS_S
-        self._book.change(self._now(), lambda rules: rules.unused(slot.number))
+        self._no_longer_ahead(slot)
+        if slot.number:
+            self._spare = slot.at == self._spaced_at and self._now() - slot.at < LATENESS_S
+            self._rules.unused(slot.number)
         self._changed()
+
+    # ---- other runs -------------------------------------------------------------------------------
+
+    def join(self, record: PaceRecord) -> None:
+        """From now on the allowance is divided with the other runs of this record."""
+        self._heartbeat = Heartbeat(record, self._line, self._wants_calls, self._heard)
+        self._taking_part = False
+
+    async def close(self) -> None:
+        """Leave our part to the other runs at once, instead of in some seconds."""
+        if self._heartbeat is not None:
+            await self._heartbeat.stop()
+
+    def _wants_calls(self) -> bool:
+        return self._waiting > 0 or self._ahead > 0 or self._now() - self._spaced_at < IDLE_S
+
+    def _line(self, live: bool) -> PaceEntry:
+        rules = self._rules
+        self._throttled_before = self.throttled
+        if not live:
+            self._taking_part = False
+        return PaceEntry(
+            run=self._run,
+            live=live,
+            asked=self._rate,
+            stated=rules.stated,
+            pause_left_s=max(0.0, self._paused_by_us_until - self._now()),
+            careful=rules.careful,
+            share=min(1.0, rules.share.calls / rules.calls) if rules.share is not None else None,
+        )
+
+    def _heard(self, division: Division | None) -> None:
+        """What came of a meeting. Without an answer we go on with our last part, by ourselves."""
+        now, rules = self._now(), self._rules
+        first = self._met_at == math.inf
+        self._met_at = now
+        if division is None:
+            self._taking_part = True
+        else:
+            if division.live:
+                self._take(division, now)
+                rules.careful = rules.careful or division.careful
+                rules.adopt_pause(now, division.pause_left_s, self._randomness.random())
+                counts = rules.share is not None or first or division.pause_left_s > 0
+                if division.share is not None and counts and self.throttled == self._throttled_before:
+                    rules.adopt_share(now, division.share)
+            self._others = division.others
+        self._changed()
+
+    def _take(self, division: Division, now: float) -> None:
+        """Take our part. If it grew, the calls of those who made room still count for a moment."""
+        rules = self._rules
+        had, had_spacing_s = rules.part if self._taking_part else 0.0, self._spacing_now(now)
+        rules.limit(division.asked, division.stated)
+        self._taking_part = division.part > 0
+        if division.part > 0:
+            rules.take(division.part)
+            if division.part > had and (division.others or self._others):
+                self._hold_until = now + (had_spacing_s if had > 0 else self._spacing_now(now))
 
     def _now(self) -> float:
         raw = self._raw_clock()

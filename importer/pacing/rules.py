@@ -14,9 +14,10 @@ Times are seconds of one monotonic clock, given by the caller; random numbers fr
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Final
 
+from importer.pacing.sharing import ROUNDING, ceiling_of
 from importer.pacing.window import Rate, Refusal, Window
 
 MARGIN: Final = 1.03
@@ -90,40 +91,76 @@ class Pause:
 
 @dataclass(slots=True)
 class Rules:
-    """The state of a pace: of one process, or, kept in a shared record, of all on this machine."""
+    """The state of one run's pace.
+
+    asked: the most that may be sent; of several runs on the tenant, the lowest. part: of the ceiling, what is
+    this run's (above 0, up to 1).
+    """
 
     asked: Rate
     window: Window
     stated: Rate | None = None
+    part: float = 1.0
     careful: bool = False
     share: Share | None = None
     pause: Pause = field(default_factory=Pause)
-    next_slot_at: float = -math.inf
     numbers: int = 0
 
     @classmethod
-    def of(cls, rate: Rate, *, numbers: int = 0) -> Rules:
-        """Nothing learnt yet. `numbers`: where the numbers of slots begin."""
-        return cls(rate, Window(rate.period_s), numbers=numbers)
+    def of(cls, rate: Rate) -> Rules:
+        """Nothing learnt yet."""
+        return cls(rate, Window(rate.period_s))
 
     @property
     def ceiling(self) -> Rate:
-        """The most that is ever sent: what was asked for, or what the tenant stated, if that is less."""
-        stated = self.stated
-        return stated if stated is not None and stated.per_s <= self.asked.per_s else self.asked
+        """The most that all runs on the tenant ever send together."""
+        return ceiling_of(self.asked, self.stated)
 
-    def ask(self, rate: Rate) -> None:
-        """Another rate is asked for (of several processes, the lowest)."""
-        self.asked = rate
+    @property
+    def calls(self) -> float:
+        """How many calls of a period are this run's: its part of the ceiling."""
+        return self.ceiling.calls * self.part
+
+    def limit(self, asked: Rate, stated: Rate | None) -> None:
+        """What other runs ask for, and what they were refused with."""
+        self.asked, self.stated = asked, stated
         self.window.period_s = self.ceiling.period_s
 
-    def spacing_s(self, now: float) -> float:
-        """Seconds from one call to the next at present."""
-        ceiling = self.ceiling
-        even_s = (CAREFUL_MARGIN if self.careful else MARGIN) / ceiling.per_s
+    def take(self, part: float) -> None:
+        """From now on this much of the ceiling is this run's."""
+        if self.share is not None:
+            self.share.calls *= part / self.part
+        self.part = part
+
+    def adopt_pause(self, now: float, left_s: float, chance: float) -> None:
+        """Another run was refused: wait as it does, then try with one call."""
+        pause = self.pause
+        if left_s <= 0 or now + left_s <= pause.until:
+            return
+        if pause.over:
+            pause.over = False
+            pause.breach_at = now
+        pause.last_refusal_at = now
+        pause.tried_at = -math.inf
+        pause.until = now + left_s * (1 + 0.02 * chance)
+
+    def adopt_share(self, now: float, part: float) -> None:
+        """Other integrations leave this part (0 to 1) of the ceiling to all runs, as these have counted."""
+        calls = part * self.calls
+        if self.share is not None:
+            self.share.calls = calls
+            return
+        self.share = self._new_share(calls, now)
+        if self.pause.over:
+            self._resume_share(self.share, now)
+
+    def spacing_s(self, now: float, margin: float = 0.0) -> float:
+        """Seconds from one call to the next at present. margin: if it is to be wider than usual."""
+        period_s = self.ceiling.period_s
+        even_s = max(CAREFUL_MARGIN if self.careful else MARGIN, margin) * period_s / self.calls
         if self.share is None:
             return even_s
-        return max(even_s, ceiling.period_s / self._share_now(self.share, now))
+        return max(even_s, period_s / self._share_now(self.share, now))
 
     def opens_at(self, now: float) -> float:
         """When the next call may leave, spacing apart: `now`, later, or infinity (until a call returns)."""
@@ -134,17 +171,16 @@ class Rules:
             try_again_at = pause.tried_at + self.ceiling.period_s
             if now < try_again_at:
                 return try_again_at
-        return self.window.opens_at(now, self.ceiling.calls, by_return=self.careful)
+        return self.window.opens_at(now, self._whole_calls(), by_return=self.careful)
 
-    def grant(self, now: float, owner: str, spacing_s: float) -> int:
+    def grant(self, now: float) -> int:
         """Give a slot out; its number."""
         self.numbers += 1
-        self.window.grant(self.numbers, now, owner)
-        self.next_slot_at = max(self.next_slot_at, now - LATENESS_S) + spacing_s
+        self.window.grant(self.numbers, now)
         if not self.pause.over:
             self.pause.tried_at, self.pause.tried = now, self.numbers
         share = self.share
-        if share is not None and self._share_now(share, now) >= self.ceiling.calls / MARGIN:
+        if share is not None and self._share_now(share, now) >= self.calls / MARGIN:
             share.full_since = min(share.full_since, now)
             if now - share.full_since > 2 * self.ceiling.period_s:
                 self.share = None  # the others have stopped
@@ -220,18 +256,23 @@ class Rules:
 
     def _learn(self, now: float, left: int, possible: int) -> None:
         """After a breach: it was ours (be careful from now on), or others' (take what they leave)."""
-        limit = self.ceiling
-        if possible + 1 > limit.calls and not self.careful:
+        if possible + 1 > self._whole_calls() and not self.careful:
             self.careful = True
             return
         if self.share is None:
-            calls = min(left - min(COUNT_ERROR, left / 10), float(limit.calls))
+            calls = min(left - min(COUNT_ERROR, left / 10), self.calls)
             if left == 0:  # refused at once: that others always take so much is not known
-                calls = limit.calls / 4
-            wait_s = self._first_probe_s()
-            self.share = Share(calls, now, math.inf, wait_s, wait_s)
+                calls = self.calls / 4
+            self.share = self._new_share(calls, now)
         else:
-            self._learn_again(self.share, min(max(0.5, float(left)), float(limit.calls)), now)
+            self._learn_again(self.share, min(max(0.5, float(left)), self.calls), now)
+
+    def _new_share(self, calls: float, now: float) -> Share:
+        wait_s = self._first_probe_s()
+        return Share(calls, now, math.inf, wait_s, wait_s)
+
+    def _whole_calls(self) -> int:
+        return max(1, int(self.calls + ROUNDING))
 
     def _learn_again(self, share: Share, counted: float, now: float) -> None:
         """Another breach while others took their part. Counts are whole numbers: one less may be chance."""
@@ -267,55 +308,11 @@ class Rules:
 
     def _share_now(self, share: Share, now: float) -> float:
         """Calls a period that are sent at present, in steps of one period."""
-        limit = self.ceiling
-        steps = math.floor(max(0.0, now - share.since) / limit.period_s)
+        period_s = self.ceiling.period_s
+        steps = math.floor(max(0.0, now - share.since) / period_s)
         part = SHARE_START + (SHARE_END - SHARE_START) * min(1.0, steps / CLIMB)
         calls = share.calls * part
         if now >= share.probe_at:
-            probing = 1 + math.floor((now - share.probe_at) / limit.period_s)
-            calls += limit.calls * PROBE_STEP * (2.0 ** min(probing, 10) - 1)
-        return min(max(calls, 0.5), float(limit.calls))
-
-    def meet(self, other: Rules) -> None:
-        """Both come to know what either has learnt, and we which rate holds; each keeps its own calls."""
-        stated = [rules.stated for rules in (self, other) if rules.stated is not None]
-        self.stated = other.stated = min(stated, key=lambda rate: rate.per_s, default=None)
-        self.careful = other.careful = self.careful or other.careful
-        later = max(self.pause, other.pause, key=lambda pause: pause.until)
-        self.pause, other.pause = replace(later), replace(later)
-        share = self.share if self.share is not None else other.share
-        self.share, other.share = (replace(share), replace(share)) if share is not None else (None, None)
-        self.asked = other.asked
-        for rules in (self, other):
-            rules.window.period_s = rules.ceiling.period_s
-
-    def to_record(self) -> dict[str, Any]:
-        """As JSON can hold it; without `asked`, which is each process's own."""
-        return {
-            "window": self.window.to_record(),
-            "stated": asdict(self.stated) if self.stated is not None else None,
-            "careful": self.careful,
-            "share": asdict(self.share) if self.share is not None else None,
-            "pause": asdict(self.pause),
-            "next_slot_at": self.next_slot_at,
-            "numbers": self.numbers,
-        }
-
-    @classmethod
-    def from_record(cls, record: dict[str, Any], asked: Rate) -> Rules:
-        """The inverse of `to_record`; raises KeyError, TypeError or ValueError for anything else."""
-        stated = Rate(**record["stated"]) if record["stated"] is not None else None
-        if stated is not None and not stated.usable:
-            raise ValueError(f"a record states the rate {stated}")
-        rules = cls(
-            asked,
-            Window.from_record(record["window"]),
-            stated,
-            careful=bool(record["careful"]),
-            share=Share(**record["share"]) if record["share"] is not None else None,
-            pause=Pause(**record["pause"]),
-            next_slot_at=float(record["next_slot_at"]),
-            numbers=int(record["numbers"]),
-        )
-        rules.ask(asked)
-        return rules
+            probing = 1 + math.floor((now - share.probe_at) / period_s)
+            calls += self.calls * PROBE_STEP * (2.0 ** min(probing, 10) - 1)
+        return min(max(calls, 0.5), self.calls)

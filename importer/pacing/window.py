@@ -18,7 +18,7 @@ import math
 import re
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 KEPT_BY_LEAVING: Final = 1.02
 FORGOTTEN_AFTER_S: Final = 900.0
@@ -87,7 +87,6 @@ class Traffic(NamedTuple):
 class _Away:
     left_at: float
     traffic: Traffic
-    owner: str
 
 
 @dataclass(slots=True)
@@ -96,7 +95,7 @@ class Window:
     way."""
 
     period_s: float
-    granted: dict[int, tuple[float, str]] = field(default_factory=dict)
+    granted: dict[int, float] = field(default_factory=dict)
     away: dict[int, _Away] = field(default_factory=dict)
     lefts: deque[float] = field(default_factory=deque)
     returns: deque[float] = field(default_factory=deque)
@@ -109,9 +108,9 @@ class Window:
     older: int = 0
     """How many of `lefts` are older than one period."""
 
-    def grant(self, number: int, now: float, owner: str) -> None:
+    def grant(self, number: int, now: float) -> None:
         """A slot was given out; its call has not left yet."""
-        self.granted[number] = (now, owner)
+        self.granted[number] = now
 
     def left(self, number: int, now: float) -> None:
         """The call of slot `number` leaves now; unknown numbers (given up meanwhile) are nothing."""
@@ -120,13 +119,13 @@ class Window:
             return
         self._prune(now)
         traffic = Traffic(len(self.lefts) - self.older, len(self.away) + len(self.returns))
-        self.away[number] = _Away(now, traffic, slot[1])
+        self.away[number] = _Away(now, traffic)
         self.lefts.append(max(now, self.lefts[-1]) if self.lefts else now)
 
     def returned(self, number: int, now: float, *, refused: bool) -> Traffic | None:
         """The call came back, or was given up; gives what was in the window when it left, None if unknown."""
         if number in self.granted:
-            self.left(number, self.granted[number][0])
+            self.left(number, self.granted[number])
         call = self.away.pop(number, None)
         if call is None:
             return None
@@ -152,14 +151,6 @@ class Window:
         ends, kept_s = self._ends(by_return=by_return)
         place = count - limit
         return ends[place] + kept_s if place < len(ends) else math.inf
-
-    def forget(self, owner: str, now: float) -> None:
-        """A process died: what it had under way came back now, as far as anyone can tell."""
-        for number in [n for n, (_, o) in self.granted.items() if o == owner]:
-            self.left(number, now)
-        for number in [n for n, call in self.away.items() if call.owner == owner]:
-            del self.away[number]
-            self.returns.append(now)
 
     def _count(self, *, by_return: bool) -> int:
         return len(self.granted) + (len(self.away) + len(self.returns) if by_return else len(self.lefts))
@@ -211,45 +202,10 @@ class Window:
     def _give_up(self, now: float) -> bool:
         """Give up calls nobody will report any more; whether there were any."""
         oldest = now - FORGOTTEN_AFTER_S
-        slots = [number for number, (at, _) in self.granted.items() if at < oldest]
+        slots = [number for number, at in self.granted.items() if at < oldest]
         calls = [number for number, call in self.away.items() if call.left_at < oldest]
         for number in slots:
             del self.granted[number]
         for number in calls:
             del self.away[number]
         return bool(slots or calls)
-
-    def to_record(self) -> dict[str, Any]:
-        """As JSON can hold it."""
-        return {
-            "period_s": self.period_s,
-            "granted": [[n, at, owner] for n, (at, owner) in self.granted.items()],
-            "away": [
-                [n, c.left_at, c.traffic.left, c.traffic.possible, c.owner] for n, c in self.away.items()
-            ],
-            "lefts": list(self.lefts),
-            "returns": list(self.returns),
-            "quickest": [self.quickest_s, self.quickest_before_s, self.round_trips],
-            "excess": [self.excess_s, self.measured],
-        }
-
-    @classmethod
-    def from_record(cls, record: dict[str, Any]) -> Window:
-        """The inverse of `to_record`; raises KeyError, TypeError or ValueError for anything else."""
-        quickest_s, before_s, round_trips = record["quickest"]
-        excess_s, measured = record["excess"]
-        return cls(
-            period_s=float(record["period_s"]),
-            granted={int(n): (float(at), str(owner)) for n, at, owner in record["granted"]},
-            away={
-                int(n): _Away(float(at), Traffic(int(left), int(possible)), str(owner))
-                for n, at, left, possible, owner in record["away"]
-            },
-            lefts=deque(map(float, record["lefts"])),
-            returns=deque(map(float, record["returns"])),
-            quickest_s=float(quickest_s),
-            quickest_before_s=float(before_s),
-            round_trips=int(round_trips),
-            excess_s=float(excess_s),
-            measured=int(measured),
-        )

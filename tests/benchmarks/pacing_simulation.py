@@ -15,13 +15,14 @@ import statistics
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Final
 
-from importer.pacing.pacing import Pace, Rate, Refusal, SharedPace
+from importer.pacing.pacing import Pace, Rate, Refusal
+from importer.pacing.sharing import LEARNT_S, PaceEntry, PaceRecord
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script: the tests' own modules
 from virtual_time import run_virtually
@@ -118,6 +119,24 @@ def bursts(calls: int, every_s: float, *, until_s: float = math.inf) -> Others:
     return times
 
 
+class MemoryRecord:
+    """What the store keeps of the runs on a tenant, in memory. clock: the database's."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lines: dict[str, tuple[PaceEntry, float]] = {}
+
+    def meet(self, run: str, change: Callable[[Sequence[PaceEntry]], PaceEntry]) -> None:
+        """One transaction."""
+        now = self._clock()
+        recent = {run: kept for run, kept in self._lines.items() if now - kept[1] <= LEARNT_S}
+        lines = [
+            replace(line, silent_s=now - at, pause_left_s=max(0.0, line.pause_left_s - (now - at)))
+            for line, at in recent.values()
+        ]
+        self._lines = {**recent, run: (change(lines), now)}
+
+
 @dataclass
 class Case:
     """One simulated import. `hangs`: call number → seconds that its answer takes."""
@@ -140,8 +159,9 @@ class Case:
 
 @dataclass
 class Figures:
-    """What came of a case: arrival times of created rows, from the start; refusals of ours."""
+    """What came of a case. start: the loop's time. created: when created rows arrived, from the start."""
 
+    start: float
     created: list[float]
     refused: int
     breaches: int
@@ -149,6 +169,11 @@ class Figures:
     others_sent: int
     pace: Pace
     said: list[tuple[float, str]]
+
+    @property
+    def arrivals(self) -> list[float]:
+        """When created rows arrived, by the loop's clock."""
+        return [self.start + at for at in self.created]
 
     def share(self, case: Case, until_s: float = math.inf) -> float:
         """Created rows as a part of what could be created, between the first and the last after `from_s`."""
@@ -163,13 +188,19 @@ class Figures:
 
 
 class Simulation:
-    """One run of a case with a seed; several may share a tenant and a record."""
+    """One run of a case with a seed; several may share a tenant and its record."""
 
     def __init__(
-        self, case: Case, seed: int, tenant: StrictTenant | None = None, shared: SharedPace | None = None
+        self,
+        case: Case,
+        seed: int,
+        tenant: StrictTenant | None = None,
+        record: PaceRecord | None = None,
+        clock_ahead_s: float = 0.0,
     ) -> None:
         self.case = case
-        self.shared = shared
+        self.record = record
+        self.clock_ahead_s = clock_ahead_s
         self.chance = Random(seed)
         self.tenant = tenant or case.tenant()
         self.rows = case.rows
@@ -184,8 +215,12 @@ class Simulation:
         """Send every row."""
         loop = asyncio.get_running_loop()
         self.start = loop.time() + 10.0
+        randomness = Random(self.chance.random())
         self.pace = Pace(
-            self.case.rate, clock=loop.time, randomness=Random(self.chance.random()), shared=self.shared
+            self.case.rate,
+            self.record,
+            clock=lambda: loop.time() + self.clock_ahead_s,
+            randomness=randomness,
         )
         others = [asyncio.ensure_future(self._other(other)) for other in self.case.others]
         listener = asyncio.ensure_future(self._listen())
@@ -193,8 +228,10 @@ class Simulation:
         await asyncio.gather(*(self._worker() for _ in range(WORKERS)))
         for task in (*others, listener):
             task.cancel()
+        await self.pace.close()
         self.created.sort()
         return Figures(
+            self.start,
             self.created,
             self.refused,
             self.tenant.breaches,
@@ -208,8 +245,9 @@ class Simulation:
         loop, case = asyncio.get_running_loop(), self.case
         while self.rows > 0:
             self.rows -= 1
-            slot = await self.pace.slot()
+            slot = await self.pace.slot(ahead_s=1.0)
             await asyncio.sleep(self.chance.uniform(*case.mark_s))
+            await slot.due()
             slot.left()
             self.calls += 1
             call = self.calls
