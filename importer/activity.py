@@ -13,6 +13,10 @@ from functools import lru_cache
 from typing import Final, NamedTuple, Self
 
 Fields = tuple[tuple[str, str], ...]
+GUID: Final = re.compile(
+    r"\{?([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\}?", re.IGNORECASE | re.ASCII
+)
+"""An Id of LeadSquared's, with or without braces; what has another shape is no Id."""
 _quoted: Final = json.encoder.encode_basestring
 
 

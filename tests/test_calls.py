@@ -20,7 +20,7 @@ from importer.errors import TenantError
 from importer.leadsquared import calls
 from importer.leadsquared.calls import ReadFailed, Tenant, Unauthorised, Unreachable
 from importer.leadsquared.client import LeadSquared
-from importer.leadsquared.outcomes import Kind
+from importer.leadsquared.outcomes import OutcomeKind
 from importer.pacing.pacing import Pace, Rate
 
 USER = {"Id": "U", "Name": "Ann", "OrgDisplayName": "Org", "OrgShortCode": "1", "LSQCommonServiceURLs": {}}
@@ -133,16 +133,16 @@ async def test_fewer_than_counted_is_looked_at_again_and_then_incomplete() -> No
 @pytest.mark.parametrize(
     ("behave", "kind"),
     [
-        (reply(500, {"Status": "Error", "ExceptionType": "MXUnAuthorizedAccessException"}), Kind.REFUSED),
-        (reply(200, {"Status": "Error", "ExceptionMessage": "no"}), Kind.REFUSED),
-        (reply(503), Kind.DOUBTFUL),
-        (reply(200, b"<html>"), Kind.DOUBTFUL),
-        (reply(200, {}), Kind.DOUBTFUL),
-        (reply(401), Kind.UNAUTHORISED),
-        (raw(close=True), Kind.DOUBTFUL),
+        (reply(500, {"Status": "Error", "ExceptionType": "MXUnAuthorizedAccessException"}), OutcomeKind.REFUSED),
+        (reply(200, {"Status": "Error", "ExceptionMessage": "no"}), OutcomeKind.REFUSED),
+        (reply(503), OutcomeKind.DOUBTFUL),
+        (reply(200, b"<html>"), OutcomeKind.DOUBTFUL),
+        (reply(200, {}), OutcomeKind.DOUBTFUL),
+        (reply(401), OutcomeKind.UNAUTHORISED),
+        (raw(close=True), OutcomeKind.DOUBTFUL),
     ],
 )
-async def test_a_reading_that_fails_is_incomplete_and_says_why(behave: Behaviour, kind: Kind) -> None:
+async def test_a_reading_that_fails_is_incomplete_and_says_why(behave: Behaviour, kind: OutcomeKind) -> None:
     """Never an empty account."""
     async with tenant_that(behave) as (tenant, _):
         reading = await tenant.activities("C", SINCE, UNTIL)
@@ -271,7 +271,7 @@ async def test_a_create_ends_its_slot_and_tells_the_pace_of_a_refusal() -> None:
     async with LeadSquared("http://127.0.0.1:1", keys) as api:
         kinds.append((await Tenant(api, pace).create(b"{}", await pace.slot())).kind)
 
-    assert kinds == [Kind.CREATED, Kind.THROTTLED, Kind.DOUBTFUL, Kind.NOT_SENT]
+    assert kinds == [OutcomeKind.CREATED, OutcomeKind.THROTTLED, OutcomeKind.DOUBTFUL, OutcomeKind.NOT_SENT]
     assert pace.throttled == 1
 
 

@@ -34,7 +34,7 @@ from importer.leadsquared.answers import (
     read_users,
 )
 from importer.leadsquared.client import LeadSquared, failure_of, proxy_for
-from importer.leadsquared.outcomes import CERTAINLY_NOT_SENT, Exchange, Failure, Kind, classify
+from importer.leadsquared.outcomes import CERTAINLY_NOT_SENT, Exchange, Failure, OutcomeKind, classify
 
 KEYS = Keys(SecretStr("u$r-access-key"), SecretStr("s3cret-key"))
 SUCCESS = {"Status": "Success", "Message": {"Id": "2f6c1a52-7a3f-4a39-9c63-5ad4f1a2b001"}}
@@ -65,7 +65,7 @@ async def test_a_create_carries_the_keys_in_headers_only() -> None:
         exchange = await api.create('{"ActivityNote":"é"}'.encode())
 
     heard = server.heard[0]
-    assert classify(exchange).kind is Kind.CREATED
+    assert classify(exchange).kind is OutcomeKind.CREATED
     assert (heard.method, heard.target) == ("POST", "/v2/CompanyActivity.svc/Create")
     assert heard.headers["x-lsq-accesskey"] == "u$r-access-key"
     assert heard.headers["x-lsq-secretkey"] == "s3cret-key"
@@ -132,14 +132,14 @@ async def test_a_call_that_ends_badly_is_in_doubt(behave: Behaviour, failure: Fa
     exchange = await created_by(behave, timeout_s=0.5)
 
     assert failure is exchange.failure
-    assert classify(exchange).kind is Kind.DOUBTFUL
+    assert classify(exchange).kind is OutcomeKind.DOUBTFUL
 
 
 async def test_a_redirect_is_not_followed() -> None:
     """The keys would follow it."""
     exchange = await created_by(reply(307, headers=("Location: http://127.0.0.1:9/elsewhere",)))
 
-    assert classify(exchange).kind is Kind.WRONG_ADDRESS
+    assert classify(exchange).kind is OutcomeKind.WRONG_ADDRESS
 
 
 async def test_an_endless_answer_is_cut_at_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +168,7 @@ async def test_a_compressed_answer_is_read() -> None:
 
     deflated = reply(200, squeezed, headers=("Content-Encoding: deflate",))
     for behave in (reply(200, SUCCESS, gzipped=True), deflated):
-        assert classify(await created_by(behave)).kind is Kind.CREATED
+        assert classify(await created_by(behave)).kind is OutcomeKind.CREATED
 
 
 async def test_a_connection_that_dies_between_calls_is_never_answered_by_sending_again() -> None:
@@ -195,7 +195,7 @@ async def test_a_refused_connection_is_not_sent() -> None:
         exchange = await api.create(b"{}")
 
     assert (exchange.failure, exchange.status) == (Failure.CONNECTION_REFUSED, None)
-    assert classify(exchange).kind is Kind.NOT_SENT
+    assert classify(exchange).kind is OutcomeKind.NOT_SENT
 
 
 async def test_a_name_that_nobody_has_is_not_sent() -> None:
@@ -272,7 +272,7 @@ async def test_a_handshake_that_is_none_is_not_sent() -> None:
             exchange = await api.create(b"{}")
         await speaking
 
-    assert classify(exchange).kind is Kind.NOT_SENT
+    assert classify(exchange).kind is OutcomeKind.NOT_SENT
 
 
 @pytest.mark.parametrize("status", [407, 403, 502])
@@ -336,8 +336,8 @@ async def test_cancelling_a_create_gives_its_outcome() -> None:
             await read
 
     assert (under_way.failure, connecting.failure) == (Failure.CANCELLED, Failure.NOT_LEFT)
-    assert classify(under_way).kind is Kind.DOUBTFUL
-    assert classify(connecting).kind is Kind.NOT_SENT
+    assert classify(under_way).kind is OutcomeKind.DOUBTFUL
+    assert classify(connecting).kind is OutcomeKind.NOT_SENT
 
 
 async def test_the_moment_of_leaving_is_told_before_the_bytes_leave() -> None:

@@ -15,7 +15,7 @@ from importer.leadsquared.outcomes import (
     CERTAINLY_NOT_SENT,
     Exchange,
     Failure,
-    Kind,
+    OutcomeKind,
     Outcome,
     classify,
     read_failure,
@@ -54,109 +54,109 @@ PAGE = b"<html><body>Bad gateway</body></html>"
 @pytest.mark.parametrize(
     ("exchange", "kind", "code"),
     [
-        (answer(200, success()), Kind.CREATED, ""),
-        (answer(201, success()), Kind.CREATED, ""),
-        (answer(500, success()), Kind.CREATED, ""),
-        (answer(200, b"\xef\xbb\xbf" + json.dumps(success()).encode()), Kind.CREATED, ""),
-        (answer(200, json.dumps(success()).encode("utf-16")), Kind.CREATED, ""),
-        (answer(200, success(), failure=Failure.CUT_OFF), Kind.CREATED, ""),
-        (answer(200, success("anything printable")), Kind.CREATED, ""),
-        (answer(429), Kind.THROTTLED, "rate-limit"),
-        (answer(429, PAGE), Kind.THROTTLED, "rate-limit"),
-        (answer(429, failure=Failure.CUT_OFF), Kind.THROTTLED, "rate-limit"),
+        (answer(200, success()), OutcomeKind.CREATED, ""),
+        (answer(201, success()), OutcomeKind.CREATED, ""),
+        (answer(500, success()), OutcomeKind.CREATED, ""),
+        (answer(200, b"\xef\xbb\xbf" + json.dumps(success()).encode()), OutcomeKind.CREATED, ""),
+        (answer(200, json.dumps(success()).encode("utf-16")), OutcomeKind.CREATED, ""),
+        (answer(200, success(), failure=Failure.CUT_OFF), OutcomeKind.CREATED, ""),
+        (answer(200, success("anything printable")), OutcomeKind.CREATED, ""),
+        (answer(429), OutcomeKind.THROTTLED, "rate-limit"),
+        (answer(429, PAGE), OutcomeKind.THROTTLED, "rate-limit"),
+        (answer(429, failure=Failure.CUT_OFF), OutcomeKind.THROTTLED, "rate-limit"),
         (
             answer(200, refusal("MXAPIRateLimitExceededException", LIMIT_TEXT)),
-            Kind.THROTTLED,
+            OutcomeKind.THROTTLED,
             "MXAPIRateLimitExceededException",
         ),
         (
             answer(403, refusal("MXAPIRateLimitExceededException")),
-            Kind.THROTTLED,
+            OutcomeKind.THROTTLED,
             "MXAPIRateLimitExceededException",
         ),
-        (answer(403, LIMIT_TEXT.encode()), Kind.THROTTLED, "rate-limit"),
-        (answer(403, b"<p>" + LIMIT_TEXT.encode() + b"</p>"), Kind.THROTTLED, "rate-limit"),
-        (answer(200, {"Status": "Error", "ExceptionMessage": LIMIT_TEXT}), Kind.THROTTLED, "rate-limit"),
+        (answer(403, LIMIT_TEXT.encode()), OutcomeKind.THROTTLED, "rate-limit"),
+        (answer(403, b"<p>" + LIMIT_TEXT.encode() + b"</p>"), OutcomeKind.THROTTLED, "rate-limit"),
+        (answer(200, {"Status": "Error", "ExceptionMessage": LIMIT_TEXT}), OutcomeKind.THROTTLED, "rate-limit"),
         (
             answer(200, {"Status": "Failed", "Message": {"Message": LIMIT_TEXT}}),
-            Kind.THROTTLED,
+            OutcomeKind.THROTTLED,
             "rate-limit",
         ),
-        (answer(500, refusal("MXException", LIMIT_TEXT)), Kind.THROTTLED, "MXException"),
-        (answer(503, b"api  calls EXCEEDED the limit of 2 in 1 minute"), Kind.THROTTLED, "rate-limit"),
-        (answer(401), Kind.UNAUTHORISED, "http-401"),
+        (answer(500, refusal("MXException", LIMIT_TEXT)), OutcomeKind.THROTTLED, "MXException"),
+        (answer(503, b"api  calls EXCEEDED the limit of 2 in 1 minute"), OutcomeKind.THROTTLED, "rate-limit"),
+        (answer(401), OutcomeKind.UNAUTHORISED, "http-401"),
         (
             answer(401, refusal("MXUnAuthorizedAccessException")),
-            Kind.UNAUTHORISED,
+            OutcomeKind.UNAUTHORISED,
             "MXUnAuthorizedAccessException",
         ),
         (
             answer(500, refusal("MXInvalidAccessDetailsException")),
-            Kind.UNAUTHORISED,
+            OutcomeKind.UNAUTHORISED,
             "MXInvalidAccessDetailsException",
         ),
         (
             answer(200, refusal("MXInvalidAccessDetailsException")),
-            Kind.UNAUTHORISED,
+            OutcomeKind.UNAUTHORISED,
             "MXInvalidAccessDetailsException",
         ),
         *[
-            (answer(status, refusal(name)), Kind.REFUSED, name)
+            (answer(status, refusal(name)), OutcomeKind.REFUSED, name)
             for name in KNOWN_REFUSALS
             for status in (200, 400, 403, 404, 500, 503)
         ],
-        (answer(500, refusal("LeadSquared.MXXSSException")), Kind.REFUSED, "MXXSSException"),
-        (answer(500, refusal("MXUnknownException")), Kind.REFUSED, "MXUnknownException"),
-        (answer(500, refusal("MXUnknownErrorException")), Kind.REFUSED, "MXUnknownErrorException"),
-        (answer(500, refusal("MXInvalidInput")), Kind.REFUSED, "MXInvalidInput"),
-        (answer(200, refusal("MXNovelException")), Kind.REFUSED, "MXNovelException"),
-        (answer(400, refusal("MXNovelException", status="Failed")), Kind.REFUSED, "MXNovelException"),
-        (answer(200, {"Status": "Failed", "Message": {"Message": "No"}}), Kind.REFUSED, "refused"),
-        (answer(400, {"Status": "Error"}), Kind.REFUSED, "refused"),
-        (answer(500, refusal("MXNovelException")), Kind.UNKNOWN_REFUSAL, "MXNovelException"),
-        (answer(302, headers={"location": "https://elsewhere"}), Kind.WRONG_ADDRESS, "http-302"),
-        (answer(308), Kind.WRONG_ADDRESS, "http-308"),
-        (answer(404, PAGE), Kind.WRONG_ADDRESS, "http-404"),
-        (answer(405), Kind.WRONG_ADDRESS, "http-405"),
-        (answer(407), Kind.NOT_SENT, "proxy"),
+        (answer(500, refusal("LeadSquared.MXXSSException")), OutcomeKind.REFUSED, "MXXSSException"),
+        (answer(500, refusal("MXUnknownException")), OutcomeKind.REFUSED, "MXUnknownException"),
+        (answer(500, refusal("MXUnknownErrorException")), OutcomeKind.REFUSED, "MXUnknownErrorException"),
+        (answer(500, refusal("MXInvalidInput")), OutcomeKind.REFUSED, "MXInvalidInput"),
+        (answer(200, refusal("MXNovelException")), OutcomeKind.REFUSED, "MXNovelException"),
+        (answer(400, refusal("MXNovelException", status="Failed")), OutcomeKind.REFUSED, "MXNovelException"),
+        (answer(200, {"Status": "Failed", "Message": {"Message": "No"}}), OutcomeKind.REFUSED, "refused"),
+        (answer(400, {"Status": "Error"}), OutcomeKind.REFUSED, "refused"),
+        (answer(500, refusal("MXNovelException")), OutcomeKind.UNKNOWN_REFUSAL, "MXNovelException"),
+        (answer(302, headers={"location": "https://elsewhere"}), OutcomeKind.WRONG_ADDRESS, "http-302"),
+        (answer(308), OutcomeKind.WRONG_ADDRESS, "http-308"),
+        (answer(404, PAGE), OutcomeKind.WRONG_ADDRESS, "http-404"),
+        (answer(405), OutcomeKind.WRONG_ADDRESS, "http-405"),
+        (answer(407), OutcomeKind.NOT_SENT, "proxy"),
         *[
-            (answer(None, failure=failure), Kind.NOT_SENT, failure.value)
+            (answer(None, failure=failure), OutcomeKind.NOT_SENT, failure.value)
             for failure in sorted(CERTAINLY_NOT_SENT)
         ],
         *[
-            (answer(None, failure=failure), Kind.DOUBTFUL, failure.value)
+            (answer(None, failure=failure), OutcomeKind.DOUBTFUL, failure.value)
             for failure in sorted(set(Failure) - CERTAINLY_NOT_SENT)
         ],
-        (answer(500), Kind.DOUBTFUL, "http-500"),
-        (answer(500, {"Message": "An error has occurred."}), Kind.DOUBTFUL, "http-500"),
-        (answer(500, refusal("System.NullReferenceException")), Kind.DOUBTFUL, "http-500"),
-        (answer(502, PAGE), Kind.DOUBTFUL, "http-502"),
-        (answer(503), Kind.DOUBTFUL, "http-503"),
-        (answer(504), Kind.DOUBTFUL, "http-504"),
-        (answer(400, PAGE), Kind.DOUBTFUL, "http-400"),
-        (answer(403, PAGE), Kind.DOUBTFUL, "http-403"),
-        (answer(403, refusal("MXNovelException")), Kind.DOUBTFUL, "http-403"),
-        (answer(404, refusal("MXNovelException")), Kind.DOUBTFUL, "http-404"),
-        (answer(404, failure=Failure.CUT_OFF), Kind.DOUBTFUL, "cut-off"),
-        (answer(200), Kind.DOUBTFUL, "unreadable"),
-        (answer(200, PAGE), Kind.DOUBTFUL, "unreadable"),
-        (answer(200, b'{"Status":"Succ'), Kind.DOUBTFUL, "unreadable"),
-        (answer(200, b'{"Status":"Succ', failure=Failure.CUT_OFF), Kind.DOUBTFUL, "cut-off"),
-        (answer(200, [success()]), Kind.DOUBTFUL, "unreadable"),
-        (answer(200, {"Status": "Success"}), Kind.DOUBTFUL, "no-id"),
-        (answer(200, {"Message": {"Id": NEW_ID}}), Kind.DOUBTFUL, "no-id"),
-        (answer(200, {"Status": "Success", "Message": NEW_ID}), Kind.DOUBTFUL, "no-id"),
-        (answer(200, success("")), Kind.DOUBTFUL, "no-id"),
-        (answer(200, success("  ")), Kind.DOUBTFUL, "no-id"),
-        (answer(200, success(None)), Kind.DOUBTFUL, "no-id"),
-        (answer(200, success([])), Kind.DOUBTFUL, "no-id"),
-        (answer(200, success("a\nb")), Kind.DOUBTFUL, "no-id"),
-        (answer(200, success("00000000-0000-0000-0000-000000000000")), Kind.DOUBTFUL, "no-id"),
-        (answer(200, b"[" * 100_000), Kind.DOUBTFUL, "unreadable"),
-        (answer(200, b'{"Status":' + b"9" * 5_000 + b"}"), Kind.DOUBTFUL, "no-id"),
+        (answer(500), OutcomeKind.DOUBTFUL, "http-500"),
+        (answer(500, {"Message": "An error has occurred."}), OutcomeKind.DOUBTFUL, "http-500"),
+        (answer(500, refusal("System.NullReferenceException")), OutcomeKind.DOUBTFUL, "http-500"),
+        (answer(502, PAGE), OutcomeKind.DOUBTFUL, "http-502"),
+        (answer(503), OutcomeKind.DOUBTFUL, "http-503"),
+        (answer(504), OutcomeKind.DOUBTFUL, "http-504"),
+        (answer(400, PAGE), OutcomeKind.DOUBTFUL, "http-400"),
+        (answer(403, PAGE), OutcomeKind.DOUBTFUL, "http-403"),
+        (answer(403, refusal("MXNovelException")), OutcomeKind.DOUBTFUL, "http-403"),
+        (answer(404, refusal("MXNovelException")), OutcomeKind.DOUBTFUL, "http-404"),
+        (answer(404, failure=Failure.CUT_OFF), OutcomeKind.DOUBTFUL, "cut-off"),
+        (answer(200), OutcomeKind.DOUBTFUL, "unreadable"),
+        (answer(200, PAGE), OutcomeKind.DOUBTFUL, "unreadable"),
+        (answer(200, b'{"Status":"Succ'), OutcomeKind.DOUBTFUL, "unreadable"),
+        (answer(200, b'{"Status":"Succ', failure=Failure.CUT_OFF), OutcomeKind.DOUBTFUL, "cut-off"),
+        (answer(200, [success()]), OutcomeKind.DOUBTFUL, "unreadable"),
+        (answer(200, {"Status": "Success"}), OutcomeKind.DOUBTFUL, "no-id"),
+        (answer(200, {"Message": {"Id": NEW_ID}}), OutcomeKind.DOUBTFUL, "no-id"),
+        (answer(200, {"Status": "Success", "Message": NEW_ID}), OutcomeKind.DOUBTFUL, "no-id"),
+        (answer(200, success("")), OutcomeKind.DOUBTFUL, "no-id"),
+        (answer(200, success("  ")), OutcomeKind.DOUBTFUL, "no-id"),
+        (answer(200, success(None)), OutcomeKind.DOUBTFUL, "no-id"),
+        (answer(200, success([])), OutcomeKind.DOUBTFUL, "no-id"),
+        (answer(200, success("a\nb")), OutcomeKind.DOUBTFUL, "no-id"),
+        (answer(200, success("00000000-0000-0000-0000-000000000000")), OutcomeKind.DOUBTFUL, "no-id"),
+        (answer(200, b"[" * 100_000), OutcomeKind.DOUBTFUL, "unreadable"),
+        (answer(200, b'{"Status":' + b"9" * 5_000 + b"}"), OutcomeKind.DOUBTFUL, "no-id"),
     ],
 )
-def test_an_answer_means_what_its_line_of_the_table_says(exchange: Exchange, kind: Kind, code: str) -> None:
+def test_an_answer_means_what_its_line_of_the_table_says(exchange: Exchange, kind: OutcomeKind, code: str) -> None:
     """First match wins; what matches nothing is doubtful."""
     outcome = classify(exchange)
 
@@ -170,14 +170,14 @@ def test_every_kind_is_reached() -> None:
         for mark in test_an_answer_means_what_its_line_of_the_table_says.pytestmark  # type: ignore[attr-defined]
         if mark.name == "parametrize"
     )
-    assert set(Kind) == {kind for _, kind, _ in marker.args[1]}
+    assert set(OutcomeKind) == {kind for _, kind, _ in marker.args[1]}
 
 
 def test_a_refusal_that_quotes_the_rate_text_is_no_throttling() -> None:
     """A cell may contain anything, the words of a rate refusal too: the row must not wait for ever."""
     quoted = refusal("MXInvalidInputException", f"Value '{LIMIT_TEXT}' is not allowed")
 
-    assert classify(answer(500, quoted)).kind is Kind.REFUSED
+    assert classify(answer(500, quoted)).kind is OutcomeKind.REFUSED
 
 
 def test_an_activity_whose_note_is_the_rate_text_can_be_read() -> None:
@@ -191,14 +191,14 @@ def test_an_activity_whose_note_is_the_rate_text_can_be_read() -> None:
 @pytest.mark.parametrize(
     ("exchange", "kind"),
     [
-        (answer(200, refusal("MXNovelException")), Kind.REFUSED),
-        (answer(200, refusal("MXAPIRateLimitExceededException")), Kind.THROTTLED),
-        (answer(200, failure=Failure.CUT_OFF), Kind.DOUBTFUL),
-        (answer(502), Kind.DOUBTFUL),
-        (answer(404), Kind.WRONG_ADDRESS),
+        (answer(200, refusal("MXNovelException")), OutcomeKind.REFUSED),
+        (answer(200, refusal("MXAPIRateLimitExceededException")), OutcomeKind.THROTTLED),
+        (answer(200, failure=Failure.CUT_OFF), OutcomeKind.DOUBTFUL),
+        (answer(502), OutcomeKind.DOUBTFUL),
+        (answer(404), OutcomeKind.WRONG_ADDRESS),
     ],
 )
-def test_a_read_that_failed_says_why(exchange: Exchange, kind: Kind) -> None:
+def test_a_read_that_failed_says_why(exchange: Exchange, kind: OutcomeKind) -> None:
     """The same table serves reads, but for the Id that they do not have."""
     failed = read_failure(exchange)
 
@@ -257,16 +257,16 @@ def test_a_quota_of_a_day_is_told_from_the_rate(text: str, refused: Refusal) -> 
     assert stated_refusal(text, NOW) == refused
     for status in (403, 429):
         outcome = classify(answer(status, refusal("MXAPIRateLimitExceededException", text), headers=NOW))
-        assert (outcome.kind, outcome.refusal) == (Kind.THROTTLED, refused)
+        assert (outcome.kind, outcome.refusal) == (OutcomeKind.THROTTLED, refused)
 
 
 def test_the_words_of_a_quota_are_enough() -> None:
     """Whatever the status, and whatever the exception is called."""
     text = "Daily API limit of 12 calls exceeded."
     outcome = classify(answer(403, refusal("MXSomethingNewException", text)))
-    assert (outcome.kind, outcome.refusal) == (Kind.THROTTLED, Refusal(Rate(12, 86_400), None, quota=True))
+    assert (outcome.kind, outcome.refusal) == (OutcomeKind.THROTTLED, Refusal(Rate(12, 86_400), None, quota=True))
     quoted = refusal("MXInvalidInputException", f"Value '{text}' is not allowed")
-    assert classify(answer(500, quoted)).kind is Kind.REFUSED
+    assert classify(answer(500, quoted)).kind is OutcomeKind.REFUSED
 
 
 @pytest.mark.parametrize(
@@ -354,7 +354,7 @@ def test_any_exchange_has_an_outcome(exchange: Exchange) -> None:
 
     assert isinstance(outcome, Outcome)
     read = parsed(exchange.body)
-    if outcome.kind is Kind.CREATED:
+    if outcome.kind is OutcomeKind.CREATED:
         assert isinstance(read, dict)
         assert ("Success", outcome.activity_id) == (read["Status"], read["Message"]["Id"].strip())
     else:
@@ -363,7 +363,7 @@ def test_any_exchange_has_an_outcome(exchange: Exchange) -> None:
         assert outcome.message.isprintable()
         assert 0 < len(outcome.message) < 1_000
         outcome.message.encode()
-    assert (outcome.refusal is not None) == (outcome.kind is Kind.THROTTLED)
+    assert (outcome.refusal is not None) == (outcome.kind is OutcomeKind.THROTTLED)
     read_failure(exchange)
 
 

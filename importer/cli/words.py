@@ -78,9 +78,9 @@ async def _is_not_it(
 
 async def _may_not_read(account: str, tenant: Tenant) -> bool:
     """An Id that is unknown and one that these keys may not see are refused alike; a whole account is not."""
-    from importer.leadsquared.outcomes import Kind
+    from importer.leadsquared.outcomes import OutcomeKind
 
     now = dt.datetime.now(dt.UTC)
     reading = await tenant.activities(account, now - dt.timedelta(days=1), now)
     refusal = reading.outcome
-    return refusal is not None and refusal.kind in {Kind.REFUSED, Kind.UNKNOWN_REFUSAL}
+    return refusal is not None and refusal.kind in {OutcomeKind.REFUSED, OutcomeKind.UNKNOWN_REFUSAL}

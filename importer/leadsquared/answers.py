@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from importer.activity import StoredActivity
+from importer.activity import GUID, StoredActivity
 from importer.leadsquared.bodies import parsed
 from importer.text import one_line
 
@@ -57,6 +57,25 @@ class Company:
 
     id: str
     attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityField:
+    """A field of an activity type, as LeadSquared's own settings describe it."""
+
+    schema_name: str
+    display_name: str
+    data_type: str
+    mandatory: bool
+    options: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ActivitySetting:
+    """An activity type: its shown name and its fields."""
+
+    name: str
+    fields: tuple[ActivityField, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +123,18 @@ def read_users(body: bytes) -> tuple[User, ...]:
             email=_shown(person, "EmailAddress"),
             role=_shown(person, "Role"),
             active=text_of(person.get("StatusCode")) in {"", "0"},
-            attributes={str(name): text for name, value in person.items() if (text := text_of(value))},
+            attributes=_attributes(person),
         )
         for person in people
         if _shown(person, "ID")
     )
+
+
+def _attributes(person: Mapping[str, Any]) -> dict[str, str]:
+    """All that is a text, and `FullName`, which people look users up by and the answer does not have."""
+    texts = {str(name): text for name, value in person.items() if (text := text_of(value))}
+    full_name = f"{_shown(person, 'FirstName')} {_shown(person, 'LastName')}".strip()
+    return {"FullName": full_name, **texts} if full_name else texts
 
 
 def read_companies(body: bytes) -> CompaniesPage:
@@ -130,6 +156,57 @@ def read_activities(body: bytes) -> ActivitiesPage:
 def read_activity(body: bytes) -> StoredActivity:
     """`CompanyActivity.svc/RetrieveById`. Raises AnswerError."""
     return _activity(parsed(body))
+
+
+def read_activity_setting(body: bytes) -> ActivitySetting:
+    """`CustomActivity/GetActivitySetting`. Raises AnswerError."""
+    answer = _object(parsed(body), "activity type")
+    found = [_object(entry, "field") for entry in _list(answer.get("Fields"), "fields")]
+    return ActivitySetting(
+        name=_shown(answer, "DisplayName"),
+        fields=tuple(
+            ActivityField(
+                schema_name=_shown(each, "SchemaName"),
+                display_name=_shown(each, "DisplayName"),
+                data_type=_shown(each, "DataType"),
+                mandatory=text_of(each.get("IsMandatory")).lower() in {"1", "true"},
+                options=_options(each.get("OptionSet")),
+            )
+            for each in found
+            if _shown(each, "SchemaName")
+        ),
+    )
+
+
+def _options(options: object) -> tuple[str, ...]:
+    """An option set, as a list of texts or of objects with a value, or as text with `;`; () if unreadable."""
+    if isinstance(options, str):
+        return tuple(part.strip() for part in options.split(";") if part.strip())
+    if not isinstance(options, list):
+        return ()
+    texts = [
+        text_of(one.get("Value") or one.get("Label")) if isinstance(one, dict) else text_of(one)
+        for one in options
+    ]
+    return tuple(text.strip() for text in texts if text.strip())
+
+
+def read_refused_permissions(body: bytes) -> tuple[str, ...]:
+    """`User/GetPermissions`: names of what is refused, where the answer lists names with yes or no. Raises
+    AnswerError for any other shape (it is documented by name only)."""
+    answer = parsed(body)
+    entries = answer if isinstance(answer, list) else _object(answer, "set of permissions").items()
+    refused: list[str] = []
+    for entry in entries:
+        if isinstance(entry, tuple):
+            name, value = str(entry[0]), entry[1]
+        elif isinstance(entry, dict):
+            name, value = text_of(entry.get("Name")), entry.get("Value")
+        else:
+            raise AnswerError("the answer has no permissions")
+        if text_of(value).casefold() in {"false", "0", "no"}:
+            refused.append(one_line(name, WORDS_LENGTH_MAX))
+    return tuple(refused)
 
 
 _ISO: Final = re.compile(
@@ -219,7 +296,7 @@ def _company(entry: object) -> Company:
 def _activity(entry: object) -> StoredActivity:
     read = _object(entry, "activity")
     activity_id = text_of(read.get("CompanyActivityId")).strip()
-    if not activity_id:
+    if not GUID.fullmatch(activity_id):
         raise AnswerError("an activity has no CompanyActivityId")
     event = text_of(read.get("ActivityEvent")).strip()
     fields = read.get("ActivityFields")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import json
 import math
 import statistics
 import time
@@ -17,13 +18,27 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
-from importer.activity import StoredActivity
+from importer.activity import Fields, StoredActivity
 from importer.errors import TenantError
 from importer.leadsquared import answers
-from importer.leadsquared.answers import ActivitiesPage, AnswerError, CompaniesPage, CurrentUser, User
+from importer.leadsquared.answers import (
+    ActivitiesPage,
+    ActivitySetting,
+    AnswerError,
+    CompaniesPage,
+    CurrentUser,
+    User,
+)
 from importer.leadsquared.bodies import http_date
-from importer.leadsquared.client import LeadSquared
-from importer.leadsquared.outcomes import CERTAINLY_NOT_SENT, Exchange, Kind, Outcome, classify, read_failure
+from importer.leadsquared.client import LeadSquared, always
+from importer.leadsquared.outcomes import (
+    CERTAINLY_NOT_SENT,
+    Exchange,
+    Outcome,
+    OutcomeKind,
+    classify,
+    read_failure,
+)
 from importer.pacing.description import quota_words
 from importer.pacing.pacing import Pace, Slot
 from importer.pacing.rules import ends_quota
@@ -31,6 +46,8 @@ from importer.remedies import remedy_for
 
 READ_TRIES_MAX: Final = 60
 LOOKS_MAX: Final = 3
+LOOK_MAX_BYTES: Final = 64 * 1024 * 1024
+"""Of all pages of one reading of an account together."""
 PAGE_SIZE: Final = 100
 PAGES_MAX: Final = 200
 CLOCK_SAMPLES: Final = 31
@@ -62,7 +79,7 @@ class Unreachable(ReadFailed):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What Retrieve told about an account. complete: as many distinct activities as it says there are
+    """What Retrieve returned of an account. complete: as many distinct activities as it says there are
     were seen; only then does an absence mean anything. outcome: why it failed, None if it did not."""
 
     activities: tuple[StoredActivity, ...]
@@ -104,10 +121,28 @@ class Tenant:
         the last ones, so that a late or cached answer moves nothing. 0 before the first answer."""
         return self._clock_difference_s
 
-    async def create(self, body: bytes, slot: Slot) -> Outcome:
-        """One Create call on `slot`. Cancelling it gives an outcome too (see `LeadSquared`)."""
+    async def create(self, body: bytes, slot: Slot, may_leave: Callable[[], bool] = always) -> Outcome:
+        """One Create call on `slot`. Cancelling it gives an outcome too (see `LeadSquared`).
+
+        may_leave: asked just before the first byte leaves; False gives NOT_SENT.
+        """
         exchange = await self._on_slot(
-            slot, lambda on_left: self._api.create(body, on_left=on_left), classify
+            slot, lambda on_left: self._api.create(body, on_left=on_left, may_leave=may_leave), classify
+        )
+        return classify(exchange)
+
+    async def update(self, activity_id: str, note: str | None, fields: Fields) -> Outcome:
+        """One Update call: the note (None: left alone) and the fields named are to hold these values.
+
+        Never raises for what LeadSquared did. CREATED means that it says it was done; read it back.
+        """
+        changed: dict[str, object] = {"CompanyActivityId": activity_id}
+        if note is not None:
+            changed["ActivityNote"] = note
+        changed["Fields"] = [{"SchemaName": name, "Value": value} for name, value in fields]
+        body = json.dumps(changed, ensure_ascii=False).encode("utf-8", "replace")
+        exchange = await self._on_slot(
+            await self._pace.slot(), lambda on_left: self._api.update(body, on_left=on_left), classify
         )
         return classify(exchange)
 
@@ -115,61 +150,27 @@ class Tenant:
         """The account's activities in a window. Never raises for what LeadSquared did.
 
         Pages until as many distinct Ids were seen as `RecordCount` says: the order of pages changes from
-        call to call (observed), so counting rows would miss some. Incomplete: looks again, a few times.
+        call to call (observed), so counting rows would miss some. Incomplete: reads again, a few times.
         """
-        seen: dict[str, StoredActivity] = {}
-        complete = False
+        reading = _AccountPages(self, company_id, since, until)
         try:
             for _ in range(LOOKS_MAX):
-                complete = await self._look(seen, company_id, since, until)
-                if complete:
-                    break
+                if await reading.all_pages():
+                    return Reading(tuple(reading.seen.values()), complete=True)
         except ReadFailed as error:
-            return Reading(tuple(seen.values()), complete=False, outcome=error.outcome)
-        return Reading(tuple(seen.values()), complete=complete)
+            return Reading(tuple(reading.seen.values()), complete=False, outcome=error.outcome)
+        return Reading(tuple(reading.seen.values()), complete=False)
 
-    async def _look(
-        self, seen: dict[str, StoredActivity], company_id: str, since: dt.datetime, until: dt.datetime
-    ) -> bool:
-        """Page through once, adding to `seen`. Returns whether all were seen.
-
-        The count is not believed alone: a full page that brought something new is followed by the next,
-        in case `RecordCount` counts the page only.
-        """
-        wanted = page_size = 0
-        for number in range(1, PAGES_MAX + 1):
-            page = await self._activities_page(company_id, since, until, number, again=bool(seen))
-            before = len(seen)
-            seen.update((activity.id.casefold(), activity) for activity in page.activities)
-            wanted = max(wanted, page.record_count)
-            brought_more = len(page.activities) >= PAGE_SIZE and len(seen) > before
-            if len(seen) >= wanted and not brought_more:
-                return True
-            page_size = max(page_size, len(page.activities))
-            if not page.activities or number * page_size >= wanted + page_size:
-                return False
-        return False
-
-    async def _activities_page(
-        self, company_id: str, since: dt.datetime, until: dt.datetime, number: int, *, again: bool
-    ) -> ActivitiesPage:
-        """again: asked once more if it fails, since the pages before it would have to be read anew."""
-        try:
-            return await self._page(company_id, since, until, number)
-        except Unreachable:
-            if not again:
-                raise
-            return await self._page(company_id, since, until, number)
-
-    async def _page(
+    async def activities_page(
         self, company_id: str, since: dt.datetime, until: dt.datetime, number: int
-    ) -> ActivitiesPage:
+    ) -> tuple[ActivitiesPage, int]:
+        """One page (from 1), and its size in bytes. Raises ReadFailed."""
         return await self._answer(
             "give the account's activities",
             lambda on_left: self._api.retrieve(
                 company_id, since, until, page=number, page_size=PAGE_SIZE, on_left=on_left
             ),
-            answers.read_activities,
+            lambda body: (answers.read_activities(body), len(body)),
         )
 
     async def activity(self, activity_id: str) -> StoredActivity | None:
@@ -182,7 +183,10 @@ class Tenant:
             )
         except ReadFailed as error:
             # How an unknown Id is refused is not documented; whoami answered here, so a 404 is one way.
-            if error.outcome.kind in {Kind.REFUSED, Kind.UNKNOWN_REFUSAL} or error.outcome.http_status == 404:
+            if (
+                error.outcome.kind in {OutcomeKind.REFUSED, OutcomeKind.UNKNOWN_REFUSAL}
+                or error.outcome.http_status == 404
+            ):
                 return None
             raise
 
@@ -208,6 +212,30 @@ class Tenant:
         return await self._answer(
             "list the users", lambda on_left: self._api.users(on_left=on_left), answers.read_users
         )
+
+    async def activity_setting(self, code: int) -> ActivitySetting | None:
+        """The fields of an activity type, where LeadSquared gives them; None where it does not (undocumented
+        for accounts). Never raises: it may never stop an import."""
+        return await self._perhaps(
+            lambda on_left: self._api.activity_setting(code, on_left=on_left), answers.read_activity_setting
+        )
+
+    async def permissions(self, user_id: str) -> tuple[str, ...] | None:
+        """What the keys' user is refused, as LeadSquared words it; None where it gives no readable answer.
+        Never raises."""
+        return await self._perhaps(
+            lambda on_left: self._api.permissions(user_id, on_left=on_left), answers.read_refused_permissions
+        )
+
+    async def _perhaps(self, ask: Ask, parse: Callable[[bytes], T]) -> T | None:
+        """One try of a read that need not work."""
+        exchange = await self._on_slot(await self._pace.slot(), ask, read_failure)
+        if read_failure(exchange) is not None:
+            return None
+        try:
+            return parse(exchange.body)
+        except AnswerError:
+            return None
 
     async def companies(
         self,
@@ -275,12 +303,58 @@ class Tenant:
             self._clock_difference_s = statistics.median(self._clock_samples)
 
 
+class _AccountPages:
+    """Reads an account's pages; `seen`: activities by Id, over all readings."""
+
+    def __init__(self, tenant: Tenant, company_id: str, since: dt.datetime, until: dt.datetime) -> None:
+        self._tenant = tenant
+        self._window = (company_id, since, until)
+        self._size_bytes = 0
+        self.seen: dict[str, StoredActivity] = {}
+
+    async def all_pages(self) -> bool:
+        """Pages through once, adding to `seen`. Returns whether all were seen. Raises ReadFailed.
+
+        The count is not believed alone: a full page that brought something new is followed by the next,
+        in case `RecordCount` counts the page only.
+        """
+        wanted = page_size = 0
+        for number in range(1, PAGES_MAX + 1):
+            page = await self._page(number)
+            before = len(self.seen)
+            self.seen.update((activity.id.casefold(), activity) for activity in page.activities)
+            wanted = max(wanted, page.record_count)
+            brought_more = len(page.activities) >= PAGE_SIZE and len(self.seen) > before
+            if len(self.seen) >= wanted and not brought_more:
+                return True
+            page_size = max(page_size, len(page.activities))
+            if not page.activities or number * page_size >= wanted + page_size:
+                return False
+        return False
+
+    async def _page(self, number: int) -> ActivitiesPage:
+        """Asked once more if it fails, since the pages before it would have to be read again."""
+        try:
+            page, size_bytes = await self._tenant.activities_page(*self._window, number)
+        except Unreachable:
+            if not self.seen:
+                raise
+            page, size_bytes = await self._tenant.activities_page(*self._window, number)
+        self._size_bytes += size_bytes
+        if self._size_bytes > LOOK_MAX_BYTES:
+            outcome = Outcome(
+                OutcomeKind.DOUBTFUL, "too-large", remedy_for("too-large").meaning, 200, complete=True
+            )
+            raise ReadFailed(outcome, "The account's activities are too large to be read.")
+        return page
+
+
 def read_failed(outcome: Outcome, exchange: Exchange, purpose: str, base_url: str) -> ReadFailed:
     """The error for a read that gave no answer. purpose: as in "refused to …"."""
     host = urlsplit(base_url).netloc
     meaning = remedy_for(outcome.code).meaning.split("; the row")[0].rstrip(".")
     match outcome.kind:
-        case Kind.UNAUTHORISED:
+        case OutcomeKind.UNAUTHORISED:
             return Unauthorised(
                 outcome,
                 "LeadSquared refused the keys.",
@@ -288,14 +362,14 @@ def read_failed(outcome: Outcome, exchange: Exchange, purpose: str, base_url: st
                 remedy="Check LEADSQUARED_ACCESS_KEY and LEADSQUARED_SECRET_KEY against "
                 "My Account > Settings > API and Webhooks; the keys' user must be active.",
             )
-        case Kind.NOT_SENT:
+        case OutcomeKind.NOT_SENT:
             detail = f" ({exchange.detail})" if outcome.code == "tls" and exchange.detail else ""
             return Unreachable(
                 outcome, f"{meaning}{detail}.", where=host, remedy=_NOT_SENT_REMEDIES[outcome.code]
             )
-        case Kind.THROTTLED:
+        case OutcomeKind.THROTTLED:
             return _limit_used_up(outcome, host)
-        case Kind.WRONG_ADDRESS:
+        case OutcomeKind.WRONG_ADDRESS:
             return ReadFailed(
                 outcome,
                 "There is no LeadSquared API at this address "
@@ -303,7 +377,7 @@ def read_failed(outcome: Outcome, exchange: Exchange, purpose: str, base_url: st
                 where=host,
                 remedy="Check LEADSQUARED_HOST: My Account > Settings > API and Webhooks shows the API host.",
             )
-        case Kind.REFUSED | Kind.UNKNOWN_REFUSAL:
+        case OutcomeKind.REFUSED | OutcomeKind.UNKNOWN_REFUSAL:
             return ReadFailed(
                 outcome,
                 f"LeadSquared refused to {purpose}: {(outcome.said or outcome.code).rstrip('.')}.",
@@ -367,7 +441,7 @@ def _redirection(exchange: Exchange) -> str:
 
 
 def _unreadable(exchange: Exchange, why: str) -> Outcome:
-    return Outcome(Kind.DOUBTFUL, "unreadable", f"{why}.", exchange.status, complete=True, said=why)
+    return Outcome(OutcomeKind.DOUBTFUL, "unreadable", f"{why}.", exchange.status, complete=True, said=why)
 
 
 def _activity_or_none(body: bytes) -> StoredActivity | None:

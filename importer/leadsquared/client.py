@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
+import re
 import ssl
 import time
 import urllib.request
@@ -31,6 +32,7 @@ from importer.address import is_loopback
 from importer.credentials import Keys
 from importer.errors import SettingsError
 from importer.leadsquared.answers import written_time
+from importer.leadsquared.bodies import decoded
 from importer.leadsquared.outcomes import Exchange, Failure, read_failure
 from importer.text import one_line
 
@@ -45,11 +47,16 @@ USER_AGENT: Final = "importer/0.1"
 
 
 OnExchange = Callable[[str, int | None, float, str], None]
-"""Told of every call: its name, HTTP status, seconds, and what it meant. For the support log."""
+"""Called for every call with its name, HTTP status, seconds, and what it meant. For the support log."""
 
 
 def _nothing() -> None:
     """The default for `on_left`."""
+
+
+def always() -> bool:
+    """The default for `may_leave`."""
+    return True
 
 
 @dataclass(slots=True)
@@ -57,14 +64,20 @@ class _Call:
     """A call under way: what is known of it at any instant."""
 
     on_left: Callable[[], None]
+    may_leave: Callable[[], bool] = always
     left: bool = False
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytearray = field(default_factory=bytearray)
 
     def leaves(self) -> None:
-        """A connection is there and bytes leave next; from here on the call may have arrived."""
+        """A connection is there and bytes leave next; from here on the call may have arrived.
+
+        Raises WithheldError when the caller does not want it to leave any more.
+        """
         if not self.left:
+            if not self.may_leave():
+                raise WithheldError("withheld by the importer")
             self.left = True
             self.on_left()
 
@@ -75,6 +88,10 @@ class _Call:
             raise TooLargeError(f"more than {BODY_MAX_BYTES} bytes")
 
 
+class WithheldError(Exception):
+    """`may_leave` said no, after the connection was made."""
+
+
 class TooLargeError(Exception):
     """The answer exceeds `BODY_MAX_BYTES`, before or after decompression."""
 
@@ -83,8 +100,8 @@ class LeadSquared:
     """The calls that the importer makes. An async context manager; at most `connections` at a time.
 
     base_url: as `address.base_url` gives it. timeout_s: for a whole call, connecting included.
-    Cancelling a task during `create` gives an Exchange too (CANCELLED, or NOT_LEFT): the caller has an
-    outcome to record; `asyncio.current_task().cancelling()` still tells. Reads are cancelled as usual.
+    Cancelling a task during `create` or `update` gives an Exchange too (CANCELLED, or NOT_LEFT): the caller
+    has an outcome to record. Reads are cancelled as usual.
     """
 
     def __init__(
@@ -105,11 +122,11 @@ class LeadSquared:
         self._connections = connections
         self._on_exchange = on_exchange
         self._proxy = proxy_for(self._url)
-        # Once, not for each of thousands of calls a second.
-        secrets = (key.get_secret_value().encode() for key in (keys.access, keys.secret))
-        self._secrets = [secret for secret in secrets if len(secret) >= KEY_SHORTEST]
-        self._headers = {with_body: self._made_headers(with_body=with_body) for with_body in (True, False)}
-        self._addresses: dict[str, URL] = {}
+        self._secrets = [
+            (secret, _however_escaped(secret))
+            for key in (keys.access, keys.secret)
+            if len(secret := key.get_secret_value()) >= KEY_SHORTEST
+        ]
         self._session: aiohttp.ClientSession | None = None
 
     def __repr__(self) -> str:
@@ -135,16 +152,28 @@ class LeadSquared:
             await self._session.close()
             self._session = None
 
-    async def create(self, body: bytes, *, on_left: Callable[[], None] = _nothing) -> Exchange:
-        """`CompanyActivity.svc/Create`. body: `Activity.encoded()`. on_left: just before bytes leave."""
-        call = _Call(on_left)
+    async def create(
+        self, body: bytes, *, on_left: Callable[[], None] = _nothing, may_leave: Callable[[], bool] = always
+    ) -> Exchange:
+        """`CompanyActivity.svc/Create`. body: `Activity.encoded()`.
+
+        may_leave, on_left: called just before bytes leave, on a connection that is there; `may_leave` can
+        still withhold the call (NOT_LEFT).
+        """
+        return await self._write("Create", body, _Call(on_left, may_leave))
+
+    async def update(self, body: bytes, *, on_left: Callable[[], None] = _nothing) -> Exchange:
+        """`CompanyActivity.svc/Update`. body: JSON of `CompanyActivityId`, `ActivityNote` and `Fields`."""
+        return await self._write("Update", body, _Call(on_left))
+
+    async def _write(self, name: str, body: bytes, call: _Call) -> Exchange:
         started = time.monotonic()
         try:
-            exchange = await self._exchange("POST", "CompanyActivity.svc/Create", {}, body, call)
+            exchange = await self._exchange("POST", f"CompanyActivity.svc/{name}", {}, body, call)
         except asyncio.CancelledError:
             failure = Failure.CANCELLED if call.left else Failure.NOT_LEFT
             exchange = _ended(call, failure, "cancelled by the importer", time.monotonic() - started)
-        self._tell("Create", exchange, exchange.outcome.kind)
+        self._report(name, exchange, exchange.outcome.kind)
         return exchange
 
     async def retrieve(
@@ -178,6 +207,17 @@ class LeadSquared:
     async def users(self, *, on_left: Callable[[], None] = _nothing) -> Exchange:
         """`UserManagement.svc/Users.Get`: all users, active or not."""
         return await self._read("Users.Get", "UserManagement.svc/Users.Get", {}, None, on_left)
+
+    async def activity_setting(self, code: int, *, on_left: Callable[[], None] = _nothing) -> Exchange:
+        """`CustomActivity/GetActivitySetting`, documented for leads' activities: whether it answers for those
+        of accounts is not known."""
+        path = "ProspectActivity.svc/CustomActivity/GetActivitySetting"
+        return await self._read("GetActivitySetting", path, {"code": str(code)}, None, on_left)
+
+    async def permissions(self, user_id: str, *, on_left: Callable[[], None] = _nothing) -> Exchange:
+        """`PermissionTemplate.svc/User/GetPermissions`: what a user may do."""
+        path = "PermissionTemplate.svc/User/GetPermissions"
+        return await self._read("GetPermissions", path, {"userId": user_id}, None, on_left)
 
     async def companies(
         self,
@@ -216,7 +256,7 @@ class LeadSquared:
         method = "GET" if body is None else "POST"
         exchange = await self._exchange(method, path, query, body, _Call(on_left))
         failed = read_failure(exchange)
-        self._tell(name, exchange, failed.kind if failed else "answered")
+        self._report(name, exchange, failed.kind if failed else "answered")
         return exchange
 
     async def _exchange(
@@ -232,10 +272,10 @@ class LeadSquared:
                 asyncio.timeout(self._timeout_s),
                 self._session.request(
                     method,
-                    self._address(path),
+                    self._url / "v2" / path,
                     params=query or None,
                     data=body,
-                    headers=self._headers[body is not None],
+                    headers=self._headers(with_body=body is not None),
                     allow_redirects=False,
                     proxy=self._proxy,
                     middlewares=_GET_MIDDLEWARES if method == "GET" else (),
@@ -250,10 +290,7 @@ class LeadSquared:
             detail = self._without_keys(f"{type(cause).__name__}: {cause}")
         return self._masked(_ended(call, failure, detail, time.monotonic() - started))
 
-    def _address(self, path: str) -> URL:
-        return self._addresses.get(path) or self._addresses.setdefault(path, self._url / "v2" / path)
-
-    def _made_headers(self, *, with_body: bool) -> CIMultiDict[str]:
+    def _headers(self, *, with_body: bool) -> CIMultiDict[str]:
         """The keys go into each request, never into the session's headers: aiohttp sends those to the
         proxy too, in clear."""
         headers = {
@@ -266,23 +303,28 @@ class LeadSquared:
             headers["Content-Type"] = "application/json"
         return CIMultiDict(headers)
 
-    def _tell(self, name: str, exchange: Exchange, meant: str) -> None:
+    def _report(self, name: str, exchange: Exchange, meant: str) -> None:
         if self._on_exchange is not None:
             self._on_exchange(name, exchange.status, exchange.seconds, meant)
 
     def _masked(self, exchange: Exchange) -> Exchange:
-        """An answer that repeats the keys must not carry them into journal, results file and log."""
-        body = exchange.body
-        for secret in self._secrets:
-            if secret in body:
-                body = body.replace(secret, b"***")
-        return exchange if body is exchange.body else replace(exchange, body=body)
+        """An answer that repeats the keys must not carry them into store, results file and log."""
+        body = text = decoded(exchange.body)
+        if "\\" in text or any(secret in text for secret, _ in self._secrets):
+            for _, however_escaped in self._secrets:
+                text = however_escaped.sub("***", text)
+        return exchange if text == body else replace(exchange, body=text.encode("utf-8", "surrogatepass"))
 
     def _without_keys(self, text: str) -> str:
         for key in (self._keys.access, self._keys.secret):
             if secret := key.get_secret_value():
                 text = text.replace(secret, "…")
         return one_line(text, DETAIL_LENGTH_MAX)
+
+
+def _however_escaped(secret: str) -> re.Pattern[str]:
+    """A secret as it is, or with any of its characters as JSON may write them (`\\u0024` for `$`)."""
+    return re.compile("".join(rf"(?:\\*{re.escape(one)}|\\+u(?i:{ord(one):04x}))" for one in secret))
 
 
 class NotReplayedError(aiohttp.ClientError):
@@ -305,7 +347,7 @@ _under_way: ContextVar[_Call] = ContextVar("_under_way")
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Tells a call that it leaves. (aiohttp's tracing would do, at a tenth of a call's whole cost.)"""
+    """Lets a call know that it leaves, which can still withhold it (aiohttp's tracing hooks cannot)."""
 
     async def connect(
         self,
@@ -315,7 +357,11 @@ class _Connector(aiohttp.TCPConnector):
     ) -> Connection:
         """A connection was made, or an idle one taken up: the request is written next."""
         connection = await super().connect(req, traces, timeout)
-        _under_way.get().leaves()
+        try:
+            _under_way.get().leaves()
+        except BaseException:
+            connection.release()
+            raise
         return connection
 
 

@@ -1,8 +1,8 @@
-"""What a call to LeadSquared told us: one exchange in, one outcome out, by one table.
+"""What a call to LeadSquared led to: one exchange in, one outcome out, by one table.
 
 Pure and total: any status, headers and body give an outcome, never an exception. Facts: the vendor's
 documentation (authentication, error-handling, rate-limits pages) and what integrators observed. The
-HTTP status alone does not tell (refusals come as 200, 400 and 500, rate refusals as 429, 403 and 200),
+HTTP status alone does not decide (refusals come as 200, 400 and 500, rate refusals as 429, 403 and 200),
 so the body speaks first.
 """
 
@@ -15,6 +15,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
+from importer.activity import GUID
 from importer.leadsquared.bodies import decoded, parsed
 from importer.leadsquared.limits import limit_words, stated_refusal
 from importer.pacing.pacing import Refusal
@@ -23,11 +24,10 @@ from importer.text import one_line
 
 SAID_LENGTH_MAX: Final = 500
 CODE_LENGTH_MAX: Final = 100
-ID_LENGTH_MAX: Final = 100
 NIL_GUID: Final = "00000000-0000-0000-0000-000000000000"
 
 
-class Kind(StrEnum):
+class OutcomeKind(StrEnum):
     """What follows for the row."""
 
     CREATED = "created"
@@ -97,7 +97,7 @@ class Exchange:
 
 
 class Outcome(NamedTuple):
-    """What an attempt told us.
+    """What an attempt showed.
 
     code: `import_error_code` ("" when created). message: one line for a person, what is wrong and what
     to do. activity_id: set exactly when created. refusal: set exactly when throttled. complete: a
@@ -105,7 +105,7 @@ class Outcome(NamedTuple):
     own words, cleaned, "" if none.
     """
 
-    kind: Kind
+    kind: OutcomeKind
     code: str
     message: str
     http_status: int | None
@@ -187,12 +187,9 @@ class _Facts:
 
 
 def _usable_id(found: object) -> str | None:
-    """An Id is printable, of sane length, and not .NET's empty GUID."""
-    if not isinstance(found, str):
-        return None
-    found = found.strip()
-    usable = 0 < len(found) <= ID_LENGTH_MAX and found.isprintable() and found != NIL_GUID
-    return found if usable else None
+    """An Id is a GUID, and not .NET's empty one."""
+    text = found.strip() if isinstance(found, str) else ""
+    return text if GUID.fullmatch(text) and text.strip("{}") != NIL_GUID else None
 
 
 def _created(seen: _Facts) -> bool:
@@ -231,17 +228,17 @@ class Rule(NamedTuple):
     """A line of the table: what must be seen, and what it means."""
 
     seen: Callable[[_Facts], bool]
-    kind: Kind
+    kind: OutcomeKind
 
 
 TABLE: Final = (
-    Rule(_created, Kind.CREATED),
-    Rule(_throttled, Kind.THROTTLED),
-    Rule(_unauthorised, Kind.UNAUTHORISED),
-    Rule(_refused, Kind.REFUSED),
-    Rule(_unknown_refusal, Kind.UNKNOWN_REFUSAL),
-    Rule(_wrong_address, Kind.WRONG_ADDRESS),
-    Rule(_not_sent, Kind.NOT_SENT),
+    Rule(_created, OutcomeKind.CREATED),
+    Rule(_throttled, OutcomeKind.THROTTLED),
+    Rule(_unauthorised, OutcomeKind.UNAUTHORISED),
+    Rule(_refused, OutcomeKind.REFUSED),
+    Rule(_unknown_refusal, OutcomeKind.UNKNOWN_REFUSAL),
+    Rule(_wrong_address, OutcomeKind.WRONG_ADDRESS),
+    Rule(_not_sent, OutcomeKind.NOT_SENT),
 )
 """First match wins; what matches nothing is doubtful."""
 
@@ -250,7 +247,7 @@ def _judge(seen: _Facts) -> Outcome:
     for rule in TABLE:
         if rule.seen(seen):
             return _outcome(seen, rule.kind)
-    return _outcome(seen, Kind.DOUBTFUL)
+    return _outcome(seen, OutcomeKind.DOUBTFUL)
 
 
 def classify(exchange: Exchange) -> Outcome:
@@ -264,12 +261,12 @@ def read_failure(exchange: Exchange) -> Outcome | None:
     A read has no `Message.Id`: a complete 200 that refuses nothing is an answer, and its parser judges it.
     """
     outcome = classify(exchange)
-    unremarkable = outcome.kind in {Kind.CREATED, Kind.DOUBTFUL}
+    unremarkable = outcome.kind in {OutcomeKind.CREATED, OutcomeKind.DOUBTFUL}
     return None if exchange.status == 200 and exchange.failure is None and unremarkable else outcome
 
 
-def _outcome(seen: _Facts, kind: Kind) -> Outcome:
-    created = kind is Kind.CREATED
+def _outcome(seen: _Facts, kind: OutcomeKind) -> Outcome:
+    created = kind is OutcomeKind.CREATED
     code = "" if created else _code(seen, kind)
     return Outcome(
         kind=kind,
@@ -278,22 +275,22 @@ def _outcome(seen: _Facts, kind: Kind) -> Outcome:
         http_status=seen.status,
         activity_id=seen.activity_id if created else None,
         refusal=stated_refusal(seen.limit_text or seen.said, seen.exchange.headers)
-        if kind is Kind.THROTTLED
+        if kind is OutcomeKind.THROTTLED
         else None,
         complete=seen.status in {200, 500} and seen.failure is None,
         said="" if created else seen.said,
     )
 
 
-def _code(seen: _Facts, kind: Kind) -> str:
-    if seen.mx and kind is not Kind.DOUBTFUL:
+def _code(seen: _Facts, kind: OutcomeKind) -> str:
+    if seen.mx and kind is not OutcomeKind.DOUBTFUL:
         return seen.mx
     match kind:
-        case Kind.THROTTLED:
+        case OutcomeKind.THROTTLED:
             return "rate-limit"
-        case Kind.REFUSED:
+        case OutcomeKind.REFUSED:
             return seen.exception or "refused"
-        case Kind.NOT_SENT:
+        case OutcomeKind.NOT_SENT:
             return seen.failure.value if seen.failure else Failure.PROXY.value
         case _:
             return _code_without_meaning(seen)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from importer.journal.journal import Batch, Journal, RowStatus
-from importer.leadsquared.outcomes import Kind
+from importer.leadsquared.outcomes import OutcomeKind
 from importer.pacing.pacing import Rate
 from importer.remedies import remedy_for
 from importer.report.ranges import RowNumbers
@@ -25,14 +25,14 @@ EVENTS_MAX: Final = 20
 DEFAULT_RATE: Final = Rate(25, 5.0)
 
 _WORDS: Final = {
-    Kind.CREATED: "created",
-    Kind.THROTTLED: "throttled",
-    Kind.REFUSED: "refused",
-    Kind.UNAUTHORISED: "refused",
-    Kind.UNKNOWN_REFUSAL: "in doubt",
-    Kind.DOUBTFUL: "in doubt",
-    Kind.WRONG_ADDRESS: "not sent",
-    Kind.NOT_SENT: "not sent",
+    OutcomeKind.CREATED: "created",
+    OutcomeKind.THROTTLED: "throttled",
+    OutcomeKind.REFUSED: "refused",
+    OutcomeKind.UNAUTHORISED: "refused",
+    OutcomeKind.UNKNOWN_REFUSAL: "in doubt",
+    OutcomeKind.DOUBTFUL: "in doubt",
+    OutcomeKind.WRONG_ADDRESS: "not sent",
+    OutcomeKind.NOT_SENT: "not sent",
 }
 
 

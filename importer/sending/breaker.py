@@ -14,8 +14,10 @@ PROBE_LONGEST_S: Final = 60.0
 class Streak:
     """Calls of one kind that failed one after the other, for reasons that are not their rows'."""
 
-    def __init__(self) -> None:
+    def __init__(self, failures_to_open: int, rows_to_open: int) -> None:
         self.failures = 0
+        self._failures_to_open = failures_to_open
+        self._rows_to_open = rows_to_open
         self._rows: set[int] = set()
 
     def failed(self, position: int) -> None:
@@ -27,27 +29,34 @@ class Streak:
         self._rows.clear()
 
     @property
-    def tells(self) -> bool:
+    def is_outage(self) -> bool:
         """Too many, and of too many rows, to be theirs."""
-        return self.failures >= FAILURES_TO_OPEN and len(self._rows) >= ROWS_TO_OPEN
+        return self.failures >= self._failures_to_open and len(self._rows) >= self._rows_to_open
 
 
 class Breaker:
     """Opens when calls of several different rows fail one after the other.
 
-    While it is open nothing is claimed and nothing verified; a read is tried at growing intervals, then one
-    row, each time another, so that one poisonous row cannot keep it open. An answer to a Create closes it;
-    if only reads had failed, an answer to a read does.
+    While it is open nothing is claimed and nothing looked up; a read is tried at growing intervals, then one
+    row, each time another, so that one bad row cannot keep it open. An answer to a Create closes it; if only
+    reads had failed, an answer to a read does. Reading back, which has no Creates, opens it at once.
     """
 
-    def __init__(self, max_outage_s: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        max_outage_s: float,
+        clock: Callable[[], float],
+        *,
+        failures_to_open: int = FAILURES_TO_OPEN,
+        rows_to_open: int = ROWS_TO_OPEN,
+    ) -> None:
         self.max_outage_s = max_outage_s
         self.is_open = False
         self.refused_for_rate = False
         self._costless = False
         self._clock = clock
-        self._sends = Streak()
-        self._reads = Streak()
+        self._sends = Streak(failures_to_open, rows_to_open)
+        self._reads = Streak(failures_to_open, rows_to_open)
         self._probes = 0
         self._trouble_since: float | None = None
 
@@ -88,18 +97,18 @@ class Breaker:
         self._failed()
 
     def read_failed(self, position: int) -> None:
-        """A look at this row's account was not answered."""
+        """A read of this row's account was not answered."""
         self._reads.failed(position)
         self._failed()
 
     def throttled(self) -> None:
-        """Refused for the rate: no failure that counts, but no success either, and the patience runs."""
+        """Refused for the rate: no failure that counts, but no success either, and `max_outage_s` runs."""
         self._trouble()
         self.refused_for_rate = True
 
     def _failed(self) -> None:
         self._trouble()
-        self.is_open = self.is_open or self._sends.tells or self._reads.tells
+        self.is_open = self.is_open or self._sends.is_outage or self._reads.is_outage
 
     def _trouble(self) -> None:
         if self._trouble_since is None:
@@ -113,7 +122,7 @@ class Breaker:
         self._trouble_since = None
 
     def next_probe_s(self) -> float:
-        """How long to wait before the next probe: 1, 2, 4 … 60 s, and never past the person's patience."""
+        """How long to wait before the next probe: 1, 2, 4 … 60 s, and never past `max_outage_s`."""
         wait_s = min(PROBE_FIRST_S * 2.0**self._probes, PROBE_LONGEST_S)
         self._probes = min(self._probes + 1, 16)
         return max(0.0, min(wait_s, self.max_outage_s - self.trouble_s))

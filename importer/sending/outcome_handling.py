@@ -1,249 +1,227 @@
 """What the outcome of a call means for its row: recorded durably first, then acted on.
 
-One table (`_FOLLOWS`) has an entry for every kind of outcome but the one that all hope for, which does not
-keep its worker waiting.
+One table (`_HANDLERS`) has an entry for every kind of outcome.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
 
 from importer.activity import Activity
-from importer.errors import JournalError
-from importer.journal.entries import Ending
-from importer.journal.journal import JournalRow, RowStatus
-from importer.journal.writer import IdTakenError
-from importer.leadsquared.outcomes import Kind, Outcome
+from importer.errors import StoreError
+from importer.leadsquared.outcomes import Outcome, OutcomeKind
 from importer.remedies import remedy_for
-from importer.sending.reconcile.doubts import Doubt, Refusal, again, backoff_s
-from importer.sending.reconcile.lookups import Looks
-from importer.sending.run_state import Posting
+from importer.sending.reconcile.doubts import Doubt, FinalRefusal, again, backoff_s
+from importer.sending.reconcile.reconciler import Reconciler
+from importer.sending.refused_values import with_columns
+from importer.sending.run_state import RunState, StopReason
+from importer.store.records import AttemptResult, RowStatus, StoredRow
+from importer.store.writer import IdTakenError
 
 
-class Job(NamedTuple):
-    """A row that is to be sent, and, if it was ever in doubt, the doubt that a look has just settled."""
+@dataclass(frozen=True, slots=True)
+class ClaimedRow:
+    """A row that is to be sent, and, if it was ever in doubt, the doubt that a lookup has just settled."""
 
-    row: JournalRow
+    row: StoredRow
     doubt: Doubt | None = None
 
 
-class Sent(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class EndedCall:
     """A call that has ended.
 
-    body: what it sent. at: Unix seconds of the mark by our clock; difference: of the tenant's clock.
+    body: what it sent. at: Unix seconds of the mark by our clock; difference: the tenant's clock minus ours.
     """
 
-    job: Job
+    claim: ClaimedRow
     body: bytes
     attempt: int
     at: float
     difference: float
     outcome: Outcome
 
+    @property
+    def position(self) -> int:
+        return self.claim.row.position
 
-class Aftermath:
-    """For one posting. later: rows that wait out a back-off before they may be claimed again."""
 
-    def __init__(self, posting: Posting, looks: Looks) -> None:
-        self._posting = posting
-        self._looks = looks
+class OutcomeHandling:
+    """For one run. columns: schema name → heading of its column, for messages.
+
+    later: how many rows wait out a back-off before they may be claimed again.
+    """
+
+    def __init__(self, run: RunState, reconciler: Reconciler, columns: Mapping[str, str]) -> None:
+        self._run = run
+        self._reconciler = reconciler
+        self._columns = columns
         self._not_sent_in_a_row = 0
-        self._mistaken: set[asyncio.Task[None]] = set()
         self.later = 0
 
-    async def follow(self, sent: Sent, landed: Callable[[], None]) -> None:
-        """Records the outcome, durably, does what it asks for, and calls `landed`.
-
-        A created row's record may still be on its way to the disk on return: its worker's next row can be
-        marked in the same breath.
-        """
-        if sent.outcome.kind is Kind.CREATED:
-            self._created(sent, landed)
-            return
-        try:
-            await _FOLLOWS[sent.outcome.kind](self, sent)
-        finally:
-            landed()
+    async def handle(self, call: EndedCall) -> None:
+        """Records the outcome, durably, and does what it asks for. Raises StoreError."""
+        await _HANDLERS[call.outcome.kind](self, call)
 
     async def _record(
-        self, sent: Sent, status: RowStatus, *, spent: bool = True, doubted: bool = False
+        self, call: EndedCall, status: RowStatus, *, spent: bool = True, doubted: bool = False
     ) -> None:
-        told = status is not RowStatus.PENDING
-        ending = self._ending(sent, status)._replace(
-            error_code=sent.outcome.code if told else "",
-            error=sent.outcome.message if told else "",
-            spent=spent,
-            doubted=doubted,
-        )
-        await self._posting.writer.write(ending)
-        self._posting.tally.moved(RowStatus.SENDING, status)
-
-    def _ending(self, sent: Sent, status: RowStatus) -> Ending:
-        """How the call ended, with nothing to tell a person."""
-        outcome = sent.outcome
-        return Ending(
-            attempt=sent.attempt,
-            position=sent.job.row.position,
-            at=self._posting.writer.wall(),
+        outcome, shown = call.outcome, status not in {RowStatus.PENDING, RowStatus.CREATED}
+        result = AttemptResult(
+            attempt=call.attempt,
+            position=call.position,
+            at=self._run.wall(),
             http_status=outcome.http_status,
             outcome=outcome.kind,
             code=outcome.code,
             detail=outcome.said,
             status=status,
-            activity_id=outcome.activity_id,
+            activity_id=outcome.activity_id if status is RowStatus.CREATED else None,
+            error_code=outcome.code if shown else "",
+            error=outcome.message if shown else "",
+            spent=spent,
+            doubted=doubted,
         )
+        await self._run.writer.write(result)
+        self._run.counts.moved(RowStatus.SENDING, status)
 
-    def _created(self, sent: Sent, landed: Callable[[], None]) -> None:
-        posting = self._posting
-        # Before the disk has its say: answers count in the order that they came.
-        posting.alike.created()
-        posting.breaker.answered()
+    async def created(self, call: EndedCall) -> None:
+        run, activity_id = self._run, call.outcome.activity_id or ""
+        # Before the store has its say: answers count in the order that they came.
+        run.identical_refusals.created()
+        run.breaker.answered()
         self._not_sent_in_a_row = 0
         try:
-            posting.writer.hand_in(
-                self._ending(sent, RowStatus.CREATED),
-                lambda error: self._created_recorded(sent, landed, error),
-            )
-        except JournalError:
-            self._unrecorded(sent)
-            landed()
+            await self._record(call, RowStatus.CREATED)
+        except IdTakenError:
+            await self._id_taken(call)
+            return
+        except StoreError:
+            run.unrecorded.append((call.claim.row.number, activity_id))
             raise
+        since = call.at + call.difference
+        self._reconciler.created(call.claim.row, call.claim.doubt, call.body, since, activity_id)
 
-    def _created_recorded(self, sent: Sent, landed: Callable[[], None], error: JournalError | None) -> None:
-        posting = self._posting
-        if isinstance(error, IdTakenError):
-            task = asyncio.create_task(self._id_taken(sent, landed))
-            self._mistaken.add(task)
-            task.add_done_callback(self._mistaken.discard)
-            return
-        try:
-            if isinstance(error, JournalError):
-                self._unrecorded(sent)
-                posting.stop_for(error)
-                return
-            posting.tally.moved(RowStatus.SENDING, RowStatus.CREATED)
-            self._looks.created(sent.job.row, sent.job.doubt, sent.body, sent.at + sent.difference,
-                                sent.outcome.activity_id or "")  # fmt: skip
-        except Exception as fault:  # noqa: BLE001 - a callback's would go unseen
-            posting.met(fault)
-        finally:
-            landed()
-
-    async def _id_taken(self, sent: Sent, landed: Callable[[], None]) -> None:
-        """The tenant says "created" and gives the Id that another row of the batch has: that says nothing of
-        this row."""
+    async def _id_taken(self, call: EndedCall) -> None:
+        """LeadSquared says "created" with the Id that another row has: that says nothing of this row."""
         entry = remedy_for("id-taken")
-        said = f"LeadSquared says: {sent.outcome.activity_id}."
-        outcome = sent.outcome._replace(
-            kind=Kind.DOUBTFUL, code=entry.code, activity_id=None, said=said,
-            message=f"{entry.meaning} {said} {entry.action}",
-        )  # fmt: skip
-        try:
-            await self._doubt(sent._replace(outcome=outcome), None)
-        except JournalError as error:
-            self._posting.stop_for(error)
-        except Exception as fault:  # noqa: BLE001 - nobody waits for this task
-            self._posting.met(fault)
-        finally:
-            landed()
+        said = f"LeadSquared says: {call.outcome.activity_id}."
+        message = f"{entry.meaning} {said} {entry.action}"
+        outcome = call.outcome._replace(
+            kind=OutcomeKind.DOUBTFUL, code=entry.code, activity_id=None, said=said, message=message
+        )
+        await self._doubt(replace(call, outcome=outcome), None)
 
-    def _unrecorded(self, sent: Sent) -> None:
-        self._posting.unrecorded.append((sent.job.row.number, sent.outcome.activity_id or ""))
-
-    async def refused(self, sent: Sent) -> None:
-        posting = self._posting
-        posting.breaker.answered()
-        posting.refused(sent.outcome.code, sent.outcome.message)
-        if sent.job.doubt is not None:
-            refusal = Refusal(sent.outcome.code, sent.outcome.message)
-            await self._doubt(sent, refusal)
+    async def refused(self, call: EndedCall) -> None:
+        run = self._run
+        run.breaker.answered()
+        run.refused(call.outcome.code, call.outcome.message)
+        call = self._with_columns(call)
+        if call.claim.doubt is not None:
+            await self._doubt(call, FinalRefusal(call.outcome.code, call.outcome.message))
             return
-        await self._record(sent, RowStatus.FAILED)
-        posting.claims.free(sent.job.row.position)
+        await self._record(call, RowStatus.FAILED)
+        run.queue.release(call.position)
 
-    async def unknown_refusal(self, sent: Sent) -> None:
+    async def unknown_refusal(self, call: EndedCall) -> None:
         """Doubtful once; the same exception twice for a row is its refusal, and then for the others too."""
-        posting, code = self._posting, sent.outcome.code
-        posting.breaker.answered()
-        seen = sent.job.doubt.unknown_refusals if sent.job.doubt else set()
+        run, code = self._run, call.outcome.code
+        run.breaker.answered()
+        call = self._with_columns(call)
+        seen = call.claim.doubt.unknown_refusals if call.claim.doubt else set()
         if code in seen:
-            posting.final_types.add(code)
-        final = code in posting.final_types
-        refusal = Refusal(code, sent.outcome.message) if final else None
-        doubt = await self._doubt(sent, refusal)
+            run.final_types.add(code)
+        refusal = FinalRefusal(code, call.outcome.message) if code in run.final_types else None
+        doubt = await self._doubt(call, refusal)
         doubt.unknown_refusals = seen | {code}
 
-    async def doubtful(self, sent: Sent) -> None:
-        self._posting.breaker.failed(sent.job.row.position)
-        await self._doubt(sent, None)
-        self._posting.trouble()
+    def _with_columns(self, call: EndedCall) -> EndedCall:
+        """With the columns and values of the fields that LeadSquared's message names."""
+        outcome = call.outcome
+        message = with_columns(outcome.message, outcome.code, Activity.decoded(call.body), self._columns)
+        return replace(call, outcome=outcome._replace(message=message))
 
-    async def _doubt(self, sent: Sent, refusal: Refusal | None) -> Doubt:
-        """The row is in doubt from here; looks decide."""
-        await self._record(sent, RowStatus.DOUBTFUL, doubted=True)
-        row, earlier = sent.job.row._replace(released=False), sent.job.doubt
-        activity = Activity.decoded(sent.body)
-        now = self._posting.clock()
-        due = self._posting.patience.first_look(now)
+    async def doubtful(self, call: EndedCall) -> None:
+        self._run.breaker.failed(call.position)
+        await self._doubt(call, None)
+        self._run.check_outage()
+
+    async def _doubt(self, call: EndedCall, refusal: FinalRefusal | None) -> Doubt:
+        """The row is in doubt from here; lookups decide."""
+        await self._record(call, RowStatus.DOUBTFUL, doubted=True)
+        row, earlier = call.claim.row._replace(released=False), call.claim.doubt
+        activity = Activity.decoded(call.body)
+        now = self._run.clock()
+        due = self._run.schedule.first_lookup(now)
         if earlier is None:
             doubt = Doubt(
-                row=row, sent=(activity,), since=sent.at + sent.difference, ended_at=now,
-                complete=sent.outcome.complete, due=due,
+                row=row, sent=(activity,), since=call.at + call.difference, ended_at=now,
+                complete=call.outcome.complete, due=due,
             )  # fmt: skip
         else:
             contents = tuple(dict.fromkeys((*earlier.sent, activity)))
-            doubt = again(earlier, now, due, answer_complete=sent.outcome.complete)
+            doubt = again(earlier, now, due, answer_complete=call.outcome.complete)
             doubt.sent, doubt.row = contents, row
             doubt.tried += 1
         doubt.calls += 1
-        doubt.refusal, doubt.code, doubt.reason = refusal, sent.outcome.code, sent.outcome.message
-        self._looks.add(doubt)
+        doubt.refusal, doubt.code, doubt.reason = refusal, call.outcome.code, call.outcome.message
+        self._reconciler.add(doubt)
         return doubt
 
-    async def not_sent(self, sent: Sent) -> None:
-        self._posting.breaker.failed(sent.job.row.position, costless=True)
-        await self._record(sent, RowStatus.PENDING, spent=False)
-        self._posting.trouble()
-        self.later += 1
+    async def not_sent(self, call: EndedCall) -> None:
+        self._run.breaker.failed(call.position, costless=True)
+        await self._record(call, RowStatus.PENDING, spent=False)
+        self._run.check_outage()
         self._not_sent_in_a_row = min(self._not_sent_in_a_row + 1, 6)
-        asyncio.get_running_loop().call_later(backoff_s(self._not_sent_in_a_row), self._come_back, sent.job)
+        self.wait(call.claim, backoff_s(self._not_sent_in_a_row))
 
-    def _come_back(self, job: Job) -> None:
+    async def give_back(self, call: EndedCall) -> None:
+        """The mark of a call that was never made, for a reason that is not the row's."""
+        await self._record(call, RowStatus.PENDING, spent=False)
+
+    def wait(self, claim: ClaimedRow, seconds: float) -> None:
+        """The row may be claimed again after so long."""
+        self.later += 1
+        asyncio.get_running_loop().call_later(seconds, self._come_back, claim)
+
+    def _come_back(self, claim: ClaimedRow) -> None:
         self.later -= 1
-        self.put_back(job)
-        self._posting.changed()
+        self.put_back(claim)
+        self._run.changed()
 
-    async def throttled(self, sent: Sent) -> None:
-        posting = self._posting
-        await self._record(sent, RowStatus.PENDING, spent=False)
-        posting.breaker.throttled()
-        self.put_back(sent.job)
-        posting.trouble()
-        posting.quota()
+    async def throttled(self, call: EndedCall) -> None:
+        run = self._run
+        await self._record(call, RowStatus.PENDING, spent=False)
+        run.breaker.throttled()
+        self.put_back(call.claim)
+        run.check_outage()
+        run.check_quota()
 
-    async def stopping(self, sent: Sent) -> None:
+    async def stopping(self, call: EndedCall) -> None:
         """Keys revoked, or not LeadSquared's address any more: the row stays pending."""
-        posting = self._posting
-        posting.stop(sent.outcome.kind.value, f"{sent.outcome.message}")
-        await self._record(sent, RowStatus.PENDING)
-        self.put_back(sent.job)
+        outcome = call.outcome
+        self._run.stop(StopReason(outcome.kind.value), outcome.message)
+        await self._record(call, RowStatus.PENDING)
+        self.put_back(call.claim)
 
-    def put_back(self, job: Job) -> None:
-        """A claimed row that did not leave: it may be claimed again, verified first if it was in doubt."""
-        if job.doubt is None:
-            self._posting.claims.give_back(job.row)
+    def put_back(self, claim: ClaimedRow) -> None:
+        """A claimed row that did not leave: it may be claimed again, looked up first if it was in doubt."""
+        if claim.doubt is None:
+            self._run.queue.put_back(claim.row)
         else:
-            self._looks.before_send(job.row, job.doubt)
+            self._reconciler.before_send(claim.row, claim.doubt)
 
 
-_FOLLOWS: Final[dict[Kind, Callable[[Aftermath, Sent], Awaitable[None]]]] = {
-    Kind.THROTTLED: Aftermath.throttled,
-    Kind.UNAUTHORISED: Aftermath.stopping,
-    Kind.REFUSED: Aftermath.refused,
-    Kind.UNKNOWN_REFUSAL: Aftermath.unknown_refusal,
-    Kind.WRONG_ADDRESS: Aftermath.stopping,
-    Kind.NOT_SENT: Aftermath.not_sent,
-    Kind.DOUBTFUL: Aftermath.doubtful,
+_HANDLERS: Final[dict[OutcomeKind, Callable[[OutcomeHandling, EndedCall], Awaitable[None]]]] = {
+    OutcomeKind.CREATED: OutcomeHandling.created,
+    OutcomeKind.THROTTLED: OutcomeHandling.throttled,
+    OutcomeKind.UNAUTHORISED: OutcomeHandling.stopping,
+    OutcomeKind.REFUSED: OutcomeHandling.refused,
+    OutcomeKind.UNKNOWN_REFUSAL: OutcomeHandling.unknown_refusal,
+    OutcomeKind.WRONG_ADDRESS: OutcomeHandling.stopping,
+    OutcomeKind.NOT_SENT: OutcomeHandling.not_sent,
+    OutcomeKind.DOUBTFUL: OutcomeHandling.doubtful,
 }

@@ -9,7 +9,7 @@ from typing import Final
 from importer.activity import Activity, StoredActivity
 from importer.journal.journal import Journal, RowStatus
 from importer.leadsquared.calls import Tenant, Unreachable
-from importer.leadsquared.outcomes import Kind
+from importer.leadsquared.outcomes import OutcomeKind
 from importer.sending.reconcile.matching import Comparison, compare
 from importer.sending.reconcile.verifier import Claimed
 
@@ -41,7 +41,7 @@ async def look_at_row_one(journal: Journal, tenant: Tenant, claimed: Claimed) ->
     reading = await tenant.activities(activity.company_id, now - LOOK_BACK, now + LOOK_AHEAD)
     outcome = reading.outcome
     if outcome is not None:
-        if outcome.kind in {Kind.NOT_SENT, Kind.THROTTLED}:
+        if outcome.kind in {OutcomeKind.NOT_SENT, OutcomeKind.THROTTLED}:
             raise Unreachable(outcome, outcome.message, where=tenant.base_url)
         return RowOne(first.number, cannot_read=outcome.message)
     marker = journal.batch().marker

@@ -6,53 +6,41 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
-from importer.journal.journal import Journal, JournalRow, RowStatus
+from importer.store.batch_rows import BatchRows
+from importer.store.records import RowStatus, StoredRow
 
 AHEAD_ROWS: Final = 500
 
 
-class Claims:
-    """Rows of a journal on their way to the workers. Holds a few hundred, whatever the batch's size.
+class RowQueue:
+    """Rows of a batch on their way to the workers. Holds a few hundred, whatever the batch's size.
 
-    A row's *twins* are the keys under which a look could take another row's activity for its own (of what
-    it would send, and of all that its attempts in doubt did send). While one of them is taken, other rows
-    with it wait here. Twins are on one account, so a row that is alone on its own is let go without asking
-    for its keys, which takes as long as the call's whole way through aiohttp; they are asked for when a
-    second row of the account comes.
-
-    account_of: what tells the accounts of two rows apart, whatever they are spelt like.
+    A row's *conflict keys* are the keys under which a lookup could take another row's activity for its own
+    (of what it would send, and of all that its attempts in doubt did send). While one of them is held, other
+    rows with it wait here.
     """
 
-    def __init__(
-        self,
-        journal: Journal,
-        twins_of: Callable[[JournalRow], Collection[bytes]],
-        account_of: Callable[[JournalRow], str],
-    ) -> None:
-        self._journal = journal
-        self._twins_of = twins_of
-        self._account_of = account_of
-        self._accounts: dict[int, set[str]] = {}
-        self._on_account: dict[str, set[int]] = {}
-        self._held: dict[int, tuple[bytes, ...]] = {}
-        self._rows: dict[int, JournalRow] = {}
+    def __init__(self, rows: BatchRows, keys_of: Callable[[StoredRow], Collection[bytes]]) -> None:
+        self._rows = rows
+        self._keys_of = keys_of
+        self._held: dict[int, set[bytes]] = {}
+        self._holders: Counter[bytes] = Counter()
+        self._claimed: dict[int, StoredRow] = {}
         self._after = 0
-        self._ahead: deque[JournalRow] = deque()
-        self._returned: deque[JournalRow] = deque()
+        self._ahead: deque[StoredRow] = deque()
+        self._returned: deque[StoredRow] = deque()
+        self._waiting: dict[bytes, deque[StoredRow]] = {}
         self._waited_for: dict[int, bytes] = {}
-        self._waiting: dict[bytes, deque[JournalRow]] = {}
-        self._taken: Counter[bytes] = Counter()
         self.exhausted = False
         self.elsewhere: set[int] = set()
         """Positions that come back by another way (in doubt when the batch was opened), never from here."""
 
     def __repr__(self) -> str:
-        waiting = sum(map(len, self._waiting.values()))
-        return f"<Claims after={self._after} returned={len(self._returned)} waiting={waiting}>"
+        return f"<RowQueue after={self._after} returned={len(self._returned)} waiting={self.waiting}>"
 
     @property
     def waiting(self) -> int:
-        """Rows that wait for a twin's doubt to end."""
+        """Rows that wait until another row with the same conflict key is no longer in doubt."""
         return sum(map(len, self._waiting.values()))
 
     @property
@@ -62,102 +50,77 @@ class Claims:
 
     @property
     def empty(self) -> bool:
-        """Nothing can be claimed now, and without a `free` or `give_back` nothing ever will be."""
+        """Nothing can be claimed now, and without a `release` or `put_back` nothing ever will be."""
         return self.exhausted and not self._ahead and not self._returned
 
-    def take(self) -> JournalRow | None:
-        """The next row that may be sent; its twins are taken until `free`. None: nothing now."""
+    def take(self) -> StoredRow | None:
+        """The next row that may be sent; its conflict keys are held until `release`. None: nothing now."""
         while (row := self._next()) is not None:
-            account = self._account_of(row)
-            if account not in self._on_account and row.position not in self._waited_for:
-                self._settle(row.position, account)
-                self._rows[row.position] = row
-                return row
-            self._ask_for_keys(account)
-            twins = tuple(self._twins_of(row))
-            taken = next((twin for twin in twins if self._taken[twin]), None)
+            keys = tuple(self._keys_of(row))
+            taken = next((key for key in keys if self._holders[key]), None)
             waited_for = self._waited_for.pop(row.position, None)
-            if waited_for is not None and waited_for != taken and (taken or waited_for not in twins):
-                self._wake(waited_for)  # this row will not free it: what twins are has changed meanwhile
+            if waited_for is not None and waited_for != taken and (taken or waited_for not in keys):
+                self._wake(waited_for)  # this row will not release it: its keys have changed meanwhile
             if taken is None:
-                self.hold(row.position, twins, [account])
-                self._rows[row.position] = row
+                self._claimed[row.position] = row
+                self.hold(row.position, keys)
                 return row
             self._waiting.setdefault(taken, deque()).append(row)
         return None
 
-    def _next(self) -> JournalRow | None:
+    def _next(self) -> StoredRow | None:
         if self._returned:
             return self._returned.popleft()
         while not self._ahead and not self.exhausted:
-            chunk = self._journal.chunk(RowStatus.PENDING, self._after, AHEAD_ROWS)
+            chunk = self._rows.chunk(RowStatus.PENDING, self._after, AHEAD_ROWS)
             self.exhausted = len(chunk) < AHEAD_ROWS
             self._ahead.extend(row for row in chunk if row.position not in self.elsewhere)
             if chunk:
                 self._after = chunk[-1].position
         return self._ahead.popleft() if self._ahead else None
 
-    def give_back(self, row: JournalRow) -> None:
+    def put_back(self, row: StoredRow) -> None:
         """A claimed row that was not sent: it goes first."""
-        self.free(row.position)
+        self.release(row.position)
         self._returned.append(row)
 
-    def _settle(self, position: int, account: str) -> None:
-        self._accounts.setdefault(position, set()).add(account)
-        self._on_account.setdefault(account, set()).add(position)
+    def hold(self, position: int, keys: Iterable[bytes]) -> None:
+        """Holds these conflict keys for a row, besides those that it holds."""
+        held = self._held.setdefault(position, set())
+        more = set(keys) - held
+        held |= more
+        self._holders.update(more)
 
-    def _ask_for_keys(self, account: str) -> None:
-        """The row that was let go while it was alone on the account is not alone any more."""
-        for position in self._on_account.get(account, ()):
-            if position not in self._held:
-                self.hold(position, self._twins_of(self._rows[position]), ())
+    def refresh_keys(self) -> None:
+        """More rows look the same than was known: claimed rows hold their new keys too."""
+        for row in self._claimed.values():
+            self.hold(row.position, self._keys_of(row))
 
-    def hold(self, position: int, twins: Iterable[bytes], accounts: Iterable[str]) -> None:
-        """Takes these twins, which are on these accounts, for a row, besides those that it holds."""
-        for account in accounts:
-            self._ask_for_keys(account)
-            self._settle(position, account)
-        held = self._held.get(position, ())
-        more = tuple(set(twins).difference(held))
-        self._taken.update(more)
-        self._held[position] = held + more
-
-    def rekey(self) -> None:
-        """More rows are twins than was known: those taken hold the new keys too."""
-        for row in self._rows.values():
-            if row.position in self._held:
-                self.hold(row.position, self._twins_of(row), ())
-
-    def rivals(self, position: int) -> set[int]:
-        """Other rows that hold a key of this one's: taken before it was known that they are twins."""
-        keys = set(self._held.get(position, ()))
-        if all(self._taken[key] == 1 for key in keys):
+    def conflicting(self, position: int) -> set[int]:
+        """Other rows that hold a key of this one's: claimed before it was known that they look the same."""
+        keys = self._held.get(position, set())
+        if all(self._holders[key] == 1 for key in keys):
             return set()
         return {
             other for other, held in self._held.items() if other != position and not keys.isdisjoint(held)
         }
 
-    def free(self, position: int) -> None:
-        """Ends a `take` or `hold`; whoever waited for these may go."""
-        self._rows.pop(position, None)
-        for account in self._accounts.pop(position, ()):
-            others = self._on_account[account]
-            others.discard(position)
-            if not others:
-                del self._on_account[account]
-        for twin in self._held.pop(position, ()):
-            self._taken[twin] -= 1
-            if self._taken[twin] <= 0:
-                del self._taken[twin]
-                self._wake(twin)
+    def release(self, position: int) -> None:
+        """Ends a `take` or `hold`; a row that waits for these keys may go."""
+        self._claimed.pop(position, None)
+        for key in self._held.pop(position, ()):
+            self._holders[key] -= 1
+            if self._holders[key] <= 0:
+                del self._holders[key]
+                self._wake(key)
 
-    def _wake(self, twin: bytes) -> None:
-        """The next row that waits for this may try again."""
-        waiting = self._waiting.get(twin)
+    def _wake(self, key: bytes) -> None:
+        """The next row that waits for this key may try again."""
+        waiting = self._waiting.get(key)
         if not waiting:
             return
         row = waiting.popleft()
-        self._waited_for[row.position] = twin
+        self._waited_for[row.position] = key
         self._returned.append(row)
         if not waiting:
-            del self._waiting[twin]
+            del self._waiting[key]

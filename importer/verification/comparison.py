@@ -21,7 +21,7 @@ from importer.errors import ImporterError, TenantError, WorkError
 from importer.journal.journal import Journal
 from importer.journal.writer import iso
 from importer.leadsquared.calls import ReadFailed, Tenant, Unreachable
-from importer.leadsquared.outcomes import Kind, Outcome
+from importer.leadsquared.outcomes import OutcomeKind, Outcome
 from importer.sending.reconcile.doubts import backoff_s
 from importer.sending.reconcile.normalise import id_key
 from importer.verification import readings
@@ -36,8 +36,8 @@ MARGIN_S: Final = 300.0
 """Before and after the calls. An activity that was changed since may stand outside; it is read by its Id."""
 TRIES_BEFORE_ASKING: Final = 3
 
-_REFUSED: Final = (Kind.REFUSED, Kind.UNKNOWN_REFUSAL)
-_FINAL: Final = (Kind.UNAUTHORISED, Kind.WRONG_ADDRESS, *_REFUSED)
+_REFUSED: Final = (OutcomeKind.REFUSED, OutcomeKind.UNKNOWN_REFUSAL)
+_FINAL: Final = (OutcomeKind.UNAUTHORISED, OutcomeKind.WRONG_ADDRESS, *_REFUSED)
 
 
 @dataclass(slots=True)

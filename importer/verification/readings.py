@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 
 from importer.activity import Activity, StoredActivity
 from importer.journal.journal import Journal, JournalRow
-from importer.leadsquared.outcomes import Kind
+from importer.leadsquared.outcomes import OutcomeKind
 from importer.sending.reconcile.doubts import IN_DOUBT_OUTCOMES
 from importer.sending.reconcile.matching import Comparison, compare
 from importer.sending.reconcile.normalise import id_key
@@ -187,7 +187,7 @@ def _decoded(text: str) -> tuple[Difference, ...]:
 def sent_row(journal: Journal, row: JournalRow) -> SentRow:
     """What the call that created the row sent, markers included. Never what its cells say now."""
     attempts = journal.attempts(row.position)
-    making = [one for one in attempts if one.outcome == Kind.CREATED] or [
+    making = [one for one in attempts if one.outcome == OutcomeKind.CREATED] or [
         one for one in attempts if one.outcome in IN_DOUBT_OUTCOMES
     ]
     bodies = dict.fromkeys(one.body for one in making)
@@ -232,7 +232,7 @@ def _makes(found: tuple[Any, ...]) -> int:
     attempt, outcome = found[-2:]
     if attempt is None:
         return 0
-    return 2 if outcome == Kind.CREATED else int(outcome in IN_DOUBT_OUTCOMES)
+    return 2 if outcome == OutcomeKind.CREATED else int(outcome in IN_DOUBT_OUTCOMES)
 
 
 # ---- summing up ---------------------------------------------------------------------------------------

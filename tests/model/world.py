@@ -16,7 +16,7 @@ from typing import Final
 
 from importer.activity import Activity, StoredActivity
 from importer.leadsquared.calls import Reading
-from importer.leadsquared.outcomes import Kind, Outcome
+from importer.leadsquared.outcomes import OutcomeKind, Outcome
 from importer.pacing.pacing import Rate, Refusal, Slot
 
 EPOCH: Final = 1_785_000_000.0
@@ -34,8 +34,8 @@ ALTERATIONS: Final = ("none", "drop", "cut", "upper")
 
 
 REFUSALS: Final = {
-    "throttled": Outcome(Kind.THROTTLED, "rate-limit", "", 429, refusal=Refusal(Rate(25, 5.0), None)),
-    "unknown refusal": Outcome(Kind.UNKNOWN_REFUSAL, "MXBusyException", "Busy.", 500, complete=True),
+    "throttled": Outcome(OutcomeKind.THROTTLED, "rate-limit", "", 429, refusal=Refusal(Rate(25, 5.0), None)),
+    "unknown refusal": Outcome(OutcomeKind.UNKNOWN_REFUSAL, "MXBusyException", "Busy.", 500, complete=True),
 }
 
 
@@ -137,13 +137,13 @@ class ModelTenant:
         self._now()
         if self.dead:
             slot.unused()
-            return Outcome(Kind.NOT_SENT, "dns", "", None)
+            return Outcome(OutcomeKind.NOT_SENT, "dns", "", None)
         world.creates += 1
         slot.left()
         fate = "fine" if world.calm else world.fates[world.creates % len(world.fates)]
         if fate == "not sent":
             slot.unused()
-            return Outcome(Kind.NOT_SENT, "dns", "No such host.", None)
+            return Outcome(OutcomeKind.NOT_SENT, "dns", "No such host.", None)
         world.flying[sent] += 1
         if world.flying[sent] > 1:
             world.broken.append(f"twins together: {sent}")
@@ -155,7 +155,7 @@ class ModelTenant:
         try:
             outcome = await self._meet(fate, sent)
         except asyncio.CancelledError:
-            outcome = Outcome(Kind.DOUBTFUL, "cancelled", "Cut off.", None)
+            outcome = Outcome(OutcomeKind.DOUBTFUL, "cancelled", "Cut off.", None)
         finally:
             world.flying[sent] -= 1
         slot.returned(outcome.refusal)
@@ -167,7 +167,7 @@ class ModelTenant:
         world.interfere(sent)
         if dict(sent.fields).get("mx_Custom_1") == world.bad:
             await asyncio.sleep(0.2)
-            return Outcome(Kind.REFUSED, "MXInvalidInputException", "No such outcome.", 500, complete=True)
+            return Outcome(OutcomeKind.REFUSED, "MXInvalidInputException", "No such outcome.", 500, complete=True)
         if fate in REFUSALS:
             await asyncio.sleep(0.1)
             return REFUSALS[fate]
@@ -181,14 +181,14 @@ class ModelTenant:
             made = world.write(sent, world.now + world.chance.uniform(0.6, 1.0) * latest_s, "us")
         if fate.startswith("timeout"):
             await asyncio.sleep(TIMEOUT_S)
-            return Outcome(Kind.DOUBTFUL, "timeout", "No answer.", None)
+            return Outcome(OutcomeKind.DOUBTFUL, "timeout", "No answer.", None)
         await asyncio.sleep(takes_s)
         if fate in {"fine", "late"} and made is not None:
-            return Outcome(Kind.CREATED, "", "", 200, activity_id=made.id, complete=True)
+            return Outcome(OutcomeKind.CREATED, "", "", 200, activity_id=made.id, complete=True)
         if fate.startswith("reset"):
-            return Outcome(Kind.DOUBTFUL, "connection-lost", "Lost.", None)
+            return Outcome(OutcomeKind.DOUBTFUL, "connection-lost", "Lost.", None)
         status = int(fate[:3])
-        return Outcome(Kind.DOUBTFUL, f"http-{status}", "Failed.", status, complete=status == 500)
+        return Outcome(OutcomeKind.DOUBTFUL, f"http-{status}", "Failed.", status, complete=status == 500)
 
     async def activities(self, company_id: str, since: dt.datetime, until: dt.datetime) -> Reading:
         world = self.world
@@ -198,7 +198,7 @@ class ModelTenant:
         seen_at = world.now
         await asyncio.sleep(0.2)
         if self.dead or fate == "failed":
-            return Reading((), complete=False, outcome=Outcome(Kind.DOUBTFUL, "http-503", "Failed.", 503))
+            return Reading((), complete=False, outcome=Outcome(OutcomeKind.DOUBTFUL, "http-503", "Failed.", 503))
         found = [self._stored(one) for one in world.held if one.visible_at <= seen_at]
         shown = [
             one

@@ -1,45 +1,41 @@
-"""Rows in doubt: what is known of each, when it may be looked at, and when it may be sent again.
+"""Rows in doubt: what is known of each, when it may be looked up, and when it may be sent again.
 
-"Not created" takes two looks: the first when the tenant has had time to show what it created, and, unless
+"Not created" takes two lookups: the first when the tenant has had time to show what it created, and, unless
 the tenant's answer was complete, one that comes no sooner than the call itself could still have arrived.
-Arithmetic only; the looks themselves are in `verify.py`. Times are the event loop's, seconds, but `since`.
+Arithmetic only; the lookups themselves are made by `Reconciler`. Times are the event loop's, seconds, but
+`since`.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from tenacity import RetryCallState, Retrying, wait_random_exponential
-
 from importer.activity import Activity
-from importer.journal.journal import Attempt, JournalRow
-from importer.leadsquared.outcomes import Failure, Kind
+from importer.leadsquared.outcomes import Failure, OutcomeKind
+from importer.store.records import StoredAttempt, StoredRow
 
-UNREADABLE_LOOKS_MAX: Final = 8
+UNREADABLE_LOOKUPS_MAX: Final = 8
 DOUBTS_MAX: Final = 2_000
-"""So many rows in doubt, and no fresh one is sent: whatever is wrong, it is not getting better."""
-LOOK_LASTS_S: Final = 60.0
+"""With so many rows in doubt no fresh one is sent: whatever is wrong, it is not getting better."""
+LOOKUP_LASTS_S: Final = 60.0
 BACKOFF_LONGEST_S: Final = 30.0
 COMPLETE_STATUSES: Final = (200, 500)
-IN_DOUBT_OUTCOMES: Final = (None, Kind.DOUBTFUL, Kind.UNKNOWN_REFUSAL)
+IN_DOUBT_OUTCOMES: Final = (None, OutcomeKind.DOUBTFUL, OutcomeKind.UNKNOWN_REFUSAL)
 
 _INCOMPLETE_CODES: Final = frozenset(Failure)
 """A status line arrived, and the rest of the answer did not."""
 
-_full_jitter = wait_random_exponential(multiplier=1, max=BACKOFF_LONGEST_S)
-
 
 def backoff_s(attempt: int) -> float:
     """Exponential back-off with full jitter before call number `attempt + 1`: up to 1, 2, 4 … 30 s."""
-    state = RetryCallState(Retrying(), None, (), {})
-    state.attempt_number = max(1, attempt)
-    return float(_full_jitter(state))
+    return random.uniform(0.0, min(BACKOFF_LONGEST_S, 2.0 ** (max(1, attempt) - 1)))
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class FinalRefusal:
     """What the row fails with, should it turn out not to be created; without one it is sent again."""
 
     code: str
@@ -52,37 +48,37 @@ class Doubt:
 
     sent: the distinct contents of its attempts in doubt. since: the mark of the first of them, Unix seconds
     by the tenant's clock. ended_at: when we gave up on the last, or opened the batch. tried: its attempts in
-    doubt, ever; calls: those of this run. look_lasts_s: how old a look may be when the row is sent on it.
+    doubt, ever; calls: those of this run. lookup_lasts_s: how old a lookup may be when the row is sent on it.
     """
 
-    row: JournalRow
+    row: StoredRow
     sent: tuple[Activity, ...]
     since: float
     ended_at: float
     complete: bool
     due: float
-    looks_wanted: int = 2
-    looks: int = 0
+    lookups_wanted: int = 2
+    lookups: int = 0
     unreadable: int = 0
     tried: int = 1
     calls: int = 0
-    look_lasts_s: float = LOOK_LASTS_S
-    refusal: Refusal | None = None
+    lookup_lasts_s: float = LOOKUP_LASTS_S
+    refusal: FinalRefusal | None = None
     unknown_refusals: set[str] = field(default_factory=set)
     code: str = ""
     reason: str = ""
-    looked_at: float = float("-inf")
+    looked_up_at: float = float("-inf")
 
     @property
     def account(self) -> str:
         return self.sent[0].company_id
 
     def too_old(self, now: float) -> bool:
-        """Whether the last look is too long ago to send on it. The next one may be older: where slots are
-        rare, every look would be too old by the time that one comes."""
-        if now - self.looked_at <= self.look_lasts_s:
+        """Whether the last lookup is too long ago to send on it. The next one may be older: where slots are
+        rare, every lookup would be too old by the time that one comes."""
+        if now - self.looked_up_at <= self.lookup_lasts_s:
             return False
-        self.look_lasts_s *= 2
+        self.lookup_lasts_s *= 2
         return True
 
     @property
@@ -91,17 +87,17 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long looks wait: `--settle`, `--timeout`, both seconds."""
+class LookupSchedule:
+    """How long lookups wait: `--settle`, `--timeout`, both seconds."""
 
     settle_s: float
     timeout_s: float
 
-    def first_look(self, ended_at: float) -> float:
+    def first_lookup(self, ended_at: float) -> float:
         return ended_at + self.settle_s
 
-    def last_look(self, doubt: Doubt, now: float) -> float:
-        """When the look may be that settles "not created", another one having been at `now`."""
+    def last_lookup(self, doubt: Doubt, now: float) -> float:
+        """When the lookup may be that settles "not created", another one having been at `now`."""
         apart = max(backoff_s(doubt.calls), min(1.0, self.settle_s))
         earliest = now + apart
         if doubt.complete:
@@ -109,22 +105,22 @@ class Patience:
         return max(earliest, doubt.ended_at + max(self.settle_s, self.timeout_s))
 
     def settled(self, doubt: Doubt, now: float) -> bool:
-        """A look at `now` that finds nothing settles it: looks enough, and late enough."""
+        """A lookup at `now` that finds nothing settles it: enough of them, and late enough."""
         late_enough = doubt.complete or now >= doubt.ended_at + max(self.settle_s, self.timeout_s)
-        return doubt.looks + 1 >= doubt.looks_wanted and late_enough
+        return doubt.lookups + 1 >= doubt.lookups_wanted and late_enough
 
 
-def in_doubt(attempts: Iterable[Attempt]) -> list[Attempt]:
+def in_doubt(attempts: Iterable[StoredAttempt]) -> list[StoredAttempt]:
     """Those attempts of a row that may have created it."""
     return [attempt for attempt in attempts if attempt.outcome in IN_DOUBT_OUTCOMES]
 
 
-def contents(attempts: Sequence[Attempt]) -> tuple[Activity, ...]:
+def contents(attempts: Sequence[StoredAttempt]) -> tuple[Activity, ...]:
     """What the attempts of a row sent, each content once, oldest first."""
     return tuple(Activity.decoded(body) for body in dict.fromkeys(attempt.body for attempt in attempts))
 
 
-def complete(attempts: Sequence[Attempt]) -> bool:
+def complete(attempts: Sequence[StoredAttempt]) -> bool:
     """Every one of them ended with a complete answer, so none can still be on its way."""
     return all(
         attempt.outcome is not None
@@ -135,11 +131,11 @@ def complete(attempts: Sequence[Attempt]) -> bool:
 
 
 class Doubts:
-    """The rows in doubt, by account, so that several rows share one look."""
+    """The rows in doubt, by account, so that several rows share one lookup."""
 
     def __init__(self) -> None:
         self._doubts: dict[int, Doubt] = {}
-        self._looking: set[int] = set()
+        self._being_looked_up: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._doubts)
@@ -155,42 +151,46 @@ class Doubts:
 
     def end(self, doubt: Doubt) -> None:
         self._doubts.pop(doubt.row.position, None)
-        self._looking.discard(doubt.row.position)
+        self._being_looked_up.discard(doubt.row.position)
 
     def together(self, position: int, doubt: Doubt) -> bool:
-        """Whether these two rows are being looked at in one look."""
+        """Whether these two rows are part of one lookup under way."""
         other = self._doubts[position]
-        return {position, doubt.row.position} <= self._looking and bool(other.accounts & doubt.accounts)
+        return {position, doubt.row.position} <= self._being_looked_up and bool(
+            other.accounts & doubt.accounts
+        )
 
     def next_due(self) -> float | None:
-        """When the next look is due; None while none waits."""
-        waiting = (doubt.due for position, doubt in self._doubts.items() if position not in self._looking)
+        """When the next lookup is due; None while none waits."""
+        waiting = (
+            doubt.due for position, doubt in self._doubts.items() if position not in self._being_looked_up
+        )
         return min(waiting, default=None)
 
     def take_due(self, now: float) -> list[Doubt]:
-        """The doubts of one account (of several, where a row changed its own), if a look at one of them is
-        due; they are being looked at from here."""
-        waiting = [doubt for position, doubt in self._doubts.items() if position not in self._looking]
+        """The doubts of one account (of several, where a row changed its own), if a lookup of one of them is
+        due; they are being looked up from here."""
+        waiting = [doubt for position, doubt in self._doubts.items() if position not in self._being_looked_up]
         due = min((doubt for doubt in waiting if doubt.due <= now), key=lambda doubt: doubt.due, default=None)
         if due is None:
             return []
         together = [doubt for doubt in waiting if doubt.accounts & due.accounts]
-        self._looking.update(doubt.row.position for doubt in together)
+        self._being_looked_up.update(doubt.row.position for doubt in together)
         return together
 
-    def looked(self, doubts: Iterable[Doubt]) -> None:
-        """The look is over for those that are still in doubt."""
-        self._looking.difference_update(doubt.row.position for doubt in doubts)
+    def looked_up(self, doubts: Iterable[Doubt]) -> None:
+        """The lookup is over for those that are still in doubt."""
+        self._being_looked_up.difference_update(doubt.row.position for doubt in doubts)
 
 
-def again(doubt: Doubt, ended_at: float, first_look: float, *, answer_complete: bool) -> Doubt:
-    """The doubt after one more attempt of the row that did not tell."""
+def again(doubt: Doubt, ended_at: float, first_lookup: float, *, answer_complete: bool) -> Doubt:
+    """The doubt after one more attempt of the row whose end leaves it open."""
     return replace(
         doubt,
         ended_at=ended_at,
-        due=first_look,
+        due=first_lookup,
         complete=doubt.complete and answer_complete,
-        looks_wanted=2,
-        looks=0,
+        lookups_wanted=2,
+        lookups=0,
         unreadable=0,
     )

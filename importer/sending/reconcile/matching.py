@@ -1,8 +1,8 @@
-"""Was this row created? What was sent against what stands on the account. Pure: no I/O, no clock.
+"""Was this row created? What was sent against what the account has. Pure: no I/O, no clock.
 
 LeadSquared has no idempotency key, so a doubtful attempt can be settled only by looking for an activity that
-is what the attempt sent. A wrong "created" loses a row and a wrong "not created" doubles one: both can never
-be undone, while `Uncertain` costs a person one look. Whatever is not certain is therefore `Uncertain`.
+is what the attempt sent. A wrong "created" loses a row and a wrong "not created" sends one twice: neither
+can be undone, while `Uncertain` costs a person one lookup. Whatever is not certain is therefore `Uncertain`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Final, Self
 
 from importer.activity import Activity, StoredActivity
-from importer.sending.reconcile.normalise import Likeness, fold, id_key, likeness
+from importer.sending.reconcile.normalise import Similarity, fold, id_key, similarity
 from importer.text import listed
 
 NOTE: Final = "ActivityNote"
@@ -39,10 +39,10 @@ class Comparison(StrEnum):
 
 
 _BY_LIKENESS: Final = {
-    Likeness.EQUAL: Comparison.EQUAL,
-    Likeness.RESPELT: Comparison.RESPELT,
-    Likeness.CUT_SHORT: Comparison.CUT_SHORT,
-    Likeness.DIFFERENT: Comparison.ALTERED,
+    Similarity.EQUAL: Comparison.EQUAL,
+    Similarity.RESPELT: Comparison.RESPELT,
+    Similarity.CUT_SHORT: Comparison.CUT_SHORT,
+    Similarity.DIFFERENT: Comparison.ALTERED,
 }
 
 
@@ -78,7 +78,7 @@ def _verdict(sent: str, stored: str) -> Comparison:
         return Comparison.UNEXPECTED
     if not stored.strip():
         return Comparison.MISSING
-    return _BY_LIKENESS[likeness(sent, stored)]
+    return _BY_LIKENESS[similarity(sent, stored)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class Learned:
 
     @classmethod
     def from_comparisons(cls, comparisons: Iterable[FieldComparison], created_by: str = "") -> Self:
-        """The same from `compare`'s list (kept in the journal by whoever read the row back)."""
+        """The same from `compare`'s list (kept in the store)."""
         names: dict[Comparison, set[str]] = {verdict: set() for verdict in Comparison}
         for comparison in comparisons:
             names[comparison.verdict].add(comparison.field)
@@ -142,11 +142,11 @@ class Learned:
         return self.cut_short | self.lost
 
 
-class Doubt(StrEnum):
-    """Why a look could not tell."""
+class UncertainReason(StrEnum):
+    """Why a lookup could not decide."""
 
     SEVERAL = "several"  # more than one activity is what was sent
-    OTHER_USER = "other-user"  # one is, but somebody else's name stands on it
+    OTHER_USER = "other-user"  # one is, but another user created it
     NEAR_MISS = "near-miss"  # one might be
     UNPROVEN = "unproven"  # one differs, but no created row has shown that the difference means anything
 
@@ -160,22 +160,22 @@ class Created:
 
 @dataclass(frozen=True, slots=True)
 class NotCreated:
-    """Nothing there can be ours. (One look; the caller takes two.)"""
+    """Nothing there can be ours. (One lookup; the caller makes two.)"""
 
 
 @dataclass(frozen=True, slots=True)
 class Uncertain:
-    """The look could not tell. `candidates`: Ids of the activities that may be ours, sorted.
+    """The lookup could not decide. `candidates`: Ids of the activities that may be ours, sorted.
 
     detail: for the person, what makes them doubtful; a full sentence.
     """
 
-    reason: Doubt
+    reason: UncertainReason
     candidates: tuple[str, ...]
     detail: str = field(compare=False, default="")
 
 
-Verdict = Created | NotCreated | Uncertain
+MatchResult = Created | NotCreated | Uncertain
 
 
 def candidates(
@@ -189,7 +189,7 @@ def candidates(
     """The activities that an attempt first marked at `marked_at` may have created, each once.
 
     marked_at: UTC **by the tenant's clock** (our mark plus the clock difference in force then).
-    claimed: Ids that rows of this batch or of the ledger hold, in any spelling.
+    claimed: Ids that rows of the store hold, in any spelling.
     An activity whose event or time could not be read stays a candidate: it cannot be ruled out.
     """
     taken = {id_key(identifier) for identifier in claimed}
@@ -213,7 +213,7 @@ def judge(
     stored: Iterable[StoredActivity],
     learned: Learned | None,
     marker: str | None = None,
-) -> Verdict:
+) -> MatchResult:
     """Whether one of `stored` (of `candidates`) is what one of the row's doubtful `attempts` sent.
 
     attempts: what they sent, at least one, markers included; marker: the schema name of the mapping's
@@ -238,11 +238,11 @@ def judge(
 
 
 def match_key(activity: Activity, left_out: frozenset[str] = frozenset()) -> bytes:
-    """16 bytes that are equal for activities which a match could not tell apart ("twins").
+    """16 bytes that are equal for activities which a match could not tell apart: their *conflict key*.
 
-    left_out: `Learned.left_out` once it is known: rows that differ only there are twins too. With a marker
-    that is known to be kept, take the key of the marked activity: then no row has a twin. Beyond the key lies
-    what no key can join: a value and its cut-off start, and the other limits that `spellings.fold` names;
+    left_out: `Learned.left_out` once it is known: rows that differ only there conflict too. With a marker
+    that is known to be kept, no rows conflict. Beyond the key lies what no key can join: a value and its
+    cut-off start, and the other limits that `normalise.fold` names;
     such a pair can end `Uncertain`, but never with each other's Id, since equality asks for more.
     """
     parts = [id_key(activity.company_id), str(activity.event)]
@@ -262,18 +262,18 @@ def _carries_mark(activity: StoredActivity, attempts: Sequence[Activity], marker
     return any((marker, mark) in sent.fields for sent in attempts for mark in marks if mark)
 
 
-def _one_of(found: Sequence[StoredActivity], our_user: str = "") -> Verdict:
+def _one_of(found: Sequence[StoredActivity], our_user: str = "") -> MatchResult:
     ids = tuple(activity.id for activity in found)
     if len(found) > 1:
         return Uncertain(
-            Doubt.SEVERAL,
+            UncertainReason.SEVERAL,
             ids,
             f"{len(ids)} activities are what this row sent: {listed(ids, _NAMED_IN_MESSAGE)}.",
         )
     if our_user and id_key(found[0].created_by) != id_key(our_user):
         by = f"user {found[0].created_by}" if found[0].created_by else "nobody named"
         detail = f"Activity {ids[0]} is what this row sent, but was created by {by}, not by these keys' user."
-        return Uncertain(Doubt.OTHER_USER, ids, detail)
+        return Uncertain(UncertainReason.OTHER_USER, ids, detail)
     return Created(ids[0])
 
 
@@ -323,4 +323,4 @@ def _undecided(
         detail = f"{len(ids)} activities may be this row: {listed(ids, _NAMED_IN_MESSAGE)}."
     else:
         detail = f"Activity {ids[0]} may be this row: {how}."
-    return Uncertain(Doubt.UNPROVEN if learned is None else Doubt.NEAR_MISS, ids, detail)
+    return Uncertain(UncertainReason.UNPROVEN if learned is None else UncertainReason.NEAR_MISS, ids, detail)

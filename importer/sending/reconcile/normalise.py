@@ -21,8 +21,10 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
+from importer.activity import GUID
 
-class Likeness(StrEnum):
+
+class Similarity(StrEnum):
     """How a stored value stands to the one that was sent."""
 
     EQUAL = "equal"
@@ -31,9 +33,6 @@ class Likeness(StrEnum):
     DIFFERENT = "different"
 
 
-GUID: Final = re.compile(
-    r"\{?([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\}?", re.IGNORECASE | re.ASCII
-)
 _PLAIN_NUMBER: Final = re.compile(r"(-?)(0|[1-9]\d{0,40})(?:\.(\d{1,40}))?", re.ASCII)
 _LOOSE_NUMBER: Final = re.compile(
     r"[+-]?(?:\d{1,3}(?:,\d{3}){1,12}|\d{1,40})?(?:\.\d{0,40})?(?:e[+-]?\d{1,3})?", re.ASCII
@@ -90,7 +89,7 @@ def fold(value: str) -> str:
     """A form that near misses share, as far as one form can: case, kinds and runs of spaces, HTML escapes,
     composed characters, number and date spellings, `true` and 1.
 
-    What it cannot join, though `likeness` calls it a near miss: a value and its cut-off start, a number and
+    What it cannot join, though `similarity` calls it a near miss: a value and its cut-off start, a number and
     its rounding, characters the tenant replaced by `?`, a date and the same with day and month swapped.
     """
     return _folded(value) if len(value) <= _LONGEST_SPELLING else _fold(value)
@@ -116,15 +115,15 @@ _folded: Final = lru_cache(maxsize=4096)(_fold)
 """Statuses, outcomes and dates come again and again in a sheet."""
 
 
-def likeness(sent: str, stored: str) -> Likeness:
+def similarity(sent: str, stored: str) -> Similarity:
     """How `stored` (not empty) stands to `sent` (not empty)."""
     if normal(sent) == normal(stored):
-        return Likeness.EQUAL
+        return Similarity.EQUAL
     if fold(sent) == fold(stored) or _same_instant(sent, stored) or _rounded(sent, stored):
-        return Likeness.RESPELT
+        return Similarity.RESPELT
     if _lossy(sent, stored):
-        return Likeness.RESPELT
-    return Likeness.CUT_SHORT if _cut_short(sent, stored) else Likeness.DIFFERENT
+        return Similarity.RESPELT
+    return Similarity.CUT_SHORT if _cut_short(sent, stored) else Similarity.DIFFERENT
 
 
 def _iso(instant: dt.datetime) -> str:

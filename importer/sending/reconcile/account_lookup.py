@@ -1,6 +1,6 @@
 """ "Was this row created?" asked of Retrieve, and what a created row shows about how values come back.
 
-One look at an account serves every row of it that is in doubt. What a look means is decided in
+One lookup of an account serves every row of it that is in doubt. What a lookup means is decided in
 `matching.py`; here it is read, and held against what other rows and batches have claimed.
 """
 
@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from importer.activity import Activity, Marker, StoredActivity
-from importer.journal.journal import Journal, JournalRow
 from importer.leadsquared.calls import Reading, Tenant
-from importer.leadsquared.outcomes import Kind
+from importer.leadsquared.outcomes import OutcomeKind
 from importer.sending.reconcile import matching
 from importer.sending.reconcile.doubts import Doubt
-from importer.sending.reconcile.matching import Created, Learned, NotCreated, Uncertain
+from importer.sending.reconcile.matching import Created, Learned, NotCreated, Uncertain, UncertainReason
+from importer.store.batch_rows import BatchRows
+from importer.store.records import StoredRow
 
 MARGIN_BEFORE: Final = dt.timedelta(minutes=5)
 MARGIN_AFTER: Final = dt.timedelta(days=1)
@@ -30,36 +31,35 @@ class Unread:
     """Retrieve was refused, failed, or stayed incomplete (kind None). message: a sentence for the person."""
 
     message: str
-    kind: Kind | None = None
+    kind: OutcomeKind | None = None
 
 
 Finding = Created | NotCreated | Uncertain | Unread
-Quiet = Callable[[set[str]], Awaitable[None]]
+CallsEnded = Callable[[set[str]], Awaitable[None]]
+"""Waits until the calls that are under way on these accounts have ended and are recorded."""
+ClaimedElsewhere = Callable[[Collection[str]], Collection[str]]
+"""Those of the Ids that rows of other batches of the tenant hold."""
 
 
-Claimed = Callable[[Collection[str]], Collection[str]]
-"""Those of the Ids that rows of other batches hold (the ledger knows)."""
+class AccountLookup:
+    """Looks accounts up for one run of one batch.
 
-
-class Verifier:
-    """Looks at accounts for one run of one batch.
-
-    marker: the mapping's marker field. proves: False for a batch whose journal was lost (then a cell may
-    have been edited since, and a difference proves nothing). wall: Unix seconds by our clock.
+    marker: the mapping's marker field. proves: False for a rebuilt batch (a cell may have been
+    edited since it was sent, so a difference proves nothing). wall: Unix seconds by our clock.
     """
 
     def __init__(
         self,
         tenant: Tenant,
-        journal: Journal,
-        claimed: Claimed,
+        rows: BatchRows,
+        claimed: ClaimedElsewhere,
         *,
         marker: Marker | None,
         proves: bool,
         wall: Callable[[], float],
     ) -> None:
         self._tenant = tenant
-        self._journal = journal
+        self._rows = rows
         self._claimed = claimed
         self._marker = marker
         self.proves = proves
@@ -75,8 +75,8 @@ class Verifier:
         """The account's activities from `since` (tenant's clock, UTC) to now, with wide margins."""
         return await self._tenant.activities(account, since - MARGIN_BEFORE, self._now() + MARGIN_AFTER)
 
-    async def look(self, doubts: Sequence[Doubt], quiet: Quiet) -> dict[int, Finding]:
-        """What one look at their account tells of each doubt, by position.
+    async def look_up(self, doubts: Sequence[Doubt], calls_ended: CallsEnded) -> dict[int, Finding]:
+        """What one lookup of their account says of each doubt, by position.
 
         An activity that might be a row's is judged once the calls that were under way on the account have
         ended: it may be theirs. One activity that is what two rows sent is neither's.
@@ -86,10 +86,10 @@ class Verifier:
             return dict.fromkeys((doubt.row.position for doubt in doubts), _unread(failed))
         stored = [activity for reading in readings.values() for activity in reading.activities]
         for event in {activity.event for doubt in doubts for activity in doubt.sent}:
-            await self._learn_from_journal(event)
+            await self._learn_from_store(event)
         findings = self._judge_all(doubts, stored)
         if any(not isinstance(finding, NotCreated) for finding in findings.values()):
-            await quiet(_accounts(doubts))
+            await calls_ended(_accounts(doubts))
             findings = self._judge_all(doubts, stored)
         return _each_once(findings)
 
@@ -116,11 +116,11 @@ class Verifier:
         """Those that no row of this batch or of another one holds."""
         found = list(stored)
         ids = [activity.id for activity in found]
-        taken = {identifier.lower() for identifier in self._journal.claimed(ids)}
+        taken = {identifier.lower() for identifier in self._rows.claimed(ids)}
         taken |= {identifier.lower() for identifier in self._claimed(ids)}
         return [activity for activity in found if activity.id.lower() not in taken]
 
-    def _judge(self, doubt: Doubt, unclaimed: Sequence[StoredActivity]) -> matching.Verdict:
+    def _judge(self, doubt: Doubt, unclaimed: Sequence[StoredActivity]) -> matching.MatchResult:
         marked_at = dt.datetime.fromtimestamp(doubt.since, dt.UTC)
         pool: dict[str, StoredActivity] = {}
         for account, event in {(sent.company_id, sent.event) for sent in doubt.sent}:
@@ -133,16 +133,16 @@ class Verifier:
             doubt.sent, pool.values(), learned, self._marker.schema_name if self._marker else None
         )
 
-    async def _learn_from_journal(self, event: int) -> None:
-        """On `resume`: any row that the journal has as created shows how this event's values come back."""
+    async def _learn_from_store(self, event: int) -> None:
+        """On `resume`: any row that the store has as created shows how this event's values come back."""
         if event in self.learned:
             return
-        found = self._journal.created_of(event)
+        found = self._rows.created_of(event)
         if found is not None:
             await self.learn(*found)
 
-    async def learn(self, row: JournalRow, sent: Activity, marked_at: float) -> Learned | None:
-        """Reads a created row back; None while it is not to be seen. marked_at: Unix s, tenant's clock."""
+    async def learn(self, row: StoredRow, sent: Activity, marked_at: float) -> Learned | None:
+        """Reads a created row back; None while it cannot be seen. marked_at: Unix s, tenant's clock."""
         reading = await self.read(sent.company_id, dt.datetime.fromtimestamp(marked_at, dt.UTC))
         for stored in reading.activities:
             if row.activity_id is not None and stored.id.lower() == row.activity_id.lower():
@@ -161,8 +161,9 @@ class Verifier:
         """By the tenant's clock."""
         return dt.datetime.fromtimestamp(self._wall() + self._tenant.clock_difference_s, dt.UTC)
 
-    async def doubles(self, doubts: Sequence[Doubt]) -> dict[int, list[str]] | None:
-        """By position, Ids of further activities that are exactly what a row's attempts sent, and nobody's.
+    async def duplicates(self, doubts: Sequence[Doubt]) -> dict[int, list[str]] | None:
+        """By position, Ids of further activities that are exactly what a row's attempts sent, and that no
+        row holds.
 
         For rows whose doubt has ended. None when their accounts could not be read whole.
         """
@@ -175,7 +176,7 @@ class Verifier:
             match self._judge(doubt, unclaimed):
                 case Created(id=identifier):
                     found[doubt.row.position] = [identifier]
-                case Uncertain(reason=matching.Doubt.SEVERAL, candidates=identifiers):
+                case Uncertain(reason=UncertainReason.SEVERAL, candidates=identifiers):
                     found[doubt.row.position] = list(identifiers)
                 case _:
                     found[doubt.row.position] = []
@@ -198,7 +199,7 @@ def _each_once(findings: dict[int, Finding]) -> dict[int, Finding]:
     found = Counter(finding.id for finding in findings.values() if isinstance(finding, Created))
     return {
         position: Uncertain(
-            matching.Doubt.SEVERAL,
+            UncertainReason.SEVERAL,
             (finding.id,),
             f"Activity {finding.id} is what this row sent, and what another row in doubt sent too.",
         )

@@ -1,0 +1,416 @@
+"""Rows in doubt on their way to an answer: when they are looked up, and what a lookup makes of them.
+
+A row comes here when a call ended without an answer about it, when a batch is opened with it in doubt, and
+before every later send. It leaves as created, failed, uncertain, or verified as not created and ready to be
+sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+from importer.activity import Activity, addressed
+from importer.errors import StoreError
+from importer.leadsquared.outcomes import OutcomeKind
+from importer.remedies import remedy_for
+from importer.sending.reconcile.account_lookup import Finding, Unread
+from importer.sending.reconcile.doubts import (
+    UNREADABLE_LOOKUPS_MAX,
+    Doubt,
+    FinalRefusal,
+    backoff_s,
+    complete,
+    contents,
+    in_doubt,
+)
+from importer.sending.reconcile.matching import (
+    Created,
+    NotCreated,
+    Uncertain,
+    UncertainReason,
+    match_key,
+)
+from importer.sending.run_state import RunState, StopReason
+from importer.store.records import IN_DOUBT, Resolution, RowStatus, StoredAttempt, StoredRow
+
+READ_BACK_TRIES: Final = 4
+SETTLED_PER_PROBE_MAX: Final = 5
+LOOKUPS_TO_SETTLE_MAX: Final = 8
+READING_BACK_S: Final = 1.0
+MARK_GOOD_FOR_S: Final = 10.0
+"""A call leaves at most so long after its row was marked (design.md 5.1, rule 3)."""
+
+T = TypeVar("T")
+
+
+class Reconciler:
+    """Works on the doubts of one run, beside the worker pool.
+
+    uncertain, resent: rows, by position, that are to be looked up once more at the end of the run.
+    owner_may_live: the process that marked rows may still be running, though it lost the batch.
+    """
+
+    parallel: Final = 4
+
+    def __init__(self, run: RunState, *, owner_may_live: bool = False) -> None:
+        self._run = run
+        self._owner_may_live = owner_may_live
+        self._read_backs: dict[int, asyncio.Task[None]] = {}
+        self.uncertain: dict[int, Doubt] = {}
+        self.resent: dict[int, Doubt] = {}
+
+    # ---- how a row comes here ---------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Whatever the store holds in doubt is looked up before anything else of it is sent."""
+        for status in IN_DOUBT:
+            for row in self._run.rows.rows(status):
+                self._run.queue.elsewhere.add(row.position)
+                self.add(self._from_store(row))
+        await asyncio.sleep(0)
+
+    def _from_store(self, row: StoredRow) -> Doubt:
+        run = self._run
+        attempts = run.rows.attempts(row.position)
+        doubtful = in_doubt(attempts)
+        if not doubtful:
+            raise StoreError(f"Row {row.number} is in doubt, but no call of it is on record.")
+        first, last = doubtful[0], attempts[-1]
+        now = run.clock()
+        refused_last = row.status is RowStatus.DOUBTFUL and last.outcome == OutcomeKind.REFUSED
+        refused_this = refused_last and last.body == row.activity and not row.released
+        return Doubt(
+            row=row,
+            sent=contents(doubtful),
+            since=first.marked_at + first.clock_difference,
+            ended_at=now + self._still_to_leave_s(last),
+            complete=complete(doubtful),
+            due=run.schedule.first_lookup(now),
+            unknown_refusals={
+                one.code or "" for one in doubtful if one.outcome == OutcomeKind.UNKNOWN_REFUSAL
+            },
+            code=row.error_code,
+            reason=row.error,
+            refusal=FinalRefusal(row.error_code, row.error) if refused_this else None,
+            tried=len(doubtful),
+        )
+
+    def _still_to_leave_s(self, last: StoredAttempt) -> float:
+        """How long a call may still leave that another process marked and did not end."""
+        if last.outcome is not None or last.assumed or not self._owner_may_live:
+            return 0.0
+        return max(0.0, MARK_GOOD_FOR_S - last.marked_ago_s)
+
+    def add(self, doubt: Doubt) -> None:
+        """A row whose last call left it open. Nothing that could be taken for it is sent meanwhile."""
+        self._hold(doubt)
+        self._run.doubts.add(doubt)
+        self._run.changed()
+
+    def _hold(self, doubt: Doubt) -> None:
+        run = self._run
+        own = run.conflict_keys(doubt.row)
+        if own:
+            left_out = run.lookup.left_out(doubt.sent[0].event)
+            keys = {match_key(sent, without) for sent in doubt.sent for without in (frozenset(), left_out)}
+            # What it would send may be something else by now, and look the same as another row.
+            run.queue.hold(doubt.row.position, keys.union(own))
+
+    def before_send(self, row: StoredRow, doubt: Doubt | None = None) -> None:
+        """A row that was in doubt once, and is to be sent: one more lookup first."""
+        again = self._from_store(row) if doubt is None else doubt
+        again.lookups_wanted, again.lookups, again.unreadable = 1, 0, 0
+        again.complete = again.complete or doubt is None
+        again.due = self._run.clock()
+        self.add(again)
+
+    def created(
+        self, row: StoredRow, doubt: Doubt | None, body: bytes, since: float, activity_id: str
+    ) -> None:
+        """A row was created by a call that said so. body: what that sent."""
+        run = self._run
+        run.queue.release(row.position)
+        made = row._replace(activity_id=activity_id, status=RowStatus.CREATED)
+        if doubt is not None:
+            doubt.row, doubt.ended_at = made, run.clock()
+            self.resent[row.position] = doubt
+        _, event = addressed(body)
+        if event not in run.lookup.learned and event not in self._read_backs:
+            sent = Activity.decoded(body)
+            self._read_backs[event] = asyncio.create_task(self._read_back(made, sent, since))
+
+    # ---- looking up --------------------------------------------------------------------------------
+
+    async def work(self) -> None:
+        """Looks up one account after the other as they fall due; runs until it is cancelled."""
+        run = self._run
+        while not run.stopping:
+            due = run.doubts.next_due()
+            if run.breaker.is_open or run.unanswered.too_many or due is None:
+                await run.wait()
+            elif due > run.clock():
+                await run.wait(due - run.clock())
+            else:
+                await self._look_up(run.doubts.take_due(run.clock()))
+
+    async def _look_up(self, group: Sequence[Doubt]) -> None:
+        run = self._run
+        started = run.clock()
+        try:
+            findings = await self._read(group)
+            for doubt in group if findings and not self._keys_refused(findings) else ():
+                try:
+                    await self._judge(doubt, findings[doubt.row.position], started)
+                except StoreError as error:  # each of them reports what it found and could not write
+                    run.stop_for(error)
+        finally:
+            run.doubts.looked_up(group)
+            run.changed()
+
+    async def _read(self, group: Sequence[Doubt]) -> dict[int, Finding]:
+        """What a lookup says; nothing when the run is stopped meanwhile."""
+        run = self._run
+        known = len(run.lookup.learned)
+        number = run.unanswered.begin()
+        answered = False
+        try:
+            findings = await run.unless_stopped(run.lookup.look_up(group, run.in_flight.ended)) or {}
+            answered = bool(findings) and self._heed(group, findings)
+        except StoreError as error:
+            run.stop_for(error)
+            return {}
+        finally:
+            run.unanswered.end(number, answered=answered)
+        if len(run.lookup.learned) > known:
+            self._relearned()
+        return findings
+
+    def _heed(self, group: Sequence[Doubt], findings: dict[int, Finding]) -> bool:
+        """Whether the tenant answers. A count that does not add up is no outage."""
+        run = self._run
+        run.check_quota()
+        failed = next((one for one in findings.values() if isinstance(one, Unread) and one.kind), None)
+        if failed is None:
+            run.breaker.read_answered()
+        elif failed.kind is not OutcomeKind.REFUSED:
+            run.breaker.read_failed(group[0].row.position)
+        return failed is None or failed.kind is OutcomeKind.REFUSED
+
+    def _keys_refused(self, findings: dict[int, Finding]) -> bool:
+        """Whether LeadSquared refuses the keys: then nothing more can succeed."""
+        for finding in findings.values():
+            if isinstance(finding, Unread) and finding.kind is OutcomeKind.UNAUTHORISED:
+                self._run.stop(StopReason.UNAUTHORISED, finding.message)
+                return True
+        return False
+
+    def _relearned(self) -> None:
+        """Fields that do not come back tell no rows apart: more rows may look the same than was known."""
+        run = self._run
+        run.queue.refresh_keys()
+        for doubt in run.doubts:
+            self._hold(doubt)
+
+    async def _judge(self, doubt: Doubt, finding: Finding, looked_up_at: float) -> None:
+        """looked_up_at: when the lookup began; what it did not find may have come since."""
+        run = self._run
+        doubt.looked_up_at = looked_up_at
+        if doubt.row.released and isinstance(finding, Uncertain | Unread):
+            finding = NotCreated()
+        if looked_up_at < doubt.due and not isinstance(finding, Created):
+            return  # it shared another row's lookup; its own is still to come
+        match finding:
+            case Created() if self._reading_back(doubt) or self._conflicting(doubt):
+                doubt.due = max(doubt.due, run.clock() + READING_BACK_S)
+            case Created(id=activity_id):
+                await self._found(doubt, activity_id)
+            case NotCreated():
+                await self._not_found(doubt, looked_up_at)
+            case Uncertain(reason=UncertainReason.UNPROVEN) if run.lookup.proves and self._may_learn(doubt):
+                doubt.due = run.clock() + max(READING_BACK_S, run.options.settle_s)
+            case Uncertain(detail=detail):
+                await self._give_up(doubt, detail)
+            case Unread(message=message, kind=OutcomeKind.REFUSED):
+                await self._give_up(doubt, message)
+            case Unread(message=message):
+                await self._unread(doubt, message)
+
+    async def _found(self, doubt: Doubt, activity_id: str) -> None:
+        run = self._run
+        await self.resolve(doubt, RowStatus.CREATED, activity_id=activity_id)
+        run.queue.release(doubt.row.position)
+        if doubt.tried > 1:
+            doubt.row = doubt.row._replace(activity_id=activity_id, status=RowStatus.CREATED)
+            doubt.ended_at = run.clock()
+            self.resent[doubt.row.position] = doubt
+        run.identical_refusals.created()
+
+    async def _not_found(self, doubt: Doubt, looked_up_at: float) -> None:
+        run = self._run
+        if not run.schedule.settled(doubt, looked_up_at):
+            doubt.lookups += 1
+            doubt.due = run.schedule.last_lookup(doubt, run.clock())
+            return
+        if doubt.refusal is None and doubt.unknown_refusals & run.final_types:
+            doubt.refusal = FinalRefusal(doubt.code, doubt.reason)
+        if doubt.refusal is not None:
+            await self.resolve(
+                doubt, RowStatus.FAILED, code=doubt.refusal.code, message=doubt.refusal.message
+            )
+            if doubt.refusal.code in run.final_types:
+                run.refused(doubt.refusal.code, doubt.refusal.message)
+            self._failed(doubt)
+        elif doubt.calls >= run.options.max_attempts:
+            gave_up = remedy_for("gave-up")
+            message = f"{gave_up.meaning} {doubt.reason}"
+            await self.resolve(doubt, RowStatus.FAILED, code="gave-up", message=message)
+            self._failed(doubt)
+        else:
+            await self.resolve(doubt, RowStatus.PENDING)
+            run.ready.append(doubt)
+
+    def _failed(self, doubt: Doubt) -> None:
+        self._run.queue.release(doubt.row.position)
+        doubt.row = doubt.row._replace(status=RowStatus.FAILED)
+        self.resent[doubt.row.position] = doubt
+
+    async def _unread(self, doubt: Doubt, message: str) -> None:
+        run = self._run
+        doubt.unreadable += 1
+        if doubt.unreadable >= UNREADABLE_LOOKUPS_MAX:
+            await self._give_up(doubt, message)
+        else:
+            doubt.due = run.clock() + max(1.0, backoff_s(doubt.unreadable))
+        run.check_outage()
+
+    async def _give_up(self, doubt: Doubt, why: str) -> None:
+        """Lookups cannot decide: a person can. Its conflict keys stay held."""
+        uncertain = remedy_for("uncertain")
+        message = f"{why} {uncertain.action}"
+        await self.resolve(doubt, RowStatus.UNCERTAIN, code=doubt.code or "uncertain", message=message)
+        self.uncertain[doubt.row.position] = doubt
+
+    async def resolve(
+        self,
+        doubt: Doubt,
+        status: RowStatus,
+        *,
+        activity_id: str | None = None,
+        code: str = "",
+        message: str = "",
+    ) -> None:
+        """Ends a doubt, durably."""
+        run = self._run
+        before = run.rows.row(doubt.row.position).status
+        resolution = Resolution(doubt.row.position, run.wall(), status, activity_id, code, message)
+        try:
+            await run.writer.write(resolution)
+        except StoreError:
+            if activity_id is not None:
+                run.unrecorded.append((doubt.row.number, activity_id))
+            raise
+        run.counts.moved(before, status)
+        run.doubts.end(doubt)
+
+    def _reading_back(self, doubt: Doubt) -> bool:
+        """A created row of this event is being read back: then it is known which user creates ours."""
+        task = self._read_backs.get(doubt.sent[0].event)
+        known = doubt.sent[0].event in self._run.lookup.learned
+        return not known and task is not None and not task.done()
+
+    def _conflicting(self, doubt: Doubt) -> bool:
+        """Another row in doubt could be what was found, and was not part of the lookup."""
+        run = self._run
+        others = run.queue.conflicting(doubt.row.position)
+        return any(other in run.doubts and not run.doubts.together(other, doubt) for other in others)
+
+    def _may_learn(self, doubt: Doubt) -> bool:
+        """Whether a row of this event may yet be created and read back, to give differences a meaning."""
+        run = self._run
+        fresh = run.may_send_fresh and not run.queue.empty
+        return self._reading_back(doubt) or fresh or len(run.in_flight) > 0 or run.may_send_again
+
+    # ---- reading back -----------------------------------------------------------------------------
+
+    async def _read_back(self, row: StoredRow, sent: Activity, since: float) -> None:
+        """The first created row of an event, read once it can be seen: which fields come back as sent."""
+        run = self._run
+        for attempt in range(1, READ_BACK_TRIES + 1):
+            await run.pause(run.options.settle_s * attempt)
+            while run.breaker.is_open and not run.stopping:
+                await run.wait()
+            if run.stopping:
+                return
+            learned = await run.lookup.learn(row, sent, since)
+            if learned is not None:
+                self._relearned()
+                if learned.altered:
+                    run.notices.append(_altered(row, sorted(learned.altered)))
+                run.changed()
+                return
+        run.changed()
+
+    async def close(self) -> None:
+        """Ends what still waits to read back."""
+        for task in self._read_backs.values():
+            task.cancel()
+        await asyncio.gather(*self._read_backs.values(), return_exceptions=True)
+
+    # ---- outage -----------------------------------------------------------------------------------
+
+    async def tenant_reads(self) -> bool:
+        """Whether a read is answered. Stops the run when the keys are refused."""
+        run = self._run
+        if run.stopping:
+            return False
+        reading = await run.unless_stopped(run.lookup.probe(run.last_account))
+        if reading is None:
+            return False
+        if reading.outcome is None or reading.outcome.kind in {
+            OutcomeKind.REFUSED,
+            OutcomeKind.UNKNOWN_REFUSAL,
+        }:
+            run.breaker.read_answered()
+            return True
+        if reading.outcome.kind is OutcomeKind.UNAUTHORISED:
+            run.stop(StopReason.UNAUTHORISED, reading.outcome.message)
+        return False
+
+    async def settle_one(self, take: Callable[[], T | None]) -> T | None:
+        """When only rows in doubt are left: looks one up until it is settled, and gives it to be tried.
+
+        One that turns out to be created is an answer too, a late one: then another one is looked up.
+        """
+        run = self._run
+        for _ in range(SETTLED_PER_PROBE_MAX):
+            doubt = min(run.doubts, key=lambda one: (one.calls, one.due), default=None)
+            if doubt is None or not await self._settled(doubt) or run.stopping:
+                return None
+            if (job := take()) is not None:
+                return job
+        return None
+
+    async def _settled(self, doubt: Doubt) -> bool:
+        """Looks up until the row is in doubt no more; False when that is not possible now."""
+        run = self._run
+        for _ in range(LOOKUPS_TO_SETTLE_MAX):
+            await run.pause(max(0.0, doubt.due - run.clock()))
+            group = [] if run.stopping else run.doubts.take_due(run.clock())
+            unread = doubt.unreadable
+            if group:
+                await self._look_up(group)
+            if doubt.row.position not in run.doubts:
+                return True
+            if doubt.unreadable > unread or not group:
+                return False
+        return False
+
+
+def _altered(row: StoredRow, names: Sequence[str]) -> str:
+    return (
+        f"Row {row.number} was created, but these fields were returned with a different value:"
+        f" {', '.join(names)}."
+        " Check their schema names and types in LeadSquared; doubtful rows are matched without them."
+    )
