@@ -1,57 +1,149 @@
-"""One look before the first POST: may these keys read, and does row one stand there already?"""
+"""What LeadSquared has already, looked up before anything is sent. Facts for a person's decision.
+
+`run` looks at the account of its first row; `resume` at those of the first, a middle and the last open row:
+an activity that is equal and that the store does not know was sent from somewhere else.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
-from importer.activity import Activity, StoredActivity
-from importer.journal.journal import Journal, RowStatus
-from importer.leadsquared.calls import Tenant, Unreachable
+from importer.activity import GUID, Activity, Marker, StoredActivity
+from importer.leadsquared.calls import Reading, Tenant, Unreachable
 from importer.leadsquared.outcomes import OutcomeKind
-from importer.sending.reconcile.matching import Comparison, compare
-from importer.sending.reconcile.verifier import Claimed
+from importer.remedies import remedy_for
+from importer.sending.reconcile.account_lookup import ClaimedElsewhere
+from importer.sending.reconcile.doubts import contents, in_doubt
+from importer.sending.reconcile.matching import WINDOW_MARGIN, Comparison, compare, match_key
+from importer.sending.reconcile.normalise import id_key
+from importer.store.batch_rows import BatchRows
+from importer.store.ownership import BatchChange
+from importer.store.records import CHUNK_ROWS, IN_DOUBT, RowStatus, StoredRow
 
 LOOK_BACK: Final = dt.timedelta(days=30)
 LOOK_AHEAD: Final = dt.timedelta(days=1)
+_REFUSED: Final = frozenset({OutcomeKind.REFUSED, OutcomeKind.UNKNOWN_REFUSAL})
 
 
 @dataclass(frozen=True, slots=True)
-class RowOne:
-    """What the look found. cannot_read: why activities cannot be read, "" when they can. equal: the Id of an
-    activity that is what the row would send and that no batch here knows; created_on: when, for a person."""
+class FoundActivity:
+    """An activity in LeadSquared that is what a row would send, and that no batch of the store knows.
 
-    row_number: int = 0
+    created_on: when, for a person.
+    """
+
+    row_number: int
+    activity_id: str
+    created_on: str
+
+
+@dataclass(frozen=True, slots=True)
+class SentBeforeCheck:
+    """cannot_read: why activities cannot be read, "" when they can."""
+
+    found: tuple[FoundActivity, ...] = ()
     cannot_read: str = ""
-    equal: str = ""
-    created_on: str = ""
 
 
-async def look_at_row_one(journal: Journal, tenant: Tenant, claimed: Claimed) -> RowOne:
+async def look_at_first_row(rows: BatchRows, tenant: Tenant, claimed: ClaimedElsewhere) -> SentBeforeCheck:
     """Reads the account of the first row that is to be sent, 30 days back.
 
     Raises Unreachable when the tenant does not answer: then nothing should be sent either.
     """
-    first = next(journal.rows(RowStatus.PENDING), None)
-    if first is None:
-        return RowOne()
-    activity = Activity.decoded(first.activity or b"")
-    now = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=tenant.clock_difference_s)
-    reading = await tenant.activities(activity.company_id, now - LOOK_BACK, now + LOOK_AHEAD)
-    outcome = reading.outcome
-    if outcome is not None:
-        if outcome.kind in {OutcomeKind.NOT_SENT, OutcomeKind.THROTTLED}:
-            raise Unreachable(outcome, outcome.message, where=tenant.base_url)
-        return RowOne(first.number, cannot_read=outcome.message)
-    marker = journal.batch().marker
-    equal = [one for one in reading.activities if _equal(activity, one, marker)]
-    taken = {identifier.lower() for identifier in claimed([one.id for one in equal])}
-    for one in equal:
-        if one.id.lower() not in taken:
-            created_on = f"{one.created_on:%Y-%m-%d %H:%M} UTC" if one.created_on else "at an unknown time"
-            return RowOne(first.number, equal=one.id, created_on=created_on)
-    return RowOne(first.number)
+    since = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=tenant.clock_difference_s) - LOOK_BACK
+    return await _look(rows, rows.chunk(RowStatus.PENDING, 0, 1), tenant, claimed, since)
+
+
+async def look_for_continuation(
+    rows: BatchRows, tenant: Tenant, claimed: ClaimedElsewhere
+) -> SentBeforeCheck:
+    """Reads the accounts of the first, a middle and the last open row, back to the batch's start.
+
+    What is found means that the batch was continued elsewhere (another computer, a copy of its results file):
+    `assume_all_sent` is what to do then. Raises Unreachable when the tenant does not answer.
+    """
+    started = dt.datetime.fromisoformat(rows.batch().created_at)
+    since = started + dt.timedelta(seconds=tenant.clock_difference_s) - WINDOW_MARGIN
+    return await _look(rows, _spread(rows), tenant, claimed, since)
+
+
+def assume_all_sent(change: BatchChange, since: float, marker: Marker | None) -> int:
+    """Every pending row is in doubt back to `since` (Unix seconds, tenant's clock); how many."""
+    entry = remedy_for("sent-elsewhere")
+    assumed = 0
+    while pending := change.rows.chunk(RowStatus.PENDING, 0, CHUNK_ROWS):
+        sent = {row.position: _as_sent(row, marker) for row in pending}
+        change.assume_sent(
+            sent, since, detail=entry.meaning, code=entry.code, error=f"{entry.meaning} {entry.action}"
+        )
+        assumed += len(sent)
+    return assumed
+
+
+def _as_sent(row: StoredRow, marker: Marker | None) -> bytes:
+    body = row.activity or b""
+    return body if marker is None else marker.on(Activity.decoded(body), row.number).encoded()
+
+
+def _spread(rows: BatchRows) -> list[StoredRow]:
+    """The first, a middle and the last pending row. By bisection: a batch may have a million rows."""
+    first = rows.chunk(RowStatus.PENDING, 0, 1)
+    if not first:
+        return []
+    low, high = first[0].position, rows.batch().rows + 1
+    last = first[0]
+    while low < high:  # the last pending row is behind `low` or at it, and before `high`
+        middle = (low + high) // 2
+        behind = rows.chunk(RowStatus.PENDING, middle, 1)
+        if behind:
+            last = behind[0]
+            low = last.position
+        else:
+            high = middle
+    between = rows.chunk(RowStatus.PENDING, (first[0].position + last.position) // 2 - 1, 1)
+    return list({row.position: row for row in (*first, *between, last)}.values())
+
+
+async def _look(
+    rows: BatchRows, chosen: list[StoredRow], tenant: Tenant, claimed: ClaimedElsewhere, since: dt.datetime
+) -> SentBeforeCheck:
+    marker = rows.batch().marker
+    until = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=tenant.clock_difference_s) + LOOK_AHEAD
+    known = set(_keys_in_doubt(rows)) if chosen else set()
+    found: list[FoundActivity] = []
+    for row in chosen:
+        activity = Activity.decoded(row.activity or b"")
+        reading = await tenant.activities(activity.company_id, since, until)
+        if reading.outcome is not None:
+            if reading.outcome.kind in {OutcomeKind.NOT_SENT, OutcomeKind.THROTTLED}:
+                raise Unreachable(reading.outcome, reading.outcome.message, where=tenant.base_url)
+            return SentBeforeCheck(tuple(found), cannot_read=reading.outcome.message)
+        equal = [
+            one for one in reading.activities
+            if _equal(activity, one, marker) and (one.created_on is None or one.created_on >= since)
+        ]  # fmt: skip
+        ids = [one.id for one in equal]
+        taken = {id_key(one) for one in (*rows.claimed(ids), *claimed(ids))}
+        if match_key(activity) not in known:
+            found += [_found(row, one) for one in equal if id_key(one.id) not in taken][:1]
+    return SentBeforeCheck(tuple(found))
+
+
+def _keys_in_doubt(rows: BatchRows) -> Iterator[bytes]:
+    """What rows in doubt may have created: that is looked up anyway, and is no stranger's."""
+    for status in IN_DOUBT:
+        for row in rows.rows(status):
+            yield from map(match_key, contents(in_doubt(rows.attempts(row.position))))
+
+
+def _found(row: StoredRow, stored: StoredActivity) -> FoundActivity:
+    created_on = f"{stored.created_on:%Y-%m-%d %H:%M} UTC" if stored.created_on else "at an unknown time"
+    return FoundActivity(row.number, stored.id, created_on)
 
 
 def _equal(activity: Activity, stored: StoredActivity, marker: str | None) -> bool:
@@ -59,3 +151,82 @@ def _equal(activity: Activity, stored: StoredActivity, marker: str | None) -> bo
         return False
     fields = [one for one in compare(activity, stored) if one.field != marker]
     return all(one.verdict is Comparison.EQUAL for one in fields)
+
+
+# ---- one Id -------------------------------------------------------------------------------------------
+
+
+async def why_not_this_rows(
+    activity_id: str,
+    row: StoredRow,
+    tenant: Tenant,
+    claimed: Callable[[Collection[str]], Collection[str]],
+    *,
+    marker: str | None = None,
+    equal: bool,
+) -> str:
+    """Why an Id from a results file cannot be this row's, as the end of a sentence; "" when it can.
+
+    claimed: of all batches, this one included. equal: note and fields must be equal (a line that is newer
+    than the store); else the right account is enough (a person looked and pasted it). Where the keys may not
+    read, a person's word counts, a newer line's does not. Raises ReadFailed when LeadSquared gives no answer.
+    """
+    if not GUID.fullmatch(activity_id.strip()):
+        return f"'{activity_id}' is not an Id."
+    if claimed([activity_id]):
+        return f"another row has the Id {activity_id}."
+    activity = Activity.decoded(row.activity or b"")
+    stored = await tenant.activity(activity_id)
+    if stored is None:
+        if not equal and await _may_not_read(activity.company_id, tenant):
+            return ""
+        return f"LeadSquared has no activity {activity_id}."
+    return _difference(activity, stored, marker, equal=equal)
+
+
+def _difference(activity: Activity, stored: StoredActivity, marker: str | None, *, equal: bool) -> str:
+    if id_key(stored.company_id) != id_key(activity.company_id):
+        return f"activity {stored.id} is on another account ({stored.company_id})."
+    if equal and stored.event not in {activity.event, None}:
+        return f"activity {stored.id} is of another type ({stored.event})."
+    if equal and not _equal(activity, stored, marker):
+        return f"activity {stored.id} has other values than this row."
+    return ""
+
+
+async def _may_not_read(account: str, tenant: Tenant) -> bool:
+    """An Id that is unknown and one that these keys may not see are refused alike; a whole account is not."""
+    now = dt.datetime.now(dt.UTC)
+    refusal = (await tenant.activities(account, now - dt.timedelta(days=1), now)).outcome
+    return refusal is not None and refusal.kind in _REFUSED
+
+
+class Presence(StrEnum):
+    """Whether an activity is still in LeadSquared."""
+
+    GONE = "gone"
+    THERE = "there"
+    UNKNOWN = "unknown"
+
+
+async def presence(
+    activity_id: str, account: str, created: tuple[dt.datetime, dt.datetime], tenant: Tenant, *, wait_s: float
+) -> Presence:
+    """Whether an activity was deleted by hand: GONE only when Retrieve and RetrieveById have both said so
+    twice, `wait_s` apart. created: between which times it was created (UTC, tenant's clock), with margins.
+
+    Raises ReadFailed when LeadSquared gives no answer.
+    """
+    for again in (False, True):
+        if again:
+            await asyncio.sleep(wait_s)
+        reading = await tenant.activities(account, *created)
+        if _shows(reading, activity_id) or await tenant.activity(activity_id) is not None:
+            return Presence.THERE
+        if not reading.complete:
+            return Presence.UNKNOWN
+    return Presence.GONE
+
+
+def _shows(reading: Reading, activity_id: str) -> bool:
+    return any(id_key(one.id) == id_key(activity_id) for one in reading.activities)
