@@ -246,9 +246,34 @@ _CATALOGUE: Final = (
         "or to `created` with its Id pasted into import_activity_id; then resume.",
     ),
     Remedy(
-        "double",
+        "duplicate",
         "The row is in LeadSquared twice: an earlier attempt showed up after the row was sent again.",
         "Delete all but one of the activities in LeadSquared.",
+    ),
+    Remedy(
+        "rebuilt",
+        "The batch was rebuilt from its results file, so this row may have been created already.",
+        "Nothing to do: `resume` looks in LeadSquared first, and sends the row only if it is not there.",
+    ),
+    Remedy(
+        "sent-elsewhere",
+        "The batch was continued elsewhere, so this row may have been created already.",
+        "Nothing to do: `resume` looks in LeadSquared first, and sends the row only if it is not there.",
+    ),
+    Remedy(
+        "conflict",
+        "The field was changed in LeadSquared since it was sent, so the correction was left out.",
+        "Compare both values; `importer correct RESULTS --overwrite` replaces the one in LeadSquared.",
+    ),
+    Remedy(
+        "not-corrected",
+        "LeadSquared accepted the update, but the field does not hold the new value.",
+        "Check the field's type and options in LeadSquared, then `importer correct RESULTS`.",
+    ),
+    Remedy(
+        "not-found",
+        "LeadSquared has no activity of this Id any more; nothing was changed.",
+        "Ask in LeadSquared whether it was deleted; `importer verify` lists such rows.",
     ),
 )
 

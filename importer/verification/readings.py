@@ -1,66 +1,67 @@
-"""What was read back of created rows: how each field came back, kept in the journal, and summed up.
+"""What was read back of the created rows of a batch: compared, kept in the store, and summed up.
 
 A *pass* reads every created row once. What a pass has read is kept row by row, so that one that was cut off
-goes on; the next pass after a finished one begins anew.
+goes on; the next pass after a finished one begins from the start.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from itertools import groupby
-from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from importer.activity import Activity, StoredActivity
-from importer.journal.journal import Journal, JournalRow
 from importer.leadsquared.outcomes import OutcomeKind
 from importer.sending.reconcile.doubts import IN_DOUBT_OUTCOMES
 from importer.sending.reconcile.matching import Comparison, compare
 from importer.sending.reconcile.normalise import id_key
+from importer.store.batch_rows import BatchRows
+from importer.store.ownership import Ownership
+from importer.store.records import CreatedRow, StoredAttempt
 
 ACCOUNT: Final = "RelatedCompanyId"
 EVENT: Final = "ActivityEvent"
 EXAMPLES_MAX: Final = 3
 GOES_ON_FOR: Final = timedelta(days=1)
-"""A pass that was cut off longer ago is begun anew: LeadSquared has changed since."""
+"""A pass that was cut off longer ago is begun again: LeadSquared has changed since."""
 
 _PASS: Final = "read_back"  # noqa: S105 - the name of a fact of the batch, no password
 _TRUTH: Final = ({"1", "true"}, {"0", "false"})
 
 
-class Verdict(StrEnum):
+class ReadingVerdict(StrEnum):
     """How a row or one of its fields came back."""
 
     EQUAL = "equal"
     MISSING = "missing"  # a field: sent, and empty there
-    ALTERED = "altered"  # a field: something else stands there
+    ALTERED = "altered"  # a field: it has another value there
     NOT_FOUND = "not found"  # a row: LeadSquared shows no activity of its Id
     NOT_READ = "not read"  # a row: LeadSquared gave no answer about it
 
 
 class Difference(NamedTuple):
-    """One field of one row. detail: in which way it was altered, if that can be told, else ""."""
+    """One field of one row. detail: in which way it was altered, if that is known, else ""."""
 
     field: str
-    verdict: Verdict
+    verdict: ReadingVerdict
     sent: str
     stored: str
     detail: str = ""
 
 
-NOT_FOUND: Final = (Difference("", Verdict.NOT_FOUND, "", ""),)
+NOT_FOUND: Final = (Difference("", ReadingVerdict.NOT_FOUND, "", ""),)
 
 
-class SentRow(NamedTuple):
-    """A created row, and what its creating call sent.
+@dataclass(frozen=True, slots=True)
+class SentRow:
+    """A created row, and what it should hold.
 
-    sent: several where a look found the activity and the attempts differed; none where nobody knows any
-    more. since, until: Unix seconds by the tenant's clock, between which it was created; None as well.
+    sent: what its creating call sent, or what it holds since its last correction; several where a lookup
+    found the activity and the attempts differed; none where it is not known any more. since, until: Unix seconds by
+    the tenant's clock, between which it was created; None as well.
     """
 
     position: int
@@ -71,7 +72,8 @@ class SentRow(NamedTuple):
     until: float | None
 
 
-class ReadRow(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ReadRow:
     """A created row as it was read back. differences: None when it was not read, () when all is equal.
     names: the fields that were sent with a value."""
 
@@ -82,12 +84,12 @@ class ReadRow(NamedTuple):
     names: tuple[str, ...]
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> ReadingVerdict:
         if self.differences is None:
-            return Verdict.NOT_READ
+            return ReadingVerdict.NOT_READ
         if not self.differences:
-            return Verdict.EQUAL
-        return Verdict.NOT_FOUND if self.differences == NOT_FOUND else Verdict.ALTERED
+            return ReadingVerdict.EQUAL
+        return ReadingVerdict.NOT_FOUND if self.differences == NOT_FOUND else ReadingVerdict.ALTERED
 
 
 # ---- comparing ----------------------------------------------------------------------------------------
@@ -103,22 +105,22 @@ def differences(sent: Iterable[Activity], stored: StoredActivity) -> tuple[Diffe
 
 def _differences(sent: Activity, stored: StoredActivity) -> Iterator[Difference]:
     if stored.company_id and id_key(stored.company_id) != id_key(sent.company_id):
-        yield Difference(ACCOUNT, Verdict.ALTERED, sent.company_id, stored.company_id)
+        yield Difference(ACCOUNT, ReadingVerdict.ALTERED, sent.company_id, stored.company_id)
     if stored.event is not None and stored.event != sent.event:
-        yield Difference(EVENT, Verdict.ALTERED, str(sent.event), str(stored.event))
+        yield Difference(EVENT, ReadingVerdict.ALTERED, str(sent.event), str(stored.event))
     for one in compare(sent, stored):
         match one.verdict:
             case Comparison.EQUAL | Comparison.UNEXPECTED:
                 continue
             case Comparison.MISSING:
-                yield Difference(one.field, Verdict.MISSING, one.sent, one.stored)
+                yield Difference(one.field, ReadingVerdict.MISSING, one.sent, one.stored)
             case Comparison.RESPELT if _same_truth(one.sent, one.stored):
                 continue
             case Comparison.RESPELT | Comparison.CUT_SHORT:
-                detail = "cut short" if one.verdict is Comparison.CUT_SHORT else "spelt otherwise"
-                yield Difference(one.field, Verdict.ALTERED, one.sent, one.stored, detail)
+                detail = "cut short" if one.verdict is Comparison.CUT_SHORT else "spelled differently"
+                yield Difference(one.field, ReadingVerdict.ALTERED, one.sent, one.stored, detail)
             case Comparison.ALTERED:
-                yield Difference(one.field, Verdict.ALTERED, one.sent, one.stored)
+                yield Difference(one.field, ReadingVerdict.ALTERED, one.sent, one.stored)
 
 
 def _same_truth(sent: str, stored: str) -> bool:
@@ -133,106 +135,84 @@ def sent_names(sent: Activity) -> tuple[str, ...]:
     return (*note, *(name for name, value in sent.fields if value.strip()))
 
 
-# ---- the journal --------------------------------------------------------------------------------------
+# ---- the store ----------------------------------------------------------------------------------------
 
 
-def begin(journal: Journal, now: datetime) -> int:
+def begin(owned: Ownership, now: datetime) -> int:
     """Begins a pass, or goes on with one that was cut off; how many rows that had read already."""
-    at = journal.fact(_PASS, {})
-    begun = at.get("begun")
-    goes_on = begun and not at.get("ended") and now - datetime.fromisoformat(begun) < GOES_ON_FOR
-    with journal.change() as connection:
+    last = owned.rows.fact(_PASS, {})
+    begun = last.get("begun")
+    goes_on = begun and not last.get("ended") and now - datetime.fromisoformat(begun) < GOES_ON_FOR
+    with owned.change() as change:
         if goes_on:
             # What was not found a moment ago may show by now.
-            connection.execute("DELETE FROM reading WHERE differences = ?", (_encoded(NOT_FOUND),))
+            change.forget_readings(_plain(NOT_FOUND))
         else:
-            connection.execute("DELETE FROM reading")
-            journal.state(**{_PASS: {"begun": now.isoformat(), "ended": None}})
-    (kept,) = journal.connection.execute("SELECT count(*) FROM reading").fetchone()
-    return int(kept)
+            change.forget_readings()
+            change.keep_facts(**{_PASS: {"begun": now.isoformat(), "ended": None}})
+    return owned.rows.readings_count()
 
 
-def end(journal: Journal, now: datetime) -> None:
+def end(owned: Ownership, now: datetime) -> None:
     """Every created row was read."""
-    begun = journal.fact(_PASS, {}).get("begun")
-    journal.state(**{_PASS: {"begun": begun, "ended": now.isoformat()}})
+    begun = owned.rows.fact(_PASS, {}).get("begun")
+    owned.keep_facts(**{_PASS: {"begun": begun, "ended": now.isoformat()}})
 
 
-def ended_at(journal: Journal) -> str | None:
+def ended_at(rows: BatchRows) -> str | None:
     """When the last pass was finished (UTC, ISO 8601); None if none was, or one is not finished."""
-    ended: str | None = journal.fact(_PASS, {}).get("ended")
+    ended: str | None = rows.fact(_PASS, {}).get("ended")
     return ended
 
 
-def keep(journal: Journal, read: Mapping[int, Sequence[Difference]], at: str) -> None:
+def keep(owned: Ownership, read: dict[int, Sequence[Difference]], at: str) -> None:
     """Keeps what was read, by position. at: UTC, ISO 8601."""
-    with journal.change() as connection:
-        connection.executemany(
-            "INSERT OR REPLACE INTO reading VALUES (?, ?, ?)",
-            [(position, at, _encoded(found)) for position, found in read.items()],
-        )
+    with owned.change() as change:
+        change.keep_readings({position: _plain(found) for position, found in read.items()}, at)
 
 
-def _encoded(found: Sequence[Difference]) -> str:
-    return json.dumps([list(each) for each in found], ensure_ascii=False)
+def _plain(found: Sequence[Difference]) -> list[list[str]]:
+    return [[str(part) for part in each] for each in found]
 
 
-def _decoded(text: str) -> tuple[Difference, ...]:
+def _read(plain: list[list[str]]) -> tuple[Difference, ...]:
     return tuple(
-        Difference(name, Verdict(verdict), sent, stored, *detail)
-        for name, verdict, sent, stored, *detail in json.loads(text)
+        Difference(name, ReadingVerdict(verdict), sent, stored, *detail)
+        for name, verdict, sent, stored, *detail in plain
     )
 
 
-def sent_row(journal: Journal, row: JournalRow) -> SentRow:
-    """What the call that created the row sent, markers included. Never what its cells say now."""
-    attempts = journal.attempts(row.position)
-    making = [one for one in attempts if one.outcome == OutcomeKind.CREATED] or [
-        one for one in attempts if one.outcome in IN_DOUBT_OUTCOMES
-    ]
-    bodies = dict.fromkeys(one.body for one in making)
-    sent = tuple(map(Activity.decoded, bodies))
-    if not making and row.activity is not None:  # another batch created it, or a journal that was lost
+def sent_row(row: CreatedRow) -> SentRow:
+    """What the row should hold in LeadSquared, markers included. Never what its cells say now."""
+    making = _making(row.attempts)
+    sent = tuple(map(Activity.decoded, dict.fromkeys(one.body for one in making)))
+    if not making and row.activity is not None:  # another batch created it, or the batch was rebuilt
         sent = (Activity.decoded(row.activity),)
+    if row.holds is not None:
+        sent = (Activity.decoded(row.holds),)
     since = min((one.marked_at + one.clock_difference for one in making), default=None)
     until = max(((one.ended_at or one.marked_at) + one.clock_difference for one in making), default=None)
-    return SentRow(row.position, row.number, row.activity_id or "", sent, since, until)
+    return SentRow(row.position, row.number, row.activity_id, sent, since, until)
 
 
-def read_rows(journal: Journal, only: Iterable[int] | None = None) -> Iterator[ReadRow]:
-    """Every created row (or those at the positions `only`), in the source's order, with what was read.
+def _making(attempts: Sequence[StoredAttempt]) -> list[StoredAttempt]:
+    """Those of a row's attempts that may have created it."""
+    return [one for one in attempts if one.outcome == OutcomeKind.CREATED] or [
+        one for one in attempts if one.outcome in IN_DOUBT_OUTCOMES
+    ]
 
-    One statement for all of it: asked row by row, a million rows would take minutes.
-    """
-    wanted = None if only is None else json.dumps(list(only))
-    found = journal.connection.execute(
-        "SELECT position, number, activity_id, read_at, differences, coalesce(attempt.body, activity),"
-        " attempt.id, outcome"
-        " FROM row LEFT JOIN reading USING (position) LEFT JOIN attempt USING (position)"
-        " WHERE status = 4 AND (? IS NULL OR position IN (SELECT value FROM json_each(?)))"
-        " ORDER BY position, attempt.id",
-        (wanted, wanted),
-    )
-    for _, attempts in groupby(found, key=itemgetter(0)):
-        # What the creating call sent; where a look found the activity, what the last one in doubt did.
-        making = max(reversed([*attempts]), key=_makes)
-        _, number, activity_id, read_at, encoded, body, _, _ = making
-        sent = None if body is None else Activity.decoded(body)
+
+def read_rows(rows: BatchRows, only: Collection[int] | None = None) -> Iterator[ReadRow]:
+    """Every created row (or those at the positions `only`), in the source's order, with what was read."""
+    for row in rows.created_rows(only):
+        sent = sent_row(row).sent
         yield ReadRow(
-            number,
-            activity_id or "",
-            read_at or "",
-            None if encoded is None else _decoded(encoded),
-            () if sent is None else sent_names(sent),
+            row.number,
+            row.activity_id,
+            row.read_at or "",
+            None if row.differences is None else _read(row.differences),
+            sent_names(sent[-1]) if sent else (),
         )
-
-
-def _makes(found: tuple[Any, ...]) -> int:
-    """How likely an attempt is to be the one that created its row; 0 for none at all."""
-    attempt, outcome = found[-2:]
-    if attempt is None:
-        return 0
-    return 2 if outcome == OutcomeKind.CREATED else int(outcome in IN_DOUBT_OUTCOMES)
 
 
 # ---- summing up ---------------------------------------------------------------------------------------
@@ -266,10 +246,10 @@ class FieldSummary:
 
 
 @dataclass(slots=True)
-class ReadBackSummary:
+class VerificationSummary:
     """Rows by verdict, and every field that was sent, in the mapping's order."""
 
-    rows: Counter[Verdict] = field(default_factory=Counter)
+    rows: Counter[ReadingVerdict] = field(default_factory=Counter)
     fields: dict[str, FieldSummary] = field(default_factory=dict)
     not_found: list[int] = field(default_factory=list)
 
@@ -279,7 +259,7 @@ class ReadBackSummary:
 
     @property
     def all_equal(self) -> bool:
-        return self.rows[Verdict.EQUAL] == self.total
+        return self.rows[ReadingVerdict.EQUAL] == self.total
 
     @property
     def differing(self) -> list[FieldSummary]:
@@ -287,16 +267,16 @@ class ReadBackSummary:
 
     def add(self, row: ReadRow) -> None:
         self.rows[row.verdict] += 1
-        if row.verdict is Verdict.NOT_FOUND and len(self.not_found) < EXAMPLES_MAX:
+        if row.verdict is ReadingVerdict.NOT_FOUND and len(self.not_found) < EXAMPLES_MAX:
             self.not_found.append(row.number)
-        if row.verdict in {Verdict.NOT_FOUND, Verdict.NOT_READ}:
+        if row.verdict in {ReadingVerdict.NOT_FOUND, ReadingVerdict.NOT_READ}:
             return
         for name in row.names:
             self._field(name).sent += 1
         for each in row.differences or ():
             summary = self._field(each.field)
             summary.sent += each.field in {ACCOUNT, EVENT}
-            if each.verdict is Verdict.MISSING:
+            if each.verdict is ReadingVerdict.MISSING:
                 summary.missing += 1
             else:
                 summary.altered += 1
@@ -307,9 +287,9 @@ class ReadBackSummary:
         return self.fields.setdefault(name, FieldSummary(name))
 
 
-def summarise(rows: Iterable[ReadRow], each: Callable[[ReadRow], None] | None = None) -> ReadBackSummary:
+def summarise(rows: Iterable[ReadRow], each: Callable[[ReadRow], None] | None = None) -> VerificationSummary:
     """The summary of `rows`; `each` is called with every one of them on the way."""
-    summary = ReadBackSummary()
+    summary = VerificationSummary()
     for row in rows:
         summary.add(row)
         if each is not None:

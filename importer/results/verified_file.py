@@ -14,7 +14,7 @@ from typing import Final, TextIO
 
 from importer.atomic_file import Placed
 from importer.results.beside import write_whole
-from importer.verification.readings import Difference, ReadBackSummary, ReadRow, summarise
+from importer.verification.readings import Difference, ReadRow, VerificationSummary, summarise
 
 ENDING: Final = ".verified.csv"
 COLUMNS: Final = ("row", "verdict", "field", "sent", "stored", "detail", "activity_id", "read_at", "batch")
@@ -23,9 +23,9 @@ PROGRESS_ROWS: Final = 1_000
 
 def write_verified(
     path: Path, rows: Iterable[ReadRow], batch: str, progress: Callable[[int], None]
-) -> tuple[Placed, ReadBackSummary]:
+) -> tuple[Placed, VerificationSummary]:
     """Writes the file at `path` (or beside it), and sums up on the way. Raises FileError."""
-    summary = ReadBackSummary()
+    summary = VerificationSummary()
 
     def write(stream: TextIO) -> None:
         nonlocal summary

@@ -1,7 +1,7 @@
 """Reads created activities back and compares them with what was sent.
 
-Rows of one account that were created about the same time cost one Retrieve together; a row that stands
-alone, or that Retrieve does not show, is asked for by its Id. Every row read is kept in the journal at once
+Rows of one account that were created about the same time cost one Retrieve together; a row that is alone on
+its account, or that Retrieve does not show, is read by its Id. Every row read is kept in the store at once
 (`readings.py`), so that whatever ends a pass, the next one goes on.
 """
 
@@ -14,16 +14,19 @@ from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
+from operator import itemgetter
 from typing import Final
 
 from importer.activity import StoredActivity
 from importer.errors import ImporterError, TenantError, WorkError
-from importer.journal.journal import Journal
-from importer.journal.writer import iso
 from importer.leadsquared.calls import ReadFailed, Tenant, Unreachable
-from importer.leadsquared.outcomes import OutcomeKind, Outcome
-from importer.sending.reconcile.doubts import backoff_s
+from importer.leadsquared.outcomes import Outcome, OutcomeKind
+from importer.sending.breaker import Breaker
 from importer.sending.reconcile.normalise import id_key
+from importer.sending.run_state import spoken
+from importer.store.batch_rows import BatchRows
+from importer.store.ownership import Ownership
+from importer.store.records import iso
 from importer.verification import readings
 from importer.verification.readings import NOT_FOUND, Difference, SentRow
 
@@ -31,9 +34,9 @@ READERS_MAX: Final = 16
 TOGETHER_MAX: Final = 1_000
 """So many rows of an account share one window at most; a page has a hundred activities."""
 GAP_S: Final = 3600.0
-"""Rows that were sent further apart do not share a window: much may stand on the account in between."""
+"""Rows that were sent further apart do not share a window: the account may have many others in between."""
 MARGIN_S: Final = 300.0
-"""Before and after the calls. An activity that was changed since may stand outside; it is read by its Id."""
+"""Before and after the calls. An activity that was changed since may be outside; it is read by its Id."""
 TRIES_BEFORE_ASKING: Final = 3
 
 _REFUSED: Final = (OutcomeKind.REFUSED, OutcomeKind.UNKNOWN_REFUSAL)
@@ -48,15 +51,15 @@ class _Group:
     tries: int = 0
 
 
-class ReadBack:
-    """One pass over the created rows of a batch whose lock is held.
+class VerificationPass:
+    """One pass over the created rows of a batch that is owned.
 
     only: positions to read, None for all that are not read yet. `stop` ends it early.
     """
 
     def __init__(
         self,
-        journal: Journal,
+        owned: Ownership,
         tenant: Tenant,
         *,
         readers: int,
@@ -65,29 +68,26 @@ class ReadBack:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._journal = journal
+        self._owned = owned
         self._tenant = tenant
         self._readers = min(readers, READERS_MAX)
-        self._max_outage_s = max_outage_s
-        self._clock = clock
         self._wall = wall
-        self._fresh = _groups(journal, only)
+        self._fresh = _groups(owned.rows, only)
         self._again: deque[_Group] = deque()
         self._at_work = 0
         self._one_at_a_time = asyncio.Lock()
-        self._trouble_since: float | None = None
-        self._failures = 0
+        self._breaker = Breaker(max_outage_s, clock, failures_to_open=1, rows_to_open=1)
         self._tasks: list[asyncio.Task[None]] = []
         self.interrupted = False
         self.read = 0
 
     def __repr__(self) -> str:
-        return f"<ReadBack read={self.read} again={len(self._again)} failures={self._failures}>"
+        return f"<VerificationPass read={self.read} again={len(self._again)} {self._breaker!r}>"
 
     @property
     def in_trouble(self) -> bool:
         """LeadSquared gave no answer last time."""
-        return self._trouble_since is not None
+        return self._breaker.is_open
 
     def stop(self) -> None:
         """Ends the pass; what was read is kept. A read that is broken off does no harm."""
@@ -143,38 +143,36 @@ class ReadBack:
             return
         async with self._one_at_a_time:
             if self.in_trouble:
-                await asyncio.sleep(backoff_s(self._failures))
+                await asyncio.sleep(self._breaker.next_probe_s())
             await self._try(group)
 
     async def _try(self, group: _Group) -> None:
         try:
-            found = await self._look(group.rows)
+            found = await self._find(group.rows)
         except ReadFailed as error:
             if error.outcome.kind in _FINAL:
                 raise _final(error) from error
             await self._no_answer(group, error)
             return
-        self._trouble_since, self._failures = None, 0
+        self._breaker.read_answered()
         compared = {row.position: _compared(row, found.get(id_key(row.activity_id))) for row in group.rows}
-        readings.keep(self._journal, compared, iso(self._wall()))
+        readings.keep(self._owned, compared, iso(self._wall()))
         self.read += len(compared)
 
     async def _no_answer(self, group: _Group, error: ReadFailed) -> None:
         """Later again. Where whoami is answered, it is these rows: then one by one, then not at all."""
         group.tries += 1
         if group.tries % TRIES_BEFORE_ASKING == 0 and await self._answers():
-            self._trouble_since, self._failures = None, 0
+            self._breaker.read_answered()
             if len(group.rows) > 1:
                 self._again.extend(_Group([row], TRIES_BEFORE_ASKING - 1) for row in group.rows)
             return
-        self._failures += 1
         self._again.append(group)
-        if self._trouble_since is None:
-            self._trouble_since = self._clock()
-        elif self._clock() - self._trouble_since >= self._max_outage_s:
+        self._breaker.read_failed(group.rows[0].position)
+        if self._breaker.exhausted:
             raise WorkError(
-                f"LeadSquared has given no answer for {self._clock() - self._trouble_since:.0f} seconds"
-                f" (--max-outage): {error.what}",
+                f"LeadSquared gave no answer for {spoken(self._breaker.trouble_s)} (--max-outage):"
+                f" {error.what}",
                 where=error.where,
                 remedy="What was read is kept; `importer verify` goes on from there.",
             )
@@ -188,8 +186,8 @@ class ReadBack:
 
     # ---- one group --------------------------------------------------------------------------------
 
-    async def _look(self, rows: Sequence[SentRow]) -> dict[str, StoredActivity]:
-        """What stands in LeadSquared of these rows, by `id_key`. Raises ReadFailed."""
+    async def _find(self, rows: Sequence[SentRow]) -> dict[str, StoredActivity]:
+        """What LeadSquared has of these rows, by `id_key`. Raises ReadFailed."""
         together = len(rows) > 1
         found = await self._account(rows) if together else {}
         for row in rows:
@@ -240,21 +238,13 @@ def _final(error: ReadFailed) -> ImporterError:
 # ---- which rows are read together ---------------------------------------------------------------------
 
 
-def _groups(journal: Journal, only: Collection[int] | None) -> Generator[_Group]:
-    """The rows to read, in groups. A second connection holds the plan, which may be long."""
-    with Journal.open_to_read(journal.path) as plan:
-        unread = plan.connection.execute(
-            "SELECT position, lower(json_extract(CAST(activity AS TEXT), '$.RelatedCompanyId')) AS account"
-            " FROM row WHERE status = 4"
-            " AND NOT EXISTS (SELECT 1 FROM reading WHERE reading.position = row.position)"
-            " ORDER BY account, position"
-        )
-        wanted = None if only is None else set(only)
-        for _, found in groupby(unread, key=lambda each: each[1]):
-            positions = (position for position, _ in found if wanted is None or position in wanted)
-            while some := list(islice(positions, TOGETHER_MAX)):
-                rows = [readings.sent_row(journal, journal.row(position)) for position in some]
-                yield from (_Group(list(each)) for each in _together(rows))
+def _groups(rows: BatchRows, only: Collection[int] | None) -> Generator[_Group]:
+    """The rows to read, in groups."""
+    for _, found in groupby(rows.unread(only), key=itemgetter(0)):
+        positions = (position for _, position in found)
+        while some := list(islice(positions, TOGETHER_MAX)):
+            sent = [readings.sent_row(row) for row in rows.created_rows(some)]
+            yield from (_Group(list(each)) for each in _together(sent))
 
 
 def _together(rows: Iterable[SentRow]) -> Iterator[list[SentRow]]:
