@@ -133,7 +133,10 @@ async def test_fewer_than_counted_is_looked_at_again_and_then_incomplete() -> No
 @pytest.mark.parametrize(
     ("behave", "kind"),
     [
-        (reply(500, {"Status": "Error", "ExceptionType": "MXUnAuthorizedAccessException"}), OutcomeKind.REFUSED),
+        (
+            reply(500, {"Status": "Error", "ExceptionType": "MXUnAuthorizedAccessException"}),
+            OutcomeKind.REFUSED,
+        ),
         (reply(200, {"Status": "Error", "ExceptionMessage": "no"}), OutcomeKind.REFUSED),
         (reply(503), OutcomeKind.DOUBTFUL),
         (reply(200, b"<html>"), OutcomeKind.DOUBTFUL),

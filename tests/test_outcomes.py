@@ -15,8 +15,8 @@ from importer.leadsquared.outcomes import (
     CERTAINLY_NOT_SENT,
     Exchange,
     Failure,
-    OutcomeKind,
     Outcome,
+    OutcomeKind,
     classify,
     read_failure,
 )
@@ -76,7 +76,11 @@ PAGE = b"<html><body>Bad gateway</body></html>"
         ),
         (answer(403, LIMIT_TEXT.encode()), OutcomeKind.THROTTLED, "rate-limit"),
         (answer(403, b"<p>" + LIMIT_TEXT.encode() + b"</p>"), OutcomeKind.THROTTLED, "rate-limit"),
-        (answer(200, {"Status": "Error", "ExceptionMessage": LIMIT_TEXT}), OutcomeKind.THROTTLED, "rate-limit"),
+        (
+            answer(200, {"Status": "Error", "ExceptionMessage": LIMIT_TEXT}),
+            OutcomeKind.THROTTLED,
+            "rate-limit",
+        ),
         (
             answer(200, {"Status": "Failed", "Message": {"Message": LIMIT_TEXT}}),
             OutcomeKind.THROTTLED,
@@ -156,7 +160,9 @@ PAGE = b"<html><body>Bad gateway</body></html>"
         (answer(200, b'{"Status":' + b"9" * 5_000 + b"}"), OutcomeKind.DOUBTFUL, "no-id"),
     ],
 )
-def test_an_answer_means_what_its_line_of_the_table_says(exchange: Exchange, kind: OutcomeKind, code: str) -> None:
+def test_an_answer_means_what_its_line_of_the_table_says(
+    exchange: Exchange, kind: OutcomeKind, code: str
+) -> None:
     """First match wins; what matches nothing is doubtful."""
     outcome = classify(exchange)
 
@@ -264,7 +270,10 @@ def test_the_words_of_a_quota_are_enough() -> None:
     """Whatever the status, and whatever the exception is called."""
     text = "Daily API limit of 12 calls exceeded."
     outcome = classify(answer(403, refusal("MXSomethingNewException", text)))
-    assert (outcome.kind, outcome.refusal) == (OutcomeKind.THROTTLED, Refusal(Rate(12, 86_400), None, quota=True))
+    assert (outcome.kind, outcome.refusal) == (
+        OutcomeKind.THROTTLED,
+        Refusal(Rate(12, 86_400), None, quota=True),
+    )
     quoted = refusal("MXInvalidInputException", f"Value '{text}' is not allowed")
     assert classify(answer(500, quoted)).kind is OutcomeKind.REFUSED
 

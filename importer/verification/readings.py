@@ -60,8 +60,8 @@ class SentRow:
     """A created row, and what it should hold.
 
     sent: what its creating call sent, or what it holds since its last correction; several where a lookup
-    found the activity and the attempts differed; none where it is not known any more. since, until: Unix seconds by
-    the tenant's clock, between which it was created; None as well.
+    found the activity and the attempts differed; none where it is not known any more. since, until: Unix
+    seconds by the tenant's clock, between which it was created; None as well.
     """
 
     position: int

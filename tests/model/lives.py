@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from importer.sending.reconcile.lookups import Looks
+from importer.sending.reconcile.verifier import Verifier
 from virtual_time import VirtualTimeLoop
 
 from importer.activity import Activity
@@ -23,8 +25,6 @@ from importer.pacing.pacing import Pace, Rate
 from importer.results.edits import CellChange, RowEdit
 from importer.resuming import Reopening
 from importer.sending.engine import cut_off
-from importer.sending.reconcile.lookups import Looks
-from importer.sending.reconcile.verifier import Verifier
 from importer.sending.run_state import Orders, Posting, Stop
 from importer.sending.worker_pool import Poster
 from importer.sheets.rows import decode_cells, encode_cells

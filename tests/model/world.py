@@ -16,7 +16,7 @@ from typing import Final
 
 from importer.activity import Activity, StoredActivity
 from importer.leadsquared.calls import Reading
-from importer.leadsquared.outcomes import OutcomeKind, Outcome
+from importer.leadsquared.outcomes import Outcome, OutcomeKind
 from importer.pacing.pacing import Rate, Refusal, Slot
 
 EPOCH: Final = 1_785_000_000.0
@@ -167,7 +167,9 @@ class ModelTenant:
         world.interfere(sent)
         if dict(sent.fields).get("mx_Custom_1") == world.bad:
             await asyncio.sleep(0.2)
-            return Outcome(OutcomeKind.REFUSED, "MXInvalidInputException", "No such outcome.", 500, complete=True)
+            return Outcome(
+                OutcomeKind.REFUSED, "MXInvalidInputException", "No such outcome.", 500, complete=True
+            )
         if fate in REFUSALS:
             await asyncio.sleep(0.1)
             return REFUSALS[fate]
@@ -198,7 +200,9 @@ class ModelTenant:
         seen_at = world.now
         await asyncio.sleep(0.2)
         if self.dead or fate == "failed":
-            return Reading((), complete=False, outcome=Outcome(OutcomeKind.DOUBTFUL, "http-503", "Failed.", 503))
+            return Reading(
+                (), complete=False, outcome=Outcome(OutcomeKind.DOUBTFUL, "http-503", "Failed.", 503)
+            )
         found = [self._stored(one) for one in world.held if one.visible_at <= seen_at]
         shown = [
             one
