@@ -192,23 +192,22 @@ def _options(options: object) -> tuple[str, ...]:
 
 
 def read_refused_permissions(body: bytes) -> tuple[str, ...]:
-    """`User/GetPermissions`: names of what is refused, where the answer lists names with yes or no. Raises
-    AnswerError for any other shape (it is documented by name only)."""
+    """`User/GetPermissions`: names of what is refused. Raises AnswerError unless the answer gives yes or no for
+    names, as an object or as a list of `Name` and `Value` (its shape is not documented)."""
     answer = parsed(body)
-    entries = answer if isinstance(answer, list) else _object(answer, "set of permissions").items()
-    refused: list[str] = []
-    for entry in entries:
-        if isinstance(entry, tuple):
-            name, value = str(entry[0]), entry[1]
-        elif isinstance(entry, dict):
-            name, value = text_of(entry.get("Name")), entry.get("Value")
-        else:
-            raise AnswerError("the answer has no permissions")
-        if text_of(value).casefold() in {"false", "0", "no"}:
-            refused.append(one_line(name, WORDS_LENGTH_MAX))
-    return tuple(refused)
+    listed = answer if isinstance(answer, list) else []
+    entries = [_object(entry, "permission") for entry in listed]
+    pairs = [(text_of(entry.get("Name")), entry.get("Value")) for entry in entries]
+    if not pairs:
+        pairs = list(_object(answer, "set of permissions").items())
+    words = [(one_line(str(name), WORDS_LENGTH_MAX), text_of(value).casefold()) for name, value in pairs]
+    if not words or any(word not in {*_YES, *_NO} for _, word in words):
+        raise AnswerError("the answer does not say what is permitted")
+    return tuple(name for name, word in words if word in _NO)
 
 
+_YES: Final = ("true", "1", "yes")
+_NO: Final = ("false", "0", "no")
 _ISO: Final = re.compile(
     r"(\d{4})-(\d\d?)-(\d\d?)[T ](\d\d?):(\d\d):(\d\d)(?:\.\d{1,9})?(?:Z|\+00:00)?", re.ASCII
 )

@@ -60,7 +60,7 @@ PAGE = b"<html><body>Bad gateway</body></html>"
         (answer(200, b"\xef\xbb\xbf" + json.dumps(success()).encode()), OutcomeKind.CREATED, ""),
         (answer(200, json.dumps(success()).encode("utf-16")), OutcomeKind.CREATED, ""),
         (answer(200, success(), failure=Failure.CUT_OFF), OutcomeKind.CREATED, ""),
-        (answer(200, success("anything printable")), OutcomeKind.CREATED, ""),
+        (answer(200, success("anything printable")), OutcomeKind.DOUBTFUL, "no-id"),
         (answer(429), OutcomeKind.THROTTLED, "rate-limit"),
         (answer(429, PAGE), OutcomeKind.THROTTLED, "rate-limit"),
         (answer(429, failure=Failure.CUT_OFF), OutcomeKind.THROTTLED, "rate-limit"),

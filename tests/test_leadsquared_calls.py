@@ -24,7 +24,15 @@ from importer.leadsquared.outcomes import OutcomeKind
 from importer.pacing.pacing import Pace, Rate
 
 USER = {"Id": "U", "Name": "Ann", "OrgDisplayName": "Org", "OrgShortCode": "1", "LSQCommonServiceURLs": {}}
-SUCCESS = {"Status": "Success", "Message": {"Id": "A-1"}}
+
+
+def guid(number: int) -> str:
+    """An Id of LeadSquared's shape."""
+    return f"{number:08x}-7a3f-4a39-9c63-5ad4f1a2b00f"
+
+
+A1 = guid(1)
+SUCCESS = {"Status": "Success", "Message": {"Id": A1}}
 THROTTLED = {
     "Status": "Error",
     "ExceptionType": "MXAPIRateLimitExceededException",
@@ -78,7 +86,7 @@ def paging(rows: Callable[[], list[str]], *, size_max: int = 1000) -> Behaviour:
 @pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 250])
 async def test_an_account_is_read_to_the_last_activity(count: int) -> None:
     """As many distinct Ids as RecordCount says."""
-    ids = [f"A-{number}" for number in range(count)]
+    ids = [guid(number) for number in range(count)]
     async with tenant_that(paging(lambda: ids)) as (tenant, _):
         reading = await tenant.activities("C", SINCE, UNTIL)
 
@@ -88,7 +96,7 @@ async def test_an_account_is_read_to_the_last_activity(count: int) -> None:
 
 async def test_an_order_that_changes_from_page_to_page_loses_nothing() -> None:
     """Observed: counting rows instead of distinct Ids would miss some."""
-    ids = [f"A-{number}" for number in range(250)]
+    ids = [guid(number) for number in range(250)]
     shuffle = random.Random(7)
     async with tenant_that(paging(lambda: shuffle.sample(ids, len(ids)))) as (tenant, _):
         readings = [await tenant.activities("C", SINCE, UNTIL) for _ in range(3)]
@@ -99,7 +107,7 @@ async def test_an_order_that_changes_from_page_to_page_loses_nothing() -> None:
 
 async def test_pages_smaller_than_asked_for_are_read_to_the_end() -> None:
     """The most that a page may hold is not documented."""
-    ids = [f"A-{number}" for number in range(60)]
+    ids = [guid(number) for number in range(60)]
     async with tenant_that(paging(lambda: ids, size_max=25)) as (tenant, _):
         reading = await tenant.activities("C", SINCE, UNTIL)
 
@@ -108,7 +116,7 @@ async def test_pages_smaller_than_asked_for_are_read_to_the_end() -> None:
 
 async def test_a_count_of_the_page_alone_is_not_believed() -> None:
     """A full page is followed by the next one."""
-    ids = [f"A-{number}" for number in range(150)]
+    ids = [guid(number) for number in range(150)]
 
     async def counts_pages(heard: Heard, writer: asyncio.StreamWriter) -> None:
         start = (int(json.loads(heard.body)["Paging"]["PageIndex"]) - 1) * 100
@@ -123,7 +131,7 @@ async def test_a_count_of_the_page_alone_is_not_believed() -> None:
 
 async def test_fewer_than_counted_is_looked_at_again_and_then_incomplete() -> None:
     """A few times only; nothing follows from an absence then."""
-    async with tenant_that(reply(200, activities(["A-1", "a-1"], 2))) as (tenant, server):
+    async with tenant_that(reply(200, activities([A1.upper(), A1], 2))) as (tenant, server):
         reading = await tenant.activities("C", SINCE, UNTIL)
 
     assert (reading.complete, reading.outcome, len(reading.activities)) == (False, None, 1)
@@ -157,7 +165,7 @@ async def test_a_reading_that_fails_is_incomplete_and_says_why(behave: Behaviour
 
 async def test_a_reading_that_fails_on_page_two_keeps_page_one_and_is_incomplete() -> None:
     """Half an account is no account."""
-    page = activities([f"A-{number}" for number in range(100)], 150)
+    page = activities([guid(number) for number in range(100)], 150)
     async with tenant_that(in_turn(reply(200, page), reply(502))) as (tenant, _):
         reading = await tenant.activities("C", SINCE, UNTIL)
 
@@ -251,14 +259,14 @@ async def test_an_activity_that_is_not_there_is_none(behave: Behaviour) -> None:
 
 async def test_an_activity_is_read_by_its_id() -> None:
     """And no answer is not "not there"."""
-    async with tenant_that(in_turn(reply(200, {"CompanyActivityId": "A-1"}), reply(503))) as (tenant, server):
-        found = await tenant.activity("A-1")
+    async with tenant_that(in_turn(reply(200, {"CompanyActivityId": A1}), reply(503))) as (tenant, server):
+        found = await tenant.activity(A1)
         with pytest.raises(Unreachable):
-            await tenant.activity("A-1")
+            await tenant.activity(A1)
 
     assert found is not None
-    assert found.id == "A-1"
-    assert server.heard[0].target.endswith("?activityId=A-1")
+    assert found.id == A1
+    assert server.heard[0].target.endswith(f"?activityId={A1}")
 
 
 async def test_a_create_ends_its_slot_and_tells_the_pace_of_a_refusal() -> None:
@@ -315,3 +323,81 @@ async def test_a_cancelled_read_gives_its_slot_back() -> None:
         with pytest.raises(asyncio.CancelledError):
             await read
         assert await tenant.users() == ()
+
+
+async def test_a_call_that_may_not_leave_any_more_is_not_sent() -> None:
+    """Asked on the connection, just before the first byte: a mark that is too old by then sends nothing."""
+    pace = Pace(Rate(1000, 0.05))
+    async with (
+        hostile_server(reply(200, SUCCESS)) as server,
+        LeadSquared(server.url, Keys(SecretStr("a"), SecretStr("s"))) as api,
+    ):
+        tenant = Tenant(api, pace)
+        withheld = await tenant.create(b"{}", await pace.slot(), lambda: False)
+        sent = await tenant.create(b"{}", await pace.slot(), lambda: True)
+
+    assert (withheld.kind, sent.kind) == (OutcomeKind.NOT_SENT, OutcomeKind.CREATED)
+    assert [heard.body for heard in server.heard] == [b"{}"]
+
+
+async def test_the_pages_of_an_account_are_bounded_in_bytes_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One page is small enough, all of them are not: incomplete, and said why."""
+    monkeypatch.setattr(calls, "LOOK_MAX_BYTES", 20_000)
+    ids = [guid(number) for number in range(1, 1000)]
+    async with tenant_that(paging(lambda: ids)) as (tenant, server):
+        reading = await tenant.activities("C", SINCE, UNTIL)
+
+    assert (reading.complete, reading.outcome.code if reading.outcome else "") == (False, "too-large")
+    assert len(server.heard) < 10
+
+
+async def test_an_update_names_the_activity_and_only_what_changed() -> None:
+    """A note that did not change is not in it."""
+    async with tenant_that(reply(200, SUCCESS)) as (tenant, server):
+        first = await tenant.update(A1, None, (("mx_Custom_1", "Lost"),))
+        await tenant.update(A1, "", (("mx_Custom_2", ""),))
+
+    assert first.kind is OutcomeKind.CREATED
+    assert [json.loads(heard.body) for heard in server.heard] == [
+        {"CompanyActivityId": A1, "Fields": [{"SchemaName": "mx_Custom_1", "Value": "Lost"}]},
+        {"CompanyActivityId": A1, "ActivityNote": "", "Fields": [{"SchemaName": "mx_Custom_2", "Value": ""}]},
+    ]
+    assert {heard.target for heard in server.heard} == {"/v2/CompanyActivity.svc/Update"}
+
+
+async def test_what_an_activity_type_holds_is_known_where_leadsquared_says_so() -> None:
+    """Documented for leads' activities only: options come as a list or as one text."""
+    setting = {
+        "DisplayName": "Site visit",
+        "Fields": [
+            {"SchemaName": "mx_Custom_1", "DisplayName": "Outcome", "DataType": "Dropdown", "IsMandatory": 1,
+             "OptionSet": [{"Value": "Won"}, {"Value": "Lost"}]},
+            {"SchemaName": "mx_Custom_2", "DisplayName": "City", "OptionSet": "Pune; Delhi"},
+            {"DisplayName": "nameless"},
+        ],
+    }  # fmt: skip
+    async with tenant_that(reply(200, setting)) as (tenant, server):
+        found = await tenant.activity_setting(10001)
+
+    assert found is not None
+    assert [(one.schema_name, one.mandatory, one.options) for one in found.fields] == [
+        ("mx_Custom_1", True, ("Won", "Lost")),
+        ("mx_Custom_2", False, ("Pune", "Delhi")),
+    ]
+    assert server.heard[0].target.endswith("GetActivitySetting?code=10001")
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [
+        reply(404), reply(503), reply(401), raw(close=True), reply(200, b"<html>"), reply(200, {"Fields": 7}),
+        reply(200, [7]), reply(429), reply(302, headers=("Location: http://127.0.0.1:1/",)),
+    ],
+)  # fmt: skip
+async def test_what_need_not_be_known_never_stops_an_import(behave: Behaviour) -> None:
+    """Whatever the answer, it is None; asked once."""
+    async with tenant_that(behave) as (tenant, server):
+        assert await tenant.activity_setting(10001) is None
+        assert await tenant.permissions(A1) is None
+
+    assert len(server.heard) == 2

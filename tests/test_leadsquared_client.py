@@ -456,16 +456,18 @@ def as_body(value: object) -> bytes:
 def test_activities_are_read_as_they_come() -> None:
     """Values exactly as sent back, numbers as they were spelt, empty fields absent."""
     body = (
-        b'{"RecordCount":"2","CompanyActivities":[{"CompanyActivityId":"A1","RelatedCompanyId":"C1",'
+        b'{"RecordCount":"2","CompanyActivities":[{"CompanyActivityId":"2f6c1a52-7a3f-4a39-9c63-5ad4f1a2b001","RelatedCompanyId":"C1",'
         b'"ActivityEvent":10001,"ActivityNote":" x ","CreatedOn":"7/31/2026 5:33:50 AM","CreatedBy":"U1",'
         b'"ActivityFields":{"Status":"Active","mx_Custom_1":null,"mx_Custom_2":"","mx_Custom_3":1.50,'
-        b'"mx_Custom_4":true}},{"CompanyActivityId":"A2","ActivityEvent":"x"}]}'
+        b'"mx_Custom_4":true}},{"CompanyActivityId":"2f6c1a52-7a3f-4a39-9c63-5ad4f1a2b002","ActivityEvent":"x"}]}'
     )
 
     first, second = read_activities(body).activities
 
     assert dict(first.fields) == {"Status": "Active", "mx_Custom_3": "1.50", "mx_Custom_4": "true"}
-    assert (first.id, first.company_id, first.event, first.note) == ("A1", "C1", 10001, " x ")
+    assert (first.id, first.company_id, first.event, first.note) == (
+        "2f6c1a52-7a3f-4a39-9c63-5ad4f1a2b001", "C1", 10001, " x ",
+    )  # fmt: skip
     assert (first.created_by, first.created_on) == ("U1", dt.datetime(2026, 7, 31, 5, 33, 50, tzinfo=dt.UTC))
     assert (second.event, second.note, second.created_on, dict(second.fields)) == (None, "", None, {})
 
@@ -483,7 +485,8 @@ def test_an_absent_list_is_empty() -> None:
         b'{"RecordCount":1,"CompanyActivities":{}}',
         b'{"RecordCount":1,"CompanyActivities":[{}]}',
         b'{"RecordCount":1,"CompanyActivities":[7]}',
-        b'{"RecordCount":1,"CompanyActivities":[{"CompanyActivityId":"a","ActivityFields":{"x":{}}}]}',
+        b'{"RecordCount":1,"CompanyActivities":[{"CompanyActivityId":"2f6c1a52-7a3f-4a39-9c63-5ad4f1a2b001","ActivityFields":{"x":{}}}]}',
+        b'{"RecordCount":1,"CompanyActivities":[{"CompanyActivityId":"=1+1"}]}',
     ],
 )
 def test_a_page_of_another_shape_is_an_error(body: bytes) -> None:
@@ -525,3 +528,30 @@ def test_people_and_accounts_are_read() -> None:
     assert [(one.id, one.name, one.active) for one in users] == [("1", "Ann", True), ("2", "Bob Doe", False)]
     assert (page.record_count, page.companies[0].id) == (9, "C")
     assert page.companies[0].attributes["mx_Code"] == "007"
+
+
+@pytest.mark.parametrize(
+    "repeated",
+    [
+        "u$r-access-key", r"u\u0024r-access-key", r"\u0075\u0024r-acces\u0073-key",
+        r"u\\u0024r-access-key", r"u\u0024r\u002Daccess\u002dkey",
+    ],
+)  # fmt: skip
+async def test_keys_that_an_answer_repeats_are_masked_however_they_are_written(repeated: str) -> None:
+    """JSON may write any character as an escape; what is kept is what it decodes to."""
+    body = f'{{"Status":"Error","ExceptionMessage":"no such key {repeated}"}}'.encode()
+    exchange = await created_by(reply(400, body))
+    assert "no such key ***" in classify(exchange).message
+    assert b"access" not in exchange.body
+
+
+async def test_keys_in_an_answer_in_utf_16_are_masked() -> None:
+    """Read as its byte order mark says, and kept in UTF-8."""
+    body = json.dumps({"Status": "Error", "ExceptionMessage": "bad u$r-access-key"}).encode("utf-16")
+    assert classify(await created_by(reply(400, body))).said == "bad ***"
+
+
+def test_users_have_a_full_name_to_be_looked_up_by() -> None:
+    """The answer has first and last names only."""
+    users = read_users(b'[{"ID":"U1","FirstName":"Anna","LastName":"Rao"},{"ID":"U2","FirstName":"Ben"}]')
+    assert [user.attributes["FullName"] for user in users] == ["Anna Rao", "Ben"]

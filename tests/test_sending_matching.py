@@ -15,17 +15,17 @@ from importer.sending.reconcile.matching import (
     NOTE,
     Comparison,
     Created,
-    Doubt,
     FieldComparison,
     Learned,
     NotCreated,
     Uncertain,
+    UncertainReason,
     candidates,
     compare,
     judge,
     match_key,
 )
-from importer.sending.reconcile.normalise import Likeness, likeness
+from importer.sending.reconcile.normalise import Similarity, similarity
 
 ACCOUNT = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
 US = "0f000000-0000-4000-8000-000000000001"
@@ -65,21 +65,21 @@ def test_a_difference_in_a_known_field_means_not_created() -> None:
 def test_a_difference_proves_nothing_before_a_read_back() -> None:
     """Without a created row nobody knows what this tenant does to values."""
     verdict = judge([SENT], [stored(mx_Custom_1="Lost")], None)
-    assert verdict == Uncertain(Doubt.UNPROVEN, ("id-1",))
+    assert verdict == Uncertain(UncertainReason.UNPROVEN, ("id-1",))
 
 
 def test_a_difference_in_a_field_that_is_not_known_proves_nothing() -> None:
     """The read-back row sent nothing in that field."""
     learned = replace(KNOWN, kept=ALL - {"mx_Custom_1"})
     verdict = judge([SENT], [stored(mx_Custom_1="Lost")], learned)
-    assert verdict == Uncertain(Doubt.NEAR_MISS, ("id-1",))
+    assert verdict == Uncertain(UncertainReason.NEAR_MISS, ("id-1",))
 
 
 @pytest.mark.parametrize("value", ["WON", "won", "Wo", "W"])
 def test_a_near_miss_stops_at_uncertain(value: str) -> None:
     """Other case, or a stored start, might be ours even in a known field."""
     verdict = judge([SENT], [stored(mx_Custom_1=value)], KNOWN)
-    assert verdict == Uncertain(Doubt.NEAR_MISS, ("id-1",))
+    assert verdict == Uncertain(UncertainReason.NEAR_MISS, ("id-1",))
 
 
 def test_a_near_miss_with_another_known_difference_is_not_ours() -> None:
@@ -91,26 +91,26 @@ def test_one_known_field_missing_is_a_near_miss_two_are_another_activity() -> No
     """A tenant may drop one value that its dropdown lacks; it does not drop whole activities' fields."""
     one = judge([SENT], [stored(mx_Custom_1="")], KNOWN)
     two = judge([SENT], [stored(mx_Custom_1="", mx_Custom_3="")], KNOWN)
-    assert (one, two) == (Uncertain(Doubt.NEAR_MISS, ("id-1",)), NotCreated())
+    assert (one, two) == (Uncertain(UncertainReason.NEAR_MISS, ("id-1",)), NotCreated())
 
 
 def test_a_value_in_a_field_that_was_not_sent_is_not_equality_and_no_proof() -> None:
     """It might be a default of the tenant's, which only a read-back shows."""
     found = stored(mx_Custom_7="filled in")
-    assert judge([SENT], [found], KNOWN) == Uncertain(Doubt.NEAR_MISS, ("id-1",))
+    assert judge([SENT], [found], KNOWN) == Uncertain(UncertainReason.NEAR_MISS, ("id-1",))
     assert judge([SENT], [found], replace(KNOWN, filled=frozenset({"mx_Custom_7"}))) == Created("id-1")
 
 
 def test_two_equal_activities_are_uncertain_with_both_ids() -> None:
     """Which of them is the row's cannot be told."""
     verdict = judge([SENT], [stored(identifier="id-2"), stored(identifier="id-1")], KNOWN)
-    assert verdict == Uncertain(Doubt.SEVERAL, ("id-1", "id-2"))
+    assert verdict == Uncertain(UncertainReason.SEVERAL, ("id-1", "id-2"))
 
 
 def test_an_equal_activity_of_another_user_is_uncertain() -> None:
     """Keys act as their user: what somebody else created is not ours, but looks like it."""
     verdict = judge([SENT], [stored(by=THEM)], KNOWN)
-    assert verdict == Uncertain(Doubt.OTHER_USER, ("id-1",))
+    assert verdict == Uncertain(UncertainReason.OTHER_USER, ("id-1",))
 
 
 def test_the_users_id_is_compared_without_case() -> None:
@@ -142,7 +142,9 @@ def test_altered_fields_are_left_out_as_far_as_they_are_altered() -> None:
     learned = Learned.from_read_back(SENT, stored(mx_Custom_1="WON"))
     assert learned.respelt == {"mx_Custom_1"}
     assert judge([SENT], [stored(mx_Custom_1="WON")], learned) == Created("id-1")
-    assert judge([SENT], [stored(mx_Custom_1="LOST")], learned) == Uncertain(Doubt.NEAR_MISS, ("id-1",))
+    assert judge([SENT], [stored(mx_Custom_1="LOST")], learned) == Uncertain(
+        UncertainReason.NEAR_MISS, ("id-1",)
+    )
 
 
 def test_a_field_that_the_tenant_drops_is_left_out() -> None:
@@ -215,7 +217,7 @@ def test_a_kept_marker_decides_alone() -> None:
 def test_a_marker_proves_presence_before_any_read_back_but_not_absence() -> None:
     """Nobody else writes batch and row there; whether the field keeps them is not known yet."""
     assert judge([MARKED], [stored(MARKED)], None, MARKER) == Created("id-1")
-    assert judge([MARKED], [stored(SENT)], None, MARKER) == Uncertain(Doubt.UNPROVEN, ("id-1",))
+    assert judge([MARKED], [stored(SENT)], None, MARKER) == Uncertain(UncertainReason.UNPROVEN, ("id-1",))
 
 
 def test_a_marker_that_the_tenant_drops_leaves_the_match_to_the_content() -> None:
@@ -233,7 +235,7 @@ def test_an_attempt_without_the_marker_is_not_ruled_out_by_its_absence() -> None
 def test_a_marker_found_twice_is_a_double() -> None:
     """Two attempts of one row arrived: both Ids are told."""
     pair = [stored(MARKED, "id-1"), stored(MARKED, "id-2")]
-    assert judge([MARKED], pair, None, MARKER) == Uncertain(Doubt.SEVERAL, ("id-1", "id-2"))
+    assert judge([MARKED], pair, None, MARKER) == Uncertain(UncertainReason.SEVERAL, ("id-1", "id-2"))
 
 
 def test_candidates_are_of_this_account_event_and_window_and_unclaimed() -> None:
@@ -343,7 +345,7 @@ def test_a_real_change_in_a_known_field_never_matches(sent: Activity, data: st.D
     assume(filled)
     name = data.draw(st.sampled_from(filled))
     value = data.draw(VALUES.filter(str.strip))
-    assume(likeness(dict(sent.fields)[name], value) is Likeness.DIFFERENT)
+    assume(similarity(dict(sent.fields)[name], value) is Similarity.DIFFERENT)
     found = replace(stored(sent), fields=dict(sent.fields) | {name: value})
     assert judge([sent], [found], Learned.from_read_back(sent, stored(sent))) == NotCreated()
 
