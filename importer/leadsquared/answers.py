@@ -192,8 +192,9 @@ def _options(options: object) -> tuple[str, ...]:
 
 
 def read_refused_permissions(body: bytes) -> tuple[str, ...]:
-    """`User/GetPermissions`: names of what is refused. Raises AnswerError unless the answer gives yes or no for
-    names, as an object or as a list of `Name` and `Value` (its shape is not documented)."""
+    """`User/GetPermissions`: names of what is refused. Raises AnswerError unless the answer gives yes or no
+    for names, as an object or as a list of `Name` and `Value` (its shape is not documented).
+    """
     answer = parsed(body)
     listed = answer if isinstance(answer, list) else []
     entries = [_object(entry, "permission") for entry in listed]
@@ -307,6 +308,7 @@ def _activity(entry: object) -> StoredActivity:
         fields=_fields({} if fields is None else fields),
         created_on=read_time(text_of(read.get("CreatedOn"))),
         created_by=text_of(read.get("CreatedBy")).strip(),
+        modified_on=read_time(text_of(read.get("ModifiedOn"))),
     )
 
 

@@ -28,11 +28,11 @@ CONFIRMED_MAX: Final = 100
 CANDIDATES_MAX: Final = 3
 NEAR_ENOUGH: Final = 75
 NEAR_MAX: Final = 200
-"""So many values get candidates; a sheet with more than that is not mended by spelling."""
+"""So many values get candidates; a sheet with more than that is not corrected by spelling."""
 SHOWN_LENGTH_MAX: Final = 80
 
 Progress = Callable[[int, int], None]
-"""Told how many of how many distinct values are settled."""
+"""Called with how many of how many distinct values are settled."""
 Answer = Found | NotFound
 
 
@@ -54,7 +54,7 @@ async def resolve(
 ) -> dict[tuple[Lookup, str], Answer]:
     """Answers for all that is asked, those already kept among them (`to_plain`, `from_plain`).
 
-    What was not found before is asked again: it may have been mended in LeadSquared since. Raises
+    What was not found before is asked again: it may have been corrected in LeadSquared since. Raises
     ReadFailed (calls.py) when LeadSquared gives no answer.
     """
     answers: dict[tuple[Lookup, str], Answer] = {}
@@ -74,9 +74,11 @@ async def resolve(
             users = await tenant.users() if users is None else users
             settled = _by_users(lookup, values, users)
         else:
+            found_before = any(one == lookup for one, _ in answers)
             settled = await _by_accounts(
-                tenant, lookup, values, partial(_further, progress, len(answers), total)
-            )
+                tenant, lookup, values, partial(_further, progress, len(answers), total),
+                found_before=found_before,
+            )  # fmt: skip
         answers |= {(lookup, key): answer for key, answer in settled.items()}
         progress(len(answers), total)
     return answers
@@ -87,7 +89,7 @@ def _further(progress: Progress, before: int, total: int, count: int) -> None:
 
 
 def to_plain(resolved: Resolved) -> dict[str, str]:
-    """What was found, as question → Id, for the journal."""
+    """What was found, as question → Id, for the store."""
     return {
         json.dumps([lookup.kind, lookup.by, lookup.company_type, key], ensure_ascii=False): answer.id
         for (lookup, key), answer in resolved.items()
@@ -139,9 +141,17 @@ def _known_user(user: User, by: str) -> _Known:
 
 
 async def _by_accounts(
-    tenant: Tenant, lookup: Lookup, values: Mapping[str, str], progress: Callable[[int], None]
+    tenant: Tenant,
+    lookup: Lookup,
+    values: Mapping[str, str],
+    progress: Callable[[int], None],
+    *,
+    found_before: bool,
 ) -> dict[str, Answer]:
-    """Value by value, or all accounts in pages of 1,000: whichever takes fewer calls."""
+    """Value by value, or all accounts in pages of 1,000: whichever takes fewer calls.
+
+    found_before: other values of this lookup were found, so that it is right as such.
+    """
     known: list[_Known] = []
     missing = list(values)
     if len(values) > FEW_VALUES:
@@ -167,7 +177,7 @@ async def _by_accounts(
             known_ids |= {one.id.casefold() for one in found}
         done += len(chunk)
         progress(done)
-    return _judge_accounts(lookup, values, known)
+    return _judge_accounts(lookup, values, known, found_before=found_before)
 
 
 async def _further_pages(tenant: Tenant, lookup: Lookup, pages: int) -> list[_Known]:
@@ -189,7 +199,7 @@ async def _together(tenant: Tenant, lookup: Lookup, values: Sequence[str]) -> li
             lookup.company_type or "", _columns(lookup), equal=(lookup.by, value), page_size=PAGE_SIZE
         )
         found = [_known_account(company, lookup.by) for company in page.companies]
-        # Where the attribute was not given back, LeadSquared's own comparison stands.
+        # Where the attribute was not given back, LeadSquared's own comparison counts.
         return [one if one.text else one._replace(text=value) for one in found]
 
     ended = await asyncio.gather(*(ask(value) for value in values), return_exceptions=True)
@@ -199,7 +209,9 @@ async def _together(tenant: Tenant, lookup: Lookup, values: Sequence[str]) -> li
     return [one for one in ended if not isinstance(one, BaseException)]
 
 
-def _judge_accounts(lookup: Lookup, values: Mapping[str, str], known: Sequence[_Known]) -> dict[str, Answer]:
+def _judge_accounts(
+    lookup: Lookup, values: Mapping[str, str], known: Sequence[_Known], *, found_before: bool
+) -> dict[str, Answer]:
     """Accounts whose attribute is exactly the value. Pure."""
     by_key: dict[str, dict[str, _Known]] = {}
     for one in known:
@@ -208,7 +220,7 @@ def _judge_accounts(lookup: Lookup, values: Mapping[str, str], known: Sequence[_
     texts = list(dict.fromkeys(one.text for one in known if one.text))
     near = _near(values, by_key, texts)
     hint = ""
-    if not any(key in by_key for key in values) and not texts:
+    if not any(key in by_key for key in values) and not texts and not found_before:
         hint = (
             f" None of the values was found: check `by: {lookup.by}` (capitals count, and a wrong one gives "
             f"no error) and `company_type: {lookup.company_type}` in the mapping."
@@ -235,7 +247,7 @@ def _known_account(company: Company, by: str) -> _Known:
     )
 
 
-# ---- words -------------------------------------------------------------------------------------------
+# ---- answers -----------------------------------------------------------------------------------------
 
 
 def _judged(lookup: Lookup, value: str, matches: Sequence[_Known], near: Sequence[str], hint: str) -> Answer:

@@ -17,7 +17,7 @@ from importer.activity import Activity, StoredActivity
 from importer.leadsquared.outcomes import OutcomeKind
 from importer.sending.reconcile.doubts import IN_DOUBT_OUTCOMES
 from importer.sending.reconcile.matching import Comparison, compare
-from importer.sending.reconcile.normalise import id_key
+from importer.sending.reconcile.normalise import id_key, same_value
 from importer.store.batch_rows import BatchRows
 from importer.store.ownership import Ownership
 from importer.store.records import CreatedRow, StoredAttempt
@@ -29,7 +29,6 @@ GOES_ON_FOR: Final = timedelta(days=1)
 """A pass that was cut off longer ago is begun again: LeadSquared has changed since."""
 
 _PASS: Final = "read_back"  # noqa: S105 - the name of a fact of the batch, no password
-_TRUTH: Final = ({"1", "true"}, {"0", "false"})
 
 
 class ReadingVerdict(StrEnum):
@@ -114,19 +113,13 @@ def _differences(sent: Activity, stored: StoredActivity) -> Iterator[Difference]
                 continue
             case Comparison.MISSING:
                 yield Difference(one.field, ReadingVerdict.MISSING, one.sent, one.stored)
-            case Comparison.RESPELT if _same_truth(one.sent, one.stored):
+            case Comparison.RESPELT if same_value(one.sent, one.stored):
                 continue
             case Comparison.RESPELT | Comparison.CUT_SHORT:
                 detail = "cut short" if one.verdict is Comparison.CUT_SHORT else "spelled differently"
                 yield Difference(one.field, ReadingVerdict.ALTERED, one.sent, one.stored, detail)
             case Comparison.ALTERED:
                 yield Difference(one.field, ReadingVerdict.ALTERED, one.sent, one.stored)
-
-
-def _same_truth(sent: str, stored: str) -> bool:
-    """Yes and no come back as 1 and 0 or as true and false (observed by integrators)."""
-    both = {sent.strip().lower(), stored.strip().lower()}
-    return any(both <= truth for truth in _TRUTH)
 
 
 def sent_names(sent: Activity) -> tuple[str, ...]:

@@ -50,6 +50,8 @@ _SLASHED: Final = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _STARTS_OF_SPELLINGS: Final = frozenset("+-.0123456789")
+_TRUTH: Final = ({"1", "true"}, {"0", "false"})
+"""Yes and no come back as 1 and 0 or as true and false (observed by integrators)."""
 _WORDS_AS_NUMBERS: Final = {"true": "#1", "false": "#0"}
 _EXACT: Final = Context(prec=200)  # digits: more than two values of the longest spelling can need
 _LONGEST_SPELLING: Final = 64  # longer values are neither numbers nor dates; bounds the work per value
@@ -83,6 +85,14 @@ def normal(value: str) -> str:
         return number if number == "0" else sign + number
     instant = _documented_instant(text)
     return text if instant is None else _iso(instant)
+
+
+def same_value(one: str, other: str) -> bool:
+    """Whether two spellings are one value: equal in normal form, or the same of true and false."""
+    if normal(one) == normal(other):
+        return True
+    both = {one.strip().lower(), other.strip().lower()}
+    return any(both <= truth for truth in _TRUTH)
 
 
 def fold(value: str) -> str:

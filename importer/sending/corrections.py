@@ -1,0 +1,377 @@
+"""Created rows are corrected: read, compared, updated, read back; each step is recorded before the next.
+
+What is to change is planned in the store: one record for each field of a row (`plan_corrections`).
+An Update can be repeated safely, so whatever is not finished is done again by the next pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from importer.activity import Activity, StoredActivity
+from importer.errors import ImporterError, StoreError
+from importer.leadsquared.calls import ReadFailed, Tenant
+from importer.leadsquared.outcomes import Outcome, OutcomeKind
+from importer.pacing.pacing import Pace
+from importer.remedies import remedy_for
+from importer.sending.breaker import Breaker
+from importer.sending.reconcile.doubts import backoff_s
+from importer.sending.reconcile.matching import NOTE
+from importer.sending.reconcile.normalise import same_value
+from importer.sending.refused_values import with_columns
+from importer.sending.run_state import Stop, StopReason, spoken
+from importer.store.ownership import Ownership
+from importer.store.records import CorrectionMark, CorrectionResult, CorrectionStatus, StoredCorrection
+from importer.store.writer import StoreWriter
+
+READ_BACKS_MAX: Final = 3
+ACCEPTED_MAX: Final = 2
+"""A field that does not hold its value after so many Updates that were accepted never will."""
+UNTOUCHED: Final = dt.timedelta(seconds=2)
+"""What was last modified no later than this after its creation was never changed by anybody."""
+_FINAL: Final = frozenset({OutcomeKind.UNAUTHORISED, OutcomeKind.WRONG_ADDRESS})
+_REFUSED: Final = frozenset({OutcomeKind.REFUSED, OutcomeKind.UNKNOWN_REFUSAL})
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateOptions:
+    """overwrite: replace values that somebody changed in LeadSquared since."""
+
+    overwrite: bool = False
+    workers: int = 8
+    settle_s: float = 5.0
+    max_attempts: int = 5
+    max_outage_s: float = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionSummary:
+    """Rows by what became of them in one pass; a row with a conflict in one field counts as a conflict."""
+
+    stop: Stop | None
+    corrected: int
+    conflicts: int
+    failed: int
+    seconds: float
+
+
+class _StoppedError(Exception):
+    """The pass is stopped: whatever is not finished stays planned."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """The changes of one row. fields: field → its record."""
+
+    position: int
+    number: int
+    activity_id: str
+    fields: Mapping[str, StoredCorrection]
+
+
+class CorrectionPass:
+    """One pass over the planned corrections of a batch that is owned. `stop` ends it early.
+
+    columns: schema name → heading of its column, for messages. done, total: rows. counts: rows by what became
+    of them.
+    """
+
+    def __init__(
+        self,
+        owned: Ownership,
+        tenant: Tenant,
+        pace: Pace,
+        options: UpdateOptions,
+        *,
+        columns: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._tenant = tenant
+        self._pace = pace
+        self._options = options
+        self._columns = columns or {}
+        self._clock = clock
+        self._wall = wall
+        self._writer = StoreWriter(owned, wall)
+        self._breaker = Breaker(options.max_outage_s, clock, failures_to_open=1, rows_to_open=1)
+        self._one_at_a_time = asyncio.Lock()
+        self._stop_called = asyncio.Event()
+        self._planned = _grouped(owned)
+        self.total = len(self._planned)
+        self.counts: Counter[CorrectionStatus] = Counter()
+        self.stopped: Stop | None = None
+        self._fault: BaseException | None = None
+
+    def __repr__(self) -> str:
+        return f"<CorrectionPass {self.done} of {self.total} stopped={self.stopped!r} {self._breaker!r}>"
+
+    @property
+    def done(self) -> int:
+        return self.counts.total()
+
+    @property
+    def in_trouble(self) -> bool:
+        """LeadSquared gave no answer last time."""
+        return self._breaker.is_open
+
+    def stop(self, reason: StopReason, message: str, exit_code: int = 3) -> None:
+        """No further Update leaves. The first reason counts."""
+        if self.stopped is None:
+            self.stopped = Stop(reason, message, exit_code)
+            self._stop_called.set()
+
+    async def run(self) -> CorrectionSummary:
+        """Corrects all that is planned, the first row alone: it shows whether an Update changes more than it
+        should. Raises what only a fault of ours raises, after the other rows have ended in good order."""
+        started = self._clock()
+        self._writer.start()
+        waiting = iter(self._planned)
+        try:
+            first = next(waiting, None)
+            if first is not None:
+                await self._in_good_order(self._correct(first, trial=True))
+            await asyncio.gather(*(self._work(waiting) for _ in range(self._options.workers)))
+        finally:
+            await self._writer.close()
+        if self._fault is not None:
+            raise self._fault
+        counts = self.counts
+        return CorrectionSummary(
+            self.stopped,
+            counts[CorrectionStatus.CORRECTED],
+            counts[CorrectionStatus.CONFLICT],
+            counts[CorrectionStatus.FAILED],
+            self._clock() - started,
+        )
+
+    async def _work(self, waiting: Iterable[_Planned]) -> None:
+        for row in waiting:
+            if self.stopped is not None:
+                return
+            await self._in_good_order(self._correct(row))
+
+    async def _in_good_order(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except _StoppedError:
+            return
+        except StoreError as error:
+            self.stop(StopReason.STORE, str(error))
+        except Exception as fault:  # noqa: BLE001 - the others end in good order first
+            self._fault = self._fault or fault
+            self.stop(StopReason.FAULT, f"Unexpected error: {fault!r}.")
+
+    # ---- one row ----------------------------------------------------------------------------------
+
+    async def _correct(self, row: _Planned, *, trial: bool = False) -> None:
+        """Reads the row, and updates it until it holds what is planned or cannot."""
+        before = stored = await self._read(row)
+        if before is None or stored is None:
+            await self._end(row, [], list(row.fields), "not-found")
+            return
+        conflicts = self._conflicts(row, before)
+        wanted = _not_there(row, [name for name in row.fields if name not in conflicts], before)
+        outcome: Outcome | None = None
+        accepted = 0
+        for attempt in range(1, self._options.max_attempts + 1):
+            if not wanted or accepted >= ACCEPTED_MAX or (outcome and outcome.kind in _REFUSED):
+                break
+            if outcome is not None:
+                await self._pause(backoff_s(attempt))
+            outcome = await self._update(row, wanted, stored)
+            accepted += outcome.kind is OutcomeKind.CREATED
+            stored = await self._read_back(row, wanted, outcome) or stored
+            wanted = _not_there(row, wanted, stored)
+            if any(_is_conflict(row.fields[name], _value(stored, name), before) for name in wanted):
+                break  # it was changed to something else: LeadSquared's own doing, or a person's
+        code, message = self._why(row, outcome)
+        await self._end(row, conflicts, wanted, code, message)
+        if trial and outcome is not None:
+            self._judge_trial(row, before, stored)
+
+    def _conflicts(self, row: _Planned, stored: StoredActivity) -> list[str]:
+        """Fields that hold neither what we sent nor what is planned: somebody changed them."""
+        if self._options.overwrite or _never_modified(stored):
+            return []
+        return [name for name, one in row.fields.items() if _is_conflict(one, _value(stored, name))]
+
+    def _why(self, row: _Planned, outcome: Outcome | None) -> tuple[str, str]:
+        """Code and message of fields that do not hold their value."""
+        if outcome is None or outcome.kind is OutcomeKind.CREATED:
+            return "not-corrected", ""
+        if outcome.kind not in _REFUSED:
+            return "gave-up", ""
+        fields = tuple((name, one.after) for name, one in row.fields.items())
+        sent = Activity("", 0, None, fields)
+        return outcome.code, with_columns(outcome.message, outcome.code, sent, self._columns)
+
+    async def _update(self, row: _Planned, wanted: list[str], stored: StoredActivity) -> Outcome:
+        """The intent, durably, and then one Update that was answered or whose answer was lost."""
+        replaced = {name: _value(stored, name) for name in wanted}
+        await self._writer.write(CorrectionMark(row.position, self._wall(), replaced))
+        note = row.fields[NOTE].after if NOTE in wanted else None
+        fields = tuple((name, row.fields[name].after) for name in wanted if name != NOTE)
+        while True:
+            await self._ready()
+            outcome = await self._tenant.update(row.activity_id, note, fields)
+            if outcome.kind in _FINAL:
+                self.stop(StopReason(outcome.kind.value), outcome.message)
+                raise _StoppedError
+            if outcome.kind is OutcomeKind.THROTTLED:
+                self._breaker.throttled()
+                self._check()
+                continue
+            if outcome.kind not in {OutcomeKind.NOT_SENT, OutcomeKind.DOUBTFUL}:
+                self._breaker.answered()
+                return outcome
+            self._breaker.failed(row.position, costless=True)
+            self._check()
+            if outcome.kind is OutcomeKind.DOUBTFUL:
+                return outcome
+
+    async def _read_back(self, row: _Planned, wanted: list[str], outcome: Outcome) -> StoredActivity | None:
+        """The row, once it holds what was sent or had the time to: reads lag behind writes."""
+        stored: StoredActivity | None = None
+        for _ in range(READ_BACKS_MAX if outcome.kind is OutcomeKind.CREATED else 1):
+            if outcome.kind not in _REFUSED:
+                await self._pause(self._options.settle_s)
+            stored = await self._read(row)
+            if stored is None or not _not_there(row, wanted, stored):
+                break
+        return stored
+
+    def _judge_trial(self, row: _Planned, before: StoredActivity, after: StoredActivity) -> None:
+        """Stops the pass when the first Update changed a field that it did not name (not documented)."""
+        others = (set(before.fields) | set(after.fields) | {NOTE}) - set(row.fields)
+        changed = [
+            f"{name} was '{_value(before, name)}' and is now '{_value(after, name)}'"
+            for name in sorted(others)
+            if not same_value(_value(before, name), _value(after, name))
+        ]
+        if changed:
+            self.stop(
+                StopReason.TRIAL,
+                f"The first update (row {row.number}) changed fields that it did not name:"
+                f" {'; '.join(changed)}. Nothing more was sent. Restore these values in LeadSquared, and ask"
+                " LeadSquared's support why an update changes other fields.",
+            )
+
+    async def _end(
+        self, row: _Planned, conflicts: list[str], failed: list[str], code: str, message: str = ""
+    ) -> None:
+        """Records what became of a row's fields. code, message: of those that failed; without a message the
+        catalogue's words."""
+        corrected = [name for name in row.fields if name not in conflicts and name not in failed]
+        for status, fields, own in (
+            (CorrectionStatus.CORRECTED, corrected, ""),
+            (CorrectionStatus.FAILED, failed, code),
+            (CorrectionStatus.CONFLICT, conflicts, "conflict"),
+        ):
+            if fields:
+                entry = remedy_for(own) if own else None
+                words = f"{entry.meaning} {entry.action}" if entry else ""
+                error = message if message and status is CorrectionStatus.FAILED else words
+                result = CorrectionResult(row.position, self._wall(), tuple(fields), status, own, error)
+                await self._writer.write(result)
+                worst = status
+        self.counts[worst] += 1
+
+    # ---- calls ------------------------------------------------------------------------------------
+
+    async def _read(self, row: _Planned) -> StoredActivity | None:
+        """The activity as it is now; None when LeadSquared has none of this Id."""
+        while True:
+            await self._ready()
+            try:
+                stored = await self._tenant.activity(row.activity_id)
+            except ReadFailed as error:
+                if error.outcome.kind in _FINAL:
+                    self.stop(StopReason(error.outcome.kind.value), str(error))
+                    raise _StoppedError from error
+                self._breaker.read_failed(row.position)
+                self._check(error)
+                continue
+            self._breaker.read_answered()
+            return stored
+
+    async def _ready(self) -> None:
+        """Until a call may be made. In an outage one at a time is tried, at growing intervals."""
+        if self._breaker.is_open and self.stopped is None:
+            async with self._one_at_a_time:
+                if self._breaker.is_open:
+                    await self._pause(self._breaker.next_probe_s())
+        if self.stopped is not None:
+            raise _StoppedError
+
+    def _check(self, error: ImporterError | None = None) -> None:
+        """Stops once an outage has lasted too long, or a quota is used up."""
+        why = f": {error.what}" if error else ""
+        if self._pace.quota is not None:
+            self.stop(StopReason.QUOTA, f"LeadSquared's allowance of calls is used up{why}. Try again later.")
+        elif self._breaker.exhausted:
+            waited = spoken(self._breaker.trouble_s)
+            self.stop(
+                StopReason.OUTAGE,
+                f"LeadSquared accepted nothing for {waited} (--max-outage){why}. Try again when it answers.",
+            )
+        if self.stopped is not None:
+            raise _StoppedError
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stop_called.wait()
+        except TimeoutError:
+            return
+
+
+def _grouped(owned: Ownership) -> list[_Planned]:
+    """What is planned, and what an earlier pass left unfinished, by row."""
+    rows: dict[int, dict[str, StoredCorrection]] = {}
+    for status in (CorrectionStatus.SENDING, CorrectionStatus.PLANNED):
+        for one in owned.rows.corrections(status=status):
+            rows.setdefault(one.position, {})[one.field] = one
+    planned: list[_Planned] = []
+    for position in sorted(rows):
+        any_field = next(iter(rows[position].values()))
+        planned.append(_Planned(position, any_field.number, any_field.activity_id, rows[position]))
+    return planned
+
+
+def _not_there(row: _Planned, names: Iterable[str], stored: StoredActivity) -> list[str]:
+    """Those of the fields that do not hold what is planned."""
+    return [name for name in names if not same_value(row.fields[name].after, _value(stored, name))]
+
+
+def _value(stored: StoredActivity, name: str) -> str:
+    if name == NOTE:
+        return stored.note
+    folded = name.casefold()
+    return next((value for field, value in stored.fields.items() if field.casefold() == folded), "")
+
+
+def _is_conflict(planned: StoredCorrection, now: str, read: StoredActivity | None = None) -> bool:
+    """Whether a field holds neither what it should have before the Update nor what it should have after it.
+
+    read: what it held when this pass began, whatever that was.
+    """
+    ours = [planned.before, planned.after]
+    if planned.replaced is not None:  # read before an Update of an earlier pass, and accepted then
+        ours.append(planned.replaced)
+    if read is not None:
+        ours.append(_value(read, planned.field))
+    return not any(same_value(value, now) for value in ours)
+
+
+def _never_modified(stored: StoredActivity) -> bool:
+    """Whatever it holds is what it was created with, however LeadSquared keeps that."""
+    if stored.created_on is None or stored.modified_on is None:
+        return False
+    return stored.modified_on <= stored.created_on + UNTOUCHED
