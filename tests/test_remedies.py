@@ -27,10 +27,66 @@ from importer.remedies import (
 SLUG: Final = re.compile(r"[a-z]+(-[a-z]+)*")
 
 
-@pytest.mark.parametrize(
-    "code",
-    [*KNOWN_REFUSALS, *Failure, "http-500", "invalid", "gave-up", "no-id", "id-taken", "uncertain", "double"],
-)
+CODE_NAMES: Final = frozenset({"code", "error_code"})
+
+
+def codes_in_the_source() -> set[str]:
+    """Every code that the package writes as a text: arguments, comparisons with defaults, what `_code…`
+    functions return, and what the catalogue is asked for."""
+    found: set[str] = set()
+    for path in Path(importer.__file__).parent.rglob("*.py"):
+        if "sandbox" in path.parts or "app" in path.parts:  # the latter's are those of errors.ERROR_CODES
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            found |= {text for value in _code_values(node) if (text := _text(value)) and text}
+    return found
+
+
+def _code_values(node: ast.AST) -> list[ast.expr]:
+    match node:
+        case ast.keyword(arg=arg, value=value) if arg in CODE_NAMES:
+            return _branches(value)
+        case ast.Call(func=ast.Name(id="remedy_for"), args=[value, *_]):
+            return _branches(value)
+        case ast.Call(func=ast.Name(id="Outcome"), args=[_, value, *_]):
+            return _branches(value)
+        case ast.FunctionDef(name=name) if name.startswith("_code"):
+            returned = [each.value for each in ast.walk(node) if isinstance(each, ast.Return) and each.value]
+            return [branch for value in returned for branch in _branches(value)]
+        case _:
+            return []
+
+
+def _branches(value: ast.expr) -> list[ast.expr]:
+    match value:
+        case ast.IfExp(body=body, orelse=orelse):
+            return [*_branches(body), *_branches(orelse)]
+        case ast.BoolOp(values=values):
+            return [branch for each in values for branch in _branches(each)]
+        case _:
+            return [value]
+
+
+def _text(value: ast.expr) -> str:
+    """A constant; a formatted status as that of an example."""
+    match value:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.JoinedStr(values=[ast.Constant(value=str(text)), ast.FormattedValue()]):
+            return f"{text}500"
+        case _:
+            return ""
+
+
+CODES: Final = sorted({*KNOWN_REFUSALS, *Failure, *codes_in_the_source()})
+
+
+def test_the_codes_are_found_in_the_source() -> None:
+    """Or the next test would pass for the wrong reason."""
+    assert {"interrupted", "gave-up", "no-id", "id-taken", "duplicate", "http-500", "refused"} <= set(CODES)
+
+
+@pytest.mark.parametrize("code", CODES)
 def test_every_code_has_an_entry_of_its_own(code: str) -> None:
     """No row ends with a code that the table does not explain."""
     assert code == remedy_for(code).code

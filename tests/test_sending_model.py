@@ -1,8 +1,8 @@
-"""Any sequence of faults, lags, twins, foreign writes, kills and edits keeps the invariants.
+"""Any sequence of faults, lags, equal rows, foreign writes, kills and edits keeps the invariants.
 
-The real poster, looks, verifier, journal and its writer send to a model tenant on a virtual clock. A failing
+The real engine and store send to a model tenant on a virtual clock. A failing
 example is printed whole and reproduces by itself (`@reproduce_failure`, or the seed that pytest shows).
-More of it: `IMPORTER_LONG=1 python -m pytest tests/test_model.py`.
+More of it: `IMPORTER_LONG=1 python -m pytest tests/test_sending_model.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from random import Random
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from model.lives import ORDERS, Batch, Cells
+from model.lives import OPTIONS, Batch, Cells
 from model.world import ALTERATIONS, CREATE_FATES, READ_FATES, SETTLE_S, World
 
 EXAMPLES = 3_000 if os.environ.get("IMPORTER_LONG") == "1" else 120
@@ -80,10 +80,10 @@ def memory() -> Iterator[Path]:
 
 @many
 @given(world=worlds, cells=rows, before=lives)
-def test_no_row_is_lost_doubled_or_mistaken(
+def test_no_row_is_lost_duplicated_or_mistaken(
     memory: Path, world: World, cells: list[Cells], before: list[Life]
 ) -> None:
-    """Whatever happens in its lives, and in the last one nothing does, the batch ends and tells the truth."""
+    """Whatever happens in its lives, and nothing in the last one, the batch ends and says what is true."""
     with tempfile.TemporaryDirectory(dir=memory) as folder:
         batch = Batch.staged(Path(folder), world, cells)
         for life in before:
@@ -110,7 +110,7 @@ def test_the_first_minute_of_a_total_outage_takes_30_calls_at_most(
     """Reads included; and nothing but what was under way is in doubt."""
     world = World(Random(1), [fate], ["failed"], "none", 0.0, 0.0)
     cells: list[Cells] = [(f"8933fa5e-5b39-11e9-826a-0622360d{n:04x}", "a", "Won", "") for n in range(300)]
-    batch = Batch.staged(tmp_path, world, cells, replace(ORDERS, workers=workers))
+    batch = Batch.staged(tmp_path, world, cells, replace(OPTIONS, workers=workers))
     batch.live(60.0, 0.0)
     assert world.creates + world.read_calls <= 30
     assert batch.statuses().count("pending") >= 300 - 30

@@ -1,4 +1,4 @@
-"""Lives of a batch: the real poster, looks, verifier and journal in a made-up world, killed and edited."""
+"""Lives of a batch: the real engine and store in a made-up world, killed and edited."""
 
 from __future__ import annotations
 
@@ -6,28 +6,29 @@ import asyncio
 import logging
 import sqlite3
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from tempfile import mkdtemp
+from typing import cast
 
-from importer.sending.reconcile.lookups import Looks
-from importer.sending.reconcile.verifier import Verifier
+from importer.app.changes import BatchChanges
 from virtual_time import VirtualTimeLoop
 
 from importer.activity import Activity
-from importer.journal.draft import JournalDraft
-from importer.journal.journal import Journal, RowStatus, StagedRow
-from importer.journal.writer import JournalWriter, iso
 from importer.leadsquared.calls import Tenant
 from importer.mapping.mapping import Mapping, load_mapping
+from importer.mapping.row_mapper import RowMapper
 from importer.pacing.pacing import Pace, Rate
 from importer.results.edits import CellChange, RowEdit
-from importer.resuming import Reopening
-from importer.sending.engine import cut_off
-from importer.sending.run_state import Orders, Posting, Stop
-from importer.sending.worker_pool import Poster
-from importer.sheets.rows import decode_cells, encode_cells
+from importer.sending.engine import TenantConnection, mark_interrupted, send
+from importer.sending.run_state import RunState, SendOptions, Stop, StopReason
+from importer.sheets.rows import Row, decode_cells, encode_cells
+from importer.store.records import Batch as StoredBatch
+from importer.store.records import RowStatus, StagedRow, iso
+from importer.store.store import Store, open_store
 from model.world import EPOCH, SETTLE_S, TIMEOUT_S, ModelTenant, World
 
 MAPPING = """\
@@ -39,37 +40,64 @@ Fields:
   mx_Custom_2: Remarks
 """
 HEADER = ("Account", "Note", "Outcome", "Remarks")
-ORDERS = Orders(workers=4, settle_s=SETTLE_S, timeout_s=TIMEOUT_S, max_attempts=4, max_outage_s=600.0)
+OPTIONS = SendOptions(workers=4, settle_s=SETTLE_S, timeout_s=TIMEOUT_S, max_attempts=4, max_outage_s=600.0)
+BATCH = "b20260725-173000-abcdef"
+DATABASE = "importer.db"
 Cells = tuple[str, ...]
+
+
+@cache
+def empty_store() -> Path:
+    """A home with an embedded store and nothing in it, to be copied: making one anew takes longer."""
+    home = Path(mkdtemp())
+    open_store(home).close()
+    return home
+
+
+def empty_home(home: Path) -> None:
+    """Puts an empty embedded store into a folder."""
+    with (
+        closing(sqlite3.connect(empty_store() / DATABASE)) as empty,
+        closing(sqlite3.connect(home / DATABASE)) as copy,
+    ):
+        empty.backup(copy)
+    (home / DATABASE).chmod(0o600)
 
 
 @dataclass
 class Batch:
-    """A batch on disk, and the world that it is sent to."""
+    """A batch in its store, and the world that it is sent to. opened: opens the store as it is now."""
 
     folder: Path
     world: World
     plan: Mapping
-    journal: Path
+    home: Path
     copies: int = 0
-    orders: Orders = ORDERS
+    options: SendOptions = OPTIONS
 
     @classmethod
-    def staged(cls, folder: Path, world: World, rows: list[Cells], orders: Orders = ORDERS) -> Batch:
+    def staged(cls, folder: Path, world: World, rows: list[Cells], options: SendOptions = OPTIONS) -> Batch:
         mapping = folder / "mapping.yaml"
         mapping.write_text(MAPPING, encoding="utf-8")
         plan = load_mapping(mapping)
+        home = folder / "home"
+        home.mkdir(mode=0o700)
+        empty_home(home)
+        batch = cls(folder, world, plan, home, options=options)
         mapper = plan.bind(HEADER)
-        draft = JournalDraft(folder, "visits-20260731-053350-abcd")
-        staged = []
+        staged: list[StagedRow] = []
         for number, cells in enumerate(rows, start=2):
             activity = _mapped(mapper, number, cells)
             world.wanted[activity] += 1
             staged.append(StagedRow(number, encode_cells(cells), activity.encoded(), None, RowStatus.PENDING))
-        draft.add(staged, iso(EPOCH))
-        draft.journal().state(**_facts(len(rows), plan))
-        draft.publish()
-        return cls(folder, world, plan, draft.path, orders=orders)
+        with batch.opened() as store:
+            staging = store.stage(BATCH)
+            staging.add(staged, iso(EPOCH))
+            store.publish(staging, _facts(len(rows), plan)).close()
+        return batch
+
+    def opened(self) -> Store:
+        return open_store(self.home)
 
     def live(self, killed_after_s: float | None, skew_s: float) -> Stop | None:
         """One life, to its end or to the instant of its death."""
@@ -82,83 +110,95 @@ class Batch:
         def wall() -> float:
             return EPOCH + loop.time() + skew_s
 
-        with Journal.open(self.journal) as journal:
-            cut_off(journal)
+        with self.opened() as store, store.own(BATCH) as owned:
             tenant = ModelTenant(self.world, loop.time, wall)
-            pace = Pace(Rate(1000, 1.0), clock=loop.time)
-            writer = JournalWriter(journal, wall)
-            loop.outstanding = lambda: writer.outstanding > 0
-            writer.start()
-            real = cast("Tenant", tenant)
-            verifier = Verifier(real, journal, lambda _: (), marker=None, proves=True, wall=wall)
-            posting = Posting(
-                journal=journal, writer=writer, tenant=real, pace=pace, verifier=verifier, orders=self.orders,
-                marker=None, clock=loop.time,
-            )  # fmt: skip
-            if killed_after_s is not None:
-                loop.call_later(killed_after_s, self._kill, tenant, posting)
-            before = self.journal
-            stop = await Poster(posting, Looks(posting)).run()
-            await writer.close()
-            if self.journal == before:
-                cut_off(journal)
+            connection = TenantConnection(cast("Tenant", tenant), Pace(Rate(1000, 1.0), clock=loop.time))
+
+            def begins(run: RunState) -> None:
+                loop.outstanding = lambda: run.writer.outstanding > 0
+                if killed_after_s is not None:
+                    loop.call_later(killed_after_s, self._kill, tenant, run)
+
+            result = await send(store, owned, connection, self.options, observer=begins, wall=wall)
             self.world.now = max(self.world.now, loop.time())
             self.world.flying.clear()
-            return stop
+            return result.stop
 
-    def _kill(self, tenant: ModelTenant, posting: Posting) -> None:
-        """The journal as it lies on the disk now goes on; what this life still does is of no effect."""
+    def _kill(self, tenant: ModelTenant, run: RunState) -> None:
+        """The store as it is on the disk now goes on; what this life still does has no effect."""
         self.copies += 1
-        copy = self.folder / f"copy-{self.copies}.journal"
-        with closing(sqlite3.connect(self.journal)) as alive, closing(sqlite3.connect(copy)) as dead:
+        home = self.folder / f"home-{self.copies}"
+        home.mkdir(mode=0o700)
+        with (
+            closing(sqlite3.connect(self.home / DATABASE)) as alive,
+            closing(sqlite3.connect(home / DATABASE)) as dead,
+        ):
             alive.backup(dead)
-        self.journal = copy
+        (home / DATABASE).chmod(0o600)
+        self.home = home
         tenant.dead = True
-        posting.stop("killed", "Killed.")
+        run.stop(StopReason.INTERRUPTED, "Killed.")
 
     # ---- a person -------------------------------------------------------------------------------------
 
+    def _change(self, make: Callable[[BatchChanges], None]) -> None:
+        """What `resume` does with what a person changed in the results file."""
+        with self.opened() as store, store.own(BATCH) as owned:
+            mark_interrupted(owned)
+            rows = owned.rows
+            changes = BatchChanges(rows, rows.batch(), self.plan.bind(HEADER), {}, at=iso(EPOCH))
+            make(changes)
+            with owned.change() as change:
+                changes.apply(change)
+
     def edit(self, number: int, outcome: str) -> None:
-        """A person mends a row's outcome in the results file."""
-        with Journal.open(self.journal) as journal:
-            cut_off(journal)
-            row = journal.row(number - 1)
+        """A person corrects a row's outcome in the results file."""
+        position = number - 1
+
+        def correct(changes: BatchChanges) -> None:
+            row = changes.row(position)
             if row.status in {RowStatus.CREATED, RowStatus.SKIPPED} or row.activity is None:
                 return
             cells = list(decode_cells(row.cells))
             change = CellChange("Outcome", 2, cells[2], outcome)
             cells[2] = outcome
-            with journal.change() as connection:
-                reopening = Reopening(journal, connection, self.plan.bind(HEADER), {}, at=iso(EPOCH))
-                reopening.mend([RowEdit(number, tuple(cells), (change,))])
-            self.world.wanted[Activity.decoded(journal.row(number - 1).activity or b"")] += 1
+            changes.correct([RowEdit(number, tuple(cells), (change,))])
+            self.world.wanted[Activity.decoded(changes.row(position).activity or b"")] += 1
+
+        self._change(correct)
 
     def look_for_oneself(self) -> None:
         """A person looks at every uncertain row, sees it is not there, and says pending."""
-        with Journal.open(self.journal) as journal, journal.change() as connection:
-            reopening = Reopening(journal, connection, self.plan.bind(HEADER), {}, at=iso(EPOCH))
-            for row in list(journal.rows(RowStatus.UNCERTAIN)):
-                sent = {Activity.decoded(one.body) for one in journal.attempts(row.position)}
+        with self.opened() as store:
+            rows = store.open(BATCH)
+            gone: list[int] = []
+            for row in list(rows.rows(RowStatus.UNCERTAIN)):
+                sent = {Activity.decoded(one.body) for one in rows.attempts(row.position)}
                 there = [one.id for one in self.world.held if one.sent in sent and one.by == "us"]
-                if not set(there) - journal.claimed(there):
-                    reopening.release([row.position])
+                if not set(there) - rows.claimed(there):
+                    gone.append(row.position)
+
+        def not_there(changes: BatchChanges) -> None:
+            for position in gone:
+                changes.not_there(position)
+
+        self._change(not_there)
 
     def retry(self) -> None:
-        with Journal.open(self.journal) as journal, journal.change() as connection:
-            reopening = Reopening(journal, connection, self.plan.bind(HEADER), {}, at=iso(EPOCH))
-            reopening.retry(refused_too=False)
+        self._change(lambda changes: changes.retry(refused_too=False))
 
     # ---- the truth ------------------------------------------------------------------------------------
 
     def wrongs(self) -> list[str]:
-        """Everything that must never be, from the journal and the world together."""
+        """Everything that must never be, from the store and the world together."""
         world = self.world
         wrong = list(world.broken)
         made = {one.id: one for one in world.held}
-        with Journal.open(self.journal) as journal:
-            rows = list(journal.rows())
-            journal.shown_counts()
-            sent = {row.position: [one.body for one in journal.attempts(row.position)] for row in rows}
+        with self.opened() as store:
+            stored = store.open(BATCH)
+            rows = list(stored.rows())
+            stored.shown_counts()
+            sent = {row.position: [one.body for one in stored.attempts(row.position)] for row in rows}
         claimed = Counter(row.activity_id for row in rows if row.activity_id)
         wrong += [f"{one} is the Id of {count} rows" for one, count in claimed.items() if count > 1]
         for row in rows:
@@ -182,23 +222,20 @@ class Batch:
         return wrong
 
     def statuses(self) -> list[str]:
-        with Journal.open(self.journal) as journal:
-            return [row.status.name.lower() for row in journal.rows()]
+        with self.opened() as store:
+            return [row.status.name.lower() for row in store.open(BATCH).rows()]
 
 
-def _mapped(mapper: Any, number: int, cells: Cells) -> Activity:  # noqa: ANN401 - RowMapper
-    from importer.sheets.rows import Row
-
+def _mapped(mapper: RowMapper, number: int, cells: Cells) -> Activity:
     activity = mapper.map(Row(number, cells))
     assert isinstance(activity, Activity)
     return activity
 
 
-def _facts(rows: int, plan: Mapping) -> dict[str, Any]:
-    return {
-        "id": "visits-20260731-053350-abcd", "created_at": iso(EPOCH), "tenant": "t/o", "host": "https://t",
-        "organisation": "O", "user": "U", "rehearsal": False, "source": "/nowhere/visits.csv",
-        "family": "text", "sheet": None, "header": list(HEADER), "header_row": 1, "delimiter": ",",
-        "encoding": "utf-8", "hidden": None, "mapping": plan.record(), "content": "", "source_cells": "",
-        "rows": rows, "skip_invalid": False, "results": "/nowhere/visits.results.csv",
-    }  # fmt: skip
+def _facts(rows: int, plan: Mapping) -> StoredBatch:
+    return StoredBatch(
+        id=BATCH, created_at=iso(EPOCH), tenant="t/o", host="https://t", organisation="O", user="U",
+        rehearsal=False, source="/nowhere/visits.csv", family="text", sheet=None, header=HEADER, header_row=1,
+        delimiter=",", encoding="utf-8", hidden=None, mapping=plan.record(), content="00", source_cells="00",
+        rows=rows, skip_invalid=False, results="/nowhere/visits.results.csv",
+    )  # fmt: skip

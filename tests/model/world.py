@@ -1,4 +1,4 @@
-"""What really happened: the tenant's activities and who made them, beside what its callers are told.
+"""What really happened: the tenant's activities and who made them, beside what its callers see.
 
 Times are seconds of one absolute clock that goes on from life to life. A Create is committed at an instant of
 its own, whether its caller is still there or not, and shows up in readings a lag later.
@@ -132,12 +132,14 @@ class ModelTenant:
         self.world.now = max(self.world.now, self._clock())
         return self.world.now
 
-    async def create(self, body: bytes, slot: Slot) -> Outcome:
+    async def create(self, body: bytes, slot: Slot, may_leave: Callable[[], bool]) -> Outcome:
         world, sent = self.world, Activity.decoded(body)
         self._now()
         if self.dead:
             slot.unused()
             return Outcome(OutcomeKind.NOT_SENT, "dns", "", None)
+        if not may_leave():
+            return Outcome(OutcomeKind.NOT_SENT, "not-sent", "", None)
         world.creates += 1
         slot.left()
         fate = "fine" if world.calm else world.fates[world.creates % len(world.fates)]
@@ -146,7 +148,7 @@ class ModelTenant:
             return Outcome(OutcomeKind.NOT_SENT, "dns", "No such host.", None)
         world.flying[sent] += 1
         if world.flying[sent] > 1:
-            world.broken.append(f"twins together: {sent}")
+            world.broken.append(f"two that look the same together: {sent}")
         # Rows that the tenant keeps as one and the same may stand for each other: nobody can tell them apart.
         kept = world.stored(sent)
         made = sum(count for one, count in world.ours().items() if world.stored(one) == kept)
