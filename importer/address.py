@@ -13,7 +13,9 @@ from urllib.parse import SplitResult, urlsplit
 from importer.errors import SettingsError, TenantError
 from importer.text import quoted, shown
 
-_HOST_NAME: Final = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,62}\.?)*[a-z0-9_]|[a-z0-9]")
+_LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+HOST_LENGTH_MAX: Final = 253
+OF_LEADSQUARED: Final = ".leadsquared.com"
 _API_PATHS: Final = frozenset({"", "/", "/v2", "/v2/"})
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _REMEDY: Final = (
@@ -60,6 +62,13 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_near(url: str) -> bool:
+    """Whether a base URL is a host of LeadSquared's, or this computer: elsewhere keys go only on the word of
+    whoever set them."""
+    host = urlsplit(url).hostname or ""
+    return host.endswith(OF_LEADSQUARED) or is_loopback(host)
+
+
 def check_host(configured: str, api_host: str) -> TenantError | None:
     """The error to raise when the tenant's region has another API host than `configured`, else None.
 
@@ -82,8 +91,17 @@ def check_host(configured: str, api_host: str) -> TenantError | None:
     return TenantError(
         f"These keys belong to a tenant whose API host is {quoted(api_host)}; {quoted(ours.netloc)} is "
         "the host of another region and refuses every import.",
-        remedy=f"Set LEADSQUARED_HOST={shown(api_host.strip())}.",
+        remedy=_set_to(api_host.strip()),
     )
+
+
+def _set_to(api_host: str) -> str:
+    """A server may name any host: only one that keys may go to is proposed."""
+    try:
+        near = is_near(base_url(api_host))
+    except SettingsError:
+        near = False
+    return f"Set LEADSQUARED_HOST={shown(api_host)}." if near else _REMEDY
 
 
 def _split(url: str, where: str) -> SplitResult:
@@ -99,8 +117,8 @@ def _is_host(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        return bool(_HOST_NAME.fullmatch(host)) and ".." not in host
-    return True
+        return len(host) <= HOST_LENGTH_MAX and all(_LABEL.fullmatch(label) for label in host.split("."))
+    return "%" not in host  # a zone behind an IPv6 address
 
 
 def _name(parts: SplitResult) -> str:

@@ -1,13 +1,19 @@
-"""What the environment, `.env`, flags and the keyring say, as one validated `Settings`.
+"""What the environment, `.env`, options and the keyring say, as one validated `Settings`.
 
-First found wins: flag, environment, `.env` in the working directory, keyring. Everything that is missing
-or wrong is said in one message. Imports pydantic-settings (slow): commands import this when they need it;
-the home folder is in `home.py`.
+Keys and the host that they go to come from one place, the first of environment, `.env` in the working
+directory and keyring that names a key: a folder that was downloaded may bring a `.env`, and it must not send
+a person's keys elsewhere. `--host`, which a person types, may name another host of LeadSquared's. Everything
+that is missing or wrong is said in one message. Imports pydantic-settings (slow): commands import this when
+they need it; the home folder is in `home.py`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -15,28 +21,33 @@ from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as SourceError
 
-from importer.address import base_url
-from importer.credentials import Credentials, KeyringError, Keys, load
+from importer.address import base_url, is_near
+from importer.credentials import KeyringError, Keys, load
 from importer.errors import SettingsError
 from importer.home import Home, home
 from importer.pacing.pacing import Rate
-from importer.text import listed
+from importer.text import listed, quoted, shown
 
 DEFAULT_RATE: Final = Rate(25, 5.0)
 KEY_LENGTH_MAX: Final = 512
 ENV_FILE: Final = ".env"
+ENV_FILE_BYTES_MAX: Final = 100_000
+
+ENVIRONMENT: Final = "environment"
+KEYRING: Final = "keyring"
+HOST_OPTION: Final = "--host"
+
+_ENV_LINE: Final = re.compile(
+    r"[ \t]*(?:export[ \t]+)?LEADSQUARED_(HOST|ACCESS_KEY|SECRET_KEY|RATE)[ \t]*=(.*)", re.IGNORECASE
+)
+_ONE_PLACE: Final = "Keys and host must come from one place: the environment, or .env, or the keyring."
 
 
 class Environment(BaseSettings):
-    """The variables `LEADSQUARED_…` as they are set: environment first, then `.env`; empty is not set."""
+    """The variables `LEADSQUARED_…` of the environment; empty is not set."""
 
     model_config = SettingsConfigDict(
-        env_prefix="LEADSQUARED_",
-        env_file=ENV_FILE,
-        env_file_encoding="utf-8-sig",
-        env_ignore_empty=True,
-        extra="ignore",
-        hide_input_in_errors=True,
+        env_prefix="LEADSQUARED_", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
     )
 
     host: str | None = None
@@ -46,103 +57,237 @@ class Environment(BaseSettings):
 
 
 @dataclass(frozen=True)
+class Place:
+    """What one place names. name: for a person. host: as written there."""
+
+    name: str
+    host: str | None = None
+    access: SecretStr | None = None
+    secret: SecretStr | None = None
+    rate: str | None = None
+
+    @property
+    def has_a_key(self) -> bool:
+        return self.access is not None or self.secret is not None
+
+
+@dataclass(frozen=True)
 class Settings:
-    """base_url: `https://host[:port]`. rate: the ceiling for all calls. keys_from: for a person."""
+    """base_url: `https://host[:port]`. rate: the ceiling for all calls. keys_from, host_from: the places'
+    names (`environment`, `.env`, `keyring`, `--host`), for a person."""
 
     base_url: str
     keys: Keys
     rate: Rate
     home: Home
     keys_from: str
+    host_from: str = ""
+
+    @property
+    def origin(self) -> str:
+        """`keyring`, or `keys from the keyring, host from --host`: to be shown before anything is sent."""
+        if self.host_from in {"", self.keys_from}:
+            return self.keys_from
+        return f"keys from {self.keys_from}, host from {self.host_from}"
+
+
+@dataclass
+class _Trouble:
+    """All that is missing or wrong. missing: names of variables."""
+
+    missing: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
 
 
 def load_settings(*, host: str | None = None, rate: str | None = None) -> Settings:
-    """The settings for calls to LeadSquared. host, rate: the flags, None when not given.
+    """The settings for calls to LeadSquared. host, rate: the options, None when not given.
 
     Raises SettingsError with everything that is missing or wrong. A keyring that fails is mentioned only
     when it is needed.
     """
-    environment = _environment()
-    wrong: list[str] = []
-    keys, kept, keys_from = _keys(environment, wrong)
-    named = host if host is not None else environment.host
-    where = "--host" if host is not None else "LEADSQUARED_HOST"
-    missing = [] if named or kept else ["LEADSQUARED_HOST"]
-    if keys is None:
-        missing += [
-            name
-            for name, value in (
-                ("LEADSQUARED_ACCESS_KEY", environment.access_key),
-                ("LEADSQUARED_SECRET_KEY", environment.secret_key),
-            )
-            if value is None
-        ]
-    address, chosen = "", DEFAULT_RATE
+    trouble = _Trouble()
+    environment, file = _environment(), _env_file()
+    place = next((each for each in (environment, file) if each.has_a_key), None) or _keyring(trouble)
+    others = [each for each in (environment, file) if each.name != place.name]
+    keys = _keys(place, trouble)
+    address, host_from = _host(host, place, others, trouble)
+    chosen = DEFAULT_RATE
     try:
-        if named or kept:
-            address = base_url(named or (kept.base_url if kept else ""), where=where if named else "keyring")
+        chosen = _rate(rate, environment, file)
     except SettingsError as error:
-        wrong.append(str(error))
-    try:
-        chosen = _rate(rate, environment)
-    except SettingsError as error:
-        wrong.append(str(error))
-    if missing or wrong or keys is None:
-        raise _incomplete(missing, wrong)
-    return Settings(address, keys, chosen, home(), keys_from)
+        trouble.wrong.append(str(error))
+    if trouble.missing or trouble.wrong or keys is None:
+        raise _incomplete(trouble)
+    return Settings(address, keys, chosen, home(), place.name, host_from)
 
 
 def load_rate(rate: str | None = None) -> Rate:
     """The rate alone, for rehearsals, which need no keys. Raises SettingsError."""
-    return _rate(rate, _environment())
+    return _rate(rate, _environment(), _env_file())
 
 
-def _environment() -> Environment:
+def _environment() -> Place:
     try:
-        return Environment()
-    except UnicodeDecodeError as error:
-        raise SettingsError(
-            "The file is not UTF-8 text.",
-            where=_env_file(),
-            remedy="Save it again as UTF-8 (in Notepad: Save as, Encoding: UTF-8).",
-        ) from error
-    except OSError as error:
-        raise SettingsError(
-            f"The file cannot be read ({error.strerror or error}).",
-            where=_env_file(),
-            remedy="Change its permissions, or move it away.",
-        ) from error
+        found = Environment()
     except (ValidationError, SourceError, ValueError):
-        # Not chained: the cause may quote the file's contents.
-        raise SettingsError(
-            "The environment or the file cannot be understood.",
-            where=_env_file(),
-            remedy="Write one NAME='value' a line.",
+        # Not chained: the cause may quote what the variables hold.
+        raise SettingsError("The variables LEADSQUARED_… cannot be understood.", where=ENVIRONMENT) from None
+    return Place(ENVIRONMENT, found.host, found.access_key, found.secret_key, found.rate)
+
+
+def _env_file() -> Place:
+    """What `.env` in the working directory says: text as it is written, nothing is put in for `${…}`."""
+    text = _own_text(Path(ENV_FILE).absolute())
+    found = dict(_env_lines(text)) if text else {}
+    access, secret = (found.get(name) for name in ("ACCESS_KEY", "SECRET_KEY"))
+    return Place(
+        ENV_FILE,
+        found.get("HOST") or None,
+        SecretStr(access) if access else None,
+        SecretStr(secret) if secret else None,
+        found.get("RATE") or None,
+    )
+
+
+def _env_lines(text: str) -> Iterator[tuple[str, str]]:
+    """Names, without `LEADSQUARED_`, and values; whatever else the file is for is left alone."""
+    for number, line in enumerate(text.splitlines(), 1):
+        found = _ENV_LINE.fullmatch(line)
+        if found is None:
+            continue
+        value = found[2].strip()
+        if value[:1] in {"'", '"'}:
+            value, closed, rest = value[1:].partition(value[0])
+            if not closed or (rest.strip() and not rest.strip().startswith("#")):
+                raise SettingsError(
+                    "The quotes around the value do not match.",
+                    where=f"{Path(ENV_FILE).absolute()}, line {number}",
+                    remedy="Write one NAME='value' a line.",
+                )
+        else:
+            value = re.split(r"(?:^|[ \t])#", value, maxsplit=1)[0].rstrip()
+        yield found[1].upper(), value
+
+
+def _own_text(path: Path) -> str:
+    """The text of a regular file that belongs to the user; "" if there is none. Raises SettingsError."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        if path.is_symlink():
+            raise _not_read(path, "It is a link.", "Put the file itself there, or move the link away.")
+        if path.is_dir():  # a virtual environment may be called so
+            return ""
+        descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as stream:
+            about = os.fstat(descriptor)
+            if not stat.S_ISREG(about.st_mode):
+                raise _not_read(path, "It is not a regular file.", "Move it away.")
+            if os.name != "nt" and about.st_uid != os.geteuid():
+                raise _not_read(path, "It belongs to another user.", "Move it away, or make it your own.")
+            content = stream.read(ENV_FILE_BYTES_MAX + 1)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise _not_read(
+            path,
+            f"The file cannot be read ({error.strerror or error}).",
+            "Change its permissions, or move it away.",
+        ) from error
+    if len(content) > ENV_FILE_BYTES_MAX:
+        raise _not_read(path, f"It has more than {ENV_FILE_BYTES_MAX:,} bytes.", "Move it away.")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        # Not chained: the cause holds the file's contents.
+        raise _not_read(
+            path,
+            "The file is not UTF-8 text.",
+            "Save it again as UTF-8 (in Notepad: Save as, Encoding: UTF-8).",
         ) from None
 
 
-def _env_file() -> str:
-    return str(Path(ENV_FILE).absolute())
+def _not_read(path: Path, what: str, remedy: str) -> SettingsError:
+    return SettingsError(what, where=str(path), remedy=remedy)
 
 
-def _keys(environment: Environment, wrong: list[str]) -> tuple[Keys | None, Credentials | None, str]:
-    """The keys, what the keyring holds (if it was asked), and where the keys are from.
-
-    The two keys are a pair: they come from the same place. The keyring is asked only when the environment
-    names neither.
-    """
-    access, secret = environment.access_key, environment.secret_key
-    if access is not None and secret is not None:
-        wrong += _unusable("LEADSQUARED_ACCESS_KEY", access) + _unusable("LEADSQUARED_SECRET_KEY", secret)
-        return Keys(_trimmed(access), _trimmed(secret)), None, "environment"
-    if access is not None or secret is not None:
-        return None, None, ""
+def _keyring(trouble: _Trouble) -> Place:
+    """What `importer login` kept; asked only when neither environment nor `.env` names a key."""
     try:
         kept = load()
     except KeyringError as error:
-        wrong.append(str(error))
-        return None, None, ""
-    return (kept.keys, kept, "keyring") if kept else (None, None, "")
+        trouble.wrong.append(str(error))
+        return Place(KEYRING)
+    return Place(KEYRING, kept.base_url, kept.keys.access, kept.keys.secret) if kept else Place(KEYRING)
+
+
+def _keys(place: Place, trouble: _Trouble) -> Keys | None:
+    """The two keys of a place; half of a pair is never completed from another place."""
+    named = (("LEADSQUARED_ACCESS_KEY", place.access), ("LEADSQUARED_SECRET_KEY", place.secret))
+    if not trouble.wrong:  # else the keyring may have them
+        trouble.missing += [name for name, key in named if key is None]
+    if place.access is None or place.secret is None:
+        return None
+    keys = Keys(_trimmed(place.access), _trimmed(place.secret))
+    for (name, _), key in zip(named, (keys.access, keys.secret), strict=True):
+        if not usable_key(key.get_secret_value()):
+            what = "The key contains blanks or characters that no key has. Copy it again, without quotes."
+            trouble.wrong.append(f"{name}: {what}")
+    return keys
+
+
+def _host(option: str | None, place: Place, others: list[Place], trouble: _Trouble) -> tuple[str, str]:
+    """The base URL, and the name of the place that it is from; faults go to `trouble`."""
+    try:
+        if option is not None:
+            address = base_url(option, where=HOST_OPTION)
+            if not is_near(address) and address != _url_of(place):
+                raise _elsewhere(address, HOST_OPTION)
+            return address, HOST_OPTION
+        if place.host is None:
+            named = [each for each in others if each.host]
+            if place.has_a_key:
+                trouble.wrong += [_unused(each, place) for each in named]
+            if place.has_a_key or not named:
+                trouble.missing.insert(0, "LEADSQUARED_HOST")
+            for each in named:
+                base_url(each.host or "")  # a host that is wrong is reported together with missing keys
+            return "", ""
+        where = KEYRING if place.name == KEYRING else "LEADSQUARED_HOST"
+        address = base_url(place.host, where=where)
+        if place.name == ENV_FILE and not is_near(address):
+            raise _elsewhere(address, ENV_FILE)
+        if place.name != ENVIRONMENT:
+            trouble.wrong += [
+                _unused(each, place) for each in others if each.host and _url_of(each) != address
+            ]
+    except SettingsError as error:
+        trouble.wrong.append(str(error))
+        return "", ""
+    return address, place.name
+
+
+def _url_of(place: Place) -> str:
+    """The base URL of a place's host, "" if it names none that can be used."""
+    try:
+        return base_url(place.host or "")
+    except SettingsError:
+        return ""
+
+
+def _unused(other: Place, place: Place) -> str:
+    return (
+        f"LEADSQUARED_HOST in {other.name} ({quoted(other.host or '')}) is not used, since the keys are in"
+        f" {place.name}. {_ONE_PLACE}"
+    )
+
+
+def _elsewhere(address: str, where: str) -> SettingsError:
+    return SettingsError(
+        f"{quoted(address)} is not a host of LeadSquared's (….leadsquared.com).",
+        where=where,
+        remedy="Keys go to such a host, a gateway of your own, only if the environment names host and keys"
+        " together, or `importer login` kept both.",
+    )
 
 
 def usable_key(text: str) -> bool:
@@ -150,33 +295,28 @@ def usable_key(text: str) -> bool:
     return 0 < len(text) <= KEY_LENGTH_MAX and text.isascii() and text.isprintable() and " " not in text
 
 
-def _unusable(name: str, key: SecretStr) -> list[str]:
-    if usable_key(_trimmed(key).get_secret_value()):
-        return []
-    return [f"{name}: The key contains blanks or characters that no key has. Copy it again, without quotes."]
-
-
 def _trimmed(key: SecretStr) -> SecretStr:
     return SecretStr(key.get_secret_value().strip())
 
 
-def _rate(flag: str | None, environment: Environment) -> Rate:
-    given, where = (flag, "--rate") if flag is not None else (environment.rate, "LEADSQUARED_RATE")
+def _rate(option: str | None, *places: Place) -> Rate:
+    where = "--rate" if option is not None else "LEADSQUARED_RATE"
+    given = option if option is not None else next((each.rate for each in places if each.rate), None)
     if given is None:
         return DEFAULT_RATE
     try:
         return Rate.parse(given.strip())
     except ValueError:
         raise SettingsError(
-            f"{given[:40]!r} is not a rate.",
+            f"'{shown(given, 40)}' is not a rate.",
             where=where,
             remedy="Write calls/seconds, as in 25/5 (the tenant's plan names the numbers).",
         ) from None
 
 
-def _incomplete(missing: list[str], wrong: list[str]) -> SettingsError:
+def _incomplete(trouble: _Trouble) -> SettingsError:
     """One error that names all that is missing, with every way to set it, and all that is wrong."""
-    parts = list(wrong)
+    parts, missing = list(trouble.wrong), trouble.missing
     if missing:
         verb = "is" if len(missing) == 1 else "are"
         parts.append(f"{listed(missing, last=' and ')} {verb} not set.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -161,3 +162,63 @@ async def test_any_id_is_an_account_unless_it_is_missing() -> None:
         other = "11111111-2222-3333-4444-555555555555"
         found = [await call.companies("CompanyId", each) for each in (ACCOUNT, other, "x")]
     assert [[each["CompanyId"] for each in companies] for companies in found] == [[], [other], []]
+
+
+async def test_people_are_known_by_full_name_too() -> None:
+    """Two are called alike; those that a rehearsal asks for are known once each."""
+    names = ["Jane Doe", "jane doe", "Mei Lin", "jane.doe@acme.test"]
+    async with quick(users=names) as sandbox, Caller(sandbox) as call:
+        people = (await call.send("GET", "/v2/UserManagement.svc/Users.Get")).json
+    full = [f"{person['FirstName']} {person['LastName']}".strip() for person in people]
+    assert [full.count(name) for name in ("Priya Sharma", "Jane Doe", "Mei Lin")] == [2, 2, 1]
+    assert len({person["ID"] for person in people}) == len(people)
+
+
+async def test_a_tenant_with_countless_accounts_has_any_number_of_codes() -> None:
+    """The stand-alone sandbox says so, and callers ask for theirs by name."""
+    async with quick(any_account=True) as sandbox, Caller(sandbox) as call:
+        body = {"Query": {"CompanyType": {"CompanyTypeName": "Account"}}}
+        listed = (await call.send("POST", "/v2/CompanyManagement.svc/Company.Get", json=body)).json
+        found = [await call.companies("mx_Account_Code", f"K-{number}") for number in range(300)]
+    assert [listed["RecordCount"] >= 1_000_000, {len(each) for each in found}] == [True, {1}]
+    assert len({each[0]["CompanyId"] for each in found}) == 300
+
+
+METADATA = ["CustomActivity/GetActivitySetting?code=10001", "ActivityTypes.Get"]
+
+
+@pytest.mark.parametrize("path", METADATA)
+async def test_nothing_is_told_about_activity_types_unless_the_tenant_does(call: Caller, path: str) -> None:
+    """Documented for leads only: a refusal is what to expect."""
+    reply = await call.send("GET", f"/v2/ProspectActivity.svc/{path}")
+    assert [reply.status, reply.exception.startswith("MX")] == [500, True]
+
+
+async def test_a_tenant_may_describe_its_activity_types() -> None:
+    """Fields with names, types and options, as the documentation of lead activities shows them."""
+    rules = {
+        "activity_types": "answered",
+        "events": [10001, 10002],
+        "fields": {
+            "mx_Custom_1": {
+                "type": "dropdown",
+                "values": ["Won", "Lost"],
+                "required": True,
+                "name": "Outcome",
+            },
+            "mx_Custom_2": {"type": "datetime"},
+        },
+    }
+    async with quick({"tenant": rules}) as sandbox, Caller(sandbox) as call:
+        one, every = [(await call.send("GET", f"/v2/ProspectActivity.svc/{path}")).json for path in METADATA]
+        unknown = await call.send("GET", f"/v2/ProspectActivity.svc/{METADATA[0]}99")
+    first, second = one["Fields"]
+    assert [first["SchemaName"], first["DisplayName"], first["DataType"]] == [
+        "mx_Custom_1",
+        "Outcome",
+        "Dropdown",
+    ]
+    assert [option["Value"] for option in json.loads(first["OptionSet"])] == ["Won", "Lost"]
+    assert [first["IsMandatory"], second["IsMandatory"], second["OptionSet"]] == [True, False, ""]
+    assert [each["ActivityEvent"] for each in every] == [10001, 10002]
+    assert unknown.exception == "MXInvalidActivityException"

@@ -60,7 +60,7 @@ def test_the_description_names_every_key_and_every_fault() -> None:
         ({"faults": [{"do": "drop", "on": "creat"}]}, "faults[1].on[1]: "),
         ({"faults": [{"do": "drop", "from_s": 5, "until_s": 5}]}, "until_s must be greater than from_s"),
         ({"faults": [{"do": "drop", "comit": True}]}, "faults[1].comit: "),
-        ({"tenant": {"missing_accounts": ["ACC-1"]}}, "'ACC-1' is no GUID"),
+        ({"tenant": {"missing_accounts": ["ACC-1"]}}, "'ACC-1' is not a GUID"),
         ({"tenant": {"fields": {"mx_Custom_1": {"type": "money"}}}}, "tenant.fields.mx_Custom_1.type: "),
         ({"other_clients": [{}]}, "give either share or burst"),
         ({"existing": [{"account": "x", "event": 1}]}, "existing[1].account: "),

@@ -19,7 +19,7 @@ PLANS = st.builds(Plan, st.integers(1, 25), st.sampled_from([0.5, 1.0, 5.0]))
 @pytest.mark.parametrize("text", ["", "25", "25/", "0/5", "25/0", "-1/5", "25/5s", "x", "25/ 5"])
 def test_a_rate_that_is_none_is_refused(text: str) -> None:
     """Misuse is told before anything is served."""
-    with pytest.raises(ValueError, match="is no rate"):
+    with pytest.raises(ValueError, match="is not a rate"):
         Plan.parse(text)
 
 

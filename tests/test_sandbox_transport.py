@@ -120,3 +120,12 @@ async def test_whoami_names_the_address_that_its_caller_used(call: Caller) -> No
     """Behind a proxy or a tunnel that is another port."""
     who = (await call.whoami(headers={"Host": "localhost:9999"})).json
     assert who["LSQCommonServiceURLs"]["api"] == "localhost:9999"
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", "", "[::2]:80"]
+)
+async def test_a_strangers_name_for_this_computer_is_not_answered(call: Caller, host: str) -> None:
+    """A web page whose own name points to 127.0.0.1 (DNS rebinding): neither the API nor the truth."""
+    for path in ("/v2/Authentication.svc/UserByAccessKey.Get", "/__sandbox__/activities"):
+        assert (await call.send("GET", path, headers={"Host": host})).status == 403

@@ -260,7 +260,6 @@ def test_the_region_that_whoami_names_is_ours(configured: str, api_host: str) ->
         ("https://api.leadsquared.com", "api-us11.leadsquared.com"),
         ("http://127.0.0.1:5000", "https://api-in21.leadsquared.com"),
         ("http://127.0.0.1:5000", "http://127.0.0.1:5001"),
-        ("https://api.leadsquared.com", "https://[broken"),
     ],
 )
 def test_another_region_is_named(configured: str, api_host: str) -> None:
@@ -269,6 +268,19 @@ def test_another_region_is_named(configured: str, api_host: str) -> None:
 
     assert error is not None
     assert f"LEADSQUARED_HOST={api_host}" in str(error)
+
+
+@pytest.mark.security
+@pytest.mark.parametrize(
+    "api_host", ["evil.example", "https://[broken", "api.leadsquared.com.evil.example", "x\ny"]
+)
+def test_a_server_cannot_propose_a_host_of_its_own(api_host: str) -> None:
+    """What whoami answers is a stranger's word: its text is named, on one line, and no more."""
+    error = check_host("https://api.leadsquared.com", api_host)
+
+    assert error is not None
+    assert "LEADSQUARED_HOST=" not in str(error)
+    assert "\n" not in str(error)
 
 
 def test_the_home_is_the_owners_alone(home: Path) -> None:

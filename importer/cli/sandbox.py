@@ -56,6 +56,7 @@ def sandbox(
         latency_s=latency,
         lag_s=lag,
         store=own.sandbox / "served",
+        any_account=True,
     )
     with ends_at_sigterm():
         try:

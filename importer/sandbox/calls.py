@@ -1,4 +1,4 @@
-"""What arrived at the tenant, for whoever wants to know the truth afterwards."""
+"""What arrived at the tenant, so that the truth can be known afterwards."""
 
 from __future__ import annotations
 

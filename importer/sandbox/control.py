@@ -9,6 +9,8 @@ Every request needs the header `X-Sandbox-Token`. Nothing here counts as a call.
     POST release?number=N     lets one held answer go; without a number, all
     POST faults               a faults file as JSON, in force from now on
     POST activities           a list of `existing` entries as in a faults file: adds them
+    POST edit                 {"id", "note", "fields", "by"}: somebody changes an activity by hand
+    POST delete?id=ID         somebody deletes an activity by hand (the API cannot)
 """
 
 from __future__ import annotations
@@ -23,9 +25,9 @@ from aiohttp import web
 from pydantic import TypeAdapter
 
 from importer.sandbox.misconduct import response
-from importer.sandbox.rules import Existing, read_faults
+from importer.sandbox.rules import Edited, Existing, read_faults
 from importer.sandbox.service import Service
-from importer.sandbox.wire import NOT_FOUND, Answer, encoded, found
+from importer.sandbox.wire import NOT_FOUND, Answer, Refused, encoded, found
 
 TOKEN_HEADER: Final = "X-Sandbox-Token"  # noqa: S105 - a header's name
 _EXISTING: Final = TypeAdapter(list[Existing])
@@ -46,6 +48,8 @@ class Control:
             "POST release": self._release,
             "POST faults": self._faults,
             "POST activities": self._inject,
+            "POST edit": self._edit,
+            "POST delete": self._delete,
         }
 
     async def answer(self, request: web.BaseRequest, what: str) -> web.StreamResponse:
@@ -58,6 +62,8 @@ class Control:
             return response(NOT_FOUND)
         try:
             return response(found(await action(request)))
+        except Refused as refused:
+            return response(Answer(404, encoded({"error": refused.message})))
         except ValueError as error:  # FaultsError, pydantic's and json's are its children
             return response(Answer(400, encoded({"error": str(error)})))
 
@@ -93,3 +99,9 @@ class Control:
     async def _inject(self, request: web.BaseRequest) -> object:
         given = _EXISTING.validate_python(await request.json())
         return [held.id for each in given for held in self._service.tenant.add_existing(each)]
+
+    async def _edit(self, request: web.BaseRequest) -> object:
+        return asdict(self._service.tenant.edit(Edited.model_validate(await request.json())))
+
+    async def _delete(self, request: web.BaseRequest) -> object:
+        return {"deleted": self._service.tenant.delete(request.query.get("id", "")).id}

@@ -1,11 +1,11 @@
 """The people and accounts that a tenant knows.
 
-People: a handful of invented colleagues, and whoever the sandbox was told of. Accounts: thirteen invented
-ones, `ACC-0001` to `ACC-0012`, of which two share the code `ACC-0007` and two the name "Acme Traders"; those
-the sandbox was told of; and, so that a rehearsal works on anybody's own sheet, **one invented account for
-whatever value is asked for with `=`**. Not invented: values named in `missing_lookups`, values that begin
-with `NOT-FOUND`, and attributes in the wrong case (observed on leads: no rows and no error). An Id made up
-for a value is always the same.
+People: some invented colleagues, of whom two share an e-mail address and two the name "Priya Sharma", and
+those that the sandbox was given. Accounts: thirteen invented ones, `ACC-0001` to `ACC-0012`, of which two
+share the code `ACC-0007` and two the name "Acme Traders"; those that the sandbox was given; and, so that a
+rehearsal works on anybody's own sheet, **one invented account for every value that is asked for with `=`**.
+Not invented: values named in `missing_lookups`, values that begin with `NOT-FOUND`, and attributes in the
+wrong case (observed on leads: no rows and no error). An Id made up for a value is always the same.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from importer.sandbox.spelling import GUID, parsed_moment
 from importer.sandbox.wire import Refused
 
 _PAGE_MAX: Final = 1000
+_COUNTLESS: Final = 1_000_000
 _SPACE: Final = uuid.UUID("5c9f6a5e-7d0e-4b7e-9d62-0d4a3e8f1b27")
 _ATTRIBUTE: Final = re.compile(r"mx_[A-Z]\w*")
 _STANDARD: Final = (
@@ -93,19 +94,36 @@ PEOPLE: Final = (
     Person("Left", "Long-Ago", "left@example.com", active=False),
     Person("First", "Shared", "shared@example.com"),
     Person("Second", "Shared", "shared@example.com"),
+    Person("Priya", "Sharma", "priya.sharma@example.com"),
+    Person("Priya", "Sharma", "p.sharma2@example.com"),
+    Person("Priya", "Iyer", "priya.iyer@example.com"),
 )
 
 
-def people(emails: Sequence[str], former: Sequence[str] = ()) -> tuple[Person, ...]:
-    """The fixture people, one for each further e-mail address, and an inactive one for each of `former`."""
-    known = {person.email.lower() for person in PEOPLE}
+def people(given: Sequence[str], former: Sequence[str] = ()) -> tuple[Person, ...]:
+    """The fixture people, one for each further e-mail address or full name, and an inactive one for each of
+    `former`."""
+    known = {text.lower() for person in PEOPLE for text in (person.email, person.name)}
     more = []
-    for email, active in [*((each, True) for each in emails), *((each, False) for each in former)]:
-        if email.strip() and email.strip().lower() not in known:
-            known.add(email.strip().lower())
-            first, _, last = email.strip().partition("@")[0].partition(".")
-            more.append(Person(first.title(), last.title(), email.strip(), active=active))
+    for text, active in [
+        *((each.strip(), True) for each in given),
+        *((each.strip(), False) for each in former),
+    ]:
+        if text and text.lower() not in known:
+            person = _made_up_person(text, active=active)
+            known |= {text.lower(), person.email.lower()}
+            more.append(person)
     return (*PEOPLE, *more)
+
+
+def _made_up_person(text: str, *, active: bool) -> Person:
+    """Somebody with this e-mail address, or with this full name."""
+    local, at, _ = text.partition("@")
+    if at:
+        first, _, last = local.partition(".")
+        return Person(first.title(), last.title(), text, active=active)
+    first, _, last = text.partition(" ")
+    return Person(first, last, f"{made_up_id('name', text)[:13]}@example.com", active=active)
 
 
 def _fixture_companies() -> Iterator[Company]:
@@ -125,8 +143,11 @@ def _company(seed: str, code: str, name: str) -> Company:
 class Companies:
     """The tenant's accounts, as `Company.Get` finds them."""
 
-    def __init__(self, given: Mapping[str, Sequence[str]], rules: TenantRules) -> None:
+    def __init__(
+        self, given: Mapping[str, Sequence[str]], rules: TenantRules, *, countless: bool = False
+    ) -> None:
         self._rules = rules
+        self._countless = countless
         self._all = list(_fixture_companies())
         for attribute, values in given.items():
             known = {company[attribute].lower() for company in self._all if attribute in company}
@@ -163,9 +184,12 @@ class Companies:
         )
         index, size = paging(body, _PAGE_MAX)
         page = found[(index - 1) * size : index * size]
+        count = len(found)
+        if self._countless and not query.get("FilterBy"):
+            count = max(count, _COUNTLESS)
         columns = str(_object(body, "Columns").get("Include_CSV") or "")
         wanted = [name.strip() for name in columns.split(",") if name.strip()]
-        return {"RecordCount": len(found), "Companies": [_shown(each, wanted) for each in page]}
+        return {"RecordCount": count, "Companies": [_shown(each, wanted) for each in page]}
 
     def _filtered(self, query: Mapping[str, Any]) -> list[Company]:
         filtering = _object(query, "FilterBy")

@@ -33,7 +33,7 @@ class Plan:
             return cls(0, 1.0)
         match = _RATE.fullmatch(text)
         if not match or int(match[1]) < 1 or float(match[2]) <= 0:
-            raise ValueError(f"'{text}' is no rate: write calls/seconds, such as 25/5, or none")
+            raise ValueError(f"'{text}' is not a rate: write calls/seconds, such as 25/5, or none")
         return cls(int(match[1]), float(match[2]))
 
     def __str__(self) -> str:

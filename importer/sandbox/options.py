@@ -23,8 +23,9 @@ class SandboxOptions:
     Pareto (1.5) from it. lag_s: until reads see what was created.
     faults: a faults file, or one already read. seed: makes every chance reproducible.
     store: file that keeps what was created; None keeps it in memory only.
-    users: e-mail addresses that `Users.Get` is to know besides the fixture people.
+    users: e-mail addresses, or full names, that `Users.Get` is to know besides the fixture people.
     accounts: attribute (say `mx_Account_Code`) → values that `Company.Get` is to list besides the fixtures.
+    any_account: it says that it has a million accounts, so that callers ask for each of theirs by name.
     access_key, secret_key, admin_token: made up when None.
     """
 
@@ -40,6 +41,7 @@ class SandboxOptions:
     store: Path | None = None
     users: Sequence[str] = ()
     accounts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    any_account: bool = False
     access_key: str | None = None
     secret_key: str | None = None
     admin_token: str | None = None
@@ -50,4 +52,4 @@ class SandboxOptions:
             if not 0 <= getattr(self, name) <= 3600:
                 raise ValueError(f"{name} must lie between 0 and 3600 seconds, not {getattr(self, name)}")
         if not 0 <= self.port <= 65535:
-            raise ValueError(f"{self.port} is no port")
+            raise ValueError(f"{self.port} is not a port")

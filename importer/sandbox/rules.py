@@ -1,6 +1,7 @@
 """What a faults file may say: how this tenant is, and what goes wrong in it (FAULTS.md, with examples).
 
-Everything is checked before anything is served. All mistakes of a file are told at once, each with its place.
+Everything is checked before anything is served. All mistakes of a file are reported together, each with its
+place.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ Seconds = Annotated[float, Field(ge=0, le=86_400)]
 Wait = Annotated[float, Field(ge=0, le=HOLD_MAX_S)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
-CallKind = Literal["create", "update", "retrieve", "by-id", "whoami", "users", "companies"]
-READS: Final[tuple[CallKind, ...]] = ("retrieve", "by-id")
-On = Literal[
-    "create", "update", "retrieve", "by-id", "whoami", "users", "companies", "any", "reads"
+CallKind = Literal[
+    "create", "update", "retrieve", "by-id", "whoami", "users", "companies", "activity-type", "activity-types"
 ]  # fmt: skip
+READS: Final[tuple[CallKind, ...]] = ("retrieve", "by-id")
+On = CallKind | Literal["any", "reads"]
 BodyName = Literal[
     "normal", "no-id", "empty", "garbage", "html", "bom", "gzip", "truncated", "cut-chunk", "not-http",
     "huge", "mx",
@@ -41,9 +42,11 @@ class Strict(BaseModel):
 
 
 class FieldRule(Strict):
-    """What the tenant knows about one activity field; without a rule a field takes any text."""
+    """What the tenant knows about one activity field; without a rule a field takes any text. name: as people
+    see it."""
 
     type: Literal["text", "number", "date", "datetime", "dropdown", "boolean", "user"] = "text"
+    name: str = ""
     required: bool = False
     values: tuple[str, ...] = ()
     max_length: Positive | None = None
@@ -84,6 +87,8 @@ class TenantRules(Strict):
     retry_after: Annotated[float, Field(ge=0)] | Literal["none", "seconds", "date"] = "none"
     spelling: Literal["mixed", "plain"] = "mixed"
     read_back: tuple[ReadBack, ...] = ()
+    update_leaves_out: Literal["keep", "empty"] = "keep"
+    activity_types: Literal["refused", "answered"] = "refused"
     clock_offset_s: Annotated[float, Field(ge=-86_400, le=86_400)] = 0.0
     daily_quota: Positive | None = None
     right_host: str | None = None
@@ -96,7 +101,7 @@ class TenantRules(Strict):
     def _lower_guids(cls, given: frozenset[str]) -> frozenset[str]:
         for guid in given:
             if not GUID.fullmatch(guid):
-                raise ValueError(f"'{guid}' is no GUID")
+                raise ValueError(f"'{guid}' is not a GUID")
         return frozenset(guid.lower() for guid in given)
 
     @field_validator("missing_lookups")
@@ -215,7 +220,7 @@ class DripFault(Match):
 
 
 class HoldFault(Match):
-    """The right answer, once told (`release`). commit: before the wait, or after it."""
+    """The right answer, once it is let go (`release`). commit: before the wait, or after it."""
 
     do: Literal["hold"]
     commit: Literal["before", "after"] = "before"
@@ -297,7 +302,23 @@ class Existing(Strict):
     @classmethod
     def _guid(cls, given: str) -> str:
         if not GUID.fullmatch(given):
-            raise ValueError(f"'{given}' is no GUID")
+            raise ValueError(f"'{given}' is not a GUID")
+        return given.lower()
+
+
+class Edited(Strict):
+    """An activity that somebody changes by hand: fields to set, null empties one; no note leaves the note."""
+
+    id: str
+    note: str | None = None
+    fields: dict[str, str | None] = {}
+    by: Literal["integration", "colleague", "self"] = "colleague"
+
+    @field_validator("id")
+    @classmethod
+    def _guid(cls, given: str) -> str:
+        if not GUID.fullmatch(given):
+            raise ValueError(f"'{given}' is not a GUID")
         return given.lower()
 
 
@@ -318,8 +339,8 @@ def read_faults(given: Any, name: str) -> FaultsFile:  # noqa: ANN401 - whatever
     try:
         return FaultsFile.model_validate(given)
     except ValidationError as error:
-        told = [f"{_place(each['loc'])}: {each['msg']}" for each in error.errors()]
-        raise FaultsError(f"{name}: " + "; ".join(told)) from None
+        mistakes = [f"{_place(each['loc'])}: {each['msg']}" for each in error.errors()]
+        raise FaultsError(f"{name}: " + "; ".join(mistakes)) from None
 
 
 def load_faults(path: Path) -> FaultsFile:

@@ -5,7 +5,7 @@
 
     asyncio.run(serve(SandboxOptions(port=8080), on_ready=print))   # until cancelled, as by Ctrl-C
 
-What it reproduces is told where it is done: `tenant.py` (activities), `validation.py` (what is refused),
+What it reproduces is described where it is done: `tenant.py` (activities), `validation.py` (what is refused),
 `directory.py` (people and accounts), `limit.py` (the rate), `spelling.py` (what comes back otherwise than
 sent). What can go wrong in it is described in FAULTS.md. `/__sandbox__/…` tells the truth about it
 (`control.py`).
@@ -37,10 +37,11 @@ from importer.sandbox.store import FileStore, Held, Nowhere, Store
 from importer.sandbox.tenant import Tenant
 
 logging.getLogger("aiohttp.server").addHandler(logging.NullHandler())
-"""A caller that hangs up is no news here, and has no place on a person's screen."""
+"""A caller that ends its connection is nothing to report on a person's screen."""
 
 CONTROL: Final = "/__sandbox__/"
 _LOOPBACK: Final = "127.0.0.1"
+_OWN_NAMES: Final = frozenset({_LOOPBACK, "localhost", "[::1]"})
 
 
 class Sandbox:
@@ -64,9 +65,7 @@ class Sandbox:
         self.seed = next(
             (seed for seed in (self.options.seed, self._file.seed) if seed is not None), secrets.randbits(32)
         )
-        Gate(
-            self.options, self._file, 0.0
-        )  # a rate or penalty that is none is told before anything is opened
+        Gate(self.options, self._file, 0.0)  # an impossible rate or penalty is refused before anything opens
         self._store: Store = Nowhere()
         self._runner: web.ServerRunner | None = None
         self._service: Service | None = None
@@ -153,9 +152,19 @@ class Sandbox:
         self._store.close()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if not _called_by_its_name(request):
+            return web.Response(status=403, text="The sandbox answers to 127.0.0.1 and localhost only.")
         if self._control is not None and request.raw_path.startswith(CONTROL):
             return await self._control.answer(request, request.path.removeprefix(CONTROL))
         return await self.service.answer(request)
+
+
+def _called_by_its_name(request: web.BaseRequest) -> bool:
+    """Whether the caller knows that it talks to this computer. A web page that makes its own name point to
+    127.0.0.1 (DNS rebinding) does not: its browser sends that name."""
+    host = request.headers.get("Host", "")
+    name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
+    return name.lower() in _OWN_NAMES
 
 
 async def serve(options: SandboxOptions, on_ready: Callable[[Sandbox], None]) -> None:

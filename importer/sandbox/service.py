@@ -37,6 +37,8 @@ ROUTES: Final[Mapping[str, tuple[str, rules.CallKind]]] = {
     "/v2/Authentication.svc/UserByAccessKey.Get": ("GET", "whoami"),
     "/v2/UserManagement.svc/Users.Get": ("GET", "users"),
     "/v2/CompanyManagement.svc/Company.Get": ("POST", "companies"),
+    "/v2/ProspectActivity.svc/CustomActivity/GetActivitySetting": ("GET", "activity-type"),
+    "/v2/ProspectActivity.svc/ActivityTypes.Get": ("GET", "activity-types"),
 }
 
 _ON_THE_WAY_MAX_S: Final = 60.0
@@ -78,6 +80,7 @@ class Service:
             lag_s=options.lag_s,
             users=options.users,
             accounts=options.accounts,
+            any_account=options.any_account,
         )
         self._add_existing(file)
 
@@ -197,7 +200,7 @@ class Service:
                 raise asked.refused
             if asked.kind == "create":
                 return self._created(asked)
-            return wire.found(self._found(asked, asked.kind, stale_s, missing))
+            return wire.found(self._found(asked, stale_s, missing))
         except wire.Refused as refused:
             return wire.refusal(refused, self.tenant.rules.refusals_as)
         except (
@@ -205,11 +208,11 @@ class Service:
         ):  # the disk refused, nothing was created: a bare 500, as of any server in trouble
             return wire.Answer(500, wire.HTML_ERROR, "text/html")
 
-    def _found(self, asked: Asked, kind: rules.CallKind, stale_s: float, missing: int) -> object:
+    def _found(self, asked: Asked, stale_s: float, missing: int) -> object:
         tenant, answer = self.tenant, None
-        match kind:
+        match asked.kind:
             case "update":
-                answer = tenant.change(asked.content)
+                answer = tenant.change(asked.content, asked.person, lost=asked.writes_lost)
             case "retrieve":
                 account = asked.param("companyId")
                 answer = tenant.retrieve(account, asked.content, stale_s=stale_s, missing=missing)
@@ -223,6 +226,10 @@ class Service:
                 return tenant.users()
             case "companies":
                 answer = tenant.companies(asked.content)
+            case "activity-type":
+                answer = tenant.activity_type(asked.param("code"))
+            case "activity-types":
+                return tenant.activity_types()
         return answer
 
     def _created(self, asked: Asked) -> wire.Answer:

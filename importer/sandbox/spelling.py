@@ -40,7 +40,7 @@ def american(text: str) -> str:
 
 
 class Spelling:
-    """Respells values for one answer after another. `mixed` chooses anew each time, `plain` only trims."""
+    """Respells values for one answer after another. `mixed` chooses again each time, `plain` only trims."""
 
     def __init__(self, randomness: Random, *, mixed: bool) -> None:
         self._random = randomness

@@ -18,7 +18,7 @@ _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS activity (
     id TEXT PRIMARY KEY, company_id TEXT NOT NULL, event INTEGER NOT NULL, note TEXT NOT NULL,
     created_by TEXT NOT NULL, created_on REAL NOT NULL, modified_on REAL NOT NULL, visible_at REAL NOT NULL,
-    fields TEXT NOT NULL, origin TEXT NOT NULL
+    fields TEXT NOT NULL, origin TEXT NOT NULL, modified_by TEXT NOT NULL
 ) STRICT
 """
 
@@ -27,9 +27,9 @@ CREATE TABLE IF NOT EXISTS activity (
 class Held:
     """An activity that the tenant holds, values exactly as they were received.
 
-    company_id, id, created_by: GUIDs in lower case. Times: seconds since 1970 with fractions; created_on and
-    modified_on by the tenant's clock, visible_at by the machine's: reads see it from then on.
-    origin: "api" for what came in through Create, else what put it there ("foreign", "existing", "injected").
+    company_id, id, created_by, modified_by: GUIDs in lower case. Times: seconds since 1970 with fractions;
+    created_on and modified_on by the tenant's clock, visible_at by the machine's: reads see it from then on.
+    origin: "api" for what came in through Create, else what put it there ("foreign", "existing").
     """
 
     id: str
@@ -42,12 +42,14 @@ class Held:
     visible_at: float
     fields: dict[str, str] = field(default_factory=dict)
     origin: str = "api"
+    modified_by: str = ""
 
 
 class Store(Protocol):
     """Where a tenant keeps its activities between two processes."""
 
     def keep(self, held: Held) -> None: ...
+    def remove(self, activity_id: str) -> None: ...
     def all(self) -> Iterator[Held]: ...
     def close(self) -> None: ...
 
@@ -57,6 +59,9 @@ class Nowhere:
 
     def keep(self, held: Held) -> None:
         """Nothing to do: the tenant has it in memory."""
+
+    def remove(self, activity_id: str) -> None:
+        """Nothing to do either."""
 
     def all(self) -> Iterator[Held]:
         """Nothing was kept."""
@@ -89,19 +94,21 @@ class FileStore:
         note, fields = json.dumps(held.note), json.dumps(held.fields)  # ASCII: lone surrogates survive
         values = (
             held.id, held.company_id, held.event, note, held.created_by, held.created_on, held.modified_on,
-            held.visible_at, fields, held.origin,
+            held.visible_at, fields, held.origin, held.modified_by,
         )  # fmt: skip
-        self._db.execute("INSERT OR REPLACE INTO activity VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+        self._db.execute("INSERT OR REPLACE INTO activity VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+    def remove(self, activity_id: str) -> None:
+        """Commits that the activity is gone."""
+        self._db.execute("DELETE FROM activity WHERE id = ?", (activity_id,))
 
     def all(self) -> Iterator[Held]:
         """Everything that was ever kept, oldest first."""
         for row in self._db.execute("SELECT * FROM activity ORDER BY created_on"):
-            activity_id, company_id, event, note, by, created_on, modified_on, visible_at, fields, origin = (
-                row
-            )
+            activity_id, company_id, event, note, by, created, modified, visible, fields, *more = row
             yield Held(
-                activity_id, company_id, event, json.loads(note), by, created_on, modified_on, visible_at,
-                json.loads(fields), origin,
+                activity_id, company_id, event, json.loads(note), by, created, modified, visible,
+                json.loads(fields), *more,
             )  # fmt: skip
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ list is absent when it would be empty. There is no duplicate check, no idempoten
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections import defaultdict
@@ -15,8 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any, Final
 
-from importer.sandbox.directory import AUTHORS, Companies, Person, paging, people
-from importer.sandbox.rules import Existing, ForeignFault, TenantRules
+from importer.sandbox.directory import AUTHORS, OWNER, Companies, Person, paging, people
+from importer.sandbox.rules import Edited, Existing, FieldRule, ForeignFault, TenantRules
 from importer.sandbox.spelling import Spelling, parsed_moment
 from importer.sandbox.store import Held, Nowhere, Store
 from importer.sandbox.validation import Wanted, guid, update, wanted
@@ -39,6 +40,7 @@ class Tenant:
         lag_s: float = 0.0,
         users: Sequence[str] = (),
         accounts: Mapping[str, Sequence[str]] | None = None,
+        any_account: bool = False,
     ) -> None:
         self._store = store or Nowhere()
         self._random = randomness or Random()
@@ -48,6 +50,7 @@ class Tenant:
         self._by_company: defaultdict[str, list[Held]] = defaultdict(list)
         self._users = tuple(users)
         self._accounts = dict(accounts or {})
+        self._any_account = any_account
         self.change_rules(rules or TenantRules())
         for held in self._store.all():
             self._index(held)
@@ -63,7 +66,7 @@ class Tenant:
         accounts = {name: tuple(values) for name, values in self._accounts.items()}
         for name, values in rules.accounts.items():
             accounts[name] = (*accounts.get(name, ()), *values)
-        self._companies = Companies(accounts, rules)
+        self._companies = Companies(accounts, rules, countless=self._any_account)
 
     def now(self) -> float:
         """The tenant's own clock, which may be wrong."""
@@ -87,7 +90,7 @@ class Tenant:
         now, lag_s = self.now(), self._lag()
         held = Held(
             str(uuid.uuid4()), asked.company_id, asked.event, asked.note, author.id,
-            now - age_s, now - age_s, self._clock() + lag_s - age_s, asked.fields, origin,
+            now - age_s, now - age_s, self._clock() + lag_s - age_s, asked.fields, origin, author.id,
         )  # fmt: skip
         self._store.keep(held)
         self._index(held)
@@ -116,17 +119,49 @@ class Tenant:
         """What a Create asks for. Raises Refused."""
         return wanted(body, self.rules)
 
-    def change(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """`CompanyActivity.svc/Update`. Raises Refused."""
+    def change(
+        self, body: Mapping[str, Any], author: Person = OWNER, *, lost: bool = False
+    ) -> dict[str, Any]:
+        """`CompanyActivity.svc/Update`. lost: it says that it did, and did not. Raises Refused.
+
+        Whether fields that an update leaves out keep their values is not documented: `update_leaves_out`.
+        """
         activity_id, note, fields = update(body, self.rules)
+        held = self._existing(activity_id)
+        if not lost:
+            if self.rules.update_leaves_out == "empty":
+                held.fields, held.note = fields, note or ""
+            else:
+                held.fields, held.note = held.fields | fields, held.note if note is None else note
+            held.modified_on, held.modified_by = self.now(), author.id
+            self._store.keep(held)
+        return {"Status": "Success", "Message": {"Id": activity_id, "IsSuccessful": True}}
+
+    def _existing(self, activity_id: str) -> Held:
         held = self._by_id.get(activity_id)
         if held is None:
             raise Refused("MXInvalidEntityReference", f"Activity with Id '{activity_id}' does not exist.")
-        held.fields = held.fields | fields
-        held.note = held.note if note is None else note
-        held.modified_on = self.now()
+        return held
+
+    def delete(self, activity_id: str) -> Held:
+        """Somebody deletes an activity by hand; the API cannot. Raises Refused."""
+        held = self._existing(activity_id.lower())
+        self._store.remove(held.id)
+        del self._by_id[held.id]
+        self._by_company[held.company_id].remove(held)
+        return held
+
+    def edit(self, given: Edited) -> Held:
+        """Somebody changes an activity by hand; null empties a field. Raises Refused."""
+        held = self._existing(given.id)
+        changed = held.fields | {name: value for name, value in given.fields.items() if value is not None}
+        held.fields = {
+            name: value for name, value in changed.items() if given.fields.get(name, "") is not None
+        }
+        held.note = held.note if given.note is None else given.note
+        held.modified_on, held.modified_by = self.now(), AUTHORS[given.by].id
         self._store.keep(held)
-        return {"Status": "Success", "Message": {"Id": activity_id, "IsSuccessful": True}}
+        return held
 
     def _may_read(self) -> None:
         if self.rules.reads == "refused":
@@ -161,8 +196,8 @@ class Tenant:
     def by_id(self, activity_id: str | None, *, stale_s: float = 0.0) -> dict[str, Any]:
         """`CompanyActivity.svc/RetrieveById`. Raises Refused."""
         self._may_read()
-        held = self._by_id.get(guid(activity_id, "activityId"))
-        if held is None or held.visible_at > self._clock() - stale_s:
+        held = self._existing(guid(activity_id, "activityId"))
+        if held.visible_at > self._clock() - stale_s:
             raise Refused("MXInvalidEntityReference", f"Activity with Id '{activity_id}' does not exist.")
         return self._shown(held)
 
@@ -194,13 +229,38 @@ class Tenant:
             "ModifiedOn": spelling.moment(held.modified_on),
             "CreatedBy": spelling.id(held.created_by),
             "CreatedByName": author,
-            "ModifiedBy": spelling.id(held.created_by),
-            "ModifiedByName": author,
+            "ModifiedBy": spelling.id(held.modified_by),
+            "ModifiedByName": self._names.get(held.modified_by, ""),
             "ActivityFields": shown,
         }
         if not answer["ActivityNote"]:
             del answer["ActivityNote"]
         return answer
+
+    def activity_type(self, code: str | None) -> dict[str, Any]:
+        """`CustomActivity/GetActivitySetting`, which is documented for leads only. Raises Refused."""
+        events = self.rules.events
+        known = code is not None and code.isascii() and code.isdigit()
+        if self.rules.activity_types == "refused" or not known or (events and int(code or 0) not in events):
+            raise Refused("MXInvalidActivity", "Event Code is invalid or empty")
+        fields = self.rules.fields or {"mx_Custom_1": FieldRule(), "mx_Custom_2": FieldRule()}
+        return {
+            "ID": str(uuid.uuid5(uuid.NAMESPACE_OID, str(code))),
+            "Name": f"Activity {code}",
+            "DisplayName": f"Activity {code}",
+            "Fields": [
+                _field_shown(place, name, rule) for place, (name, rule) in enumerate(fields.items(), 1)
+            ],
+        }
+
+    def activity_types(self) -> list[dict[str, Any]]:
+        """`ProspectActivity.svc/ActivityTypes.Get`, documented for leads only. Raises Refused."""
+        if self.rules.activity_types == "refused":
+            raise Refused("MXUnAuthorizedAccess", "You are not authorized to view activity types.")
+        return [
+            {"ActivityEvent": code, "ActivityEventName": f"Activity {code}", "EventDirection": 0}
+            for code in self.rules.events or (10001,)
+        ]
 
     def users(self) -> list[dict[str, Any]]:
         """`UserManagement.svc/Users.Get`."""
@@ -226,6 +286,30 @@ class Tenant:
             "UserType": "Regular",
             "LSQCommonServiceURLs": {"api": api_host, "app": api_host},
         }
+
+
+_DATA_TYPES: Final = {
+    "text": "String", "number": "Number", "date": "Date", "datetime": "DateTime", "dropdown": "Dropdown",
+    "boolean": "Boolean", "user": "ActiveUsers",
+}  # fmt: skip
+
+
+def _field_shown(place: int, name: str, rule: FieldRule) -> dict[str, Any]:
+    """A field as GetActivitySetting lists it; a dropdown's options are JSON in a text (documentation)."""
+    options = [
+        {"IsDefault": False, "Text": "", "Value": value, "Order": i} for i, value in enumerate(rule.values)
+    ]
+    return {
+        "SchemaName": name,
+        "DisplayName": rule.name or name.replace("mx_", "").replace("_", " "),
+        "Value": None,
+        "DataType": _DATA_TYPES[rule.type],
+        "IsMandatory": rule.required,
+        "ShowInForm": True,
+        "Sequence": place,
+        "OptionSet": json.dumps(options) if options else "",
+        "MaxFieldLength": rule.max_length or 200,
+    }
 
 
 def _window(body: Mapping[str, Any]) -> tuple[float, float]:

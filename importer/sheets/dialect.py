@@ -36,11 +36,15 @@ def delimiter_named(text: str, path: Path) -> str:
 
 
 def separator_line(line: str) -> str | None:
-    """The delimiter that a first line `sep=;` names, as Excel understands it; None for any other line."""
+    """The delimiter that a first line `sep=;` names, as Excel understands it; None for any other line.
+
+    Programs that save such a file again pad the line with delimiters, as long as the others: `sep=;;;`.
+    """
     text = line.rstrip("\r\n").strip('"')
-    if len(text) == 5 and text[:4].lower() == "sep=" and text[4] not in '"\0':
-        return text[4]
-    return None
+    if len(text) < 5 or text[:4].lower() != "sep=" or text[4] in '"\0':
+        return None
+    padding = text[5:].strip('"')
+    return text[4] if len(set(padding)) < 2 and padding[:1] in ("", text[4], *CANDIDATES) else None
 
 
 def sniff_delimiter(lines: Iterable[str], header_row: int) -> str | None:
@@ -70,12 +74,13 @@ def _records(sample: list[str], delimiter: str, header_row: int) -> Iterator[lis
 @dataclass(frozen=True, slots=True)
 class QuoteFault:
     """column: index of the cell whose quotation mark opens on `line`; `after`: what wrongly follows its
-    closing mark, on `end_line`; empty if nothing closes it."""
+    closing mark, on `end_line`; empty if nothing closes it. escaped: a backslash stands before that mark."""
 
     column: int
     line: int
     end_line: int
     after: str
+    escaped: bool = False
 
 
 def find_quote_fault(lines: Iterable[str], delimiter: str, first_line: int) -> QuoteFault | None:
@@ -99,7 +104,8 @@ def find_quote_fault(lines: Iterable[str], delimiter: str, first_line: int) -> Q
             elif char in "\r\n":
                 return None
             elif state == "closing":
-                return QuoteFault(column, opened, number, line[at : at + 20].rstrip("\r\n"))
+                after = line[at : at + 20].rstrip("\r\n")
+                return QuoteFault(column, opened, number, after, escaped=line[at - 2 : at] == '\\"')
             elif state == "start" and char == '"':
                 opened, state = number, "quoted"
             else:

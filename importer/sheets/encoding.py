@@ -9,10 +9,10 @@ from __future__ import annotations
 import codecs
 import difflib
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from importer.errors import SheetError
 from importer.text import shown
@@ -21,6 +21,8 @@ BLOCK_BYTES: Final = 1 << 20
 LINE_MAX_CHARACTERS: Final = 4 << 20
 SHOWN_BEFORE: Final = 40
 SHOWN_AFTER: Final = 40
+END_SEARCH_BYTES: Final = 4096
+MARK_MAX_CHARACTERS: Final = 8
 
 BYTE_ORDER_MARKS: Final = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -55,11 +57,64 @@ class UnknownEncodingError(SheetError):
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """codec: decodes the bytes after the first `skip_bytes`, the byte order mark. announced: by a person."""
+    """codec: decodes the bytes after the first `skip_bytes`, the byte order mark. announced: by a person.
+    end_bytes: where the text ends, if an end-of-file mark of DOS (Ctrl-Z) stands before the file's end."""
 
     codec: str
     skip_bytes: int = 0
     announced: bool = False
+    end_bytes: int | None = None
+
+    def open(self, path: Path) -> io.TextIOWrapper:
+        """The file's text, line ends as they are. Raises OSError."""
+        raw: io.RawIOBase = path.open("rb", buffering=0)
+        if self.end_bytes is not None:
+            raw = _FirstBytes(raw, self.end_bytes)
+        try:
+            raw.seek(self.skip_bytes)
+            return io.TextIOWrapper(io.BufferedReader(raw), encoding=self.codec, errors="strict", newline="")
+        except BaseException:
+            raw.close()
+            raise
+
+
+class _FirstBytes(io.RawIOBase):
+    """The first bytes of a file, as if there were no others."""
+
+    def __init__(self, raw: io.RawIOBase, end_bytes: int) -> None:
+        self._raw, self._end_bytes = raw, end_bytes
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._raw.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._raw.tell()
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer
+        wanted = min(len(buffer), max(0, self._end_bytes - self._raw.tell()))
+        found = self._raw.read(wanted) or b""
+        buffer[: len(found)] = found
+        return len(found)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+@dataclass(slots=True)
+class TextFacts:
+    """What a reading of the whole text showed. holds: which of the texts that were looked for are in it.
+    mixed_ends: there are line ends of several kinds, perhaps inside of cells."""
+
+    warnings: list[str] = field(default_factory=list)
+    holds: set[str] = field(default_factory=set)
+    mixed_ends: bool = False
 
 
 def find_encoding(path: Path, announced: str | None) -> tuple[Encoding, str | None]:
@@ -69,21 +124,39 @@ def find_encoding(path: Path, announced: str | None) -> tuple[Encoding, str | No
     """
     codec = None if announced is None else known_codec(announced, path)
     with path.open("rb") as stream:
-        head = stream.read(4)
+        head = stream.read(64)
     for mark, name in BYTE_ORDER_MARKS:
         if head.startswith(mark):
+            skip_bytes = len(mark)
+            while head.startswith(mark, skip_bytes):  # a tool put one before a text that had one
+                skip_bytes += len(mark)
             warning = None
             if codec is not None and not name.startswith(codec.removesuffix("-sig")):
                 warning = (
                     f"The file begins with the mark of {shown_name(name)}"
                     f" and is read as that, not as {announced}."
                 )
-            return Encoding(name, len(mark)), warning
+            return Encoding(name, skip_bytes, end_bytes=_end_bytes(path, name)), warning
     if codec is None:
-        return Encoding("utf-8"), None
+        return Encoding("utf-8", end_bytes=_end_bytes(path, "utf-8")), None
     if codec in ("utf-16", "utf-32"):
         codec += "-le"  # no byte order mark: as on the machines that write such files
-    return Encoding(codec, announced=True), None
+    return Encoding(codec, announced=True, end_bytes=_end_bytes(path, codec)), None
+
+
+def _end_bytes(path: Path, codec: str) -> int | None:
+    """Where the DOS end-of-file mark stands (FoxPro, Tally and mainframes write one, or pad with it)."""
+    if codec.startswith(("utf-16", "utf-32")):
+        return None
+    with path.open("rb") as stream:
+        size_bytes = stream.seek(0, io.SEEK_END)
+        stream.seek(max(0, size_bytes - END_SEARCH_BYTES))
+        tail = stream.read()
+    text = tail.rstrip(b"\x1a\r\n")
+    at = tail.find(b"\x1a", len(text))
+    if at < 0 or (at and tail.endswith((b"\r", b"\n")) and tail[at - 1 : at] not in (b"\r", b"\n")):
+        return None  # there is none, or it is part of a last cell
+    return size_bytes - len(tail) + at
 
 
 def shown_name(codec: str) -> str:
@@ -101,34 +174,42 @@ def known_codec(name: str, path: Path) -> str:
     if found is None or found.name.replace("_", "-") in NOT_FOR_FILES:
         near = difflib.get_close_matches(name.lower(), COMMON, n=1, cutoff=0.5)
         hint = f"Did you mean {near[0]}?" if near else f"Common ones are {', '.join(COMMON[:5])}."
-        raise SheetError(f'"{name}" is no known text encoding.', where=path.name, remedy=hint)
+        raise SheetError(f'"{name}" is not a known text encoding.', where=path.name, remedy=hint)
     return found.name
 
 
-def check_text(path: Path, encoding: Encoding) -> list[str]:
+def check_text(path: Path, encoding: Encoding, marks: Collection[str] = ()) -> TextFacts:
     """Read the whole file once, before any row is used: it decodes, no line is endless, there is no NUL.
 
-    Returns warnings. Raises UnknownEncodingError or SheetError with line and column, OSError from the disk.
+    marks: short texts that are looked for. Raises UnknownEncodingError or SheetError with line and column,
+    OSError from the disk.
     """
+    facts = TextFacts()
     rival = codecs.getincrementaldecoder("utf-8")() if _could_be_utf8(encoding) else None
     foreign = False
     open_line = 0
+    missing, tail = set(marks), ""
+    ends = io.IncrementalNewlineDecoder(None, translate=False)
     for block, text in _decoded(path, encoding):
         if "\0" in text:
             raise _nul_error(path, encoding)
+        ends.decode(text, final=not block)
         open_line = _check_lines(path, text, open_line)
+        window, tail = tail + text, text[-MARK_MAX_CHARACTERS:]
+        missing.difference_update([mark for mark in missing if mark in window])
         if rival is not None:
             try:
                 foreign = not rival.decode(block, final=not block).isascii() or foreign
             except UnicodeDecodeError:
                 rival = None
+    facts.holds = set(marks) - missing
+    facts.mixed_ends = isinstance(ends.newlines, tuple)
     if rival is not None and foreign:
-        warning = (
-            f"The file is read as {encoding.codec}, as told, but it is also correct UTF-8: if letters with"
-            " accents look wrong below, leave the encoding out."
+        facts.warnings.append(
+            f"The file is read as {encoding.codec}, as specified, but it is also correct UTF-8: if letters"
+            " with accents look wrong below, leave the encoding out."
         )
-        return [warning]
-    return []
+    return facts
 
 
 def _could_be_utf8(encoding: Encoding) -> bool:
@@ -141,7 +222,8 @@ def _decoded(path: Path, encoding: Encoding) -> Iterator[tuple[bytes, str]]:
     with path.open("rb") as stream:
         stream.seek(position)
         while True:
-            block = stream.read(BLOCK_BYTES)
+            left = BLOCK_BYTES if encoding.end_bytes is None else max(0, encoding.end_bytes - position)
+            block = stream.read(min(BLOCK_BYTES, left))
             position += len(block)
             try:
                 text = decoder.decode(block, final=not block)
@@ -201,7 +283,7 @@ def _decode_error(path: Path, encoding: Encoding, offset: int) -> SheetError:
         return _nul_error(path, encoding)
     if encoding.announced or encoding.skip_bytes or encoding.codec != "utf-8":
         spot = _spot(path, encoding, offset, encoding.codec)
-        why = "as told" if encoding.announced else "as its first bytes say"
+        why = "as specified" if encoding.announced else "as its first bytes say"
         return SheetError(
             f'The file is not {shown_name(encoding.codec)}, {why}: this line cannot be read: "{spot.shown}".',
             where=f"{path.name}, line {spot.line}, character {spot.column}",
@@ -213,7 +295,7 @@ def _decode_error(path: Path, encoding: Encoding, offset: int) -> SheetError:
         "The file is not UTF-8, and nothing in it says which encoding it has."
         f' Read as cp1252 this line is "{spot.shown}".',
         where=f"{path.name}, line {spot.line}, character {spot.column}",
-        remedy="If that looks right, say --encoding cp1252 (or `encoding: cp1252` in the mapping);"
+        remedy="If that looks right, use --encoding cp1252 (or `encoding: cp1252` in the mapping);"
         " else name the right one, or save the sheet as CSV UTF-8.",
     )
 
@@ -233,9 +315,9 @@ def _nul_error(path: Path, encoding: Encoding) -> SheetError:
         name = "utf-16-le" if odd > even else "utf-16-be"
         remedy = f"It looks like UTF-16 without a byte order mark: try --encoding {name}."
     else:
-        remedy = "Export the sheet again; it may be no text file, or a damaged one."
+        remedy = "Export the sheet again; it may not be a text file, or be damaged."
     where = path.name
     if head.find(0) >= 0 and encoding.codec == "utf-8":
         spot = _spot(path, encoding, offset, "cp1252")
         where += f", line {spot.line}, character {spot.column}"
-    return SheetError("The file holds a NUL character, which no text does.", where=where, remedy=remedy)
+    return SheetError("The file holds a NUL character, which text files do not.", where=where, remedy=remedy)

@@ -10,11 +10,12 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, Literal
 
 from importer.errors import SheetError
+from importer.findings import CellFinding, Severity
 from importer.sheets.dialect import (
     SUSPICIOUS,
     delimiter_named,
@@ -23,12 +24,19 @@ from importer.sheets.dialect import (
     sniff_delimiter,
 )
 from importer.sheets.encoding import check_text, find_encoding
+from importer.sheets.record_shape import Record, RecordParts, Shape, ShapeSurvey, read_records
 from importer.sheets.rows import Row, column_letters
 from importer.sheets.sheet import Sheet, SheetOptions, unreadable
+from importer.sheets.text_damage import MARKS, VALUE_LENGTH_MAX, DamageFinder
 from importer.text import quoted
 
 SUFFIXES: Final = (".csv", ".tsv", ".tab", ".txt", ".psv")
 FIRST_FILLED_SEARCH: Final = 1000
+CELL_READ_MAX: Final = 4 << 20
+QUOTE_MARKS: Final = frozenset(('\\"', ' "', '\t"'))
+"""What a file holds if its quotation marks are escaped by a backslash, or stand after a blank."""
+
+csv.field_size_limit(CELL_READ_MAX)
 
 
 class TextSheet(Sheet):
@@ -41,10 +49,15 @@ class TextSheet(Sheet):
         super().__init__(path, how)
         self._streams: set[io.TextIOWrapper] = set()
         self._one_column = False
+        self._width = 0
+        self._shape: Shape | None = None
         try:
             self._encoding, warning = find_encoding(path, how.encoding)
             self.warnings += [warning] if warning else []
-            self.warnings += check_text(path, self._encoding)
+            facts = check_text(path, self._encoding, (*MARKS, *QUOTE_MARKS, ".0"))
+            self.warnings += facts.warnings
+            self._holds = facts.holds
+            self._mixed_ends = facts.mixed_ends
             self.encoding = self._encoding.codec
             with self._stream() as stream:
                 separator = separator_line(stream.readline())
@@ -59,12 +72,14 @@ class TextSheet(Sheet):
     def rows(self) -> Iterator[Row]:
         self.check_unchanged()
         try:
+            if self._shape is None:
+                self._shape = self._learn_shape()
             stream = self._stream(self._skip_lines)
         except (OSError, MemoryError) as error:
             raise unreadable(self.path, error) from error
         self._streams.add(stream)
         try:
-            yield from self._rows(stream)
+            yield from self._rows(stream, self._shape)
         except (OSError, MemoryError) as error:
             raise unreadable(self.path, error) from error
         finally:
@@ -76,16 +91,31 @@ class TextSheet(Sheet):
             self._streams.pop().close()
 
     def _stream(self, skip_lines: int = 0) -> io.TextIOWrapper:
-        raw = self.path.open("rb")
+        stream = self._encoding.open(self.path)
         try:
-            raw.seek(self._encoding.skip_bytes)
-            stream = io.TextIOWrapper(raw, encoding=self._encoding.codec, errors="strict", newline="")
             for _ in range(skip_lines):
                 stream.readline()
         except BaseException:
-            raw.close()
+            stream.close()
             raise
         return stream
+
+    def _records(self, stream: Iterable[str], *, keep_raw: bool = False) -> Iterator[RecordParts]:
+        """The stream's records. Raises SheetError that names the quotation mark which does not fit."""
+        number = 0
+        try:
+            for record in read_records(stream, self.delimiter or ",", keep_raw=keep_raw):
+                number = record[0]
+                yield record
+        except csv.Error as error:
+            raise self._broken_record(number + 1, error) from error
+        except UnicodeDecodeError as error:  # it was checked: the file is another one now
+            self.check_unchanged()
+            raise SheetError(
+                f"The file cannot be read after row {number}.",
+                where=self.path.name,
+                remedy="Copy it to a local disk and try again.",
+            ) from error
 
     def _choose_delimiter(self, separator: str | None) -> str:
         if self.how.delimiter is not None:
@@ -100,25 +130,45 @@ class TextSheet(Sheet):
         return ","
 
     def _read_header(self) -> None:
-        header: list[str] = []
+        header: Record | None = None
         filled: int | None = None
-        number = 0
         with self._stream(self._skip_lines) as stream:
-            reader = csv.reader(stream, delimiter=self.delimiter or ",", strict=True)
-            try:
-                for record in itertools.islice(reader, max(self.header_row, FIRST_FILLED_SEARCH)):
-                    number += 1
-                    if filled is None and any(cell.strip() for cell in record):
-                        filled = number
-                    if number == self.header_row:
-                        header = record
-                    if number >= self.header_row and filled is not None:
-                        break
-            except csv.Error as error:
-                raise self._broken_record(number + 1, error) from error
-        self.adopt_header(header, filled)
+            records = map(Record._make, self._records(stream, keep_raw=True))
+            for record in itertools.islice(records, max(self.header_row, FIRST_FILLED_SEARCH)):
+                if filled is None and any(cell.strip() for cell in record.cells):
+                    filled = record.number
+                if record.number == self.header_row:
+                    header = record
+                if record.number >= self.header_row and filled is not None:
+                    break
+        cells = [] if header is None else header.cells
+        DamageFinder((), self._holds & {'="'}).look(cells)
+        self.adopt_header(cells, filled)
+        self._width = len(cells)
+        if header is not None:
+            self._check_heading_quotes(header)
         if self._one_column:
             self._question_one_column()
+
+    def _check_heading_quotes(self, header: Record) -> None:
+        """Raises SheetError for headings with quotation marks around them that do not quote."""
+        text = self.header[0]
+        if self._one_column and header.raw.startswith('"') and SUSPICIOUS.intersection(text):
+            raise SheetError(
+                "The whole line stands in quotation marks, so that the header is one cell,"
+                f" {quoted(text, 60)}.",
+                where=self.place(self.header_row),
+                remedy="If every line does, open the file in a text editor, delete the quotation marks at the"
+                " beginning and end of each line and halve those inside; or export the sheet again.",
+            )
+        at = next((index for index, cell in enumerate(self.header) if cell[:1] == '"' == cell[-1:]), None)
+        if at is not None and f"{self.delimiter} " in header.raw:
+            raise SheetError(
+                f"The heading {self.header[at]} stands in quotation marks after a blank, so that they do not"
+                " quote, and texts with a delimiter in them would be cut.",
+                where=self.place(self.header_row, at),
+                remedy="Delete the blanks after the delimiters, or export the sheet again without them.",
+            )
 
     def _question_one_column(self) -> None:
         if SUSPICIOUS.intersection(self.header[0]):
@@ -133,36 +183,84 @@ class TextSheet(Sheet):
             " what divides them with --delimiter, or the header's row with `header_row:` in the mapping."
         )
 
-    def _rows(self, stream: io.TextIOWrapper) -> Iterator[Row]:
-        reader = csv.reader(stream, delimiter=self.delimiter or ",", strict=True)
-        width = len(self.header)
-        number = 0
-        try:
-            for _ in itertools.islice(reader, self.header_row):
-                number += 1
-            for record in reader:
-                number += 1
-                if len(record) == width and record[0].strip():
-                    yield Row(number, tuple(record))
-                elif (row := self._uneven(number, record)) is not None:
-                    yield row
-        except csv.Error as error:
-            raise self._broken_record(number + 1, error) from error
-        except UnicodeDecodeError as error:  # it was checked: the file is another one now
-            self.check_unchanged()
-            raise SheetError(f"The file cannot be read after row {number}.", where=self.path.name) from error
+    def _learn_shape(self) -> Shape:
+        with self._stream(self._skip_lines) as stream:
+            records = self._records(stream, keep_raw=self._mixed_ends)
+            below = itertools.islice(records, self.header_row, None)
+            survey = ShapeSurvey(self._width)
+            return survey.learn(below, mixed_ends=self._mixed_ends, point_zero=".0" in self._holds)
 
-    def _uneven(self, number: int, record: Sequence[str]) -> Row | None:
-        """A record of any length as a row; None if it is blank."""
-        if not any(cell.strip() for cell in record):
-            return None
+    def _rows(self, stream: Iterable[str], shape: Shape) -> Iterator[Row]:
         width = len(self.header)
-        missing = width - len(record)
-        if missing >= 0:
-            return Row(number, (*record, *("",) * missing))
-        surplus = next((index for index in range(width, len(record)) if record[index].strip()), None)
-        problem = None if surplus is None else self.surplus(number, surplus, record[surplus])
-        return Row(number, tuple(record[:width]), problem)
+        damage = DamageFinder(self.header, self._holds)
+        look = damage.active or shape.long_cells or bool(shape.point_zero)
+        careful = shape.mixed_ends or not self._holds.isdisjoint(QUOTE_MARKS)
+        before: RecordParts | None = None
+        records = itertools.islice(self._records(stream, keep_raw=careful), self.header_row, None)
+        for record, after in itertools.pairwise(itertools.chain(records, (None,))):
+            if record is None:
+                continue
+            number, cells, _, lines, _ = record
+            problem: str | None = None
+            findings: tuple[CellFinding, ...] = ()
+            if careful or lines > 1 or len(cells) != shape.width:
+                problem, findings = self._doubts(record, before, after, shape)
+            before = record
+            if len(cells) != width or not cells[0].strip():
+                if not any(cell.strip() for cell in cells):
+                    continue
+                problem = problem or self._surplus(number, cells)
+                cells = (cells + [""] * (width - len(cells)))[:width]
+            if look:
+                findings += self._damage(damage, cells, shape)
+            yield Row(number, tuple(cells), problem, findings)
+
+    def _surplus(self, number: int, cells: list[str]) -> str | None:
+        """The problem of content right of the headings."""
+        width = len(self.header)
+        at = next((index for index in range(width, len(cells)) if cells[index].strip()), None)
+        return None if at is None else self.surplus(number, at, cells[at])
+
+    def _doubts(
+        self, parts: RecordParts, before: RecordParts | None, after: RecordParts | None, shape: Shape
+    ) -> tuple[str | None, tuple[CellFinding, ...]]:
+        """What speaks against a record's shape: a problem, or a question."""
+        delimiter = self.delimiter or ","
+        record = Record._make(parts)
+        problem = None
+        if not self._holds.isdisjoint(QUOTE_MARKS):
+            problem = shape.moved_by_quotes(record, delimiter)
+        problem = problem or shape.fault(
+            record,
+            None if before is None else Record._make(before),
+            None if after is None else Record._make(after),
+        )
+        if problem is not None or record.lines == 1:
+            return problem, ()
+        swallowed = shape.swallowed(record, delimiter)
+        if swallowed is None:
+            return None, ()
+        index, line = swallowed
+        place = f"{column_letters(index)}{record.number} (line {record.first_line + self._skip_lines})"
+        finding = CellFinding(
+            Severity.QUESTION, None, None, kind="rows-swallowed",
+            value=record.cells[index][:VALUE_LENGTH_MAX],
+            message=f"Cell {place} begins with a quotation mark and holds lines that look like rows of this"
+            " table,"
+            f" such as {quoted(line, 60)}: are they rows?",
+            remedy="If they are, double that quotation mark and put the text in quotation marks, or export"
+            " the"
+            " sheet again. If they belong to the text, use --accept rows-swallowed (or"
+            " `accept: [rows-swallowed]` in the mapping).",
+        )  # fmt: skip
+        return None, (finding,)
+
+    def _damage(self, damage: DamageFinder, cells: list[str], shape: Shape) -> tuple[CellFinding, ...]:
+        findings = damage.look(cells) if damage.active else ()
+        if shape.long_cells:
+            damage.shorten(cells)
+        zeros = [index for index in shape.point_zero if index < len(cells) and cells[index]]
+        return (*findings, *(damage.point_zero(index, cells[index]) for index in zeros))
 
     def _broken_record(self, number: int, error: csv.Error) -> SheetError:
         """What is wrong with record `number`, found by reading up to it once more."""
@@ -170,18 +268,25 @@ class TextSheet(Sheet):
             reader = csv.reader(stream, delimiter=self.delimiter or ",", strict=True)
             for _ in itertools.islice(reader, number - 1):
                 pass
-            start = reader.line_num
-        first_line = start + self._skip_lines + 1
+            first_line = reader.line_num + self._skip_lines + 1
         with self._stream(first_line - 1) as stream:
             fault = find_quote_fault(stream, self.delimiter or ",", first_line)
         if fault is None:
             return SheetError(
-                f"The row cannot be read ({error}).",
+                f"A cell of the row is longer than {CELL_READ_MAX:,} characters."
+                if "limit" in str(error)
+                else "The row cannot be read: its quotation marks do not fit.",
                 where=f"{self.place(number)} (line {first_line})",
-                remedy="A cell may be longer than any sheet allows. Export the sheet again.",
+                remedy="Shorten the text, or export the sheet again from its origin.",
             )
         where = f"{self.place(number)} (line {fault.line}), column {column_letters(fault.column)}"
-        if fault.after:
+        if fault.escaped:
+            what = (
+                "A quotation mark inside of the cell seems to be escaped by a backslash, which ends the"
+                " cell; after"
+                f" it (line {fault.end_line}) follows {quoted(fault.after)}."
+            )
+        elif fault.after:
             what = (
                 "The cell begins with a quotation mark, but after the one that closes it"
                 f" (line {fault.end_line}) follows {quoted(fault.after)}."

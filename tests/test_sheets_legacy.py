@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from sheets import binary_workbook, old_workbook, open_document
-from test_source_hostile import read_apart
-from test_source_text import EXACT, cells, read, refusal
+from test_sheets_hostile import read_apart
+from test_sheets_text import EXACT, cells, read, refusal
 
 from importer.errors import SheetError
 from importer.sheets import SheetOptions, legacy, open_sheet

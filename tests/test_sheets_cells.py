@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sheets import raw_workbook, sheet_xml
-from test_source_text import cells
+from test_sheets_text import cells
 
 from importer.sheets.numbers import number_text, zeros_layout
 from importer.sheets.rows import (

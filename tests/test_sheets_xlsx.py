@@ -10,7 +10,7 @@ import openpyxl
 import pytest
 import xlsxwriter
 from sheets import MAIN, RELATIONS, raw_workbook, sheet_xml, text_rows, written_workbook
-from test_source_text import EXACT, cells, read, refusal
+from test_sheets_text import EXACT, cells, read, refusal
 
 from importer.errors import SheetError
 from importer.sheets import SheetOptions, open_sheet

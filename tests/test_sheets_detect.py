@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from sheets import trap, written_workbook
-from test_source_text import cells, refusal
+from test_sheets_text import cells, refusal
 
 from importer.sheets.detect import OLE_MAGIC
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from sheets import trap
-from test_source_text import cells, refusal
+from test_sheets_text import cells, refusal
 
 from importer.sheets import SheetOptions, open_sheet
 from importer.sheets.rows import Row

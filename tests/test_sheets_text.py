@@ -9,7 +9,7 @@ from sheets import trap
 
 from importer.errors import SheetError
 from importer.sheets import SheetOptions, open_sheet
-from importer.sheets.rows import Row
+from importer.sheets.rows import ErrorCell, Row
 
 EXACT = (
     "00123",
@@ -99,11 +99,18 @@ def test_old_mac_line_ends_are_line_ends() -> None:
     assert cells(trap("mac_line_ends.csv")) == [("1", "2"), ("3", "4")]
 
 
-def test_short_rows_are_filled_and_empty_surplus_is_nothing() -> None:
-    """Missing cells at the end are empty; extra delimiters without content are no problem."""
+def test_short_rows_of_a_file_that_leaves_out_empty_cells_are_filled() -> None:
+    """Missing cells at the end are empty where no row writes an empty last cell."""
     rows = read(trap("ragged_rows.csv"))
     assert [row.cells for row in rows[:5]] == [("1", "", ""), ("1", "2", ""), *[("1", "2", "3")] * 3]
-    assert [row.problem for row in rows[:5]] == [None] * 5
+    assert [row.problem for row in rows[:3]] == [None] * 3
+
+
+def test_a_row_wider_than_its_neighbours_is_a_problem_though_its_surplus_is_empty() -> None:
+    """A comma inside of a text moved its values; more empty cells than could have moved are none."""
+    rows = read(trap("ragged_rows.csv"))
+    assert "4 cells" in (rows[3].problem or "")
+    assert rows[4].problem is None
 
 
 def test_a_surplus_cell_with_content_makes_the_row_a_problem() -> None:
@@ -216,11 +223,14 @@ def test_a_file_that_changes_between_two_readings_is_refused(tmp_path: Path) -> 
             list(sheet.rows())
 
 
-def test_a_cell_beyond_any_limit_is_refused(tmp_path: Path) -> None:
-    """A cell of 131,072 characters is the most that is read."""
+def test_a_cell_beyond_any_limit_is_a_problem_of_its_row(tmp_path: Path) -> None:
+    """A mail thread in one note does not hold up the other rows."""
     path = tmp_path / "wide.csv"
-    path.write_text("A,B\n1,2\n3," + "x" * 140_000 + "\n", encoding="utf-8")
-    assert "row 3" in refusal(path)
+    path.write_text("A,B\n1,2\n3," + "x" * 140_000 + "\n5,6\n", encoding="utf-8")
+    _, long, last = cells(path)
+    assert isinstance(long[1], ErrorCell)
+    assert "131,072 characters" in long[1].reason
+    assert last == ("5", "6")
 
 
 def test_more_columns_than_excel_has_are_refused(tmp_path: Path) -> None:

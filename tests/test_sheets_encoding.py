@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from sheets import trap
-from test_source_text import EXACT, cells, refusal
+from test_sheets_text import EXACT, cells, refusal
 
 from importer.errors import SheetError
 from importer.sheets import SheetOptions, UnknownEncodingError, open_sheet
@@ -85,7 +85,7 @@ def test_a_nul_is_refused_with_line_and_character() -> None:
 @pytest.mark.parametrize("name", ["klingon", "base64", "rot13", "unicode_escape", "utf-7", "hex", ""])
 def test_an_unknown_encoding_is_refused(name: str) -> None:
     """And so is a codec that would rewrite what stands in the file."""
-    assert "is no known text encoding" in refusal(trap("exact_texts.csv"), SheetOptions(encoding=name))
+    assert "is not a known text encoding" in refusal(trap("exact_texts.csv"), SheetOptions(encoding=name))
 
 
 def test_a_misspelt_encoding_gets_the_nearest_name() -> None:
@@ -130,3 +130,23 @@ def test_lone_surrogates_do_not_get_through_utf16(tmp_path: Path) -> None:
     path = tmp_path / "half.csv"
     path.write_bytes(b"\xff\xfe" + "A,B\n1,x".encode("utf-16-le") + b"\x3d\xd8" + "\n".encode("utf-16-le"))
     assert "line 2" in refusal(path)
+
+
+@pytest.mark.parametrize("end", [b"\x1a", b"\x1a\r\n", b"\x1a" * 100])
+def test_a_ctrl_z_at_the_end_is_the_end(tmp_path: Path, end: bytes) -> None:
+    """FoxPro, Tally and mainframes end a text with it, or pad its last block."""
+    path = tmp_path / "visits.csv"
+    path.write_bytes(b"A,B\r\n1,2\r\n3,4\r\n" + end)
+    assert cells(path) == [("1", "2"), ("3", "4")]
+    path.write_bytes(b"A,B\r\n1,2\r\n3,4" + end.rstrip())
+    assert cells(path) == [("1", "2"), ("3", "4")]
+
+
+@pytest.mark.parametrize("codec", ["utf-8", "utf-16-le", "utf-32-le", "utf-32-be"])
+def test_two_byte_order_marks_are_one(tmp_path: Path, codec: str) -> None:
+    """A tool put one before a text that had one."""
+    path = tmp_path / "visits.csv"
+    path.write_bytes("\ufeff\ufeffA,B\n1,ü\n".encode(codec))
+    with open_sheet(path) as sheet:
+        assert sheet.header == ("A", "B")
+        assert [row.cells for row in sheet.rows()] == [("1", "ü")]

@@ -1,0 +1,316 @@
+"""The shape of a text file's records: which have another shape than their neighbours, and what that may mean.
+
+`csv` accepts a note that was cut in two by a line break, values that an unquoted comma moved by a column,
+and a quotation mark that swallows the rows after it. A first reading of the whole file learns what is usual
+in it, so that the second can tell what is not. Files that leave out empty cells at the end of rows, files
+with a delimiter behind every row, and texts of several lines are usual.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from importer.sheets.rows import column_letters
+from importer.sheets.text_damage import CELL_LENGTH_MAX, POINT_ZERO
+from importer.text import quoted
+
+PROFILE_ROWS: Final = 300
+PROFILE_SHAPES_MAX: Final = 3
+EXCEL_BLOCK_ROWS: Final = 16
+"""Excel looks at so many rows at a time, and leaves out columns that are empty in all of them (KB 77295)."""
+
+LINE_ENDS: Final = re.compile(r"\r\n|\n|\r")
+GUID: Final = re.compile(r"\{?[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\}?", re.ASCII | re.IGNORECASE)
+LONG_ID: Final = re.compile(r"(?=.*\d)[0-9A-Za-z]{15,40}", re.ASCII)
+EMAIL: Final = re.compile(r"\S+@\S+\.\w+")
+UNIQUE: Final = frozenset(("guid", "id", "email"))
+SAVE_AGAIN: Final = "Correct it in the file, or export the sheet again with quotation marks around its texts."
+
+
+class Record(NamedTuple):
+    """number: as Excel counts it. first_line: from 1. lines: how many physical lines it has. raw: these
+    lines,
+    their ends included, if they were kept."""
+
+    number: int
+    cells: list[str]
+    first_line: int
+    lines: int
+    raw: str = ""
+
+
+RecordParts = tuple[int, list[str], int, int, str]
+"""The fields of a `Record`: of a million rows, hardly one has to become one."""
+
+
+def read_records(stream: Iterable[str], delimiter: str, *, keep_raw: bool = False) -> Iterator[RecordParts]:
+    """The records of a text, one after the other. Raises csv.Error where quotation marks do not fit."""
+    taken: list[str] = []
+
+    def physical() -> Iterator[str]:
+        for line in stream:
+            taken.append(line)
+            yield line
+
+    reader = csv.reader(physical() if keep_raw else stream, delimiter=delimiter, strict=True)
+    before = 0
+    raw = ""
+    for number, cells in enumerate(reader, 1):
+        end = reader.line_num
+        if keep_raw:
+            raw = "".join(taken)
+            taken.clear()
+        yield number, cells, before + 1, end - before, raw
+        before = end
+
+
+def _line_end(raw: str) -> str:
+    return "\r\n" if raw.endswith("\r\n") else raw[-1:] if raw[-1:] in ("\n", "\r") else ""
+
+
+def _pattern(text: str) -> str:
+    """What a value looks like: `a-9` for `C-17`."""
+    for name, known in (("guid", GUID), ("email", EMAIL), ("id", LONG_ID)):
+        if known.fullmatch(text):
+            return name
+    return re.sub(r"\d+", "9", re.sub(r"[^\W\d_]+", "a", text))
+
+
+@dataclass(slots=True)
+class Shape:
+    """What is usual in a file.
+
+    width: cells of the record with the headings. usual: greater numbers of cells that most records have.
+    writes_empty: records with an empty last cell write it. blocks: the number of cells that all rows of one
+    of Excel's blocks have. end: the usual line end; mixed_ends: there are others. profile: of each column,
+    the few patterns that its values have, or nothing. point_zero: columns in which every number ends in `.0`.
+    long_cells: some record has more characters than any cell may have.
+    longest: characters of the longest record.
+    """
+
+    width: int
+    usual: frozenset[int] = frozenset()
+    writes_empty: bool = False
+    blocks: dict[int, int] = field(default_factory=dict)
+    end: str = "\n"
+    mixed_ends: bool = False
+    profile: tuple[frozenset[str], ...] = ()
+    point_zero: tuple[int, ...] = ()
+    long_cells: bool = False
+
+    def fault(self, record: Record, before: Record | None, after: Record | None) -> str | None:
+        """Why the record cannot be trusted as a row; None if its number of cells is nobody's mistake."""
+        count = len(record.cells)
+        if self.mixed_ends and (
+            self._broken_by_end(record, after) or (before is not None and self._broken_by_end(before, record))
+        ):
+            return (
+                "A line break of another kind than the file's others cuts the row in two; this is one half."
+                f" {SAVE_AGAIN}"
+            )
+        if count == self.width or count in self.usual or self._excel_left_out(record):
+            return None
+        if count > self.width:
+            if count - self.width > self.width - 2:
+                return None  # a text of so many pieces does not fit between the first cell and the empty ones
+            return (
+                f"The row has {count} cells, its neighbours have {self.width}: a delimiter inside of a text"
+                " may"
+                f" have moved its values. {SAVE_AGAIN}"
+            )
+        return self._short(record, before, after)
+
+    def _short(self, record: Record, before: Record | None, after: Record | None) -> str | None:
+        count = len(record.cells)
+        if count == 1 and self.width > 1 and self._whole_line_quoted(record):
+            return (
+                "The whole line stands in quotation marks, so that it is one cell. Delete the quotation"
+                " marks at"
+                " its beginning and end and halve those inside, or export the sheet again from its origin."
+            )
+        if self.writes_empty:
+            return (
+                f"The row has {count} cells, its neighbours have {self.width}, also where the last ones are"
+                " empty:"
+                f" a line break may have cut it off. {SAVE_AGAIN}"
+            )
+        for first, second in ((before, record), (record, after)):
+            if first is not None and second is not None and self._halves(first, second):
+                return (
+                    f"A line break inside of a text seems to cut the row in two; this is one half."
+                    f" {SAVE_AGAIN}"
+                )
+        return None
+
+    def _excel_left_out(self, record: Record) -> bool:
+        return self.blocks.get((record.number - 1) // EXCEL_BLOCK_ROWS) == len(record.cells)
+
+    def _broken_by_end(self, record: Record, after: Record | None) -> bool:
+        """Whether the record's line end is not the file's, and it or the next record is too short."""
+        end = _line_end(record.raw)
+        if after is None or end in ("", self.end) or after.raw == "\r\n":
+            return False
+        return min(len(record.cells), len(after.cells)) < self.width
+
+    def _halves(self, first: Record, second: Record) -> bool:
+        """Whether two records have the cells of one, and the second does not begin as rows here do."""
+        counts = len(first.cells), len(second.cells)
+        return (
+            min(counts) > 0
+            and max(counts) < self.width
+            and sum(counts) == self.width + 1
+            and self.fits(0, second.cells[0]) is False
+        )
+
+    def _whole_line_quoted(self, record: Record) -> bool:
+        text = record.cells[0]
+        return any(text.count(delimiter) >= self.width - 1 for delimiter in ",;\t|")
+
+    def fits(self, column: int, text: str) -> bool | None:
+        """Whether a value looks like those of its column; None where they have no look of their own."""
+        known = self.profile[column] if column < len(self.profile) else frozenset()
+        return _pattern(text.strip()) in known if known else None
+
+    def swallowed(self, record: Record, delimiter: str) -> tuple[int, str] | None:
+        """The index of a cell that holds lines which look like rows, and the first of them."""
+        for index, cell in enumerate(record.cells):
+            if delimiter not in cell:
+                continue
+            first, *inner = LINE_ENDS.split(cell)
+            if not inner or all(delimiter not in line for line in inner):
+                continue
+            whole = self._in_rows(record, index, first, inner, delimiter)
+            for line in inner:
+                cells = line.split(delimiter)
+                if len(cells) < 2 or len(cells) > self.width or self.fits(0, cells[0]) is False:
+                    continue
+                begins = self.fits(0, cells[0]) and _pattern(cells[0].strip()) in UNIQUE
+                fitting = {self.fits(at, text) for at, text in enumerate(cells[:-1])} - {None}
+                if begins or (whole and fitting == {True}):
+                    return index, line
+        return None
+
+    def _in_rows(self, record: Record, index: int, first: str, inner: Sequence[str], delimiter: str) -> bool:
+        """Whether the lines of a cell have exactly the cells of rows, of which two are cut by it."""
+        last = index + self.width - len(record.cells)
+        return (
+            first.count(delimiter) == self.width - 1 - index
+            and inner[-1].count(delimiter) == last
+            and all(line.count(delimiter) == self.width - 1 for line in inner[:-1])
+        )
+
+    def moved_by_quotes(self, record: Record, delimiter: str) -> str | None:
+        """Why quotation marks do not mean what was meant: a backslash or a blank before them."""
+        raw = record.raw
+        ends = ("\r", "\n", delimiter)
+        escaped = False
+        for index, cell in enumerate(record.cells):
+            place = f"Cell {column_letters(index)}{record.number}"
+            if escaped and cell.endswith('"') and any(f"{delimiter}{cell}{end}" in raw for end in ends):
+                return (
+                    f"{place}: the quotation marks seem to be escaped by a backslash, so that the text was"
+                    " cut at"
+                    " a delimiter and the values moved. Export the sheet again with doubled quotation marks"
+                    ' (`"5"" pipe"`).'
+                )
+            escaped = escaped or (cell.endswith("\\") and f'\\"{delimiter}' in raw)
+            blank = cell[:1] in (" ", "\t") and cell.lstrip(" \t").startswith('"')
+            if blank and (f"{delimiter}{cell}" in raw or raw.startswith(cell)):
+                return (
+                    f"{place} begins with a blank before a quotation mark ({quoted(cell)}), so that"
+                    " the mark"
+                    " does not quote and values may have moved. Delete the blanks after the delimiters,"
+                    " or"
+                    " export the sheet again without them."
+                )
+        return None
+
+
+class ShapeSurvey:
+    """Learns what is usual, record by record."""
+
+    def __init__(self, width: int) -> None:
+        """width: cells of the record with the headings."""
+        self._shape = Shape(width)
+        self._rows = 0
+        self._wide: Counter[int] = Counter()
+        self._blocks: dict[int, Counter[int]] = {}
+        self._patterns: list[set[str]] = [set() for _ in range(width)]
+        self._profiled = 0
+        self._zeros: Counter[int] = Counter(dict.fromkeys(range(width), 0))
+
+    def learn(self, records: Iterable[RecordParts], *, mixed_ends: bool, point_zero: bool) -> Shape:
+        """The file's shape. records: those below the headings, their raw lines kept if ends are mixed."""
+        shape = self._shape
+        width = shape.width
+        ends: Counter[str] = Counter()
+        if not point_zero:
+            self._zeros.clear()
+        number = 0
+        for number, cells, _, _, raw in records:
+            count = len(cells)
+            if count == width:
+                if not cells[-1]:
+                    shape.writes_empty = True
+                if self._profiled < PROFILE_ROWS:
+                    self._profile(cells)
+            else:
+                self._count_odd(number, cells)
+            if not shape.long_cells and sum(map(len, cells)) > CELL_LENGTH_MAX:
+                shape.long_cells = True
+            if self._zeros:
+                self._drop_other_columns(cells)
+            if mixed_ends and cells:
+                ends[_line_end(raw)] += 1
+            self._rows += 1
+        self._finish(number)
+        ends.pop("", None)
+        if len(ends) > 1:
+            shape.end, shape.mixed_ends = ends.most_common(1)[0][0], True
+        return shape
+
+    def _count_odd(self, number: int, cells: list[str]) -> None:
+        count, width = len(cells), self._shape.width
+        self._blocks.setdefault((number - 1) // EXCEL_BLOCK_ROWS, Counter())[count] += 1
+        if count > width:
+            if not cells[width - 1]:
+                self._shape.writes_empty = True
+            if not any(map(str.strip, cells[width:])):
+                self._wide[count] += 1
+
+    def _profile(self, cells: list[str]) -> None:
+        self._profiled += 1
+        for cell, patterns in zip(cells, self._patterns, strict=True):
+            text = cell.strip()
+            if text and len(patterns) <= PROFILE_SHAPES_MAX:
+                patterns.add(_pattern(text[:80]))
+
+    def _drop_other_columns(self, cells: list[str]) -> None:
+        for index in tuple(self._zeros):
+            text = cells[index] if index < len(cells) else ""
+            if text:
+                if POINT_ZERO.fullmatch(text):
+                    self._zeros[index] += 1
+                else:
+                    del self._zeros[index]
+
+    def _finish(self, last: int) -> None:
+        """last: number of the last record."""
+        shape = self._shape
+        for block, widths in self._blocks.items():
+            rows = min(EXCEL_BLOCK_ROWS, last - block * EXCEL_BLOCK_ROWS) - widths.pop(0, 0)
+            if block and len(widths) == 1 and rows > 1 and widths.total() == rows:
+                shape.blocks[block] = next(iter(widths))
+        shape.usual = frozenset(count for count, found in self._wide.items() if 2 * found > self._rows)
+        shape.profile = tuple(
+            frozenset(patterns)
+            if len(patterns) <= PROFILE_SHAPES_MAX and all("9" in each or each in UNIQUE for each in patterns)
+            else frozenset()
+            for patterns in self._patterns
+        )
+        shape.point_zero = tuple(index for index, found in self._zeros.items() if found > 1)

@@ -1,0 +1,185 @@
+"""What spreadsheets, databases and wrong encodings leave in the cells of text files.
+
+Looked for whatever the field's type: an import into a text field would send `#N/A` or `9.19877E+11` unseen.
+A cell whose value is lost becomes an `ErrorCell`; where the value is there but looks odd, a notice says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from importer.findings import CellFinding, Severity
+from importer.sheets.rows import ErrorCell
+from importer.text import quoted
+
+VALUE_LENGTH_MAX: Final = 200
+CELL_LENGTH_MAX: Final = 131_072
+"""Four times what a cell of Excel holds."""
+
+_ERRORS_ENGLISH: Final = """
+#N/A #REF! #NAME? #VALUE! #DIV/0! #NULL! #NUM! #SPILL! #CALC! #FIELD! #BLOCKED! #CONNECT! #UNKNOWN! #BUSY!
+#GETTING_DATA #EXTERNAL! #PYTHON! #ERROR!"""
+_ERRORS_ELSEWHERE: Final = """
+#NV #BEZUG! #WERT! #ZAHL! #FELD! #ÜBERLAUF! #KALK! #N/D #VALEUR! #NOM? #NOMBRE! #NUL! #PROPAGATION!
+#¡REF! #¡VALOR! #¿NOMBRE? #¡NUM! #¡DIV/0! #¡NULO! #RIF! #NOME? #VALORE! #NULLO! #VALOR! #NÚM! #NULO!"""
+ERRORS: Final = frozenset(f"{_ERRORS_ENGLISH} {_ERRORS_ELSEWHERE}".split())
+"""Error values as Excel, LibreOffice and Google Sheets show them, in six languages."""
+
+EMPTY_WORDS: Final = frozenset(("NULL", "\\N", "(null)", "(NULL)", "[NULL]", "<NULL>", "NaN", "NaT", "<NA>"))
+"""What databases and table tools write for nothing. `null` and `NA` can be codes, and stay unnoticed."""
+
+FORMULA: Final = re.compile(r'="((?:[^"]|"")*)"')
+SHORTENED: Final = re.compile(r"[+-]?\d(?:[.,]\d+E\+\d{2,3}|E\+(?:1[1-9]|[2-9]\d|\d{3}))", re.ASCII)
+"""Excel's own spelling, with sign and two digits: `1E5` and `1e5` can be codes."""
+APOSTROPHE: Final = re.compile(r"'(?:[+\-(]?\d[\d .,/:()+\-]*|[=+\-@]\S.*)", re.ASCII | re.DOTALL)
+OFFICE_ERROR: Final = re.compile(r"Err:5\d\d")
+_LATER: Final = "[\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"
+MISREAD: Final = re.compile(
+    f"[ÂÃ]{_LATER}|(?:[ÐÑ]{_LATER}){{2}}|â€{_LATER}|(?:à[¤¥¦§¨]{_LATER})|[äåæçèé]{_LATER}{{2}}"
+)
+"""UTF-8 that was read as cp1252 and saved again: `Ã¼`, `â€™`, `à¤¨`."""
+POINT_ZERO: Final = re.compile(r"[+-]?\d+\.0", re.ASCII)
+
+MARKS: Final = (
+    '="', "#", "Err:5", "E+", "'", "NULL", "\\N", "(null)", "NaN", "NaT", "<NA>", "\x0b",
+    "Â", "Ã", "Ð", "Ñ", "â€", "à¤", "à¥", "à¦", "à§", "à¨", "ä", "å", "æ", "ç", "è", "é",
+)  # fmt: skip
+"""Without one of these in the file there is nothing to look for."""
+
+_FIRST: Final = {'="': "=", "#": "#", "Err:5": "E", "'": "'", "\\N": "\\", "(null)": "(", "<NA>": "<"}
+_ERROR_REASON: Final = (
+    "The cell shows {}, an error that a spreadsheet left in the text file. Correct the formula in the"
+    " workbook"
+    " and export it again, or enter the value."
+)
+_SHORTENED_REASON: Final = (
+    "Excel cut a long number short (as 9.19877E+11); its other digits are lost. Export the sheet again from"
+    " its origin, or format the column as Text in Excel before you save it as CSV."
+)
+_NARROW_REASON: Final = (
+    "The cell holds number signs only: its column was too narrow when the sheet was saved as text. Make the"
+    " column wider and save it again."
+)
+_LONG_REASON: Final = (
+    f"The cell has more than {CELL_LENGTH_MAX:,} characters. Shorten it, or keep the text elsewhere."
+)
+
+
+class DamageFinder:
+    """Looks at the cells of one text file, of which it is known what occurs somewhere in it."""
+
+    def __init__(self, header: Sequence[str], holds: Collection[str]) -> None:
+        """holds: which of `MARKS` the file has."""
+        self._header = header
+        starts = {first for mark, first in _FIRST.items() if mark in holds}
+        if {"NULL", "NaN", "NaT"}.intersection(holds):
+            starts |= set("N([<")
+        if starts:
+            starts.add(" ")
+        inside = [SHORTENED.pattern] if "E+" in holds else []
+        inside += ["\x0b"] if "\x0b" in holds else []
+        inside += [MISREAD.pattern] if any(mark > "\x7f" for mark in holds) else []
+        inside += [f"\x1f[{re.escape(''.join(sorted(starts)))}]"] if starts else []
+        self._odd_row = re.compile("|".join(inside)) if inside else None
+        self.active = bool(inside)
+
+    def look(self, cells: list[str]) -> tuple[CellFinding, ...]:
+        """What is found in a row's cells, which are replaced where they show something else."""
+        if self._odd_row is None or self._odd_row.search("\x1f" + "\x1f".join(cells)) is None:
+            return ()
+        found: list[CellFinding] = []
+        for index, cell in enumerate(cells):
+            if cell:
+                cells[index], finding = self._examined(index, cell)
+                if finding is not None:
+                    found.append(finding)
+        return tuple(found)
+
+    def _examined(self, index: int, cell: str) -> tuple[str, CellFinding | None]:
+        """The cell as it is to be read, and what is worth saying of it."""
+        text = cell.strip(" ")
+        if not text:
+            return cell, None
+        formula = FORMULA.fullmatch(text)
+        if formula is not None:
+            return self._unwrapped(index, cell, formula[1].replace('""', '"'))
+        reason = self._lost(text)
+        if reason is not None:
+            return ErrorCell(cell, reason), None
+        if "\x0b" in cell:
+            return self._broken_lines(index, cell)
+        return cell, self._odd(index, cell, text)
+
+    @staticmethod
+    def _lost(text: str) -> str | None:
+        """Why the value is not in the file any more."""
+        if text in ERRORS or OFFICE_ERROR.fullmatch(text):
+            return _ERROR_REASON.format(text)
+        if len(text) >= 4 and not text.strip("#"):
+            return _NARROW_REASON
+        return _SHORTENED_REASON if SHORTENED.fullmatch(text) else None
+
+    def _unwrapped(self, index: int, cell: str, text: str) -> tuple[str, CellFinding]:
+        return text, CellFinding(
+            Severity.NOTICE, self._heading(index), index, kind="text-formula",
+            value=cell[:VALUE_LENGTH_MAX],
+            message=f"{quoted(cell)} guards a text for Excel; {quoted(text)} is sent, as Excel shows it.",
+            remedy="Nothing needs to be done.",
+        )  # fmt: skip
+
+    def _broken_lines(self, index: int, cell: str) -> tuple[str, CellFinding]:
+        return cell.replace("\x0b", "\n"), CellFinding(
+            Severity.NOTICE, self._heading(index), index, kind="vertical-tab",
+            value=cell[:VALUE_LENGTH_MAX],
+            message=f"{quoted(cell)} holds the line break of FileMaker or Word (U+000B); a usual one is"
+            " sent.",
+            remedy="Nothing needs to be done.",
+        )  # fmt: skip
+
+    def _odd(self, index: int, cell: str, text: str) -> CellFinding | None:
+        if text in EMPTY_WORDS:
+            return CellFinding(
+                Severity.NOTICE, self._heading(index), index, kind="database-null", value=text,
+                message=f"{quoted(text)} is what databases write for nothing; it is sent as a text.",
+                remedy=f'If it means nothing, say `values: {{"{text}": ""}}` in the mapping, or empty the'
+                ' cells.',
+            )  # fmt: skip
+        if text[0] == "'" and APOSTROPHE.fullmatch(text):
+            return CellFinding(
+                Severity.NOTICE, self._heading(index), index, kind="guarding-apostrophe",
+                value=cell[:VALUE_LENGTH_MAX],
+                message=f"The apostrophe before {quoted(text[1:])} guards it in Excel, which does not show"
+                " it;"
+                " it is sent.",
+                remedy="If it does not belong to the value, delete it in the sheet.",
+            )  # fmt: skip
+        if MISREAD.search(cell):
+            return CellFinding(
+                Severity.NOTICE, self._heading(index), index, kind="double-encoded",
+                value=cell[:VALUE_LENGTH_MAX],
+                message=f"{quoted(cell)} seems to be UTF-8 text that was read in another encoding and"
+                " saved.",
+                remedy="Export the sheet again from its origin as CSV UTF-8.",
+            )  # fmt: skip
+        return None
+
+    @staticmethod
+    def shorten(cells: list[str]) -> None:
+        """Refuse the cells that are longer than any that is read."""
+        for index, cell in enumerate(cells):
+            if len(cell) > CELL_LENGTH_MAX:
+                cells[index] = ErrorCell(cell, _LONG_REASON)
+
+    def point_zero(self, index: int, cell: str) -> CellFinding:
+        """The notice of a cell in a column whose every number ends in `.0`."""
+        return CellFinding(
+            Severity.NOTICE, self._heading(index), index, kind="point-zero", value=cell,
+            message=f"Every number of the column ends in .0, as {quoted(cell)} does: a tool may have added"
+            " it.",
+            remedy="If the codes have no decimals, export the column as text.",
+        )  # fmt: skip
+
+    def _heading(self, index: int) -> str | None:
+        return self._header[index] if index < len(self._header) else None
