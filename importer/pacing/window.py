@@ -72,7 +72,7 @@ class Refusal:
     quota: bool = False
 
 
-class Traffic(NamedTuple):
+class CallsInWindow(NamedTuple):
     """What of ours was in the window when a call left, itself not counted.
 
     left: calls that left within one period before it.
@@ -86,7 +86,7 @@ class Traffic(NamedTuple):
 @dataclass(slots=True)
 class _Away:
     left_at: float
-    traffic: Traffic
+    traffic: CallsInWindow
 
 
 @dataclass(slots=True)
@@ -118,11 +118,11 @@ class Window:
         if slot is None:
             return
         self._prune(now)
-        traffic = Traffic(len(self.lefts) - self.older, len(self.away) + len(self.returns))
+        traffic = CallsInWindow(len(self.lefts) - self.older, len(self.away) + len(self.returns))
         self.away[number] = _Away(now, traffic)
         self.lefts.append(max(now, self.lefts[-1]) if self.lefts else now)
 
-    def returned(self, number: int, now: float, *, refused: bool) -> Traffic | None:
+    def returned(self, number: int, now: float, *, refused: bool) -> CallsInWindow | None:
         """The call came back, or was given up; gives what was in the window when it left, None if unknown."""
         if number in self.granted:
             self.left(number, self.granted[number])
@@ -155,7 +155,7 @@ class Window:
     def _count(self, *, by_return: bool) -> int:
         return len(self.granted) + (len(self.away) + len(self.returns) if by_return else len(self.lefts))
 
-    def _overtaken(self, call: _Away, now: float) -> Traffic:
+    def _overtaken(self, call: _Away, now: float) -> CallsInWindow:
         """A refused call may have arrived late, after calls that left later: these count as well."""
         arrived = now - self._quickest()
         overtook = 0
@@ -163,7 +163,7 @@ class Window:
             if left_at <= call.left_at:
                 break
             overtook += left_at < arrived
-        return Traffic(call.traffic.left, call.traffic.possible + overtook)
+        return CallsInWindow(call.traffic.left, call.traffic.possible + overtook)
 
     def _ends(self, *, by_return: bool) -> tuple[deque[float], float]:
         if by_return:
