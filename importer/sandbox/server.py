@@ -28,8 +28,8 @@ from aiohttp import web
 
 from importer.sandbox.calls import Call
 from importer.sandbox.control import Control
-from importer.sandbox.gate import Gate
 from importer.sandbox.holds import Holds
+from importer.sandbox.limit import Gate
 from importer.sandbox.options import SandboxOptions
 from importer.sandbox.rules import FaultsFile, load_faults, read_faults
 from importer.sandbox.service import Keys, Service

@@ -19,12 +19,11 @@ from typing import Final
 from aiohttp import web
 
 from importer.sandbox import misconduct, rules, wire
-from importer.sandbox.asked import Asked, query_of
-from importer.sandbox.calls import Call
+from importer.sandbox.calls import Asked, Call, query_of
 from importer.sandbox.directory import COLLEAGUE
 from importer.sandbox.faults import NOTHING, Faults, Hit
-from importer.sandbox.gate import Gate
 from importer.sandbox.holds import Holds
+from importer.sandbox.limit import Gate
 from importer.sandbox.options import SandboxOptions
 from importer.sandbox.store import Store
 from importer.sandbox.tenant import Tenant
