@@ -503,7 +503,7 @@ def stored_row(values: Sequence[Any]) -> StoredRow:
 
 def shown_counts(counts: dict[RowStatus, int]) -> dict[str, int]:
     """By the word that people read; every word is there, and `rows` is their sum."""
-    shown = dict.fromkeys(SHOWN_STATUSES, 0)
+    shown: dict[str, int] = dict.fromkeys(map(str, SHOWN_STATUSES), 0)
     for status, count in counts.items():
         shown[status.shown] += count
     return {"rows": sum(shown.values()), **shown}

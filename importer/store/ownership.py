@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from typing import Any, Final, Self
@@ -16,6 +16,7 @@ from importer.errors import StoreError
 from importer.store import schema
 from importer.store.batch_rows import ASKED_MAX, BatchRows, chunked
 from importer.store.database import Database, Lock
+from importer.store.duplicates import DuplicateCheck
 from importer.store.records import (
     CHUNK_ROWS,
     UNSET,
@@ -233,6 +234,10 @@ class BatchChange:
             if changes:
                 self._connection.execute(insert(schema.correction), changes)
         return number
+
+    def duplicates(self, batch: Batch, positions: Collection[int]) -> DuplicateCheck:
+        """Pending rows at `positions`, as they are inside this transaction, compared with other batches."""
+        return DuplicateCheck(self._database, batch, positions=positions, connection=self._connection)
 
     def _batch_keys(self, ids: set[str]) -> dict[str, int]:
         if not ids:

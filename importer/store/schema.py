@@ -232,22 +232,28 @@ correction: Final = Table(
     Index("ix_correction_status", "batch", "status"),
 )
 
-pace: Final = Table(
+pace: Final = Table(  # a line for each run on a tenant (pacing/sharing.py); times: the store's clock
     "pace",
     metadata,
     Column("tenant", Text, primary_key=True),
-    Column("members", Integer, nullable=False),  # how many there ever were
-    Column("learnt", Text, nullable=False),  # JSON
+    Column("run", Text, primary_key=True),
+    Column("live", Boolean, nullable=False),
+    Column("asked_calls", Integer, nullable=False),
+    Column("asked_period_s", Double, nullable=False),
+    Column("calls_per_s", Double, nullable=False),
+    Column("stated_calls", Integer),
+    Column("stated_period_s", Double),
+    Column("pause_until", Double, nullable=False),
+    Column("careful", Boolean, nullable=False),
+    Column("share", Double),
+    Column("seen_at", Double, nullable=False),
 )
 
-pace_member: Final = Table(
-    "pace_member",
+tenant_of_keys: Final = Table(  # so that even whoami takes part in the pace of its tenant
+    "tenant_of_keys",
     metadata,
-    Column("tenant", Text, ForeignKey("pace.tenant", ondelete="CASCADE"), primary_key=True),
-    Column("run", Text, primary_key=True),
-    Column("number", Integer, nullable=False),
-    Column("body", Text, nullable=False),  # JSON
-    Column("seen_at", Double, nullable=False),  # Unix seconds, the store's clock
+    Column("digest", Text, primary_key=True),  # of host and access key
+    Column("tenant", Text, nullable=False),
 )
 
 store_fact: Final = Table(

@@ -30,6 +30,7 @@ from importer.store.database import Database, Lock
 from importer.store.duplicates import DuplicateCheck, Recognition
 from importer.store.erasing import erase_batch
 from importer.store.ownership import Ownership, keep_facts, newest_mark_s
+from importer.store.pace import StoredPace, known_tenant, remember_tenant
 from importer.store.postgresql import PostgresqlDatabase
 from importer.store.records import IN_DOUBT, Batch, BatchSummary, is_batch_id
 from importer.store.sqlite import FILE_NAME, SqliteDatabase
@@ -412,6 +413,20 @@ class Store:
         rows = copy_batches(self.database, other.database, progress)
         self.moved_to = other.location
         return rows
+
+    # ---- pace ---------------------------------------------------------------------------------------
+
+    def pace(self, tenant: str) -> StoredPace:
+        """What the runs on a tenant share about the pace."""
+        return StoredPace(self.database, tenant)
+
+    def known_tenant(self, digest: str) -> str | None:
+        """The tenant that keys were seen to belong to. digest: of host and access key."""
+        return known_tenant(self.database, digest)
+
+    def remember_tenant(self, digest: str, tenant: str) -> None:
+        """For `known_tenant`."""
+        remember_tenant(self.database, digest, tenant)
 
     # ---- for `importer store` ------------------------------------------------------------------------
 
