@@ -10,7 +10,7 @@ with store.stage(batch_id) as staging:
 
 from __future__ import annotations
 
-import getpass
+import os
 import platform
 import statistics
 import time
@@ -46,10 +46,10 @@ _row: Final = schema.row.c
 
 def os_user() -> str:
     """The operating system's user, for `Batch.os_user`."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return "unknown"
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        if user := os.environ.get(name):
+            return user
+    return "unknown"
 
 
 def computer() -> str:
