@@ -12,8 +12,8 @@ from importer.home import Home
 from importer.journal.journal import Batch, Journal, peek
 from importer.journal.telling import told_rows
 from importer.ledger.ledger import REHEARSAL, Ledger
-from importer.results.result_line import ResultLine
-from importer.results.results_reader import batch_id_in, is_results_header
+from importer.results.result_line import ResultLine, is_results_header
+from importer.results.results_reader import batch_id_in
 from importer.results.results_writer import Written, write_results
 from importer.sheets import SheetOptions, open_sheet
 from importer.sheets.rows import CellsDigest, decode_cells

@@ -22,6 +22,8 @@ _BLANK: Final = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\
 """Printable to Unicode, and nothing on a screen: fillers, blank patterns, selectors of variants."""
 _JOINERS: Final = "\u200c\u200d"
 _HIDDEN: Final = re.compile(f"[{_BLANK}]")
+_FORMULA: Final = re.compile(r"(^|[,;|\t\r\n]\"?)(?=[=+\-@＝＋－＠\t\r])")
+"""Where a cell begins, or begins in a country whose spreadsheets separate by another sign."""
 _SAFE_IN_SHELL: Final = re.compile(r"[\w@%+=:,./\\-]+", re.ASCII)
 
 
@@ -85,6 +87,11 @@ def json_line(data: Mapping[str, Any]) -> str:
     if text.isprintable() and not _HIDDEN.search(text):
         return text
     return "".join(char if _seen(char) else json.dumps(char)[1:-1] for char in text)
+
+
+def no_formula(text: str) -> str:
+    """`text` for a column of ours: what a spreadsheet could take for a formula is behind an apostrophe."""
+    return _FORMULA.sub(r"\1'", text)
 
 
 def _escaped(text: str) -> str:

@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 import pytest
+from stores import Place, postgres_database
+
+from importer.store.store import Store
 
 if TYPE_CHECKING:
     from importer.sandbox.calls import Call
@@ -242,3 +245,20 @@ def _written(stream: io.TextIOWrapper) -> str:
     buffer = stream.buffer
     assert isinstance(buffer, io.BytesIO)
     return buffer.getvalue().decode("utf-8")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """Where the test's own store is, once on each database."""
+    if request.param == "sqlite":
+        yield Place(tmp_path / "home", None)
+    else:
+        with postgres_database() as url:
+            yield Place(tmp_path / "home", url)
+
+
+@pytest.fixture
+def store(place: Place) -> Iterator[Store]:
+    """An empty store, on each database."""
+    with place.open() as opened:
+        yield opened

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from importer.activity import Activity
 from importer.mapping.mapping import load_mapping
+from importer.mapping.round_trip import scalar
 from importer.mapping.yaml_file import read_document
 from importer.sheets import SheetOptions, open_sheet
 from importer.sheets.rows import DateCell, ErrorCell, NumberCell
@@ -24,7 +25,6 @@ from importer.starter.header import find_header_row, likely_header
 from importer.starter.heading_words import Role, likeness
 from importer.starter.look import look_at_sheet
 from importer.starter.sample import ColumnValues
-from importer.starter.writing import scalar
 from importer.starter.zone import local_zone
 
 GUID = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"

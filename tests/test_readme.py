@@ -203,9 +203,8 @@ def test_every_status_is_explained() -> None:
 
 def test_the_columns_and_verdicts_of_the_read_back_are_all_explained() -> None:
     """Those of the .verified.csv."""
-    from importer.verification.verified_file import COLUMNS
-
-    from importer.verification.readings import Verdict
+    from importer.results.verified_file import COLUMNS
+    from importer.verification.readings import ReadingVerdict as Verdict
 
     rows = rows_of(section("## Read-back and report"))
     told = [name for cells in rows for name in re.findall(r"`(\w+)`", cells[0])]

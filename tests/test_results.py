@@ -19,7 +19,7 @@ from importer.results.results_writer import Written, digest_of, results_path, wr
 from importer.results.workbook_cells import FORMATS_MAX
 from importer.sheets.rows import BooleanCell, DateCell, DurationCell, ErrorCell, NumberCell
 
-BATCH = "b-20260731-053350-abcd"
+BATCH = "b20260731-053350-abcdef"
 TIME = "2026-07-31T05:33:50.123Z"
 
 
@@ -210,21 +210,28 @@ def test_our_own_earlier_file_is_replaced(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["r.csv", "r.xlsx"])
 def test_another_batchs_results_are_never_overwritten(tmp_path: Path, name: str) -> None:
     """They are the only place where that batch's person reads what happened."""
-    write(tmp_path / name, line(2, "theirs"), batch="b-other")
+    write(tmp_path / name, line(2, "theirs"), batch="b20260730-000000-00ffee")
     before = (tmp_path / name).read_bytes()
     aside = name.replace("r.", "r (2).")
     written = write(tmp_path / name, line(2, "ours"))
     assert written.path.name == aside
-    assert written.aside == f"{name} belongs to batch b-other, so this was written to {aside}."
+    assert (
+        written.aside == f"{name} belongs to batch b20260730-000000-00ffee, so this was written to {aside}."
+    )
     assert (tmp_path / name).read_bytes() == before
     assert write(written.path, line(2, "again")).path.name == aside
 
 
 def test_a_replaced_batchs_results_are_overwritten(tmp_path: Path) -> None:
     """A batch that never sent a call is no batch, nor is an earlier rehearsal."""
-    write(tmp_path / "r.csv", line(2, "theirs"), batch="b-other")
+    write(tmp_path / "r.csv", line(2, "theirs"), batch="b20260730-000000-00ffee")
     written = write_results(
-        tmp_path / "r.csv", [line(2, "x")], batch=BATCH, header=("A",), rows=1, replaces=["b-other"]
+        tmp_path / "r.csv",
+        [line(2, "x")],
+        batch=BATCH,
+        header=("A",),
+        rows=1,
+        replaces=["b20260730-000000-00ffee"],
     )
     assert written.path.name == "r.csv"
 

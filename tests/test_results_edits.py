@@ -18,15 +18,15 @@ from hypothesis import strategies as st
 from openpyxl import load_workbook
 
 from importer.errors import ResultsError
-from importer.results.edits import CellChange, Edits, RowEdit, edits
+from importer.results.edits import CellChange, Edits, NewerLine, RowEdit, edits
 from importer.results.respelling import is_respelling
-from importer.results.result_line import COLUMNS, ResultLine
-from importer.results.results_reader import batch_id_in, is_results_header, read_results
+from importer.results.result_line import COLUMNS, ResultLine, is_results_header
+from importer.results.results_reader import batch_id_in, read_results
 from importer.results.results_writer import write_results
 from importer.results.status_edits import Said, StatusWord
 from importer.sheets.rows import BooleanCell, DateCell, DurationCell, ErrorCell, NumberCell
 
-BATCH = "b-20260731-053350-abcd"
+BATCH = "b20260731-053350-abcdef"
 TIME = "2026-07-31T05:33:50.123Z"
 HEADER = ("Code", "Outcome")
 GUID = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
@@ -89,7 +89,8 @@ NOTHING = Edits()
 
 
 def said_nothing(what: Edits) -> bool:
-    return not (what.rows or what.words or what.ignored.total or what.older or what.missing or what.notes)
+    found = (what.rows, what.words, what.corrections, what.newer, what.notes)
+    return not any((*found, what.ignored.total, what.older, what.missing))
 
 
 # ---- cells ----------------------------------------------------------------------------------------
@@ -111,14 +112,21 @@ def test_respellings_beside_an_edit_are_undone(tmp_path: Path) -> None:
     assert (what.respelt.total, what.respelt.first) == (1, ["row 17, Code: '00123' → '123'"])
 
 
-def test_an_edit_of_a_created_row_is_ignored_and_named(tmp_path: Path) -> None:
-    """It was sent as it was."""
+def test_changed_cells_of_a_created_row_are_corrections(tmp_path: Path) -> None:
+    """The row stays as it was sent until `importer correct` sends them."""
     rows = [row(17, "1", "Won", status="created", activity_id=GUID)]
     what = after(tmp_path, rows, put(2, "Outcome", "Lost"))
-    assert what.rows == []
-    assert what.ignored.first == [
-        "row 17, Outcome: 'Won' → 'Lost': the row was created, and stays as it was sent."
+    assert (what.rows, what.ignored.total) == ([], 0)
+    assert [line for edit in what.corrections for line in edit.described()] == [
+        "row 17, Outcome: 'Won' → 'Lost'"
     ]
+
+
+def test_a_cell_is_never_reported_as_kept_and_as_changed(tmp_path: Path) -> None:
+    """A respelling that a person may have meant is shown once, as that."""
+    what = after(tmp_path, [row(17, "2026-07-31", "x", status="invalid")], put(2, "Code", "31/07/2026"))
+    assert (what.respelt.total, [edit.changes for edit in what.rows]) == (0, [()])
+    assert what.rows[0].described(typed=True) == ["row 17, Code: '2026-07-31' → '31/07/2026'"]
 
 
 def test_an_emptied_cell_is_an_edit(tmp_path: Path) -> None:
@@ -166,6 +174,7 @@ def test_a_text_made_a_date_cell_counts_on_an_invalid_row(tmp_path: Path) -> Non
         ("skipped", "pending", "", StatusWord(17, Said.TAKE_BACK)),
         ("uncertain", "pending", "", StatusWord(17, Said.NOT_THERE)),
         ("uncertain", "created", GUID, StatusWord(17, Said.CREATED, GUID)),
+        ("created", "pending", "", StatusWord(17, Said.DELETED)),
     ],
 )
 def test_words_that_count(tmp_path: Path, status: str, word: str, pasted: str, expected: StatusWord) -> None:
@@ -178,14 +187,13 @@ def test_words_that_count(tmp_path: Path, status: str, word: str, pasted: str, e
 @pytest.mark.parametrize(
     ("status", "word", "pasted", "reason"),
     [
-        ("created", "pending", "", "cannot be undone"),
         ("created", "skipped", "", "cannot be undone"),
         ("uncertain", "skipped", "", "may have been created"),
         ("uncertain", "created", "", "paste the activity's Id"),
         ("uncertain", "created", "yes", "paste the activity's Id"),
         ("failed", "pending", "", "--retry-failed"),
         ("failed", "created", GUID, "only skipped"),
-        ("invalid", "pending", "", "mend the row's cells"),
+        ("invalid", "pending", "", "fix the row's cells"),
         ("pending", "done", "", "only skipped"),
         ("pending", "", "", "only skipped"),
     ],
@@ -215,7 +223,7 @@ def test_skipped_in_an_older_copy_is_named(tmp_path: Path) -> None:
     resave(path, put(2, "import_status", "skipped"))
     what = found(path, [row(17, status="failed")._replace(time="2026-07-31T05:34:00.000Z")])
     assert what.ignored.first == [
-        "row 17, import_status: 'skipped' stands on a line from before the row's last change."
+        "row 17, import_status: 'skipped' is on a line from before the row's last change."
     ]
 
 
@@ -268,10 +276,10 @@ def test_without_the_column_of_times_no_word_counts(tmp_path: Path) -> None:
     ],
 )
 def test_edits_of_our_other_columns_are_ignored_and_named(tmp_path: Path, column: str, value: str) -> None:
-    """The journal is the truth about what happened."""
+    """The store is the truth about what happened."""
     what = after(tmp_path, [row(17, status="failed", error="refused"), row(18)], put(2, column, value))
     assert what.ignored.first == [
-        f"row 17, {column}: '{value}' is not taken: the journal knows what happened."
+        f"row 17, {column}: '{value}' is not taken: what happened is known, and not changed there."
     ]
 
 
@@ -279,6 +287,62 @@ def test_an_id_pasted_without_the_word_is_told_what_is_missing(tmp_path: Path) -
     """Half of what is needed to settle an uncertain row."""
     what = after(tmp_path, [row(17, status="uncertain")], put(2, "import_activity_id", GUID))
     assert "write created into import_status too" in what.ignored.first[0]
+
+
+# ---- continued elsewhere --------------------------------------------------------------------------
+
+LATER = "2026-07-31T06:00:00.000Z"
+
+
+def continued(tmp_path: Path, theirs: ResultLine, ours: ResultLine) -> Edits:
+    """What a colleague's file says, read beside our store's row."""
+    return found(written(tmp_path, [theirs]), [ours])
+
+
+@pytest.mark.parametrize("status", ["pending", "failed", "invalid", "skipped", "uncertain", "created"])
+def test_a_row_that_was_created_elsewhere_is_a_claim_to_be_read_back(tmp_path: Path, status: str) -> None:
+    """The line is newer than what the store knows, and carries an Id that the store does not know for it."""
+    theirs = row(17, status="created", activity_id=GUID)._replace(time=LATER)
+    other = "b0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11" if status == "created" else ""
+    what = continued(tmp_path, theirs, row(17, status=status, activity_id=other))
+    assert what.newer == [NewerLine(17, GUID, LATER)]
+    assert (what.newer_lines, what.unknown_created, what.rows, what.words) == (1, 1, [], [])
+
+
+def test_the_cells_with_which_it_was_created_elsewhere_come_along(tmp_path: Path) -> None:
+    """The colleague fixed the cell before sending."""
+    theirs = row(17, "1", "Won", status="created", activity_id=GUID)._replace(time=LATER)
+    what = continued(tmp_path, theirs, row(17, "1", "Wno", status="invalid"))
+    assert [one.edit and one.edit.cells for one in what.newer] == [("1", "Won")]
+
+
+@pytest.mark.parametrize("made", ["", "=HYPERLINK(1)", "../../etc/passwd", "b20260731-053350-abcdef"])
+def test_a_newer_line_without_an_id_is_only_counted(tmp_path: Path, made: str) -> None:
+    """An Id that is not a GUID is no Id."""
+    theirs = row(17, status="created", activity_id=made)._replace(time=LATER)
+    what = continued(tmp_path, theirs, row(17))
+    assert (what.newer, what.newer_lines, what.unknown_created, what.words) == ([], 1, 0, [])
+
+
+def test_a_word_on_a_newer_line_does_not_count(tmp_path: Path) -> None:
+    """Nobody typed it: it is what another computer knew."""
+    theirs = row(17, status="skipped")._replace(time=LATER)
+    what = continued(tmp_path, theirs, row(17))
+    assert (what.words, what.newer_lines) == ([], 1)
+
+
+def test_created_in_an_older_copy_that_the_store_does_not_know_is_counted(tmp_path: Path) -> None:
+    """The store was put back from a backup: a file that knows more is never overwritten."""
+    theirs = row(17, status="created", activity_id=GUID)
+    what = continued(tmp_path, theirs, row(17)._replace(time=LATER))
+    assert (what.newer, what.unknown_created, what.older) == ([], 1, 1)
+
+
+def test_an_id_pasted_on_an_uncertain_row_is_a_persons_word(tmp_path: Path) -> None:
+    """On the line as it was last written."""
+    theirs = row(17, status="created", activity_id=GUID)
+    what = continued(tmp_path, theirs, row(17, status="uncertain"))
+    assert (what.words, what.unknown_created) == ([StatusWord(17, Said.CREATED, GUID)], 0)
 
 
 # ---- lines ----------------------------------------------------------------------------------------
@@ -309,7 +373,7 @@ def test_lines_may_be_sorted_filtered_and_deleted_once_created(tmp_path: Path) -
         (put(2, "import_row", "99"), r"row 99 \(line 2\) not of this batch"),
         (put(2, "import_row", ""), "line 2 without a number"),
         (put(2, "import_row", "new"), "line 2 without a number"),
-        (put(3, "import_batch", "b-other"), r"row 18 \(line 3\) of another batch"),
+        (put(3, "import_batch", "b20260730-000000-00ffee"), r"row 18 \(line 3\) of another batch"),
     ],
 )
 def test_lines_that_do_not_fit_stop_everything(
@@ -444,7 +508,7 @@ def test_a_file_that_is_none_of_ours_is_refused(tmp_path: Path, content: bytes) 
     path = tmp_path / "x.csv"
     path.write_bytes(content)
     assert batch_id_in(path) is None
-    with pytest.raises(ResultsError, match="no results file: it has no column import_"):
+    with pytest.raises(ResultsError, match="not a results file: it has no column import_"):
         read_results(path)
 
 
@@ -534,9 +598,7 @@ PLAIN = st.one_of(
     st.from_regex(r"0{0,3}[0-9]{1,18}", fullmatch=True),
     st.from_regex(r"[0-9]{1,4}\.[0-9]{1,4}", fullmatch=True),
     st.dates(dt.date(1930, 1, 1), dt.date(2029, 12, 31)).map(str),
-    st.sampled_from(
-        ["TRUE", "false", "NA", "null", "1e5", "=1+1", "-abc", "“smart” €", "Łódź", "a\r\nb", "#N/A"]
-    ),
+    st.sampled_from(["TRUE", "false", "NA", "null", "1e5", "-abc", "“smart” €", "Łódź", "a\r\nb", "#N/A"]),
 )
 NUMBERS = st.integers(-(10**14), 10**14).map(lambda number: NumberCell(str(number), float(number)))
 DATES = st.dates(dt.date(1901, 1, 1), dt.date(2100, 1, 1)).map(
@@ -589,7 +651,7 @@ def excel_saves(cell: str, *, comma: bool) -> str:
     """What Excel writes for a cell of a CSV it opened, German if `comma`, else American (its main habits)."""
     mark = "," if comma else "."
     text = cell.strip()
-    known = {"TRUE": "WAHR" if comma else "TRUE", "FALSE": "FALSCH" if comma else "FALSE", "=1+1": "2"}
+    known = {"TRUE": "WAHR" if comma else "TRUE", "FALSE": "FALSCH" if comma else "FALSE"}
     known |= {"-abc": "#NAME?", "1e5": "1.00E+05".replace(".", mark)}
     if text.upper() in known or text in known:
         return known.get(text) or known[text.upper()]

@@ -7,10 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from importer.sandbox import SandboxOptions, read_faults
-from importer.sandbox.gate import Gate
-from importer.sandbox.limit import Plan, SlidingWindow
+from importer.sandbox.limit import Gate, Plan, SlidingWindow, Traffic
 from importer.sandbox.rules import OtherClient
-from importer.sandbox.traffic import Traffic
 
 MOMENTS = st.lists(st.integers(0, 60_000), max_size=200).map(lambda given: sorted(ms / 1000 for ms in given))
 PLANS = st.builds(Plan, st.integers(1, 25), st.sampled_from([0.5, 1.0, 5.0]))

@@ -129,3 +129,9 @@ async def test_a_strangers_name_for_this_computer_is_not_answered(call: Caller, 
     """A web page whose own name points to 127.0.0.1 (DNS rebinding): neither the API nor the truth."""
     for path in ("/v2/Authentication.svc/UserByAccessKey.Get", "/__sandbox__/activities"):
         assert (await call.send("GET", path, headers={"Host": host})).status == 403
+
+
+async def test_a_sandbox_may_be_another_organisation() -> None:
+    """Ten tenants at once have ten names."""
+    async with quick(organisation="acme") as sandbox, Caller(sandbox) as call:
+        assert (await call.whoami()).json["OrgShortCode"] == "acme"

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from importer.sheets import Sheet, SheetOptions
 
 MEND: Final = "Mend the sheet or the mapping (importer check shows every problem)."
-OUR_COLUMNS: Final = frozenset({"import_row", "import_status"})
 
 
 def sheet_options(
@@ -39,10 +38,11 @@ def sheet_options(
 
 def open_source(path: Path, how: SheetOptions) -> Sheet:
     """The sheet, opened. Raises SheetError, also for a results file of ours, which is no source."""
+    from importer.results.result_line import is_results_header
     from importer.sheets import open_sheet
 
     sheet = open_sheet(path, how)
-    if set(sheet.header) >= OUR_COLUMNS:
+    if is_results_header(sheet.header):
         sheet.close()
         raise SheetError(
             "This is a results file: its rows belong to a batch already.",

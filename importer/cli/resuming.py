@@ -296,6 +296,9 @@ def _edits(console: Console, named: Named, journal: Journal) -> tuple[Edits | No
             console.say(f"{what}: {text}")
         if named_ones.total > len(named_ones.first):
             console.say(f"… and {named_ones.total - len(named_ones.first):,} more.")
+    for edit in found.corrections:
+        for line in edit.described():
+            console.say(f"{line}: the row was created, and stays as it was sent.")
     if found.older:
         console.say(
             f"{count(found.older, 'line')} of this file are of an older copy: what their import_status says"

@@ -164,8 +164,8 @@ def _write(console: Console, named: Named, journal: Journal, batch: Batch) -> tu
     from pathlib import Path
 
     from importer.results.beside import beside
+    from importer.results.verified_file import ENDING, write_verified
     from importer.verification import readings
-    from importer.verification.verified_file import ENDING, write_verified
 
     path = beside(named.results or Path(batch.results), ENDING).absolute()
     with Progress(console, "Comparing") as progress:

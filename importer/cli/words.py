@@ -46,6 +46,8 @@ async def heed_words(
     reopening.unskip(by_word[Said.TAKE_BACK])
     reopening.release(by_word[Said.NOT_THERE])
     for word in words:
+        if word.said is Said.DELETED:
+            console.warn(f"Row {word.number}: the row was created, and that cannot be undone from here.")
         if word.said is Said.CREATED:
             row = reopening.journal.row(positions[word.number])
             why_not = await _is_not_it(row, word.activity_id, tenant, reopening, claimed)

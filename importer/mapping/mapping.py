@@ -104,6 +104,12 @@ class Mapping:
         """The mapping in a file. Raises MappingError with every mistake in it."""
         return cls._built(read_text(path), str(path), None)
 
+    @classmethod
+    def of_text(cls, text: str, path: str) -> Self:
+        """The mapping that a text is, without a byte order mark. path: for messages, and where `values_file`
+        looks. Raises MistakesError with every mistake in it."""
+        return cls._built(text, path, None)
+
     def bind(self, header: Sequence[str]) -> RowMapper:
         """The mapper for this header. Raises MappingError with every column that is missing or doubled."""
         headings = _Headings(header)

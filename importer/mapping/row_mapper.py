@@ -52,6 +52,18 @@ class Preview(NamedTuple):
     type: str
 
 
+class Part(NamedTuple):
+    """One part of a row's activity by itself. name: schema name, or place in the mapping. type: as in
+    `Preview`. shown: the cell, or the filled template. sent: what is sent, None if nothing is. problem: why
+    it cannot be sent."""
+
+    name: str
+    type: str
+    shown: str
+    sent: str | None
+    problem: Problem | None
+
+
 class BoundField:
     """A field of the mapping that knows its columns' places in the row."""
 
@@ -129,6 +141,10 @@ class BoundField:
                 value = str(cell)[:VALUE_LENGTH_MAX]
                 noticed.append(Notice(heading, index, found.kind, value, found.message, found.remedy))
         return noticed
+
+    def shown(self, cells: Cells) -> str:
+        """What a person sees in the sheet of what this field is made of."""
+        return "" if self._constant is not None else self._cell(cells)
 
     def _cell(self, cells: Cells) -> str:
         return self._filled(cells) if self._pieces else cells[self._index]
@@ -278,6 +294,17 @@ class RowMapper:
         return [
             Preview(_source(field.plan), field.plan.name, _type_name(field.plan)) for field in self._all()
         ]
+
+    def parts(self, row: Row) -> list[Part]:
+        """Every part of the row's activity, also where other parts cannot be sent."""
+        cells = self._padded(row.cells)
+        parts = []
+        for field in self._all():
+            sent = field.reference(cells)
+            problem = None if sent is None or isinstance(sent, str) else sent
+            value = sent if isinstance(sent, str) else None
+            parts.append(Part(field.plan.name, _type_name(field.plan), field.shown(cells), value, problem))
+        return parts
 
     def _padded(self, cells: Cells) -> Cells:
         missing = self._width - len(cells)

@@ -76,13 +76,21 @@ class Mistake:
         return f"{', '.join(place)}: {self.text}"
 
 
-def mapping_error(file: str, mistakes: Iterable[Mistake]) -> MappingError:
+class MistakesError(MappingError):
+    """Everything that is wrong with a mapping."""
+
+    def __init__(self, what: str, mistakes: tuple[Mistake, ...]) -> None:
+        super().__init__(what)
+        self.mistakes = mistakes
+
+
+def mapping_error(file: str, mistakes: Iterable[Mistake]) -> MistakesError:
     """All mistakes in one error, in the file's order, each on a line with file, line and path."""
     found = sorted(set(mistakes))
     lines = [mistake.sentence(file) for mistake in found[:SHOWN_MAX]]
     if len(found) > SHOWN_MAX:
         lines.append(f"… and {len(found) - SHOWN_MAX} more.")
-    return MappingError("\n".join(lines))
+    return MistakesError("\n".join(lines), tuple(found))
 
 
 def path_text(where: Where) -> str:
@@ -98,7 +106,8 @@ def line_of(lines: dict[Where, int], where: Where) -> int:
 
 
 class Document:
-    """A mapping file's content. data: dicts, lists and texts. lines: where each thing stands."""
+    """A mapping file's content. data: dicts, lists and texts. lines: where each thing stands. root: YAML's
+    own view of it, with the places in the text."""
 
     def __init__(self, text: str) -> None:
         """Raises MappingError (without the file's name) if it is no YAML or no mapping of keys."""
@@ -112,6 +121,7 @@ class Document:
             )
         if not isinstance(node, MappingNode):
             raise _Unreadable(Mistake(1, "", "The mapping must consist of lines like `key: value`."))
+        self.root: MappingNode = node
         self.data: dict[str, Any] = self._mapping(node, ())
 
     def line(self, where: Where) -> int:

@@ -1,4 +1,4 @@
-"""Bringing a results file back into the journal's shape: its columns by heading, its lines by row number."""
+"""Bringing a results file back into the sheet's shape: its columns by heading, its lines by row number."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""What a person said in a results file: cells that they changed, and words in `import_status`.
+"""What a person changed in a results file: cells, and words in `import_status`.
 
-The journal is the truth about what happened; the file is how a person speaks. A status counts only on a line
+The store is the truth about what happened; the file is how a person speaks. A status counts only on a line
 that still carries the `import_time` last written for its row: in an older copy everything was `pending` once.
-Whatever else differs in our columns is ignored, and named.
+A line that is newer than the store was written by another computer, which continued the batch; where it has
+an Id, the activity is to be read back. Whatever else differs in our columns is ignored, and named.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from typing import Final
 from importer.errors import ResultsError
 from importer.results.align import Alignment, align, in_row_order, row_number
 from importer.results.respelling import is_respelling, may_be_meant
-from importer.results.result_line import ResultLine, shown_error
+from importer.results.result_line import ResultLine, shown_code, shown_error
 from importer.results.results_reader import FileLine, ResultsFile
 from importer.results.status_edits import Age, Said, StatusWord, age_of, meaning
-from importer.sending.reconcile.normalise import id_key
+from importer.sending.reconcile.normalise import GUID, id_key
 from importer.sheets.rows import Cells, ErrorCell, column_letters
+from importer.store.records import Shown
 from importer.text import VALUE_LENGTH_MAX, listed, shown
 
 PROGRESS_ROWS: Final = 1_000
@@ -60,6 +62,17 @@ class RowEdit:
         return [f"row {self.number}, {change}" for change in (self.meant if typed else self.changes)]
 
 
+@dataclass(frozen=True, slots=True)
+class NewerLine:
+    """A row that was created elsewhere, says the file: a claim to be read back, and no more. activity_id: a
+    GUID. time: UTC, ISO 8601. edit: the cells with which it was sent there, None if they are ours."""
+
+    number: int
+    activity_id: str
+    time: str
+    edit: RowEdit | None = None
+
+
 @dataclass(slots=True)
 class Named:
     """How many there were, and the first of them, as sentences."""
@@ -81,13 +94,20 @@ class Named:
 class Edits:
     """Everything that was found in a results file.
 
-    ignored: edits of our columns, and of created rows' cells, that count for nothing. respelt: cells that a
-    spreadsheet respelt, taken as they were. older: lines from before their row's last change. missing:
-    created rows that are not in the file. notes: what to say of its columns. All for telling the person.
+    rows: changed cells of rows that are not created. corrections: those of created rows, for `correct`.
+    newer: rows that were created elsewhere; newer_lines: how many lines are newer than the store in all.
+    unknown_created: lines that name an activity which the store does not know for that row, of any age: such
+    a file is never overwritten. ignored: edits of our columns that count for nothing. respelt: cells that a
+    spreadsheet respelt, kept as they were. older: lines from before their row's last change. missing: created
+    rows that are not in the file. notes: what to say of its columns. The last five are to be shown.
     """
 
     rows: list[RowEdit] = field(default_factory=list)
     words: list[StatusWord] = field(default_factory=list)
+    corrections: list[RowEdit] = field(default_factory=list)
+    newer: list[NewerLine] = field(default_factory=list)
+    newer_lines: int = 0
+    unknown_created: int = 0
     ignored: Named = field(default_factory=Named)
     respelt: Named = field(default_factory=Named)
     older: int = 0
@@ -99,23 +119,24 @@ class Edits:
 def edits(
     file: ResultsFile,
     header: Cells,
-    journal: Callable[[], Iterable[ResultLine]],
+    stored: Callable[[], Iterable[ResultLine]],
     *,
     progress: Callable[[int], None] | None = None,
 ) -> Edits:
-    """What a person changed in `file` against what the journal would write now.
+    """What a person changed in `file` against what the store would write now.
 
-    header: the sheet's headings. journal: gives every row in source order, anew each time it is called (twice
-    if the file was sorted). Neither is ever held in memory. Raises ResultsError, all faults in one, when rows
-    are missing that are not created, or lines are doubled, without a number, unknown, or of another batch.
+    header: the sheet's headings. stored: gives every row in source order, each time it is called (twice if
+    the file was sorted). Neither is ever held in memory. Raises ResultsError, all faults in one, when rows
+    are missing that are not created, or lines are there twice, without a number, unknown, or of another
+    batch.
     """
     alignment = align(header, file.header, file.path.name)
     reading = _Reading(file, header, alignment, progress)
     try:
-        return reading.compared(file.lines(), journal())
+        return reading.compared(file.lines(), stored())
     except _OutOfOrderError:
         reading = _Reading(file, header, alignment, progress)
-        return reading.compared(in_row_order(file.lines()), journal())
+        return reading.compared(in_row_order(file.lines()), stored())
 
 
 class _OutOfOrderError(Exception):
@@ -123,7 +144,7 @@ class _OutOfOrderError(Exception):
 
 
 class _Reading:
-    """One pass over the file beside the journal."""
+    """One pass over the file beside the store's rows."""
 
     def __init__(
         self, file: ResultsFile, header: Cells, alignment: Alignment, progress: Callable[[int], None] | None
@@ -136,8 +157,8 @@ class _Reading:
         self.faults: dict[str, Named] = {}
         self.pasted: dict[str, int] = {}
 
-    def compared(self, lines: Iterable[FileLine], journal: Iterable[ResultLine]) -> Edits:
-        rows = iter(journal)
+    def compared(self, lines: Iterable[FileLine], stored: Iterable[ResultLine]) -> Edits:
+        rows = iter(stored)
         row = next(rows, None)
         last = -1
         for line in self._counted(lines):
@@ -148,7 +169,7 @@ class _Reading:
             if number < last:
                 raise _OutOfOrderError
             if number == last:
-                self._fault("doubled", f"row {number} (line {line.place})")
+                self._fault("twice", f"row {number} (line {line.place})")
                 continue
             last = number
             while row is not None and row.number < number:
@@ -173,7 +194,7 @@ class _Reading:
             yield line
 
     def _missing(self, row: ResultLine) -> None:
-        if row.status == "created":
+        if row.status == Shown.CREATED:
             self.found.missing += 1
         else:
             self._fault("missing", f"row {row.number}")
@@ -183,51 +204,71 @@ class _Reading:
             self._fault("foreign", f"row {row.number} (line {line.place})")
             return
         age = age_of(line.ours.time, row.time)
+        cells = self.alignment.cells(line.cells, row.cells)
+        changed = cells != row.cells or row.status == Shown.INVALID
+        edit = self._edit(cells, row, stale=age is Age.OLDER) if changed else None
+        if self._created_elsewhere(line, row, age, edit):
+            return
         if age is Age.OLDER:
             self.found.older += 1
             self._old_word(line, row)
-        else:
+        elif age is not Age.NEWER:
             self._word(line, row, age)
-        cells = self.alignment.cells(line.cells, row.cells)
-        if cells != row.cells or row.status == "invalid":
-            self._cells(cells, row, stale=age is Age.OLDER)
+        if edit is not None:
+            (self.found.corrections if row.status == Shown.CREATED else self.found.rows).append(edit)
 
-    def _cells(self, cells: Cells, row: ResultLine, *, stale: bool) -> None:
+    def _created_elsewhere(self, line: FileLine, row: ResultLine, age: Age, edit: RowEdit | None) -> bool:
+        """Whether the line says that the row was created, which the store does not know: it counts then, and
+        on a newer line it is to be read back. An Id pasted on an uncertain row is a person's word instead."""
+        self.found.newer_lines += age is Age.NEWER
+        made = line.ours.activity_id or ""
+        if (line.ours.status or "").lower() != Shown.CREATED or not GUID.fullmatch(made):
+            return False
+        if row.status == Shown.CREATED and id_key(made) == id_key(row.activity_id):
+            return False
+        if row.status == Shown.UNCERTAIN and age in {Age.LATEST, Age.RESPELT}:
+            return False
+        self.found.unknown_created += 1
+        if age is not Age.NEWER:
+            return False
+        self.found.newer.append(NewerLine(row.number, made, line.ours.time or "", edit))
+        return True
+
+    def _edit(self, cells: Cells, row: ResultLine, *, stale: bool) -> RowEdit | None:
+        """The row's changed cells; None if nobody changed any."""
         taken, typed = list(row.cells), list(row.cells)
         changes: list[CellChange] = []
         meant: list[CellChange] = []
+        invalid = row.status == Shown.INVALID
         for index, (before, after) in enumerate(zip(row.cells, cells, strict=True)):
-            if before == after:
-                if row.status == "invalid" and _other_kind(before, after):
-                    typed[index] = after
-                    meant.append(CellChange(self._heading(index), index, before, after))
-                continue
             change = CellChange(self._heading(index), index, before, after)
-            if not is_respelling(before, after):
+            if before == after:
+                if invalid and _other_kind(before, after):
+                    typed[index] = after
+                    meant.append(change)
+            elif not is_respelling(before, after):
                 taken[index] = typed[index] = after
                 changes.append(change)
-                continue
-            self.found.respelt.add(f"row {row.number}, {change}")
-            if row.status == "invalid" and may_be_meant(before, after):
+            elif invalid and may_be_meant(before, after):
                 typed[index] = after
                 meant.append(change)
-        if row.status == "created":
-            for change in changes:
-                self._ignore(row, f"{change}: the row was created, and stays as it was sent.")
-        elif changes or meant:
-            edit = RowEdit(row.number, tuple(taken), tuple(changes), stale=stale)
-            if meant:
-                both = (*changes, *meant)
-                edit = RowEdit(row.number, edit.cells, edit.changes, tuple(typed), both, stale)
-            self.found.rows.append(edit)
+            else:
+                self.found.respelt.add(f"row {row.number}, {change}")
+        if not changes and not meant:
+            return None
+        if not meant:
+            return RowEdit(row.number, tuple(taken), tuple(changes), stale=stale)
+        return RowEdit(
+            row.number, tuple(taken), tuple(changes), tuple(typed), (*changes, *meant), stale=stale
+        )
 
     def _heading(self, index: int) -> str:
         return self.header[index] or f"column {column_letters(index)}"
 
     def _old_word(self, line: FileLine, row: ResultLine) -> None:
         word = (line.ours.status or "").lower()
-        if word in {"skipped", "created"} and word != row.status:
-            self._ignore(row, f"import_status: '{word}' stands on a line from before the row's last change.")
+        if word in {Shown.SKIPPED, Shown.CREATED} and word != row.status:
+            self._ignore(row, f"import_status: '{word}' is on a line from before the row's last change.")
 
     def _word(self, line: FileLine, row: ResultLine, age: Age) -> None:
         word = line.ours.status
@@ -252,16 +293,16 @@ class _Reading:
         ours = line.ours
         for name, kept, found in (
             ("import_activity_id", row.activity_id, ours.activity_id),
-            ("import_error_code", row.error_code, ours.error_code),
+            ("import_error_code", shown_code(row.error_code), ours.error_code),
             ("import_error", shown_error(row.error), ours.error),
             ("import_attempts", str(row.attempts), ours.attempts),
             ("import_batch", self.file.batch, ours.batch),
         ):
             if found is None or found == kept or is_respelling(kept.strip(), found):
                 continue
-            hint = "to say that the row was created, write created into import_status too."
-            if name != "import_activity_id" or row.status != "uncertain":
-                hint = "the journal knows what happened."
+            hint = "if the row was created, write created into import_status too."
+            if name != "import_activity_id" or row.status != Shown.UNCERTAIN:
+                hint = "what happened is known, and not changed there."
             self._ignore(row, f"{name}: {_value(found)} is not taken: {hint}")
 
     def _ignore(self, row: ResultLine, text: str) -> None:
@@ -284,7 +325,7 @@ class _Reading:
 
 _FAULTS: Final = {
     "missing": ("not in the file, though not created", "Put them back, or write skipped into import_status."),
-    "doubled": ("there twice", "Leave one line for each row."),
+    "twice": ("there twice", "Leave one line for each row."),
     "unknown": ("not of this batch", "New rows belong into a sheet of their own."),
     "unnumbered": ("without a number in import_row", "Give them their number back, or delete them."),
     "foreign": ("of another batch", "Keep each batch's rows in its own results file."),

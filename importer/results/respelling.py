@@ -6,18 +6,17 @@ sent. A cell counts as respelt only if `after` is a text that a spreadsheet *wri
 locale; what it would never write is a person's edit. So `00123` → `123` is none, and `123` → `00123` is one;
 so are `Wno` → `Won`, `12` → `13`, `1.5` → `1,5`, `'Won` → `Won`, trailing spaces taken away, a cell emptied.
 
-Where the same text could be either (an ISO date retyped the local way), it is taken for respelt: the caller
-shows it, and lets it count on a row that is invalid as it stands and valid with it (`results_edits`).
+A formula is not worked out: `=1+1` that comes back as `2` was opened by a program that calculates, and is
+an edit, which is shown before it counts. Where the same text could be either (an ISO date retyped the local
+way), it is taken for respelt: the caller shows it, and lets it count on a row that is invalid as it is and
+valid with it (`edits`).
 """
 
 from __future__ import annotations
 
-import ast
-import operator
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
-from fractions import Fraction
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -29,32 +28,20 @@ CUT_FROM_CHARACTERS: Final = 32_000
 """Excel holds 32,767 characters a cell, and reads a few less from a CSV."""
 
 _TRUTHS: Final = {
-    "true": ("true", "wahr", "vrai", "verdadero", "vero", "verdadeiro", "waar", "sant", "sand", "prawda"),
-    "false": ("false", "falsch", "faux", "falso", "onwaar", "falskt", "falsk", "fałsz", "fa?sz"),
+    "true": ("true", "wahr", "vrai", "verdadero", "verdadeiro", "vero"),
+    "false": ("false", "falsch", "faux", "falso"),
 }
 _ERROR: Final = re.compile(r"#[^\W\d_][\w/]*[!?]?")
 _HASHES: Final = re.compile(r"#{2,}")
-_ARITHMETIC: Final = re.compile(r"[=+@-][\d\s.()+*/-]{1,62}", re.ASCII)
-_OPERATORS: Final[dict[type[ast.operator], Callable[[Fraction, Fraction], Fraction]]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-}
-_LITERALS: Final = re.compile(r'"((?:[^"]|"")*)"')
-_CODE_PAGES: Final = (
-    "cp1252",
-    "utf-8",
-    *(f"cp{number}" for number in (1250, 1251, 1253, 1254, 1255, 1256, 1257, 1258, 874, 932, 936, 949, 950)),
-    *("mac_roman", "cp437", "cp850", "cp852", "cp866"),
-)
+_LIKE_A_FORMULA: Final = ("=", "+", "-", "@")
+_CODE_PAGES: Final = ("cp1252", "utf-8", "cp1250", "cp1251", "cp850", "mac_roman")
 """What "ANSI" means on somebody's computer; the results file is read as cp1252 whatever it was."""
 
 
 def is_respelling(before: str, after: str) -> bool:
     """Whether `after` is `before` as a spreadsheet writes it: no change that a person made.
 
-    before: the journal's cell, typed if it came from a workbook. after: the cell of the results file.
+    before: the store's cell, typed if it came from a workbook. after: the cell of the results file.
     """
     if before == after:
         return True
@@ -83,7 +70,7 @@ def _ways(before: str, old: str, new: str) -> Iterator[bool]:
     yield dates_respelt(before, new)
     yield _truth(old, new)
     yield not old.isascii() and _characters_lost(old, new)
-    yield old.lstrip()[0] in "=+-@" and _evaluated(old.strip(), new.strip())
+    yield old.lstrip().startswith(_LIKE_A_FORMULA) and bool(_ERROR.fullmatch(new.strip()))  # `-abc`: #NAME?
     yield new == f"'{old}"
     yield bool(_HASHES.fullmatch(new.strip())) and any(char.isdigit() for char in old)  # column too narrow
     yield len(new) >= CUT_FROM_CHARACTERS and old.startswith(new)
@@ -136,45 +123,3 @@ def _cp1252(byte: int) -> str:
         return bytes((byte,)).decode("cp1252")
     except UnicodeDecodeError:
         return chr(byte)
-
-
-def _evaluated(old: str, new: str) -> bool:
-    """Whether `new` is what a spreadsheet makes of a cell that it takes for a formula.
-
-    Sums are worked out. What another formula gives cannot be known: an error, a truth, a number, or one of
-    the texts in it is taken for its value.
-    """
-    if _ERROR.fullmatch(new):
-        return True
-    value = _sum(old)
-    if value is not None:
-        return numbers_respelt(format(float(value), ".15g"), new)
-    if old[0] != "=":
-        return False
-    literals = [literal.replace('""', '"') for literal in _LITERALS.findall(old)]
-    truths = {word for words in _TRUTHS.values() for word in words}
-    return new in literals or new.casefold() in truths or bool(re.fullmatch(r"-?[\d.,]+(?:E[+-]\d+)?", new))
-
-
-def _sum(formula: str) -> Fraction | None:
-    """The value of `=1+1`, `-5+3`, `+49-170-1234`; None for anything but plain arithmetic."""
-    if not _ARITHMETIC.fullmatch(formula):
-        return None
-    terms = re.sub(r"(?<![\d.])0+(?=\d)", "", formula.lstrip("=@ ")).strip()
-    if "**" in terms or "//" in terms:
-        return None
-    try:
-        return _worked_out(ast.parse(terms, mode="eval").body)
-    except (SyntaxError, ValueError, ZeroDivisionError, RecursionError, MemoryError):
-        return None
-
-
-def _worked_out(node: ast.expr) -> Fraction:
-    match node:
-        case ast.Constant(value=int() | float() as value):
-            return Fraction(str(value))
-        case ast.UnaryOp(op=ast.USub() | ast.UAdd() as sign, operand=operand):
-            return -_worked_out(operand) if isinstance(sign, ast.USub) else _worked_out(operand)
-        case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
-            return _OPERATORS[type(op)](_worked_out(left), _worked_out(right))
-    raise ValueError("no plain arithmetic")

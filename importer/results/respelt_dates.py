@@ -27,12 +27,8 @@ _FULL_MONTHS: Final = (
     "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
     "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre",
     "janeiro fevereiro marco abril maio junho julho agosto setembro outubro novembro dezembro",
-    "januari februari maart april mei juni juli augustus september oktober november december",
-    "januari februari mars april maj juni juli augusti september oktober november december",
-    "januar februar marts april maj juni juli august september oktober november desember",
-    "styczen luty marzec kwiecien maj czerwiec lipiec sierpien wrzesien pazdziernik listopad grudzien",
 )
-_SHORT_MONTHS: Final = {"mrz": 3, "mrt": 3, "set": 9}
+_SHORT_MONTHS: Final = {"mrz": 3, "set": 9}
 _MONTHS: Final = tuple((name, n) for names in _FULL_MONTHS for n, name in enumerate(names.split(), 1))
 
 _TIME: Final = re.compile(

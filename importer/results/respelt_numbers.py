@@ -33,13 +33,15 @@ _WRITTEN_EXPONENT: Final = re.compile(r"-?\d(?:[.,]\d+)?E[+-]\d{2,3}", re.ASCII)
 
 class Number(NamedTuple):
     """A number as some locale reads it. sign: `%`, a currency's, or "". places: decimals, as written.
-    digits: significant ones of an exponent's mantissa, 0 without an exponent."""
+    digits: significant ones of an exponent's mantissa, 0 without an exponent. indian: grouped as `1,25,000`,
+    which no other number is written like."""
 
     value: Decimal
     sign: str
     places: int
     digits: int
     grouped: bool
+    indian: bool
 
 
 def numbers_respelt(before: str, after: str) -> bool:
@@ -92,7 +94,8 @@ def _written(old: Number, new: Number, after: str) -> bool:
     if old.sign:
         return new.places <= 2 and _rounded(old.value, new.places) == new.value
     if new.grouped:
-        return old.grouped and new.places in (0, 2) and _rounded(old.value, new.places) == new.value
+        known = old.grouped or new.indian
+        return known and new.places in (0, 2) and _rounded(old.value, new.places) == new.value
     return bool(_WRITTEN.fullmatch(text)) and new.value in set(_shown(old.value))
 
 
@@ -128,8 +131,8 @@ def _read(text: str, mark: str) -> Number | None:
     match = _shape(mark).fullmatch(body)
     if match is None:
         return None
-    whole, grouped, decimals, exponent = match.group(1, 2, 3, 4)
-    digits = re.sub(r"\D", "", whole or grouped or "")
+    whole, grouped, indian, decimals, exponent = match.groups()
+    digits = re.sub(r"\D", "", whole or grouped or indian or "")
     decimals = decimals or ""
     if not digits and not decimals:
         return None
@@ -137,14 +140,16 @@ def _read(text: str, mark: str) -> Number | None:
     if abs(value.adjusted()) > EXPONENT_MAX:
         return None
     significant = len(digits) + len(decimals) if exponent else 0
-    return Number(value, sign, len(decimals), significant, bool(grouped))
+    return Number(value, sign, len(decimals), significant, bool(grouped or indian), bool(indian))
 
 
 @lru_cache(maxsize=2)
 def _shape(mark: str) -> re.Pattern[str]:
     group = re.escape(",'’ " if mark == "." else ".'’ ")
+    indian = r"|(\d{1,2}(?:,\d\d)+,\d{3})" if mark == "." else "|(?!)()"
     return re.compile(
-        rf"(?:(\d+)|(\d{{1,3}}(?:[{group}]\d{{3}})+))?(?:{re.escape(mark)}(\d*))?(?:[eE]([+-]?\d{{1,3}}))?",
+        rf"(?:(\d+)|(\d{{1,3}}(?:[{group}]\d{{3}})+){indian})?"
+        rf"(?:{re.escape(mark)}(\d*))?(?:[eE]([+-]?\d{{1,3}}))?",
         re.ASCII,
     )
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from importer.sheets.rows import Cells
-from importer.text import one_line
+from importer.text import no_formula, one_line
 
 COLUMNS: Final = (
     "import_row",
@@ -19,12 +20,16 @@ COLUMNS: Final = (
 )
 """Our columns, in the order in which they are written, before the source's."""
 
+NEEDED: Final = ("import_row", "import_batch")
+"""Without these two nothing can be told of a line; people delete the others."""
+
 SHEET_NAME: Final = "Results"
 ERROR_MAX_CHARACTERS: Final = 2_000
+CODE_MAX_CHARACTERS: Final = 200
 
 
 class ResultLine(NamedTuple):
-    """One row as the results file tells it.
+    """One row as the results file shows it.
 
     status: the word shown. error: any text (`shown_error` makes one line of it). time: UTC, ISO 8601, of the
     row's last change, to the millisecond; no two states of a row may share it. cells: the source's, typed.
@@ -41,5 +46,17 @@ class ResultLine(NamedTuple):
 
 
 def shown_error(text: str) -> str:
-    """An error as its column holds it: one line of bounded length, without control characters."""
-    return one_line(text, ERROR_MAX_CHARACTERS)
+    """An error as its column holds it: one line of bounded length that is no formula."""
+    return no_formula(one_line(text, ERROR_MAX_CHARACTERS))
+
+
+def shown_code(code: str) -> str:
+    """An error's code as its column holds it."""
+    return no_formula(one_line(code, CODE_MAX_CHARACTERS))
+
+
+def is_results_header(header: Iterable[str]) -> bool:
+    """Whether a sheet with these headings is a results file: the one rule. `run`, `check` and `init` refuse
+    it and name `resume`; `resume` demands it."""
+    found = {heading.strip().lower() for heading in header}
+    return found.issuperset(NEEDED)

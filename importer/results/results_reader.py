@@ -9,16 +9,13 @@ from __future__ import annotations
 import csv
 import itertools
 import re
-import warnings
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
-from zipfile import BadZipFile
 
 from importer.errors import ResultsError, SheetError
-from importer.results.result_line import COLUMNS, SHEET_NAME
+from importer.results.result_line import COLUMNS, NEEDED, SHEET_NAME, is_results_header
 from importer.results.workbook_cells import ERROR_WORDS
 from importer.sheets import open_sheet
 from importer.sheets.detect import find_kind
@@ -27,8 +24,9 @@ from importer.sheets.encoding import UnknownEncodingError
 from importer.sheets.kinds import Kind
 from importer.sheets.rows import Cells, ErrorCell
 from importer.sheets.sheet import Sheet, SheetOptions
+from importer.store.records import is_batch_id
+from importer.text import quoted
 
-NEEDED: Final = ("import_row", "import_batch")
 PEEK_BYTES: Final = 1 << 20
 PEEK_ROWS: Final = 1_000
 
@@ -111,16 +109,22 @@ class ResultsFile:
             yield FileLine(row.number, ours, cells)
 
     def _first_batch(self) -> str:
-        if any(name in self.absent for name in NEEDED):
+        if not is_results_header(self._sheet.header):
             missing = " or ".join(name for name in NEEDED if name in self.absent)
             raise ResultsError(
-                f"This is no results file: it has no column {missing}.",
+                f"This is not a results file: it has no column {missing}.",
                 where=self.path.name,
                 remedy="Name the results file that `run` wrote, the batch's id, or the sheet itself.",
             )
         for line in itertools.islice(self.lines(), PEEK_ROWS):
-            if line.ours.batch:
+            if line.ours.batch and is_batch_id(line.ours.batch):
                 return line.ours.batch
+            if line.ours.batch:
+                raise ResultsError(
+                    f"{quoted(line.ours.batch)} in import_batch is not a batch's id.",
+                    where=self.place(line.place),
+                    remedy="Use the results file as it was written.",
+                )
         raise ResultsError(
             "No line of this results file names its batch in import_batch.",
             where=self.path.name,
@@ -128,16 +132,10 @@ class ResultsFile:
         )
 
 
-def is_results_header(header: Iterable[str]) -> bool:
-    """Whether a sheet with these headings is one that we wrote: `run` refuses it and names `resume`."""
-    found = {heading.strip().lower() for heading in header}
-    return all(name in found for name in ("import_row", "import_status", "import_batch"))
-
-
 def read_results(path: Path) -> ResultsFile:
     """Opens a results file as any program may have saved it; text that is not UTF-8 is cp1252, unasked.
 
-    Raises SheetError when it cannot be read at all, ResultsError when it is none of ours.
+    Raises SheetError when it cannot be read at all, ResultsError when it is not one of ours.
     """
     sheet = _open(path)
     try:
@@ -150,14 +148,9 @@ def read_results(path: Path) -> ResultsFile:
 def batch_id_in(path: Path) -> str | None:
     """The batch that a results file names in its first lines; None for any other file. Reads only those."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of openpyxl, about styles
-            kind = find_kind(path)
-            if kind is Kind.TEXT:
-                return _batch_among(_first_records(path))
-            if kind is Kind.XLSX:
-                return _batch_in_workbook(path)
-        with open_sheet(path) as sheet:
+        if find_kind(path) is Kind.TEXT:
+            return _batch_among(_first_records(path))
+        with _open(path) as sheet:
             return ResultsFile(sheet).batch
     except (SheetError, ResultsError, OSError, csv.Error, ValueError):
         return None
@@ -202,13 +195,14 @@ def _batch_among(records: Iterable[Sequence[object]]) -> str | None:
     """The first batch in the records, of which the first is the header."""
     reader = iter(records)
     places = _places([str(heading or "") for heading in next(reader, ())])
-    if any(name not in places for name in NEEDED):
+    if not is_results_header(places):
         return None
     at = places["import_batch"]
     found = (
         str(record[at] or "").strip() for record in itertools.islice(reader, PEEK_ROWS) if len(record) > at
     )
-    return next((batch for batch in found if batch), None)
+    batch = next(filter(None, found), "")
+    return batch if is_batch_id(batch) else None
 
 
 def _head(path: Path) -> list[str]:
@@ -229,20 +223,3 @@ def _delimiter(lines: Sequence[str]) -> str | None:
 def _first_records(path: Path) -> Iterator[list[str]]:
     lines = _head(path)
     return csv.reader(lines, delimiter=_delimiter(lines) or ",")
-
-
-def _batch_in_workbook(path: Path) -> str | None:
-    """The same from the sheets of a workbook, each of which is read only as far as its first batch."""
-    from openpyxl import load_workbook
-
-    book = load_workbook(path, read_only=True, data_only=True)
-    try:
-        for sheet in book.worksheets:
-            sheet.reset_dimensions()
-            if batch := _batch_among(sheet.iter_rows(max_row=PEEK_ROWS, values_only=True)):
-                return batch
-    except (KeyError, TypeError, EOFError, BadZipFile, zlib.error, SyntaxError):  # damaged, so none of ours
-        return None
-    finally:
-        book.close()
-    return None

@@ -1,7 +1,8 @@
 """The results file, written: first our columns, then every source column as it was.
 
 Always whole (`atomic_file`). What is in a cell of the sheet
-is written as it is, `=1+1` too: a person must find in the file what stands in the sheet.
+is written as it is, `=1+1` too: a person must find in the file what is in the sheet. In our own columns
+nothing can be read as a formula.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Final, NamedTuple
 
 from importer.atomic_file import Draft, draft_beside, put_in_place
 from importer.errors import ResultsError
-from importer.results.result_line import COLUMNS, ResultLine, shown_error
+from importer.results.result_line import COLUMNS, ResultLine, shown_code, shown_error
 from importer.results.results_reader import batch_id_in
 from importer.sheets.rows import Cells
 
@@ -119,10 +120,12 @@ class Own:
 
     def objection(self, path: Path) -> str:
         """Why something would be lost if results were put at `path`, words that follow its name; else ""."""
+        unchanged = self.known is not None and digest_of(path) in self.known
+        if unchanged:  # as we wrote it: it need not be read
+            return ""
         whose = batch_id_in(path)
         if whose == self.batch:
-            unchanged = self.known is None or digest_of(path) in self.known
-            return "" if unchanged else "was changed by somebody while the batch was at work"
+            return "" if self.known is None else "was changed by somebody while the batch was at work"
         if whose is None:
             return "is not a results file"
         return "" if whose in self.replaces else f"belongs to batch {whose}"
@@ -157,7 +160,7 @@ def _write_text(draft: Draft, lines: Iterable[ResultLine], batch: str, header: C
         for number, status, activity_id, code, error, attempts, time, cells in lines:
             written += 1
             text = shown_error(error) if error else ""
-            yield (number, status, activity_id, code, text, attempts, time, batch, *cells)
+            yield (number, status, activity_id, shown_code(code), text, attempts, time, batch, *cells)
 
     stream = draft.text("utf-8-sig")
     writer = csv.writer(stream, delimiter=delimiter, lineterminator="\r\n")

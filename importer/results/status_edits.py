@@ -1,4 +1,7 @@
-"""What a word in `import_status` says of its row, and why another one says nothing. Pure."""
+"""What a word in `import_status` says of its row, and why another one says nothing. Pure.
+
+The words are `Shown`, of the store's records; only the transitions here mean anything.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Final
 
 from importer.results.respelling import is_respelling
 from importer.sending.reconcile.normalise import GUID
+from importer.store.records import Shown
 
 
 class Said(StrEnum):
@@ -18,6 +22,7 @@ class Said(StrEnum):
     TAKE_BACK = "take back"  # `pending` on a skipped row
     NOT_THERE = "not there"  # `pending` on an uncertain row: I looked
     CREATED = "created"  # on an uncertain row, with the Id pasted in
+    DELETED = "deleted"  # `pending` on a created row: its activity was deleted in LeadSquared by hand
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +40,28 @@ class Age(Enum):
     LATEST = "as last written"
     RESPELT = "perhaps as last written: a program respelt it and lost its fractions of a second"
     OLDER = "of an older copy, or no time at all"
+    NEWER = "newer than what this store knows: somebody continued the batch elsewhere"
 
 
-_ACCEPTED: Final = {
-    ("pending", "skipped"): Said.SKIP,
-    ("failed", "skipped"): Said.SKIP,
-    ("invalid", "skipped"): Said.SKIP,
-    ("skipped", "pending"): Said.TAKE_BACK,
-    ("uncertain", "pending"): Said.NOT_THERE,
-    ("uncertain", "created"): Said.CREATED,
+_ACCEPTED: Final[dict[tuple[str, str], Said]] = {
+    (Shown.PENDING, Shown.SKIPPED): Said.SKIP,
+    (Shown.FAILED, Shown.SKIPPED): Said.SKIP,
+    (Shown.INVALID, Shown.SKIPPED): Said.SKIP,
+    (Shown.SKIPPED, Shown.PENDING): Said.TAKE_BACK,
+    (Shown.UNCERTAIN, Shown.PENDING): Said.NOT_THERE,
+    (Shown.UNCERTAIN, Shown.CREATED): Said.CREATED,
+    (Shown.CREATED, Shown.PENDING): Said.DELETED,
 }
-_NOT_TAKEN: Final = {
+_NOT_TAKEN: Final[dict[tuple[str, str], str]] = {
     (
-        "uncertain",
-        "skipped",
-    ): "the row may have been created: look, then say created (with its Id) or pending.",
-    ("failed", "pending"): "mend the row's cells, or resume with --retry-failed.",
-    ("invalid", "pending"): "mend the row's cells; a row that is valid is sent.",
+        Shown.UNCERTAIN,
+        Shown.SKIPPED,
+    ): "the row may have been created: look it up, then write created (with its Id) or pending.",
+    (Shown.FAILED, Shown.PENDING): "fix the row's cells, or resume with --retry-failed.",
+    (Shown.INVALID, Shown.PENDING): "fix the row's cells; a row that is valid is sent.",
 }
 _CREATED: Final = "the row was created, and that cannot be undone from here."
-_UNKNOWN: Final = "only skipped, pending and, on uncertain rows, created can be said there."
+_UNKNOWN: Final = "only skipped, pending and, on uncertain rows, created can be written there."
 _NO_ID: Final = "paste the activity's Id into import_activity_id as well."
 _NOT_SURE: Final = "import_time was changed when the file was saved, so this may be an older copy's word."
 
@@ -66,24 +73,25 @@ def age_of(found: str | None, last: str) -> Age:
     if not found:
         return Age.OLDER
     try:
-        same = dt.datetime.fromisoformat(found) == dt.datetime.fromisoformat(last)
-    except (ValueError, TypeError):  # no ISO time, or one without a zone
-        same = False
-    if same:
-        return Age.LATEST
+        ahead_s = (dt.datetime.fromisoformat(found) - dt.datetime.fromisoformat(last)).total_seconds()
+    except (ValueError, TypeError, OverflowError):  # no ISO time, or one without a zone
+        pass
+    else:
+        if ahead_s >= 0:
+            return Age.NEWER if ahead_s else Age.LATEST
     return Age.RESPELT if is_respelling(last.rstrip("Z").replace("T", " "), found) else Age.OLDER
 
 
 def meaning(number: int, status: str, word: str, pasted: str, age: Age) -> StatusWord | str:
     """What `word` says of a row that is shown as `status`; or why it says nothing, as an end of a sentence.
 
-    pasted: what stands in `import_activity_id`. age: not OLDER, where no word counts.
+    pasted: what stands in `import_activity_id`. age: LATEST or RESPELT; on other lines no word counts.
     """
     word = word.strip().lower()
     said = _ACCEPTED.get((status, word))
     if said is None:
-        return _CREATED if status == "created" else _NOT_TAKEN.get((status, word), _UNKNOWN)
-    if said is Said.NOT_THERE and age is not Age.LATEST:
+        return _CREATED if status == Shown.CREATED else _NOT_TAKEN.get((status, word), _UNKNOWN)
+    if said in {Said.NOT_THERE, Said.DELETED} and age is not Age.LATEST:
         return _NOT_SURE  # every row was `pending` in some older copy, and this word lets a row be sent again
     if said is Said.CREATED:
         return StatusWord(number, said, pasted) if GUID.fullmatch(pasted) else _NO_ID

@@ -1,8 +1,9 @@
 """`<stem>.verified.csv`: what was read back of every created row. UTF-8 with its mark, CRLF, for Excel.
 
 One line for a row that is all equal, one for each field that differs, so that a filter on `verdict` or
-`field` shows what one looks for. Values are written as they are, like those of the results file. The
-headings are not those of a results file, since this file is never to be taken for one.
+`field` shows what one looks for. What could be read as a formula is behind an apostrophe: values that
+LeadSquared holds are strangers' words. The headings are not those of a results file, since this file is never
+to be taken for one.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Final, TextIO
 
 from importer.atomic_file import Placed
 from importer.results.beside import write_whole
+from importer.text import no_formula
 from importer.verification.readings import Difference, ReadRow, VerificationSummary, summarise
 
 ENDING: Final = ".verified.csv"
@@ -46,8 +48,8 @@ def write_verified(
 def _lines(row: ReadRow, batch: str) -> Iterator[tuple[object, ...]]:
     for one in row.differences or (Difference("", row.verdict, "", ""),):
         yield (
-            row.number, one.verdict, one.field, one.sent, one.stored, one.detail, row.activity_id,
-            row.read_at, batch,
+            row.number, one.verdict, *map(no_formula, (one.field, one.sent, one.stored, one.detail)),
+            no_formula(row.activity_id), row.read_at, batch,
         )  # fmt: skip
 
 

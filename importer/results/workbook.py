@@ -15,7 +15,7 @@ from xlsxwriter.utility import xl_col_to_name
 from xlsxwriter.worksheet import Worksheet
 
 from importer.errors import ResultsError
-from importer.results.result_line import COLUMNS, SHEET_NAME, ResultLine, shown_error
+from importer.results.result_line import COLUMNS, SHEET_NAME, ResultLine, shown_code, shown_error
 from importer.results.workbook_cells import CELL_MAX_CHARACTERS, FITTED_ROWS, CellWriter, ColumnWidths
 from importer.sheets.rows import Cells, column_letters
 
@@ -146,7 +146,8 @@ class _Worksheet:
                 self._widths.see(line.cells, ours)
             number(row, 0, line.number)
             plain(row, 1, line.status)
-            for column, text in ((2, line.activity_id), (3, line.error_code), (4, shown_error(line.error))):
+            ours_text = (line.activity_id, shown_code(line.error_code), shown_error(line.error))
+            for column, text in enumerate(ours_text, 2):
                 if text:
                     self._check(self._cells.text(row, column, text), row, column)
             number(row, 5, line.attempts)

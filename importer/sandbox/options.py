@@ -26,7 +26,7 @@ class SandboxOptions:
     users: e-mail addresses, or full names, that `Users.Get` is to know besides the fixture people.
     accounts: attribute (say `mx_Account_Code`) → values that `Company.Get` is to list besides the fixtures.
     any_account: it says that it has a million accounts, so that callers ask for each of theirs by name.
-    access_key, secret_key, admin_token: made up when None.
+    organisation: the tenant's short code. access_key, secret_key, admin_token: made up when None.
     """
 
     port: int = 0
@@ -42,6 +42,7 @@ class SandboxOptions:
     users: Sequence[str] = ()
     accounts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     any_account: bool = False
+    organisation: str = ORGANISATION
     access_key: str | None = None
     secret_key: str | None = None
     admin_token: str | None = None

@@ -28,9 +28,9 @@ from aiohttp import web
 
 from importer.sandbox.calls import Call
 from importer.sandbox.control import Control
-from importer.sandbox.gate import Gate
 from importer.sandbox.holds import Holds
-from importer.sandbox.options import ORGANISATION, SandboxOptions
+from importer.sandbox.limit import Gate
+from importer.sandbox.options import SandboxOptions
 from importer.sandbox.rules import FaultsFile, load_faults, read_faults
 from importer.sandbox.service import Keys, Service
 from importer.sandbox.store import FileStore, Held, Nowhere, Store
@@ -54,7 +54,7 @@ class Sandbox:
 
     def __init__(self, options: SandboxOptions | None = None) -> None:
         self.options = options or SandboxOptions()
-        self.org: Final = ORGANISATION
+        self.org: Final = self.options.organisation
         self.access_key = self.options.access_key or f"u$r{secrets.token_hex(16)}"
         self.colleague_key = f"u$r{secrets.token_hex(16)}"
         self.secret_key = self.options.secret_key or secrets.token_hex(20)

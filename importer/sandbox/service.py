@@ -19,13 +19,12 @@ from typing import Final
 from aiohttp import web
 
 from importer.sandbox import misconduct, rules, wire
-from importer.sandbox.asked import Asked, query_of
-from importer.sandbox.calls import Call
+from importer.sandbox.calls import Asked, Call, query_of
 from importer.sandbox.directory import COLLEAGUE
 from importer.sandbox.faults import NOTHING, Faults, Hit
-from importer.sandbox.gate import Gate
 from importer.sandbox.holds import Holds
-from importer.sandbox.options import ORGANISATION, SandboxOptions
+from importer.sandbox.limit import Gate
+from importer.sandbox.options import SandboxOptions
 from importer.sandbox.store import Store
 from importer.sandbox.tenant import Tenant
 
@@ -221,7 +220,9 @@ class Service:
             case "whoami":
                 # the address that the caller knows us by: there may be a proxy or a tunnel in between
                 called = asked.request.headers.get("Host", "")
-                answer = tenant.whoami(asked.person, tenant.rules.right_host or called, ORGANISATION)
+                answer = tenant.whoami(
+                    asked.person, tenant.rules.right_host or called, self.options.organisation
+                )
             case "users":
                 return tenant.users()
             case "companies":

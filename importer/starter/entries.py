@@ -8,11 +8,12 @@ from typing import Final
 
 from importer.mapping.builder import DELIMITERS
 from importer.mapping.model import SCHEMA_FILE
+from importer.mapping.round_trip import scalar
 from importer.sheets import Sheet, SheetOptions
 from importer.starter.columns import Holds, Setting
 from importer.starter.heading_words import Role
 from importer.starter.look import CODED, Column, Findings, best_of
-from importer.starter.writing import Entry, Proposal, commented, rendered, scalar
+from importer.starter.writing import Entry, Proposal, commented, rendered
 from importer.text import quoted
 
 FIELDS_MOST: Final = 1_000
@@ -35,13 +36,18 @@ def propose(
     asked: how the person wanted the sheet to be read, which the mapping keeps. name: the mapping file's.
     event: the activity type's code, None if it is not known. schema_at_hand: the JSON Schema lies beside it.
     """
-    entries = [
+    head = _head(findings, sheet, asked, schema_at_hand=schema_at_hand)
+    return rendered(head, entries_of(findings, event), name)
+
+
+def entries_of(findings: Findings, event: int | None) -> list[Entry]:
+    """The mapping's entries, in their order."""
+    return [
         _account_entry(findings),
         _event_entry(findings, event),
         *_note_entries(findings),
         *_field_entries(findings, event),
     ]
-    return rendered(_head(findings, sheet, asked, schema_at_hand=schema_at_hand), entries, name)
 
 
 def _head(findings: Findings, sheet: Sheet, asked: SheetOptions, *, schema_at_hand: bool) -> list[str]:

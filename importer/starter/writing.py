@@ -7,18 +7,13 @@ by the mapping's own reader before anybody gets it.
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
+from importer.mapping.round_trip import LINE_LENGTH, scalar
 from importer.mapping.yaml_file import SIZE_MAX_BYTES, read_document
 from importer.starter.columns import Setting
-
-LINE_LENGTH: Final = 100
-_PLAIN: Final = re.compile(r"[^\W_][\w.()/+-]*(?: +[\w.()/+-]+)*")
-_SHORT_ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +58,6 @@ class Proposal:
     text: str
     fill_in: tuple[Remark, ...]
     look_at: tuple[Remark, ...]
-
-
-def scalar(text: str) -> str:
-    """A text as a YAML scalar that gives exactly this text, in a block as well as between { and }."""
-    if _PLAIN.fullmatch(text) and text.isprintable():
-        return text
-    return '"' + "".join(map(_escaped, text)) + '"'
-
-
-def _escaped(char: str) -> str:
-    if char in _SHORT_ESCAPES:
-        return _SHORT_ESCAPES[char]
-    if char.isprintable():
-        return char
-    code = ord(char)
-    return f"\\x{code:02X}" if code < 0x100 else f"\\u{code:04X}" if code < 0x10000 else f"\\U{code:08X}"
 
 
 def rendered(head: Sequence[str], entries: Sequence[Entry], name: str) -> Proposal:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from typing import Any
+import json
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Connection, Executable, and_, func, or_, select
 
 from importer.activity import Activity
+from importer.errors import StoreError
+from importer.store import schema
+from importer.store.database import Database
 from importer.store.records import (
+    CHUNK_ROWS,
+    IN_DOUBT,
+    SHOWN_STATUSES,
     Batch,
     Call,
     CorrectionStatus,
@@ -19,125 +31,269 @@ from importer.store.records import (
     StoredRow,
 )
 
+T = TypeVar("T")
+ASKED_MAX: Final = 500
+"""So many values go into one `IN (…)`."""
+UNREAD_ROWS: Final = 20_000
+RATE_ATTEMPTS_MAX: Final = 100_000
+_STATUSES: Final = tuple(RowStatus)
+_row: Final = schema.row.c
+_attempt: Final = schema.attempt.c
+_ROW: Final = select(
+    _row.position, _row.number, _row.cells, _row.activity, _row.problem, _row.status, _row.doubted,
+    _row.released, _row.activity_id, _row.error_code, _row.error, _row.attempts, _row.changed_at,
+)  # fmt: skip
+
+
+def chunked(values: Iterable[T], size: int = ASKED_MAX) -> Iterator[list[T]]:
+    """Lists of at most `size` of the values, in their order."""
+    iterator = iter(values)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
 
 class BatchRows:
     """What the store holds of one batch, read as it is at the moment of each call; also beside its owner.
 
     Every method raises StoreError when the store cannot be read, or what it holds is damaged. Generators read
-    in chunks and hold no transaction between them: rows that change meanwhile may be seen before or after.
-    To be used from any one thread at a time.
+    in chunks and hold no transaction between them: rows that change meanwhile may be seen before or after. To
+    be used from any one thread at a time.
     """
 
-    id: str
+    def __init__(
+        self, database: Database, key: int, batch_id: str, connection: Connection | None = None
+    ) -> None:
+        self.id = batch_id
+        self.key = key
+        self._database = database
+        self._connection = connection
+
+    def __repr__(self) -> str:
+        return f"<BatchRows {self.id} of {self._database.location}>"
 
     # ---- the batch as a whole -----------------------------------------------------------------------
 
     def batch(self) -> Batch:
         """Raises StoreError when its facts are damaged."""
-        raise NotImplementedError
+        with self._sound("facts"):
+            return Batch.of(self.facts())
 
     def facts(self) -> dict[str, Any]:
         """Everything that is known of the batch as a whole: name → JSON value."""
-        raise NotImplementedError
+        found = self._all(
+            select(schema.fact.c.name, schema.fact.c.value).where(schema.fact.c.batch == self.key)
+        )
+        with self._sound("facts"):
+            return {name: json.loads(value) for name, value in found}
 
     def fact(self, name: str, default: Any = None) -> Any:  # noqa: ANN401  (JSON, as it was kept)
         """One fact. Run facts in use: seconds, throttled, rate, going_on, read_back."""
-        raise NotImplementedError
+        fact = schema.fact.c
+        found = self._all(select(fact.value).where(fact.batch == self.key, fact.name == name))
+        with self._sound("facts"):
+            return json.loads(found[0][0]) if found else default
 
     def erased_at(self) -> str | None:
         """When its customer data was removed (UTC); None if it was not."""
-        raise NotImplementedError
+        erased: str | None = self._one(select(schema.batch.c.erased_at).where(schema.batch.c.key == self.key))
+        return erased
 
     def lookups(self) -> dict[str, str]:
         """What was looked up: question → Id (see `lookups.to_plain`)."""
-        raise NotImplementedError
+        lookup = schema.lookup.c
+        found = self._all(select(lookup.question, lookup.answer).where(lookup.batch == self.key))
+        return {question: answer for question, answer in found}  # noqa: C416 - rows are no pairs to the type
 
     # ---- rows ---------------------------------------------------------------------------------------
 
     def counts(self) -> dict[RowStatus, int]:
         """Rows by status, from the index alone; statuses without rows are absent."""
-        raise NotImplementedError
+        found = self._all(
+            select(_row.status, func.count()).where(_row.batch == self.key).group_by(_row.status)
+        )
+        with self._sound("rows"):
+            return {RowStatus(status): count for status, count in found}
 
     def shown_counts(self) -> dict[str, int]:
         """Rows by the word that people read; every word is there, and `rows` is their sum.
 
         Raises StoreError when they do not add up to the rows that the batch was staged with.
         """
-        raise NotImplementedError
+        shown = shown_counts(self.counts())
+        staged = self.fact("rows", shown["rows"])
+        if staged != shown["rows"]:
+            raise StoreError(
+                f"The rows in the store ({shown['rows']:,}) do not add up to the sheet's {staged} rows: this"
+                " is a fault of the importer.",
+                where=self.id,
+                remedy="Keep the store and report it; nothing more was sent.",
+            )
+        return shown
 
     def row(self, position: int) -> StoredRow:
         """Raises StoreError when there is none."""
-        raise NotImplementedError
+        found = self._rows(_ROW.where(_row.batch == self.key, _row.position == position))
+        if not found:
+            raise StoreError(f"The store has no row at position {position}.", where=self.id)
+        return found[0]
 
     def rows(self, status: RowStatus | None = None, after: int = 0) -> Iterator[StoredRow]:
         """Rows behind position `after` in source order, streamed; of one status only, if it is given."""
-        raise NotImplementedError
+        while chunk := self.chunk(status, after, CHUNK_ROWS):
+            yield from chunk
+            after = chunk[-1].position
 
     def chunk(self, status: RowStatus | None, after: int, limit: int) -> list[StoredRow]:
         """At most `limit` rows behind position `after`, in source order."""
-        raise NotImplementedError
+        asked = _ROW.where(_row.batch == self.key, _row.position > after)
+        if status is not None:  # one status at a time: then the index on it gives them in order
+            asked = asked.where(_row.status == int(status))
+        return self._rows(asked.order_by(_row.position).limit(limit))
 
     def rows_at(self, positions: Iterable[int]) -> list[StoredRow]:
         """The rows at these positions, in source order."""
-        raise NotImplementedError
+        found: list[StoredRow] = []
+        for some in chunked(sorted(positions)):
+            asked = _ROW.where(_row.batch == self.key, _row.position.in_(some))
+            found += self._rows(asked.order_by(_row.position))
+        return found
 
     def positions(self, numbers: Iterable[int]) -> dict[int, int]:
         """Row number → position, in source order, of those numbers that there are."""
-        raise NotImplementedError
+        found: list[tuple[int, int]] = []
+        for some in chunked(numbers):
+            asked = select(_row.position, _row.number).where(_row.batch == self.key, _row.number.in_(some))
+            found += [(position, number) for position, number in self._all(asked)]
+        return {number: position for position, number in sorted(found)}
 
     def search(
         self, *, statuses: Collection[RowStatus] = (), text: str = "", after: int = 0, limit: int = 100
     ) -> list[StoredRow]:
-        """A page of rows behind position `after`: of these statuses (all, if none is given), with `text` in
-        a cell, the Id, the code or the error (any case), or as the row number. For the screen."""
-        raise NotImplementedError
+        """A page of rows behind position `after`: of these statuses (all, if none is given), with `text` in a
+        cell, the Id, the code or the error (any case), or as the row number. For the screen."""
+        asked = _ROW.where(_row.batch == self.key, _row.position > after)
+        if statuses:
+            asked = asked.where(_row.status.in_([int(status) for status in statuses]))
+        if text := text.strip().lower():
+            written = json.dumps(text, ensure_ascii=False)[1:-1]
+            places = [
+                func.lower(_row.cells).contains(written, autoescape=True),
+                *(
+                    func.lower(column).contains(text, autoescape=True)
+                    for column in (_row.activity_id, _row.error_code, _row.error)
+                ),
+            ]
+            if text.isdecimal() and len(text) < 10:
+                places.append(_row.number == int(text))
+            asked = asked.where(or_(*places))
+        return self._rows(asked.order_by(_row.position).limit(limit))
 
     def problems(self) -> Iterator[Problem]:
         """Rows with an error code, in source order."""
-        raise NotImplementedError
+        after = 0
+        while True:
+            asked = select(_row.position, _row.number, _row.status, _row.error_code, _row.error).where(
+                _row.batch == self.key, _row.position > after, _row.error_code != ""
+            )
+            chunk = self._all(asked.order_by(_row.position).limit(CHUNK_ROWS))
+            with self._sound("rows"):
+                yield from (Problem(number, RowStatus(status), *rest) for _, number, status, *rest in chunk)
+            if len(chunk) < CHUNK_ROWS:
+                return
+            after = chunk[-1][0]
 
     def event_counts(self, status: RowStatus | None = None) -> dict[int, int]:
         """Activity type's code → rows that have an activity of it (of one status only, if it is given)."""
-        raise NotImplementedError
+        asked = select(_row.event, func.count()).where(_row.batch == self.key, _row.event.is_not(None))
+        if status is not None:
+            asked = asked.where(_row.status == int(status))
+        return {int(event): count for event, count in self._all(asked.group_by(_row.event))}
 
     def last_change(self, status: RowStatus | None = None) -> str | None:
         """The latest `changed_at` (of rows of one status, if it is given); None without rows."""
-        raise NotImplementedError
+        asked = select(func.max(_row.changed_at)).where(_row.batch == self.key)
+        if status is not None:
+            asked = asked.where(_row.status == int(status))
+        latest: str | None = self._one(asked)
+        return latest
 
     def claimed(self, activity_ids: Iterable[str]) -> set[str]:
         """Those of the Ids that a row of this batch holds, or held before its activity was deleted by hand;
         as they were asked for (GUIDs are compared in any case)."""
-        raise NotImplementedError
+        asked = {one.lower(): one for one in activity_ids}
+        found: set[str] = set()
+        for some in chunked(asked):
+            claims = select(schema.claim.c.activity_id).where(
+                schema.claim.c.batch == self.key, schema.claim.c.activity_id.in_(some)
+            )
+            taken_over = select(func.lower(_row.activity_id)).where(
+                _row.batch == self.key, _row.taken_batch.is_not(None), func.lower(_row.activity_id).in_(some)
+            )
+            found |= {asked[one] for (one,) in (*self._all(claims), *self._all(taken_over))}
+        return found
 
     def former_ids(self) -> list[FormerId]:
         """Ids of activities that were deleted in LeadSquared by hand, oldest first."""
-        raise NotImplementedError
+        claim = schema.claim.c
+        asked = select(claim.position, claim.activity_id, claim.deleted_at).where(
+            claim.batch == self.key, claim.deleted_at.is_not(None)
+        )
+        return [FormerId(*values) for values in self._all(asked.order_by(claim.deleted_at, claim.position))]
 
     # ---- attempts -----------------------------------------------------------------------------------
 
     def attempts(self, position: int) -> list[StoredAttempt]:
         """Every Create call of a row, oldest first, with what each one sent, marker and all."""
-        raise NotImplementedError
+        return [each for each in self._attempts(_attempt.position == position) if each.position == position]
 
     def last_attempt_id(self) -> int:
         """0 before the first one."""
-        raise NotImplementedError
+        asked = select(func.coalesce(func.max(_attempt.id), 0)).where(_attempt.batch == self.key)
+        return int(self._one(asked))
 
     def rows_attempted_since(self, attempt_id: int) -> list[StoredRow]:
         """Rows of which a call was marked after that attempt, in source order."""
-        raise NotImplementedError
+        asked = select(_attempt.position).where(_attempt.batch == self.key, _attempt.id > attempt_id)
+        return self.rows_at({position for (position,) in self._all(asked.distinct())})
 
     def never_sent(self) -> bool:
         """No Create call was ever marked, here or on the computer that the batch was taken over from."""
-        raise NotImplementedError
+        sent = (
+            select(_attempt.id).where(_attempt.batch == self.key),
+            select(_row.position).where(
+                _row.batch == self.key, _row.status.in_([int(each) for each in IN_DOUBT])
+            ),
+            select(_row.position).where(_row.batch == self.key, or_(_row.attempts > 0, _row.doubted)),
+        )
+        return not any(self._all(asked.limit(1)) for asked in sent)
 
     def calls(self) -> Iterator[Call]:
         """Create calls in the order of their times, assumed ones left out."""
-        raise NotImplementedError
+        after = (float("-inf"), 0)
+        while True:
+            behind = or_(
+                _attempt.marked_at > after[0],
+                and_(_attempt.marked_at == after[0], _attempt.id > after[1]),
+            )
+            asked = select(_attempt.marked_at, _attempt.id, _attempt.outcome).where(
+                _attempt.batch == self.key, ~_attempt.assumed, behind
+            )
+            chunk = self._all(asked.order_by(_attempt.marked_at, _attempt.id).limit(UNREAD_ROWS))
+            yield from (Call(at, outcome) for at, _, outcome in chunk)
+            if len(chunk) < UNREAD_ROWS:
+                return
+            after = (chunk[-1][0], chunk[-1][1])
 
     def calls_per_s(self, over_s: float) -> float:
         """Create calls a second, over the last seconds before the newest one."""
-        raise NotImplementedError
+        last = self.last_attempt_id()
+        recent = and_(_attempt.batch == self.key, _attempt.id > last - RATE_ATTEMPTS_MAX, ~_attempt.assumed)
+        newest = self._one(select(func.max(_attempt.marked_at)).where(recent))
+        if newest is None:
+            return 0.0
+        asked = select(func.count(), func.min(_attempt.marked_at))
+        ((count, oldest),) = self._all(asked.where(recent, _attempt.marked_at > newest - over_s))
+        return (count - 1) / (newest - oldest) if count > 1 and newest > oldest else 0.0
 
     def created_of(self, event: int) -> tuple[StoredRow, Activity, float] | None:
         """Any created row of an event of which it is known what the call that created it sent, that content
@@ -146,35 +302,212 @@ class BatchRows:
         Known: the call said so, or all calls sent the same and a look found it (not a person, who may have
         pasted the Id of an activity that looks otherwise).
         """
-        raise NotImplementedError
+        other = schema.attempt.alias("other")
+        another_content = (
+            select(other.c.id)
+            .where(
+                other.c.batch == _attempt.batch,
+                other.c.position == _attempt.position,
+                other.c.body.is_distinct_from(_attempt.body),
+            )
+            .exists()
+        )
+        for known in (_attempt.outcome == "created", and_(~_row.released, ~another_content)):
+            asked = (
+                select(_row.position, _attempt.id)
+                .join_from(schema.row, schema.attempt, _same_row())
+                .where(
+                    _row.batch == self.key, _row.status == int(RowStatus.CREATED), _row.event == event, known
+                )
+            )
+            if found := self._all(asked.limit(1)):
+                position, attempt_id = found[0]
+                attempts = self.attempts(position)
+                sent = next(one.body for one in attempts if one.id == attempt_id)
+                earliest = min(one.marked_at + one.clock_difference for one in attempts)
+                with self._sound("an activity"):
+                    return self.row(position), Activity.decoded(sent), earliest
+        return None
 
     # ---- reading back and corrections ----------------------------------------------------------------
 
     def created_rows(self, positions: Collection[int] | None = None) -> Iterator[CreatedRow]:
         """Every created row (or those at `positions`) in source order, with attempts and reading."""
-        raise NotImplementedError
+        created = select(
+            _row.position, _row.number, _row.activity_id, _row.activity, _row.holds,
+        ).where(_row.batch == self.key, _row.status == int(RowStatus.CREATED))  # fmt: skip
+        if positions is not None:
+            for some in chunked(sorted(positions)):
+                yield from self._created(
+                    self._all(created.where(_row.position.in_(some)).order_by(_row.position))
+                )
+            return
+        after = 0
+        while chunk := self._all(
+            created.where(_row.position > after).order_by(_row.position).limit(CHUNK_ROWS)
+        ):
+            yield from self._created(chunk)
+            after = chunk[-1][0]
+
+    def _created(self, chunk: Sequence[Any]) -> Iterator[CreatedRow]:
+        if not chunk:
+            return
+        first, last = chunk[0][0], chunk[-1][0]
+        attempts: dict[int, list[StoredAttempt]] = {}
+        for attempt in self._attempts(_attempt.position.between(first, last)):
+            attempts.setdefault(attempt.position, []).append(attempt)
+        reading = schema.reading.c
+        asked = select(reading.position, reading.read_at, reading.differences).where(
+            reading.batch == self.key, reading.position.between(first, last)
+        )
+        with self._sound("a reading"):
+            read = {position: (at, json.loads(found)) for position, at, found in self._all(asked)}
+        for position, number, activity_id, activity, holds in chunk:
+            at, differences = read.get(position, (None, None))
+            calls = tuple(attempts.get(position, ()))
+            yield CreatedRow(position, number, activity_id, activity, holds, calls, at, differences)
 
     def unread(self, positions: Collection[int] | None = None) -> Iterator[tuple[str, int]]:
         """(account in lower case, position) of created rows that were not read back yet, by account."""
-        raise NotImplementedError
+        wanted = None if positions is None else set(positions)
+        read = select(schema.reading.c.position).where(
+            schema.reading.c.batch == _row.batch, schema.reading.c.position == _row.position
+        )
+        after = ("", 0)
+        while True:
+            behind = or_(_row.account > after[0], and_(_row.account == after[0], _row.position > after[1]))
+            asked = select(_row.account, _row.position).where(
+                _row.batch == self.key, _row.status == int(RowStatus.CREATED), behind, ~read.exists()
+            )
+            chunk = self._all(asked.order_by(_row.account, _row.position).limit(UNREAD_ROWS))
+            yield from ((account, at) for account, at in chunk if wanted is None or at in wanted)
+            if len(chunk) < UNREAD_ROWS:
+                return
+            after = (chunk[-1][0], chunk[-1][1])
 
     def readings_count(self) -> int:
         """How many created rows were read back."""
-        raise NotImplementedError
+        asked = select(func.count()).select_from(schema.reading).where(schema.reading.c.batch == self.key)
+        return int(self._one(asked))
 
     def differing(self, limit: int) -> dict[int, list[list[str]]]:
         """Position → differences, of the first `limit` rows that were not returned as they were sent."""
-        raise NotImplementedError
+        reading = schema.reading.c
+        asked = select(reading.position, reading.differences).where(
+            reading.batch == self.key, reading.differences != "[]"
+        )
+        with self._sound("a reading"):
+            found = self._all(asked.order_by(reading.position).limit(limit))
+            return {position: json.loads(differences) for position, differences in found}
 
     def corrections(
-        self,
-        *,
-        in_round: int | None = None,
-        status: CorrectionStatus | None = None,
+        self, *, in_round: int | None = None, status: CorrectionStatus | None = None
     ) -> Iterator[StoredCorrection]:
         """By round, position and field."""
-        raise NotImplementedError
+        one, plan = schema.correction.c, schema.correction_plan.c
+        same = and_(plan.batch == one.batch, plan.round == one.round, plan.position == one.position)
+        asked = (
+            select(
+                one.round, one.position, _row.number, _row.activity_id, one.field, one.before, one.after,
+                one.replaced, one.status, one.code, one.error, one.attempts, one.changed_at, plan.undo,
+            )
+            .join_from(schema.correction, schema.correction_plan, same)
+            .join(schema.row, and_(_row.batch == one.batch, _row.position == one.position))
+            .where(one.batch == self.key)
+        )  # fmt: skip
+        if in_round is not None:
+            asked = asked.where(one.round == in_round)
+        if status is not None:
+            asked = asked.where(one.status == int(status))
+        with self._sound("a correction"):
+            for values in self._all(asked.order_by(one.round, one.position, one.field)):
+                found = StoredCorrection(*values)
+                yield replace(found, status=CorrectionStatus(found.status))
 
     def last_round(self) -> int:
         """The number of the last round of corrections; 0 before the first one."""
-        raise NotImplementedError
+        plan = schema.correction_plan.c
+        return int(self._one(select(func.coalesce(func.max(plan.round), 0)).where(plan.batch == self.key)))
+
+    # ---- inside -------------------------------------------------------------------------------------
+
+    def _attempts(self, which: Any) -> list[StoredAttempt]:  # noqa: ANN401 - a condition
+        body = func.coalesce(_attempt.body, _row.activity)
+        asked = (
+            select(
+                _attempt.id, _attempt.position, body, _attempt.marked_at, _attempt.clock_difference,
+                _attempt.ended_at, _attempt.http_status, _attempt.outcome, _attempt.code, _attempt.detail,
+                _attempt.assumed, self._database.clock() - _attempt.stored_at,
+            )
+            .join_from(schema.attempt, schema.row, _same_row())
+            .where(_attempt.batch == self.key, which)
+            .order_by(_attempt.position, _attempt.id)
+        )  # fmt: skip
+        found = [StoredAttempt(*values) for values in self._all(asked)]
+        with self._sound("an attempt"):
+            for each in found:
+                if type(each.body) is not bytes or type(each.marked_at) is not float:
+                    raise ValueError("what was sent, or when, is not what it should be")
+        return found
+
+    def _rows(self, asked: Executable) -> list[StoredRow]:
+        with self._sound("a row"):
+            return [stored_row(values) for values in self._all(asked)]
+
+    def _all(self, asked: Executable) -> Sequence[Any]:
+        with self._reading() as connection:
+            return connection.execute(asked).all()
+
+    def _one(self, asked: Executable) -> Any:  # noqa: ANN401 - whatever is asked for
+        with self._reading() as connection:
+            return connection.execute(asked).scalar()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        if self._connection is None:
+            with self._database.reading() as connection:
+                yield connection
+        else:
+            with self._database.trouble():
+                yield self._connection
+
+    @contextmanager
+    def _sound(self, what: str) -> Iterator[None]:
+        """Records that are not what was written: the store is damaged, or somebody changed it."""
+        try:
+            yield
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            raise StoreError(
+                f"The store holds {what} of this batch that is damaged: {error}.",
+                where=f"{self._database.location}, batch {self.id}",
+                remedy="Restore the store from a backup. Nothing more was sent.",
+            ) from None
+
+
+def stored_row(values: Sequence[Any]) -> StoredRow:
+    """A row of `_ROW`. Raises ValueError for what was never written."""
+    position, number, cells, activity, problem, status, doubted, released, *rest = values
+    sound = (
+        type(number) is int
+        and type(cells) is str
+        and (activity is None or type(activity) is bytes)
+        and type(status) is int
+        and 0 <= status < len(_STATUSES)
+    )
+    if not sound or not all(type(each) is str for each in (*rest[1:3], rest[4])):
+        raise ValueError(f"row at position {position}")
+    return StoredRow(
+        position, number, cells, activity, problem, _STATUSES[status], bool(doubted), bool(released), *rest
+    )
+
+
+def shown_counts(counts: dict[RowStatus, int]) -> dict[str, int]:
+    """By the word that people read; every word is there, and `rows` is their sum."""
+    shown: dict[str, int] = dict.fromkeys(map(str, SHOWN_STATUSES), 0)
+    for status, count in counts.items():
+        shown[status.shown] += count
+    return {"rows": sum(shown.values()), **shown}
+
+
+def _same_row() -> Any:  # noqa: ANN401 - a condition
+    return and_(_attempt.batch == _row.batch, _attempt.position == _row.position)

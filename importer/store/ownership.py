@@ -2,102 +2,386 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
-from typing import Self
+import json
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import fields
+from typing import Any, Final, Self
 
-from importer.store.batch_rows import BatchRows
-from importer.store.records import PlannedCorrection, RowChange
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
+
+from importer.activity import addressed, fingerprint
+from importer.errors import StoreError
+from importer.store import schema
+from importer.store.batch_rows import ASKED_MAX, BatchRows, chunked
+from importer.store.database import Database, Lock
+from importer.store.duplicates import DuplicateCheck
+from importer.store.records import (
+    CHUNK_ROWS,
+    UNSET,
+    Batch,
+    CorrectionStatus,
+    PlannedCorrection,
+    RowChange,
+    RowStatus,
+)
+
+_row: Final = schema.row.c
+_attempt: Final = schema.attempt.c
+_CHANGING: Final = tuple(each.name for each in fields(RowChange) if each.name != "position")
+
+
+def plain(text: str) -> str:
+    """Any text as a database can hold it (PostgreSQL's texts cannot hold NUL)."""
+    return text.replace("\0", "\ufffd") if "\0" in text else text
+
+
+def of_activity(body: bytes | None) -> dict[str, Any]:
+    """The columns that are kept in step with an activity. Raises ValueError or KeyError when it is none."""
+    if body is None:
+        return {"activity": None, "fingerprint": None, "account": "", "event": None}
+    account, event = addressed(body)
+    return {"activity": body, "fingerprint": fingerprint(body), "account": account.lower(), "event": event}
 
 
 class BatchChange:
-    """One transaction on a batch that is owned: all of it, or nothing. See `Ownership.change`."""
+    """One transaction on a batch that is owned or staged: all of it, or nothing. See `Ownership.change`.
 
-    rows: BatchRows
-    """Reads inside this transaction: sees what was changed in it."""
+    rows: reads inside this transaction, and sees what was changed in it.
+    """
+
+    def __init__(self, database: Database, connection: Connection, key: int, batch_id: str) -> None:
+        self._database = database
+        self._connection = connection
+        self._key = key
+        self.rows = BatchRows(database, key, batch_id, connection)
 
     def change_rows(self, changes: Iterable[RowChange]) -> int:
         """Applies them in chunks; how many. Raises StoreError where one fits no row or breaks a rule of the
-        schema (a created row goes back, an Id that another row has: IdTakenError)."""
-        raise NotImplementedError
+        schema (a created row goes back; IdTakenError: an Id that another row has)."""
+        changed = 0
+        for some in chunked(changes, CHUNK_ROWS):
+            keys = self._batch_keys({each.taken_from[0] for each in some if each.taken_from is not UNSET})
+            alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+            for each in some:
+                values = _values(each, keys)
+                if values:
+                    alike.setdefault(tuple(values), []).append({**values, "b_position": each.position})
+            for names, parameters in alike.items():
+                self._update(names, parameters)
+            changed += len(some)
+        return changed
+
+    def _update(self, names: tuple[str, ...], parameters: list[dict[str, Any]]) -> None:
+        one = and_(_row.batch == self._key, _row.position == bindparam("b_position"))
+        statement = update(schema.row).where(one).values({name: bindparam(f"b_{name}") for name in names})
+        bound = [
+            {name if name == "b_position" else f"b_{name}": value for name, value in values.items()}
+            for values in parameters
+        ]
+        expect(self._connection.execute(statement, bound).rowcount, len(bound))
 
     def keep_sent_bodies(self, positions: Iterable[int]) -> None:
         """What earlier attempts of these rows sent is kept with them. To be called before a row's activity
         changes; it is what is looked for, whatever the sheet says now."""
-        raise NotImplementedError
+        now = (
+            select(_row.activity)
+            .where(_row.batch == _attempt.batch, _row.position == _attempt.position)
+            .scalar_subquery()
+        )
+        for some in chunked(positions):
+            self._connection.execute(
+                update(schema.attempt)
+                .where(_attempt.batch == self._key, _attempt.position.in_(some), _attempt.body.is_(None))
+                .values(body=now)
+            )
 
     def assume_sent(
         self, sent: Mapping[int, bytes], since: float, *, detail: str, code: str, error: str
     ) -> None:
         """Rows of a batch that may have been sent without our knowledge: an attempt is assumed for each
         (position → body) at `since` (Unix seconds, by the tenant's clock), and the row is DOUBTFUL."""
-        raise NotImplementedError
+        last = self.rows.last_attempt_id()
+        insertion = insert(schema.attempt).values(stored_at=self._database.clock())
+        for some in chunked(sent.items(), CHUNK_ROWS):
+            attempts = [
+                {
+                    "batch": self._key, "id": last + count, "position": position, "body": body,
+                    "marked_at": since, "clock_difference": 0.0, "detail": plain(detail), "assumed": True,
+                }
+                for count, (position, body) in enumerate(some, start=1)
+            ]  # fmt: skip
+            last += len(some)
+            self._connection.execute(insertion, attempts)
+            self.change_rows(
+                RowChange(position, status=RowStatus.DOUBTFUL, doubted=True, error_code=code, error=error)
+                for position, _ in some
+            )
 
     def interrupted(self, *, code: str, error: str) -> int:
         """Rows that are marked while nobody sends: their calls were interrupted, and are in doubt. How
         many."""
-        raise NotImplementedError
+        statement = (
+            update(schema.row)
+            .where(_row.batch == self._key, _row.status == int(RowStatus.SENDING))
+            .values(
+                status=int(RowStatus.DOUBTFUL),
+                doubted=True,
+                released=False,
+                error_code=code,
+                error=plain(error),
+            )
+        )
+        return self._connection.execute(statement).rowcount
 
     def put_in_doubt(self, positions: Iterable[int], *, code: str, error: str) -> int:
-        """Open rows (pending, or failed) that have attempts and may have been created elsewhere: DOUBTFUL."""
-        raise NotImplementedError
+        """Rows that may have been created elsewhere: DOUBTFUL. Each needs an attempt (`assume_sent` makes
+        one)."""
+        return self.change_rows(
+            RowChange(
+                position,
+                status=RowStatus.DOUBTFUL,
+                doubted=True,
+                released=False,
+                error_code=code,
+                error=error,
+            )
+            for position in positions
+        )
 
     def deleted_by_hand(self, positions: Iterable[int], at: str) -> None:
         """Created rows whose activity is gone from LeadSquared: PENDING again; the old Id stays in
-        `former_ids`. The only way back from created."""
-        raise NotImplementedError
+        `former_ids`. The only way back from created. at: UTC, ISO 8601."""
+        claim = schema.claim.c
+        for some in chunked(positions):
+            self._connection.execute(
+                update(schema.claim)
+                .where(claim.batch == self._key, claim.position.in_(some), claim.deleted_at.is_(None))
+                .values(deleted_at=at)
+            )
+            found = self._connection.execute(
+                update(schema.row)
+                .where(
+                    _row.batch == self._key, _row.position.in_(some), _row.status == int(RowStatus.CREATED)
+                )
+                .values(
+                    status=int(RowStatus.PENDING), activity_id=None, error_code="", error="", changed_at=at
+                )
+            )
+            expect(found.rowcount, len(some))
 
     def keep_facts(self, **facts: object) -> None:
         """Keeps facts (JSON values), each replacing the one of the same name."""
-        raise NotImplementedError
+        keep_facts(self._database, self._connection, self._key, facts)
 
     def keep_lookups(self, answers: Mapping[str, str]) -> None:
         """Adds what was looked up: question → Id."""
-        raise NotImplementedError
+        for some in chunked(answers.items(), CHUNK_ROWS):
+            rows = [{"batch": self._key, "question": plain(one), "answer": plain(two)} for one, two in some]
+            self._database.upsert(self._connection, schema.lookup, rows)
 
     def keep_readings(self, read: Mapping[int, list[list[str]]], at: str) -> None:
         """What was read back, by position: differences as lists of texts, [] is equal. at: UTC, ISO 8601."""
-        raise NotImplementedError
+        for some in chunked(read.items(), CHUNK_ROWS):
+            rows = [
+                {"batch": self._key, "position": position, "read_at": at, "differences": _json(found)}
+                for position, found in some
+            ]
+            self._database.upsert(self._connection, schema.reading, rows)
 
     def forget_readings(self, only: list[list[str]] | None = None) -> None:
         """All of them, or those that are exactly `only`."""
-        raise NotImplementedError
+        statement = delete(schema.reading).where(schema.reading.c.batch == self._key)
+        if only is not None:
+            statement = statement.where(schema.reading.c.differences == _json(only))
+        self._connection.execute(statement)
 
     def plan_corrections(self, plans: Iterable[PlannedCorrection], *, at: str, undo: bool = False) -> int:
-        """Adds a round; its number. What an earlier round planned for the same field and did not send is
-        WITHDRAWN."""
-        raise NotImplementedError
+        """Adds a round; its number. What an earlier round planned for the same row and did not send is
+        WITHDRAWN. at: UTC, ISO 8601."""
+        number = self.rows.last_round() + 1
+        one = schema.correction.c
+        for some in chunked(plans, ASKED_MAX):
+            self._connection.execute(
+                update(schema.correction)
+                .where(
+                    one.batch == self._key,
+                    one.position.in_([each.position for each in some]),
+                    one.status.in_([int(CorrectionStatus.PLANNED), int(CorrectionStatus.SENDING)]),
+                )
+                .values(status=int(CorrectionStatus.WITHDRAWN), changed_at=at)
+            )
+            self._connection.execute(
+                insert(schema.correction_plan),
+                [
+                    {
+                        "batch": self._key, "round": number, "position": each.position, "cells": each.cells,
+                        "holds": each.holds, "undo": undo,
+                    }
+                    for each in some
+                ],
+            )  # fmt: skip
+            changes = [
+                {
+                    "batch": self._key, "round": number, "position": each.position, "field": field,
+                    "before": plain(before), "after": plain(after),
+                    "status": int(CorrectionStatus.PLANNED), "changed_at": at,
+                }
+                for each in some
+                for field, (before, after) in each.fields.items()
+            ]  # fmt: skip
+            if changes:
+                self._connection.execute(insert(schema.correction), changes)
+        return number
+
+    def duplicates(self, batch: Batch, positions: Collection[int]) -> DuplicateCheck:
+        """Pending rows at `positions`, as they are inside this transaction, compared with other batches."""
+        return DuplicateCheck(self._database, batch, positions=positions, connection=self._connection)
+
+    def _batch_keys(self, ids: set[str]) -> dict[str, int]:
+        if not ids:
+            return {}
+        batch = schema.batch.c
+        found = self._connection.execute(select(batch.id, batch.key).where(batch.id.in_(ids))).all()
+        return {batch_id: key for batch_id, key in found}  # noqa: C416 - rows are no pairs to the type
 
 
 class Ownership:
     """A batch that this process owns until `close` or its end. A context manager.
 
     number: counts up with every owner; each write transaction checks it, so that a process that lost the
-    batch can write nothing more (StoreError). To be used from one thread beside the writer's.
+    batch can write nothing more (StoreError). taken_over_s: None when the earlier owner is known to have
+    ended (embedded store), or left no mark without an outcome. Else how long ago (seconds, the database's
+    clock) the newest such mark was made: its call may leave until 10 s after it, and be answered until the
+    time-out after that. Safe to use beside the writer's thread: one transaction at a time.
     """
 
-    number: int
-    rows: BatchRows
-    taken_over_s: float | None
-    """None when the earlier owner is known to have ended (embedded store), or left nothing marked. Else how
-    long ago (seconds, the database's clock) the newest mark was made that was found without an outcome: its
-    call may still leave until 10 s after it, and be answered until the time-out after that."""
+    def __init__(
+        self,
+        database: Database,
+        connection: Connection,
+        lock: Lock,
+        rows: BatchRows,
+        *,
+        number: int,
+        taken_over_s: float | None = None,
+    ) -> None:
+        self.rows = rows
+        self.number = number
+        self.taken_over_s = taken_over_s
+        self.location = database.location
+        self.database = database
+        self._connection = connection
+        self._lock: Lock | None = lock
+        self._one_at_a_time = threading.RLock()
 
-    def change(self) -> AbstractContextManager[BatchChange]:
+    def __repr__(self) -> str:
+        return f"<Ownership {self.number} of {self.rows.id}>"
+
+    @contextmanager
+    def change(self) -> Iterator[BatchChange]:
         """One transaction for changes while no call is under way. Hold it for computing and writing only,
         never while a person thinks."""
-        raise NotImplementedError
+        with self.transaction(patient=True) as connection:
+            yield BatchChange(self.database, connection, self.rows.key, self.rows.id)
+
+    @contextmanager
+    def transaction(self, *, patient: bool = False) -> Iterator[Connection]:
+        """For this room: one that ends with StoreError where this process is not the owner any more."""
+        with self._one_at_a_time:
+            if self._lock is None:
+                raise StoreError("This process does not own the batch any more.", where=self.rows.id)
+            with self.database.writing(self._connection, patient=patient) as connection:
+                batch = schema.batch.c
+                still = (
+                    update(schema.batch)
+                    .where(batch.key == self.rows.key, batch.owner == self.number)
+                    .values(owner_seen=self.database.clock())
+                )
+                if connection.execute(still).rowcount != 1:
+                    raise StoreError(
+                        "Another process has taken this batch over.",
+                        where=self.rows.id,
+                        remedy="Nothing more is sent from here. See `importer status` for who works on it.",
+                    )
+                yield connection
 
     def keep_facts(self, **facts: object) -> None:
         """`change` with nothing but facts."""
-        raise NotImplementedError
+        with self.change() as change:
+            change.keep_facts(**facts)
+
+    def batch(self) -> Batch:
+        """`rows.batch()`."""
+        return self.rows.batch()
+
+    def release(self) -> tuple[Lock, Connection] | None:
+        """For this room: lock and connection, to be given back by the caller; None if they were already."""
+        with self._one_at_a_time:
+            lock, self._lock = self._lock, None
+        return None if lock is None else (lock, self._connection)
 
     def close(self) -> None:
-        """Gives the batch back."""
-        raise NotImplementedError
+        """Gives the batch back. Idempotent."""
+        held = self.release()
+        if held is not None:
+            held[0].release()
+            with suppress(Exception):
+                held[1].close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def keep_facts(database: Database, connection: Connection, key: int, facts: Mapping[str, object]) -> None:
+    """Facts of a batch (JSON values), each replacing the one of the same name."""
+    rows = [{"batch": key, "name": name, "value": _json(value)} for name, value in facts.items()]
+    database.upsert(connection, schema.fact, rows)
+
+
+def newest_mark_s(database: Database, connection: Connection, key: int) -> float | None:
+    """How long ago the newest mark without an outcome was made, by the store's clock; None if there is
+    none."""
+    last = select(func.max(_attempt.id)).where(_attempt.batch == key).scalar_subquery()
+    asked = select(func.max(_attempt.stored_at)).where(
+        _attempt.batch == key, _attempt.id > last - CHUNK_ROWS, _attempt.outcome.is_(None), ~_attempt.assumed
+    )
+    newest = connection.execute(asked).scalar()
+    return None if newest is None else max(0.0, database.now(connection) - newest)
+
+
+def expect(found: int, wanted: int) -> None:
+    """Raises StoreError when a change fits no row, or not the state that its row is in."""
+    if found != wanted:
+        raise StoreError(f"A change was written that fits no row ({wanted - found} of {wanted}).")
+
+
+def _values(change: RowChange, keys: Mapping[str, int]) -> dict[str, Any]:
+    """Column → value of what is set."""
+    values: dict[str, Any] = {}
+    for name in _CHANGING:
+        value = getattr(change, name)
+        if value is UNSET:
+            continue
+        if name == "activity":
+            values |= of_activity(value)
+        elif name == "taken_from":
+            batch, position = value
+            if batch not in keys:
+                raise StoreError(
+                    f"There is no batch {batch} in the store that a row could be taken over from."
+                )
+            values |= {"taken_batch": keys[batch], "taken_position": position}
+        elif name == "status":
+            values["status"] = int(value)
+        else:
+            values[name] = plain(value) if isinstance(value, str) else value
+    return values
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)

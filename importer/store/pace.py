@@ -1,53 +1,96 @@
-"""What the processes of a tenant share about the pace: who runs, and what was learnt."""
+"""What the runs on a tenant share about the pace: one line for each, read and written as one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from importer.store.store import Store
+from sqlalchemy import Connection, RowMapping, delete, select
 
-Learnt = dict[str, Any]
-"""The pacing room's own JSON object, one per tenant; {} when nothing was learnt yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A process that sends to the tenant. body: its last heartbeat, the pacing room's own JSON object. age_s:
-    how long ago that was, by the store's clock. number: counts up with arrival, so members have one order."""
-
-    run: str
-    number: int
-    body: dict[str, Any]
-    age_s: float
+from importer.pacing.sharing import LEARNT_S, PaceEntry
+from importer.pacing.window import Rate
+from importer.store.database import Database
+from importer.store.schema import pace, tenant_of_keys
 
 
-@dataclass(frozen=True, slots=True)
-class PaceView:
-    """now: Unix seconds by the store's clock (never compare it with a computer's own). members: those heard
-    of within `live_s`, this process among them, by number. learnt: as it is now."""
+class StoredPace:
+    """The `PaceRecord` of one tenant. A connection of its own; for one thread at a time, any thread.
 
-    now: float
-    members: tuple[Member, ...]
-    learnt: Learnt
+    Whatever goes wrong is raised as StoreError, and the next `meet` begins with another connection.
+    """
+
+    def __init__(self, database: Database, tenant: str) -> None:
+        self._database = database
+        self._tenant = tenant
+        self._connection: Connection | None = None
+
+    def meet(self, run: str, change: Callable[[Sequence[PaceEntry]], PaceEntry]) -> None:
+        """See `PaceRecord`. Need not be on the disk: what it says is worth seconds."""
+        try:
+            if self._connection is None:
+                self._connection = self._database.connection(durable=False)
+            with self._database.writing(self._connection) as connection:
+                self._database.one_at_a_time(connection, f"pace {self._tenant}")
+                now = self._database.now(connection)
+                ours = pace.c.tenant == self._tenant
+                connection.execute(delete(pace).where(ours, pace.c.seen_at < now - LEARNT_S))
+                lines = connection.execute(select(pace).where(ours)).mappings().all()
+                entry = change([_entry(line, now) for line in lines])
+                self._database.upsert(connection, pace, [self._line(entry, now)])
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Idempotent."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with self._database.trouble():
+                connection.invalidate()
+                connection.close()
+
+    def _line(self, entry: PaceEntry, now: float) -> Mapping[str, Any]:
+        stated = entry.stated
+        return {
+            "tenant": self._tenant,
+            "run": entry.run,
+            "live": entry.live,
+            "asked_calls": entry.asked.calls,
+            "asked_period_s": entry.asked.period_s,
+            "calls_per_s": entry.calls_per_s,
+            "stated_calls": stated.calls if stated else None,
+            "stated_period_s": stated.period_s if stated else None,
+            "pause_until": now + entry.pause_left_s,
+            "careful": entry.careful,
+            "share": entry.share,
+            "seen_at": now,
+        }
 
 
-class PaceRecord:
-    """One process's part in the pace of one tenant. A connection of its own; to be used from one thread at a
-    time (`asyncio.to_thread` is fine). tenant: a name that all processes of the tenant share."""
+def _entry(line: RowMapping, now: float) -> PaceEntry:
+    stated = Rate(line["stated_calls"], line["stated_period_s"]) if line["stated_calls"] is not None else None
+    return PaceEntry(
+        run=line["run"],
+        live=line["live"],
+        asked=Rate(line["asked_calls"], line["asked_period_s"]),
+        calls_per_s=line["calls_per_s"],
+        stated=stated,
+        pause_left_s=max(0.0, line["pause_until"] - now),
+        careful=line["careful"],
+        share=line["share"],
+        silent_s=max(0.0, now - line["seen_at"]),
+    )
 
-    def __init__(self, store: Store, tenant: str, run: str, live_s: float = 10.0) -> None:
-        raise NotImplementedError
 
-    def exchange(
-        self, body: dict[str, Any], learn: Callable[[Learnt, float], Learnt | None] | None = None
-    ) -> PaceView:
-        """One short transaction, tenants one at a time: keeps this process's heartbeat, drops members that
-        were not heard of for `live_s`, and gives what is known. learn: gets what was learnt and the store's
-        time (Unix seconds), and gives what it is from now on (None: unchanged). Raises StoreError."""
-        raise NotImplementedError
+def known_tenant(database: Database, digest: str) -> str | None:
+    """The tenant that keys were seen to belong to. digest: of host and access key."""
+    with database.reading() as connection:
+        asked = select(tenant_of_keys.c.tenant).where(tenant_of_keys.c.digest == digest)
+        found = connection.execute(asked).scalar()
+    return None if found is None else str(found)
 
-    def leave(self) -> None:
-        """Takes this process off the record; never raises."""
-        raise NotImplementedError
+
+def remember_tenant(database: Database, digest: str, tenant: str) -> None:
+    """For `known_tenant`."""
+    with database.writing() as connection:
+        database.upsert(connection, tenant_of_keys, [{"digest": digest, "tenant": tenant}])

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, Self
+from typing import Any, Final, Literal, NamedTuple, Self, assert_never
 
 CHUNK_ROWS: Final = 1_000
 """Rows are read and staged in chunks of this size."""
@@ -31,6 +31,17 @@ def iso(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+class Shown(enum.StrEnum):
+    """What people read of a row, in the results file and everywhere else; in the order of a summary."""
+
+    CREATED = "created"
+    FAILED = "failed"
+    INVALID = "invalid"
+    UNCERTAIN = "uncertain"
+    PENDING = "pending"
+    SKIPPED = "skipped"
+
+
 class RowStatus(enum.IntEnum):
     """What is known of a row. `shown` is the word that people read in the results file."""
 
@@ -44,15 +55,28 @@ class RowStatus(enum.IntEnum):
     SKIPPED = 7
 
     @property
-    def shown(self) -> str:
-        """The word of the results file."""
-        return "uncertain" if self in IN_DOUBT else self.name.lower()
+    def shown(self) -> Shown:
+        """The word of the results file. A status that is new fails the type check here until it has one."""
+        match self:
+            case RowStatus.PENDING:
+                return Shown.PENDING
+            case RowStatus.SENDING | RowStatus.DOUBTFUL | RowStatus.UNCERTAIN:
+                return Shown.UNCERTAIN
+            case RowStatus.CREATED:
+                return Shown.CREATED
+            case RowStatus.FAILED:
+                return Shown.FAILED
+            case RowStatus.INVALID:
+                return Shown.INVALID
+            case RowStatus.SKIPPED:
+                return Shown.SKIPPED
+        assert_never(self)
 
 
 IN_DOUBT: Final = (RowStatus.SENDING, RowStatus.DOUBTFUL, RowStatus.UNCERTAIN)
 MAY_BE_SENT: Final = (RowStatus.PENDING, *IN_DOUBT)
 """A row in one of these has an activity."""
-SHOWN_STATUSES: Final = ("created", "failed", "invalid", "uncertain", "pending", "skipped")
+SHOWN_STATUSES: Final = tuple(Shown)
 
 
 class Unset(enum.Enum):

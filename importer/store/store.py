@@ -3,22 +3,58 @@
 store = open_store(home().root, url)                  # url: IMPORTER_STORE, None for the embedded store
 with store.stage(batch_id) as staging:
     staging.add(rows, at)
-    store.duplicates(batch).overlap()               # shown, asked about
-    with store.publish(staging, batch, check=…) as owned:
+    store.duplicates(batch).overlap()                 # shown, asked about
+    with store.publish(staging, batch, check) as owned:
         writer = StoreWriter(owned) …
 """
 
 from __future__ import annotations
 
+import os
+import platform
+import statistics
+import time
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
-from importer.store.batch_rows import BatchRows
+from sqlalchemy import Connection, and_, delete, func, insert, select, true, update
+
+from importer.errors import ResultsError, StoreError, StoreUnusableError
+from importer.store import schema
+from importer.store.batch_rows import BatchRows, chunked
+from importer.store.batches import summaries
+from importer.store.copying import copy_batches
+from importer.store.database import Database, Lock
 from importer.store.duplicates import DuplicateCheck, Recognition
-from importer.store.ownership import Ownership
-from importer.store.records import Batch, BatchSummary
-from importer.store.staging import Staging
+from importer.store.erasing import erase_batch
+from importer.store.ownership import Ownership, keep_facts, newest_mark_s
+from importer.store.pace import StoredPace, known_tenant, remember_tenant
+from importer.store.postgresql import PostgresqlDatabase
+from importer.store.records import IN_DOUBT, Batch, BatchSummary, is_batch_id
+from importer.store.sqlite import FILE_NAME, SqliteDatabase
+from importer.store.staging import Staging, remove_rows
+
+TRIES: Final = 5
+TRY_AGAIN_S: Final = 0.1
+"""Whoever lists batches holds a batch's lock for a moment."""
+URL_SCHEMES: Final = ("postgresql://", "postgres://")
+_batch: Final = schema.batch.c
+_row: Final = schema.row.c
+
+
+def os_user() -> str:
+    """The operating system's user, for `Batch.os_user`."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        if user := os.environ.get(name):
+            return user
+    return "unknown"
+
+
+def computer() -> str:
+    """This computer's name, for `Batch.computer`."""
+    return platform.node() or "unknown"
 
 
 def open_store(home: Path, url: str | None = None, *, create: bool = True) -> Store:
@@ -30,28 +66,61 @@ def open_store(home: Path, url: str | None = None, *, create: bool = True) -> St
     Raises StoreUnusableError when it cannot be reached, is damaged, of a newer importer, or cannot be
     written.
     """
-    raise NotImplementedError
+    if url and not url.startswith(URL_SCHEMES):
+        raise StoreUnusableError(
+            "This is not the address of a store.",
+            where="IMPORTER_STORE",
+            remedy="It looks like postgresql://user@host/database.",
+        )
+    database: Database | None = None
+    try:
+        if url:
+            database = team = PostgresqlDatabase(url)
+            team.expect_fit()
+        elif create or (home / FILE_NAME).exists():
+            database = SqliteDatabase(home)
+        else:
+            database = SqliteDatabase(None)
+        database.bring_up_to_date()
+        return Store(database)
+    except StoreError as error:
+        if database is not None:
+            database.close()
+        raise StoreUnusableError(error.what, where=error.where, remedy=error.remedy) from None
+    except BaseException:
+        if database is not None:
+            database.close()
+        raise
 
 
 class Store:
     """Opened by `open_store`. Methods raise StoreError for trouble with the database, and ResultsError for a
     batch that is not there, in use, erased, or in a store that was moved. Methods may be called from any
-    thread, one at a time."""
+    thread.
 
-    location: str
-    """For a person: the file, or the URL without its password."""
-    dialect: str
-    """`sqlite` or `postgresql`."""
-    moved_to: str | None
-    """Where the embedded store was copied to (without password): it is read-only from then on."""
+    location: for a person: the file, or the URL without its password. dialect: `sqlite` or `postgresql`.
+    moved_to: where the embedded store was copied to (without password): it is read-only from then on.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.location = database.location
+        self.dialect = database.dialect
+        with database.reading() as connection:
+            asked = select(schema.store_fact.c.value).where(schema.store_fact.c.name == "moved_to")
+            self.moved_to: str | None = connection.execute(asked).scalar()
+
+    def __repr__(self) -> str:
+        return f"<Store {self.location}>"
 
     def now(self) -> float:
         """Unix seconds by the database's clock (the computer's, for the embedded store)."""
-        raise NotImplementedError
+        with self.database.reading() as connection:
+            return self.database.now(connection)
 
     def close(self) -> None:
         """Idempotent."""
-        raise NotImplementedError
+        self.database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -63,99 +132,390 @@ class Store:
 
     def batches(self, tenant: str | None = None, *, rehearsals: bool = True) -> list[BatchSummary]:
         """Published batches, of all tenants or of one, the latest first."""
-        raise NotImplementedError
+        which = true() if rehearsals else ~_batch.rehearsal
+        if tenant is not None:
+            key = select(schema.tenant.c.key).where(schema.tenant.c.name == tenant)
+            which = and_(which, _batch.tenant == key.scalar_subquery())
+        with self.database.snapshot() as connection:
+            return [summary for _, summary in summaries(self.database, connection, which)]
 
     def summary(self, batch_id: str) -> BatchSummary | None:
         """None when there is no such batch."""
-        raise NotImplementedError
+        with self.database.snapshot() as connection:
+            found = summaries(self.database, connection, _batch.id == batch_id)
+        return found[0][1] if found else None
 
     def by_source(self, source: Path, *, rehearsal: bool = False) -> BatchSummary | None:
         """The latest batch (or rehearsal) of the sheet at this path."""
-        raise NotImplementedError
+        which = and_(_batch.source == str(source.absolute()), _batch.rehearsal == rehearsal)
+        with self.database.snapshot() as connection:
+            found = summaries(self.database, connection, which)
+        return found[0][1] if found else None
 
     def by_source_cells(self, digest: str, *, rehearsal: bool = False) -> BatchSummary | None:
         """The latest batch of a sheet with these ordered source cells, wherever it is and is called now."""
-        raise NotImplementedError
+        alike = select(schema.digest.c.batch).where(schema.digest.c.value == digest)
+        with self.database.snapshot() as connection:
+            found = summaries(
+                self.database, connection, and_(_batch.key.in_(alike), _batch.rehearsal == rehearsal)
+            )
+        return next((each for _, each in found if each.batch.source_cells == digest), None)
 
     def open(self, batch_id: str) -> BatchRows:
         """For reading, also beside the batch's owner. Raises ResultsError when there is no such batch."""
-        raise NotImplementedError
+        with self.database.reading() as connection:
+            return BatchRows(self.database, self._key(connection, batch_id), batch_id)
 
     def claimed(
         self, tenant: str, activity_ids: Iterable[str], apart_from: str | None = None
     ) -> dict[str, str]:
         """Those of the Ids (as asked for) that a row of a batch of the tenant holds or held, and the batch's
         id. apart_from: a batch whose own claims its caller knows."""
-        raise NotImplementedError
+        holders = self.holders(tenant, activity_ids)
+        return {one: batch for one, (batch, _) in holders.items() if batch != apart_from}
+
+    def holders(self, tenant: str, activity_ids: Iterable[str]) -> dict[str, tuple[str, int]]:
+        """The same as (batch id, position) of the row that created the activity."""
+        asked = {one.lower(): one for one in activity_ids}
+        claim = schema.claim.c
+        found: dict[str, tuple[str, int]] = {}
+        with self.database.reading() as connection:
+            for some in chunked(asked):
+                claims = (
+                    select(claim.activity_id, _batch.id, claim.position)
+                    .join_from(schema.claim, schema.batch, _batch.key == claim.batch)
+                    .join(schema.tenant, schema.tenant.c.key == claim.tenant)
+                    .where(schema.tenant.c.name == tenant, claim.activity_id.in_(some))
+                )
+                for activity_id, batch_id, position in connection.execute(claims):
+                    found[asked[activity_id]] = (batch_id, position)
+        return found
 
     def in_doubt_elsewhere(self, tenant: str, account: str, apart_from: str) -> list[tuple[str, bytes]]:
         """(batch id, body) of other batches' rows on an account that are being sent or in doubt: what could
-        be taken for a row of ours."""
-        raise NotImplementedError
+        be taken for a row of ours. One entry for each call."""
+        attempt = schema.attempt.c
+        asked = (
+            select(_batch.id, func.coalesce(attempt.body, _row.activity))
+            .join_from(schema.batch, schema.row, _row.batch == _batch.key)
+            .join(schema.attempt, and_(attempt.batch == _row.batch, attempt.position == _row.position))
+            .join(schema.tenant, schema.tenant.c.key == _batch.tenant)
+            .where(
+                schema.tenant.c.name == tenant,
+                _batch.published,
+                _batch.id != apart_from,
+                _row.status.in_([int(status) for status in IN_DOUBT]),
+                _row.account == account.lower(),
+            )
+        )
+        with self.database.reading() as connection:
+            return [(batch_id, body) for batch_id, body in connection.execute(asked)]
 
     # ---- a new batch --------------------------------------------------------------------------------
 
     def stage(self, batch_id: str) -> Staging:
         """Begins to stage a batch; removes what dead processes left staged. Raises ResultsError when the
         batch exists already."""
-        raise NotImplementedError
+        self._expect_writable()
+        if not is_batch_id(batch_id):
+            raise ResultsError(f"{batch_id!r} is not a batch id.")
+        self.clear_away()
+        connection = self.database.connection(durable=False)
+        lock: Lock | None = None
+        try:
+            lock = self._locked(batch_id, connection)
+            with self.database.writing(connection) as writing:
+                key = self._begin(writing, batch_id)
+        except BaseException:
+            _give_back(lock, connection)
+            raise
+        return Staging(self.database, connection, lock, BatchRows(self.database, key, batch_id))
+
+    def _begin(self, connection: Connection, batch_id: str) -> int:
+        if connection.execute(select(_batch.key).where(_batch.id == batch_id)).first() is not None:
+            raise ResultsError("A batch of this id is in the store already.", where=batch_id)
+        made = connection.execute(insert(schema.batch).values(id=batch_id).returning(_batch.key))
+        return int(made.scalar_one())
 
     def duplicates(self, batch: Batch, positions: Collection[int] | None = None) -> DuplicateCheck:
         """A staged or published batch's pending rows (or those of them at `positions`) compared with the
         tenant's other batches."""
-        raise NotImplementedError
+        return DuplicateCheck(self.database, batch, positions=positions)
 
     def recognition(self) -> Recognition:
         """For `check`: nothing is staged."""
-        raise NotImplementedError
+        return Recognition(self.database)
 
     def publish(
         self, staging: Staging, batch: Batch, check: Callable[[DuplicateCheck], None] | None = None
     ) -> Ownership:
         """In one transaction, one tenant at a time: `check` compares once more (what it raises undoes all),
         batches that never sent are removed, and the batch is there, owned by this process."""
-        raise NotImplementedError
+        self._expect_writable()
+        if batch.id != staging.id:
+            raise ValueError(f"{staging.id} was staged, not {batch.id}")
+        lock, connection = staging.release()
+        held: list[Lock] = []
+        try:
+            connection = self.database.durable(connection)
+            with self.database.writing(connection, patient=True) as writing:
+                self.database.one_at_a_time(writing, f"tenant {batch.tenant}")
+                compared = DuplicateCheck(self.database, batch, connection=writing)
+                if check is not None and not batch.rehearsal:
+                    check(compared)
+                self._replace(writing, compared, held)
+                number = self._register(writing, staging.rows.key, batch)
+        except BaseException:
+            with suppress(StoreError):
+                remove_rows(self.database, staging.rows.key)
+            _give_back(lock, connection)
+            raise
+        finally:
+            for each in held:
+                each.release()
+        return Ownership(self.database, connection, lock, staging.rows, number=number)
+
+    def _replace(self, connection: Connection, compared: DuplicateCheck, held: list[Lock]) -> None:
+        """Removes batches that never sent, unless somebody begins to work on one just now."""
+        for key, summary in compared.void(connection):
+            lock = self.database.lock(summary.batch.id, connection)
+            if lock is None or not BatchRows(self.database, key, summary.batch.id, connection).never_sent():
+                raise ResultsError(
+                    "This batch has begun to send in another window.",
+                    where=summary.batch.id,
+                    remedy="Try again when it has ended. Nothing was sent from here.",
+                    code="in-use",
+                )
+            held.append(lock)
+            connection.execute(delete(schema.batch).where(_batch.key == key))
+
+    def _register(self, connection: Connection, key: int, batch: Batch) -> int:
+        """The batch with its facts and digests, visible from the commit on. Gives the owner's number."""
+        staged = connection.execute(select(func.count()).where(_row.batch == key)).scalar_one()
+        if staged != batch.rows:
+            raise StoreError(f"{staged:,} rows were staged, not {batch.rows:,}.", where=batch.id)
+        self.database.insert_missing(connection, schema.tenant, [{"name": batch.tenant}])
+        tenant = connection.execute(
+            select(schema.tenant.c.key).where(schema.tenant.c.name == batch.tenant)
+        ).scalar_one()
+        keep_facts(self.database, connection, key, batch.facts())
+        digests = [{"value": each, "batch": key} for each in {batch.content, batch.source_cells}]
+        self.database.insert_missing(connection, schema.digest, digests)
+        return int(
+            connection.execute(
+                update(schema.batch)
+                .where(_batch.key == key, ~_batch.published)
+                .values(
+                    tenant=tenant,
+                    published=True,
+                    rehearsal=batch.rehearsal,
+                    source=batch.source,
+                    created_at=batch.created_at,
+                    **self._owner_values(),
+                )
+                .returning(_batch.owner)
+            ).scalar_one()
+        )
 
     def withdraw(self, owned: Ownership) -> None:
         """Takes back a batch that never sent a call (its results file could not be written)."""
-        raise NotImplementedError
+        if not owned.rows.never_sent():
+            raise StoreError("The batch has sent calls and cannot be withdrawn.", where=owned.rows.id)
+        with owned.transaction(patient=True) as connection:
+            connection.execute(delete(schema.batch).where(_batch.key == owned.rows.key))
+        owned.close()
 
     # ---- a batch that there is ----------------------------------------------------------------------
 
     def own(self, batch_id: str) -> Ownership:
         """Raises ResultsError when another process owns it (with who and where), when there is no such batch,
         when it was erased, or when the store was moved."""
-        raise NotImplementedError
+        self._expect_writable()
+        with self.database.reading() as connection:
+            key = self._key(connection, batch_id)
+            erased = connection.execute(select(_batch.erased_at).where(_batch.key == key)).scalar()
+        if erased is not None:
+            raise ResultsError(
+                f"The customer data of this batch was erased on {erased[:10]}.",
+                where=batch_id,
+                remedy="It cannot be resumed, verified or corrected any more.",
+                code="erased",
+            )
+        connection = self.database.connection()
+        lock: Lock | None = None
+        try:
+            lock = self._locked(batch_id, connection)
+            with self.database.writing(connection) as writing:
+                taken = self._take(writing, key, batch_id)
+                team = self.dialect == "postgresql"
+                marked = newest_mark_s(self.database, writing, key) if team else None
+        except BaseException:
+            _give_back(lock, connection)
+            raise
+        rows = BatchRows(self.database, key, batch_id)
+        return Ownership(self.database, connection, lock, rows, number=taken, taken_over_s=marked)
+
+    def _take(self, connection: Connection, key: int, batch_id: str) -> int:
+        """A new owner's number."""
+        taken = connection.execute(
+            update(schema.batch)
+            .where(_batch.key == key)
+            .values(**self._owner_values())
+            .returning(_batch.owner)
+        ).scalar()
+        if taken is None:
+            raise ResultsError("The batch was removed in another window.", where=batch_id)
+        return int(taken)
 
     def replace_rehearsals(self, source: str, apart_from: str) -> list[Batch]:
         """Removes rehearsals of this sheet that nobody owns; what they were."""
-        raise NotImplementedError
+        which = and_(_batch.rehearsal, _batch.source == source, _batch.id != apart_from)
+        with self.database.snapshot() as connection:
+            found = summaries(self.database, connection, which)
+        removed = []
+        for key, summary in found:
+            with self.database.connection() as connection:
+                lock = self.database.lock(summary.batch.id, connection)
+                if lock is None:
+                    continue  # it runs in another window
+                try:
+                    remove_rows(self.database, key, connection)
+                    removed.append(summary.batch)
+                finally:
+                    lock.release()
+        return removed
 
     def erase(self, batch_id: str) -> None:
         """Removes a batch's customer data: cells, bodies, messages, lookups, readings, corrections, the names
-        of its sheet's columns and values in its mapping. Fingerprints, digests, Ids and counts stay.
-        Afterwards no byte of the data is in any file of the embedded store.
+        of its sheet's columns and its mapping. Fingerprints, digests, Ids and counts stay; rows that are
+        pending are skipped from now on. Afterwards no byte of the data is in any file of the embedded store.
+        Can be repeated.
 
         Raises ResultsError as `own`, StoreError when another process reads and the log cannot be emptied."""
-        raise NotImplementedError
+        self._expect_writable()
+        summary = self.summary(batch_id)
+        if summary is None or summary.erased_at is None:
+            with self.own(batch_id) as owned:
+                erase_batch(self.database, owned)
+        self.database.overwrite()
 
     def copy_to(self, other: Store, progress: Callable[[int], None] | None = None) -> int:
-        """Copies every batch with all that belongs to it to another store; how many rows. Can be repeated: a
-        batch that is whole there is left, one that is half there is copied again. Afterwards this (embedded)
-        store is read-only and names the other. Raises ResultsError when a batch is in use, or exists there
-        with other contents."""
-        raise NotImplementedError
+        """Copies every batch with all that belongs to it to another store; how many rows. Can be repeated:
+        what is half there is copied again, what is whole there is compared. All of it appears there at once.
+        Then this (embedded) store is read-only and names the other.
+
+        Raises ResultsError when a batch is in use, or is there with other contents."""
+        if self.moved_to not in {None, other.location}:
+            raise ResultsError(f"The store was copied to {self.moved_to} already.", where=self.location)
+        if self.dialect != "sqlite" or other.location == self.location:
+            raise ResultsError("Only the embedded store can be copied to a team's.", where=self.location)
+        other.clear_away()
+        rows = copy_batches(self.database, other.database, progress)
+        self.moved_to = other.location
+        return rows
+
+    # ---- pace ---------------------------------------------------------------------------------------
+
+    def pace(self, tenant: str) -> StoredPace:
+        """What the runs on a tenant share about the pace."""
+        return StoredPace(self.database, tenant)
+
+    def known_tenant(self, digest: str) -> str | None:
+        """The tenant that keys were seen to belong to. digest: of host and access key."""
+        return known_tenant(self.database, digest)
+
+    def remember_tenant(self, digest: str, tenant: str) -> None:
+        """For `known_tenant`."""
+        remember_tenant(self.database, digest, tenant)
 
     # ---- for `importer store` ------------------------------------------------------------------------
 
     def size_bytes(self) -> int:
         """On disk."""
-        raise NotImplementedError
+        return self.database.size_bytes()
 
     def version(self) -> str:
         """The schema's version, as a person may report it."""
-        raise NotImplementedError
+        with self.database.reading() as connection:
+            return self.database.version(connection) or ""
 
     def latency_s(self) -> float:
         """Of one small question, the median of five."""
-        raise NotImplementedError
+        taken = []
+        with self.database.reading() as connection:
+            for _ in range(5):
+                started = time.perf_counter()
+                connection.execute(select(1)).scalar()
+                taken.append(time.perf_counter() - started)
+        return statistics.median(taken)
+
+    # ---- inside -------------------------------------------------------------------------------------
+
+    def clear_away(self) -> None:
+        """Removes what dead processes left staged."""
+        with self.database.reading() as connection:
+            left = connection.execute(select(_batch.key, _batch.id).where(~_batch.published)).all()
+        alive = self.database.locked([batch_id for _, batch_id in left])
+        for key, batch_id in left:
+            if batch_id in alive:
+                continue
+            with self.database.connection(durable=False) as connection:
+                lock = self.database.lock(batch_id, connection)
+                if lock is None:
+                    continue
+                try:
+                    remove_rows(self.database, key, connection)
+                finally:
+                    lock.release()
+
+    def _key(self, connection: Connection, batch_id: str) -> int:
+        key = connection.execute(select(_batch.key).where(_batch.id == batch_id, _batch.published)).scalar()
+        if key is None:
+            raise ResultsError(
+                "There is no batch of this id in the store.",
+                where=batch_id if is_batch_id(batch_id) else repr(batch_id),
+                remedy="`importer status` lists the batches.",
+            )
+        return int(key)
+
+    def _locked(self, batch_id: str, connection: Connection) -> Lock:
+        """Raises ResultsError when another process has it."""
+        for tried in range(TRIES):
+            lock = self.database.lock(batch_id, connection)
+            if lock is not None:
+                return lock
+            if tried + 1 < TRIES:
+                time.sleep(TRY_AGAIN_S)
+        with self.database.reading() as reading:
+            name = reading.execute(select(_batch.owner_name).where(_batch.id == batch_id)).scalar()
+        raise ResultsError(
+            f"The batch is in use by {name or 'another window'}.",
+            where=batch_id,
+            remedy="Wait until it has ended there, or stop it there with Ctrl-C. Nothing was sent from here.",
+            code="in-use",
+        )
+
+    def _owner_values(self) -> dict[str, object]:
+        return {
+            "owner": _batch.owner + 1,
+            "owner_name": f"{os_user()} on {computer()}",
+            "owner_seen": self.database.clock(),
+        }
+
+    def _expect_writable(self) -> None:
+        with self.database.reading() as connection:
+            asked = select(schema.store_fact.c.value).where(schema.store_fact.c.name == "moved_to")
+            self.moved_to = connection.execute(asked).scalar()
+        if self.moved_to is not None:
+            raise ResultsError(
+                f"This store was copied to {self.moved_to} and is read-only since.",
+                where=self.location,
+                remedy="Set IMPORTER_STORE to that address. Two stores would send rows twice.",
+            )
+
+
+def _give_back(lock: Lock | None, connection: Connection) -> None:
+    if lock is not None:
+        lock.release()
+    with suppress(Exception):
+        connection.close()

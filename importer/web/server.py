@@ -18,6 +18,7 @@ from aiohttp.typedefs import Middleware
 from importer.errors import ImporterError
 from importer.web.guard import Handler
 from importer.web.imports_page import ImportsPage
+from importer.web.mapping_step import MappingStep
 from importer.web.screen import Screen
 from importer.web.sheet_step import SheetStep
 
@@ -78,7 +79,7 @@ def _application(screen: Screen) -> web.Application:
     application = web.Application(
         client_max_size=FORM_MAX_BYTES, middlewares=[screen.guard.check, _errors_shown(screen)]
     )
-    for step in (ImportsPage(screen), SheetStep(screen)):
+    for step in (ImportsPage(screen), SheetStep(screen), MappingStep(screen)):
         application.add_routes(step.routes())
     application.router.add_static("/static", STATIC)
     return application

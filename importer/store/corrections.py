@@ -1,0 +1,91 @@
+"""What the writer does for corrections: a mark before an Update leaves, and what became of it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import Connection, and_, bindparam, func, select, update
+
+from importer.store import schema
+from importer.store.ownership import expect, plain
+from importer.store.records import CorrectionMark, CorrectionResult, CorrectionStatus, iso
+
+_one: Final = schema.correction.c
+_plan: Final = schema.correction_plan.c
+_row: Final = schema.row.c
+_OPEN: Final = (int(CorrectionStatus.PLANNED), int(CorrectionStatus.SENDING))
+_THIS_FIELD: Final = and_(
+    _one.batch == bindparam("b_batch"),
+    _one.position == bindparam("b_position"),
+    _one.field == bindparam("b_field"),
+    _one.status.in_(_OPEN),
+)
+_MARK: Final = (
+    update(schema.correction)
+    .where(_THIS_FIELD)
+    .values(
+        status=int(CorrectionStatus.SENDING),
+        attempts=_one.attempts + 1,
+        replaced=func.coalesce(_one.replaced, bindparam("b_replaced")),
+        changed_at=bindparam("b_changed_at"),
+    )
+)
+_RESULT: Final = (
+    update(schema.correction)
+    .where(_THIS_FIELD)
+    .values(
+        status=bindparam("b_status"),
+        code=bindparam("b_code"),
+        error=bindparam("b_error"),
+        changed_at=bindparam("b_changed_at"),
+    )
+)
+
+
+def write_correction_marks(connection: Connection, key: int, marks: list[CorrectionMark]) -> None:
+    """Fields of rows are about to be updated. What LeadSquared held before the first Update of a field
+    stays."""
+    parameters = [
+        {
+            "b_batch": key, "b_position": mark.position, "b_field": field, "b_replaced": plain(value),
+            "b_changed_at": iso(mark.at),
+        }
+        for mark in marks
+        for field, value in mark.replaced.items()
+    ]  # fmt: skip
+    expect(connection.execute(_MARK, parameters).rowcount, len(parameters))
+
+
+def write_correction_results(connection: Connection, key: int, results: list[CorrectionResult]) -> None:
+    """What became of fields; a row of which all is corrected holds what was planned."""
+    parameters = [
+        {
+            "b_batch": key, "b_position": one.position, "b_field": field, "b_status": int(one.status),
+            "b_code": plain(one.code), "b_error": plain(one.error), "b_changed_at": iso(one.at),
+        }
+        for one in results
+        for field in one.fields
+    ]  # fmt: skip
+    expect(connection.execute(_RESULT, parameters).rowcount, len(parameters))
+    for one in results:
+        if one.status is CorrectionStatus.CORRECTED:
+            _take_over(connection, key, one)
+
+
+def _take_over(connection: Connection, key: int, one: CorrectionResult) -> None:
+    last = connection.execute(
+        select(func.max(_plan.round)).where(_plan.batch == key, _plan.position == one.position)
+    ).scalar_one()
+    this = and_(_one.batch == key, _one.round == last, _one.position == one.position)
+    others = select(func.count()).where(this, _one.status != int(CorrectionStatus.CORRECTED))
+    if connection.execute(others).scalar_one():
+        return
+    plan = select(_plan.cells, _plan.holds).where(
+        _plan.batch == key, _plan.round == last, _plan.position == one.position
+    )
+    cells, holds = connection.execute(plan).one()
+    connection.execute(
+        update(schema.row)
+        .where(_row.batch == key, _row.position == one.position)
+        .values(cells=cells, holds=holds, changed_at=iso(one.at))
+    )

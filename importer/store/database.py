@@ -1,0 +1,220 @@
+"""A database and its connections: how transactions begin, and how trouble is reported.
+
+What differs between SQLite and PostgreSQL is in `sqlite.py` and `postgresql.py`; everything else in this
+room is written once for both.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from importlib.resources import files
+from typing import Any, Final
+
+import psycopg
+from sqlalchemy import ColumnElement, Connection, Engine, Table, inspect, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from importer.errors import StoreError, StoreUnusableError
+from importer.store.schema import VERSIONS
+
+TAKEN_ID: Final = ("pk_claim", "claim.tenant, claim.activity_id")
+"""How the databases name the constraint that an Id belongs to one row."""
+WRITES: Final = {"importer_writes": True}
+
+
+class IdTakenError(StoreError):
+    """A row was given the Id that another row of the tenant has. Nothing of this change was written."""
+
+
+class Lock(ABC):
+    """A name that one process holds until `release` or its end."""
+
+    @abstractmethod
+    def release(self) -> None:
+        """Idempotent; never raises."""
+
+
+class Database(ABC):
+    """Connections to one database. location: for a person, never with a password."""
+
+    engine: Engine
+    quick_engine: Engine
+    dialect: str
+    location: str
+    read_options: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.location}>"
+
+    # ---- connections --------------------------------------------------------------------------------
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """For questions: each statement sees what is committed when it begins."""
+        with self.trouble(), self.engine.connect() as connection:
+            yield connection.execution_options(**self.read_options)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """For several questions that must see the same."""
+        with self.trouble(), self.engine.connect() as connection:
+            yield (
+                connection.execution_options(isolation_level="REPEATABLE READ")
+                if (self.dialect == "postgresql")
+                else connection
+            )
+
+    @contextmanager
+    def writing(self, connection: Connection | None = None, *, patient: bool = False) -> Iterator[Connection]:
+        """One transaction: all of it, durable on return, or nothing. connection: the one to use, else any.
+
+        patient: it may take minutes (a statement otherwise counts as lost after 15 s)."""
+        with self.trouble(), ExitStack() as stack:
+            if connection is None:
+                connection = stack.enter_context(self.engine.connect()).execution_options(**WRITES)
+            with connection.begin():
+                if patient:
+                    stack.enter_context(self.patience(connection))
+                yield connection
+
+    def connection(self, *, durable: bool = True) -> Connection:
+        """One for a long time, to be closed by the caller: for `writing(connection)`. durable: every commit
+        is on
+        the disk before it returns (else only once a durable one of this database is)."""
+        with self.trouble():
+            engine = self.engine if durable else self.quick_engine
+            return engine.connect().execution_options(**WRITES)
+
+    @contextmanager
+    def trouble(self) -> Iterator[None]:
+        """What goes wrong with the database as one StoreError with a sentence; never with a password."""
+        try:
+            yield
+        except IntegrityError as error:
+            said = self.said(error)
+            if any(name in said for name in TAKEN_ID):
+                raise IdTakenError("Another row has this Id.", where=self.location) from None
+            raise StoreError(f"The store refused a change: {said}.", where=self.location) from None
+        except (SQLAlchemyError, sqlite3.Error, psycopg.Error, OSError) as error:
+            raise self.lost(error) from None
+        except (UnicodeError, OverflowError) as error:
+            raise StoreError(f"The store cannot hold a value: {error}.", where=self.location) from None
+
+    def said(self, error: BaseException) -> str:
+        """What the database says, on one line."""
+        original = getattr(error, "orig", None) or error
+        return " ".join(str(original).split())
+
+    @abstractmethod
+    def lost(self, error: BaseException) -> StoreError:
+        """Trouble with reading or writing as a sentence and what to do."""
+
+    # ---- what differs -------------------------------------------------------------------------------
+
+    @abstractmethod
+    def patience(self, connection: Connection) -> AbstractContextManager[None]:
+        """Inside a transaction: statements may take minutes."""
+
+    @abstractmethod
+    def clock(self) -> ColumnElement[float]:
+        """The store's clock, Unix seconds, to be used in a statement."""
+
+    @abstractmethod
+    def now(self, connection: Connection) -> float:
+        """Unix seconds by the store's clock."""
+
+    @abstractmethod
+    def lock(self, name: str, connection: Connection) -> Lock | None:
+        """Takes the name without waiting, on this connection where that matters; None when another has it."""
+
+    @abstractmethod
+    def locked(self, names: Sequence[str]) -> set[str]:
+        """Those of the names that any process holds now."""
+
+    @abstractmethod
+    def one_at_a_time(self, connection: Connection, name: str) -> None:
+        """Waits inside a transaction until no other one holds the name; held until its end."""
+
+    @abstractmethod
+    def insert_rows(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Many rows at once, in the quickest way."""
+
+    @abstractmethod
+    def durable(self, connection: Connection) -> Connection:
+        """In place of one from `connection(durable=False)`: one whose commits are durable, with its locks."""
+
+    @abstractmethod
+    def overwrite(self) -> None:
+        """What was deleted is in no file of ours any more; as far as that is in our hands."""
+
+    @abstractmethod
+    def size_bytes(self) -> int:
+        """On disk."""
+
+    def close(self) -> None:
+        """Idempotent."""
+        self.engine.dispose()
+        self.quick_engine.dispose()
+
+    # ---- both ---------------------------------------------------------------------------------------
+
+    def upsert(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Inserts rows, each replacing the one of the same key."""
+        if not rows:
+            return
+        keys = [column.name for column in table.primary_key]
+        make = sqlite.insert if self.dialect == "sqlite" else postgresql.insert
+        insert = make(table)
+        others = {name: insert.excluded[name] for name in rows[0] if name not in keys}
+        connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=others), list(rows))
+
+    def insert_missing(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Inserts rows of which no row of the same key is there."""
+        if rows:
+            make = sqlite.insert if self.dialect == "sqlite" else postgresql.insert
+            connection.execute(make(table).on_conflict_do_nothing(), list(rows))
+
+    def version(self, connection: Connection) -> str | None:
+        """The step that the schema is at; None when there is none yet."""
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        return None if found is None else str(found)
+
+    def bring_up_to_date(self) -> None:
+        """Applies the steps that the schema lacks, all of them or none; one process at a time.
+
+        Raises StoreUnusableError for a schema of a newer importer, StoreError for trouble."""
+        with self.reading() as connection:
+            version = self.version(connection)
+        if version == VERSIONS[-1]:
+            return
+        with self.writing(patient=True) as connection:
+            self.one_at_a_time(connection, "schema")
+            version = self.version(connection)  # asked again: another process may have done it meanwhile
+            if version is not None and version not in VERSIONS:
+                raise StoreUnusableError(
+                    f"A newer importer made the store (version {version}; this one knows {VERSIONS[-1]}).",
+                    where=self.location,
+                    remedy="Update the importer, then try again. Nothing was changed.",
+                )
+            if version != VERSIONS[-1]:
+                self.begin_schema(connection)
+                _upgrade(connection)
+
+    def begin_schema(self, connection: Connection) -> None:  # noqa: B027 - most have nothing to do
+        """What has to be done before the first step."""
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command  # heavy, and needed once
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(files("importer.store").joinpath("migrations")))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -1,0 +1,338 @@
+"""The team's store: PostgreSQL 14 and later, through psycopg 3.
+
+The connection follows libpq's conventions (service file, PGPASSFILE, sslmode). A connection that does not
+answer for 15 s is given up by a deadline of ours: keepalives do not notice a proxy that acknowledges
+packets. A password is in no message, log or traceback: only this module sees the URL.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Final, TypeVar
+from weakref import WeakSet
+
+import psycopg
+from psycopg import conninfo
+from psycopg.abc import PQGen
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Double,
+    Engine,
+    Table,
+    cast,
+    create_engine,
+    func,
+    literal,
+    select,
+    text,
+)
+
+from importer.errors import StoreError, StoreUnusableError
+from importer.store.database import Database, Lock
+
+T = TypeVar("T")
+VERSION_MIN: Final = 140_000
+SILENCE_MAX_S: Final = 15.0
+PATIENCE_S: Final = 900.0
+"""For statements that move a whole batch."""
+WATCH_EVERY_S: Final = 0.5
+_DEFAULTS: Final = {
+    "application_name": "importer",
+    "connect_timeout": "10",
+    "keepalives_idle": "5",
+    "keepalives_interval": "3",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "15000",
+}
+# The server's side: its end of a dead connection has to go soon, for it holds the lock of a batch.
+_SETTINGS: Final = (
+    "SET statement_timeout = '15s'",
+    "SET idle_in_transaction_session_timeout = '60s'",
+    "SET tcp_keepalives_idle = 5",
+    "SET tcp_keepalives_interval = 3",
+    "SET tcp_keepalives_count = 3",
+)
+_TROUBLE: Final = {
+    "28P01": (
+        "The store's server refused the password.",
+        "Check PGPASSFILE or the password in IMPORTER_STORE.",
+    ),
+    "28000": ("The store's server does not let this user in.", "Ask the database's administrator."),
+    "3D000": ("There is no database of this name.", "Check IMPORTER_STORE, or ask for it to be created."),
+    "42501": (
+        "The user may not do this in the store.",
+        "Ask the administrator for the rights in README, For teams.",
+    ),
+    "53100": ("The disk of the store's server is full.", "Ask its administrator to make room, then resume."),
+    "53300": ("The store's server has too many connections.", "Try again later, or ask its administrator."),
+    "57014": ("The store did not answer within 15 s.", "Try again when the server is less busy."),
+    "57P01": ("The store's server was stopped.", "Wait until it runs again, then resume."),
+    "57P02": ("The store's server broke down.", "Wait until it runs again, then resume."),
+    "57P03": ("The store's server is starting or stopping.", "Wait until it runs again, then resume."),
+    "25006": ("The store's server is read-only (a standby).", "Check the address in IMPORTER_STORE."),
+}
+
+
+class GuardedConnection(psycopg.Connection[Any]):
+    """A connection that is given up when it does not answer for `silence_max_s`."""
+
+    silence_max_s: float = SILENCE_MAX_S
+    waiting_since: float | None = None
+
+    def wait(self, gen: PQGen[T], *arguments: Any, **named: Any) -> T:
+        """Every exchange with the server passes here."""
+        self.waiting_since = time.monotonic()
+        try:
+            return super().wait(gen, *arguments, **named)
+        finally:
+            self.waiting_since = None
+
+    def give_up(self) -> None:
+        """Wakes whoever waits for an answer, with an error."""
+        with suppress(OSError, psycopg.Error):
+            end = socket.socket(fileno=self.fileno())
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            finally:
+                end.detach()
+
+
+class _Watch:
+    """One thread that gives up silent connections of this process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._connections: WeakSet[GuardedConnection] = WeakSet()
+        self._thread: threading.Thread | None = None
+
+    def add(self, connection: GuardedConnection) -> None:
+        with self._lock:
+            self._connections.add(connection)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._watch, name="store-watch", daemon=True)
+                self._thread.start()
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(WATCH_EVERY_S)
+            with self._lock:
+                connections = list(self._connections)
+            now = time.monotonic()
+            for connection in connections:
+                since = connection.waiting_since
+                if since is not None and now - since > connection.silence_max_s:
+                    connection.give_up()
+
+
+_watch: Final = _Watch()
+
+
+class PostgresqlDatabase(Database):
+    """The database at `url`, which only the connecting function keeps."""
+
+    dialect = "postgresql"
+    read_options: Mapping[str, Any] = {"isolation_level": "AUTOCOMMIT"}
+
+    def __init__(self, url: str) -> None:
+        try:
+            known = conninfo.conninfo_to_dict(url)
+        except psycopg.Error:
+            raise StoreUnusableError(
+                "The address of the store cannot be read.",
+                where="IMPORTER_STORE",
+                remedy="It looks like postgresql://user@host/database.",
+            ) from None
+        self.location = _shown(known)
+        self._passwords = tuple(
+            str(known[name]) for name in ("password", "sslpassword") if known.get(name) is not None
+        )
+        complete = conninfo.make_conninfo(url, **{k: v for k, v in _DEFAULTS.items() if k not in known})
+        self.engine = self.quick_engine = self._engine(complete)
+
+    def _engine(self, complete: str) -> Engine:
+        def connect() -> psycopg.Connection[Any]:
+            connection = GuardedConnection.connect(complete, autocommit=True)
+            _watch.add(connection)
+            for setting in _SETTINGS:
+                connection.execute(setting)
+            connection.autocommit = False
+            return connection
+
+        return create_engine(
+            "postgresql+psycopg://", creator=connect, hide_parameters=True, pool_size=3, max_overflow=7,
+            pool_use_lifo=True,
+        )  # fmt: skip
+
+    def expect_fit(self) -> None:
+        """Raises StoreUnusableError where the server cannot keep what is promised."""
+        with self.reading() as connection:
+            version = int(connection.exec_driver_sql("SHOW server_version_num").scalar_one())
+            commit = str(connection.exec_driver_sql("SHOW synchronous_commit").scalar_one())
+        if version < VERSION_MIN:
+            raise StoreUnusableError(
+                f"The store's server is PostgreSQL {version // 10_000}; 14 is the oldest that is supported.",
+                where=self.location,
+                remedy="Ask its administrator for a newer one.",
+            )
+        if commit == "off":
+            raise StoreUnusableError(
+                "The store's server confirms changes before they are on its disk (synchronous_commit is"
+                " off).",
+                where=self.location,
+                remedy="Ask its administrator to set synchronous_commit to on for this database or user.",
+            )
+
+    @contextmanager
+    def patience(self, connection: Connection) -> Iterator[None]:
+        """A longer deadline, the server's and ours."""
+        raw = connection.connection.driver_connection
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{PATIENCE_S:.0f}s'")
+        if isinstance(raw, GuardedConnection):
+            raw.silence_max_s = PATIENCE_S
+        try:
+            yield
+        finally:
+            if isinstance(raw, GuardedConnection):
+                raw.silence_max_s = SILENCE_MAX_S
+
+    def clock(self) -> ColumnElement[float]:
+        """The server's."""
+        return cast(func.extract("epoch", func.clock_timestamp()), Double)
+
+    def now(self, connection: Connection) -> float:
+        """The server's clock."""
+        return float(connection.execute(select(self.clock())).scalar_one())
+
+    def lock(self, name: str, connection: Connection) -> Lock | None:
+        """An advisory lock of this connection; it ends with it."""
+        key = self._key(connection, name)
+        with self.trouble():
+            asked = select(func.pg_try_advisory_lock(literal(key, BigInteger)))
+            taken = connection.execute(asked).scalar_one()
+            connection.rollback()
+        return _AdvisoryLock(connection, key) if taken else None
+
+    def locked(self, names: Sequence[str]) -> set[str]:
+        """From the server's table of locks."""
+        with self.reading() as connection:
+            keys = {self._key(connection, name): name for name in names}
+            found = connection.exec_driver_sql(
+                "SELECT classid::bigint, objid::bigint FROM pg_locks WHERE locktype = 'advisory'"
+                " AND objsubid = 1 AND granted"
+                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            ).all()
+        held = {_signed(high << 32 | low) for high, low in found}
+        return {name for key, name in keys.items() if key in held}
+
+    def one_at_a_time(self, connection: Connection, name: str) -> None:
+        """An advisory lock of the transaction."""
+        key = self._key(connection, name)
+        connection.execute(select(func.pg_advisory_xact_lock(literal(key, BigInteger))))
+
+    def insert_rows(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """By COPY."""
+        if not rows:
+            return
+        names = list(rows[0])
+        raw = connection.connection.driver_connection
+        if not isinstance(raw, GuardedConnection):
+            raise TypeError("this is not a connection of ours")
+        columns = psycopg.sql.SQL(", ").join(map(psycopg.sql.Identifier, names))
+        copy = psycopg.sql.SQL("COPY {} ({}) FROM STDIN").format(psycopg.sql.Identifier(table.name), columns)
+        with raw.cursor() as cursor, cursor.copy(copy) as target:
+            for row in rows:
+                target.write_row([row[name] for name in names])
+
+    def durable(self, connection: Connection) -> Connection:
+        """The same: every commit is."""
+        return connection
+
+    def overwrite(self) -> None:
+        """Has the server reuse the space, where this user may. What its files and backups keep is the
+        administrator's."""
+        with suppress(StoreError), self.reading() as connection:
+            connection.exec_driver_sql("VACUUM sheet_row, attempt, lookup, reading, fact")
+
+    def size_bytes(self) -> int:
+        """Of our tables, their indexes and long values."""
+        with self.reading() as connection:
+            found = connection.execute(
+                text(
+                    "SELECT coalesce(sum(pg_total_relation_size(oid)), 0) FROM pg_class"
+                    " WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace"
+                )
+            ).scalar_one()
+        return int(found)
+
+    def lost(self, error: BaseException) -> StoreError:
+        """The server's trouble, or the network's."""
+        state = getattr(getattr(error, "orig", error), "sqlstate", None) or ""
+        said = self.said(error)
+        for code, phrase in (("28P01", "password authentication failed"), ("53300", "too many clients"),
+                             ("28P01", "no password supplied"), ("57P03", ("the database system is starting"
+                             " up")),
+                             ("28000", "no pg_hba.conf entry")):  # fmt: skip
+            state = code if not state and phrase in said else state
+        if state in _TROUBLE:
+            what, remedy = _TROUBLE[state]
+            return StoreError(what, where=self.location, remedy=remedy)
+        original = getattr(error, "orig", None) or error
+        unreachable = isinstance(original, (psycopg.OperationalError, psycopg.InterfaceError, OSError))
+        if state.startswith("08") or (not state and unreachable):
+            if "certificate" in said or "SSL" in said:
+                what = f"The connection to the store could not be secured: {said}."
+                return StoreError(what, where=self.location, remedy="Check sslmode and sslrootcert.")
+            what = f"The store cannot be reached: {said}."
+            remedy = "Check the network and the server, then resume."
+            return StoreError(what, where=self.location, remedy=remedy)
+        return StoreError(f"The store could not be used: {said}.", where=self.location)
+
+    def said(self, error: BaseException) -> str:
+        """What the server says, without a password."""
+        said = super().said(error).rstrip(".")
+        for password in self._passwords:
+            said = said.replace(password, "***")
+        return said
+
+    def _key(self, connection: Connection, name: str) -> int:
+        """A lock's number: of this name in this schema."""
+        schema = connection.dialect.default_schema_name or "public"
+        digest = hashlib.blake2b(f"importer\n{schema}\n{name}".encode(), digest_size=8).digest()
+        return int.from_bytes(digest, "big", signed=True)
+
+
+class _AdvisoryLock(Lock):
+    def __init__(self, connection: Connection, key: int) -> None:
+        self._connection = connection
+        self._key: int | None = key
+
+    def release(self) -> None:
+        key, self._key = self._key, None
+        if key is None:
+            return
+        try:
+            self._connection.execute(select(func.pg_advisory_unlock(literal(key, BigInteger))))
+            self._connection.commit()
+        except Exception:  # noqa: BLE001 - a connection that is lost has no lock; one that is not must not keep it
+            with suppress(Exception):
+                self._connection.invalidate()
+
+
+def _signed(number: int) -> int:
+    return number - (1 << 64) if number >= 1 << 63 else number
+
+
+def _shown(known: Mapping[str, Any]) -> str:
+    """The address for a person."""
+    if known.get("service"):
+        return f"postgresql://?service={known['service']}"
+    user = f"{known['user']}@" if known.get("user") else ""
+    port = f":{known['port']}" if known.get("port") else ""
+    return f"postgresql://{user}{known.get('host') or ''}{port}/{known.get('dbname') or ''}"

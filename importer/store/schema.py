@@ -1,0 +1,382 @@
+"""The tables, and what the database itself holds to: checks, and triggers in the words of either database.
+
+What is promised here, the database keeps: a created row has an Id and never goes back (but for an activity
+that was deleted in LeadSquared by hand), a row is marked `sending` only from `pending`, a row that may be
+sent has an activity, an Id belongs to one row of a tenant. A statement that would break one of these fails,
+and with it the run, before anything else leaves.
+
+Steps from one version to the next are in `migrations/`; `tests/test_store_schema.py` holds that they end
+here.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    false,
+    text,
+)
+
+APPLICATION_ID: Final = 0x4C53_5153
+"""`LSQS`, in the header of an embedded store: it is not any other SQLite file."""
+VERSIONS: Final = ("0001",)
+"""The steps in `migrations/versions`, in order."""
+
+metadata: Final = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+
+def _batch_key() -> Column[int]:
+    return Column("batch", Integer, ForeignKey("batch.key", ondelete="CASCADE"), primary_key=True)
+
+
+tenant: Final = Table(
+    "tenant",
+    metadata,
+    Column("key", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),  # API host and organisation, or `sandbox`
+)
+
+batch: Final = Table(
+    "batch",
+    metadata,
+    Column("key", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("tenant", Integer, ForeignKey("tenant.key")),  # NULL while it is staged
+    Column("published", Boolean, nullable=False, server_default=false()),
+    Column("rehearsal", Boolean, nullable=False, server_default=false()),
+    Column("source", Text, nullable=False, server_default=""),
+    Column("created_at", Text, nullable=False, server_default=""),
+    Column("erased_at", Text),  # UTC; NULL while its customer data is here
+    Column("owner", BigInteger, nullable=False, server_default="0"),  # counts up with every owner
+    Column("owner_name", Text, nullable=False, server_default=""),  # `ana on desk-4`
+    Column("owner_backend", Integer),  # PostgreSQL: the process that serves the owner
+    Column("owner_seen", Double, nullable=False, server_default="0"),  # Unix seconds, the store's clock
+    CheckConstraint("tenant IS NOT NULL OR NOT published", name="published_has_tenant"),
+    Index("ix_batch_tenant", "tenant"),
+    sqlite_autoincrement=True,
+)
+
+fact: Final = Table(
+    "fact",
+    metadata,
+    _batch_key(),
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),  # JSON
+)
+
+digest: Final = Table(
+    "digest",
+    metadata,
+    Column("value", Text, primary_key=True),  # of ordered activities, or of ordered source cells
+    _batch_key(),
+)
+
+lookup: Final = Table(
+    "lookup",
+    metadata,
+    _batch_key(),
+    Column("question", Text, primary_key=True),
+    Column("answer", Text, nullable=False),
+)
+
+row: Final = Table(
+    "sheet_row",
+    metadata,
+    _batch_key(),
+    Column("position", Integer, primary_key=True, autoincrement=False),  # 1, 2, 3 … in the source's order
+    Column("number", Integer, nullable=False),  # the row number that Excel shows
+    Column("cells", Text, nullable=False),  # encode_cells()
+    Column("activity", LargeBinary),  # Activity.encoded(); NULL while the row is invalid, empty once erased
+    Column("problem", Text),  # why the record cannot be trusted as a whole, if so
+    Column("status", Integer, nullable=False),  # RowStatus
+    Column("doubted", Boolean, nullable=False, server_default=false()),  # an attempt was ever in doubt
+    Column("released", Boolean, nullable=False, server_default=false()),  # a person looked: it is not there
+    Column("activity_id", Text),
+    Column("error_code", Text, nullable=False, server_default=""),
+    Column("error", Text, nullable=False, server_default=""),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("changed_at", Text, nullable=False),
+    Column("fingerprint", LargeBinary),  # activity.fingerprint() of `activity`
+    Column("account", Text, nullable=False, server_default=""),  # RelatedCompanyId in lower case
+    Column("event", BigInteger),  # ActivityEvent
+    Column("taken_batch", Integer),  # the row that created the activity, when this one was taken over
+    Column("taken_position", Integer),
+    Column("holds", LargeBinary),  # what the activity holds after corrections; NULL: what was sent
+    CheckConstraint("status BETWEEN 0 AND 7", name="status"),
+    CheckConstraint("(status = 4) = (activity_id IS NOT NULL)", name="created_has_id"),
+    CheckConstraint("status > 3 OR activity IS NOT NULL", name="sent_has_activity"),
+    CheckConstraint("(activity IS NULL) = (fingerprint IS NULL)", name="activity_has_fingerprint"),
+    CheckConstraint(
+        "(taken_batch IS NULL) = (taken_position IS NULL) AND (taken_batch IS NULL OR status = 4)",
+        name="taken_over_is_created",
+    ),
+    Index("ix_sheet_row_status", "batch", "status", "position", "event"),
+    Index("ix_sheet_row_number", "batch", "number", "position"),
+    Index(
+        "ix_sheet_row_fingerprint",
+        "fingerprint",
+        sqlite_where=text("fingerprint IS NOT NULL"),
+        postgresql_where=text("fingerprint IS NOT NULL"),
+    ),
+    Index(
+        "ix_sheet_row_taken",
+        "taken_batch",
+        "taken_position",
+        sqlite_where=text("taken_batch IS NOT NULL"),
+        postgresql_where=text("taken_batch IS NOT NULL"),
+    ),
+)
+
+claim: Final = Table(
+    "claim",
+    metadata,
+    Column("tenant", Integer, ForeignKey("tenant.key"), primary_key=True, autoincrement=False),
+    Column("activity_id", Text, primary_key=True),  # in lower case: GUIDs are returned in either
+    Column("batch", Integer, ForeignKey("batch.key", ondelete="CASCADE"), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("deleted_at", Text),  # when the activity was found deleted in LeadSquared; the row lost it then
+    Index("ix_claim_row", "batch", "position"),
+)
+
+attempt: Final = Table(
+    "attempt",
+    metadata,
+    _batch_key(),
+    Column("id", Integer, primary_key=True, autoincrement=False),  # counts up within the batch
+    Column("position", Integer, nullable=False),
+    Column("body", LargeBinary),  # what was sent; NULL while it is still the row's activity
+    Column("marked_at", Double, nullable=False),  # Unix seconds, the sender's clock
+    Column("clock_difference", Double, nullable=False),  # the tenant's clock minus the sender's, seconds
+    Column("stored_at", Double, nullable=False),  # Unix seconds, the store's clock
+    Column("ended_at", Double),
+    Column("http_status", Integer),
+    Column("outcome", Text),  # outcomes.Kind; NULL: interrupted
+    Column("code", Text),
+    Column("detail", Text),
+    Column("assumed", Boolean, nullable=False, server_default=false()),
+    ForeignKeyConstraint(
+        ["batch", "position"], ["sheet_row.batch", "sheet_row.position"], ondelete="CASCADE"
+    ),
+    Index("ix_attempt_position", "batch", "position"),
+)
+
+reading: Final = Table(
+    "reading",
+    metadata,
+    _batch_key(),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("read_at", Text, nullable=False),
+    Column("differences", Text, nullable=False),  # JSON: [[field, verdict, sent, stored, …], …]; [] is equal
+    ForeignKeyConstraint(
+        ["batch", "position"], ["sheet_row.batch", "sheet_row.position"], ondelete="CASCADE"
+    ),
+)
+
+correction_plan: Final = Table(
+    "correction_plan",
+    metadata,
+    _batch_key(),
+    Column("round", Integer, primary_key=True, autoincrement=False),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("cells", Text, nullable=False),  # the row's once all is corrected
+    Column("holds", LargeBinary, nullable=False),
+    Column("undo", Boolean, nullable=False),
+    ForeignKeyConstraint(
+        ["batch", "position"], ["sheet_row.batch", "sheet_row.position"], ondelete="CASCADE"
+    ),
+)
+
+correction: Final = Table(
+    "correction",
+    metadata,
+    _batch_key(),
+    Column("round", Integer, primary_key=True, autoincrement=False),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("field", Text, primary_key=True),
+    Column("before", Text, nullable=False),
+    Column("after", Text, nullable=False),
+    Column("replaced", Text),  # what LeadSquared held just before the Update
+    Column("status", Integer, nullable=False),  # CorrectionStatus
+    Column("code", Text, nullable=False, server_default=""),
+    Column("error", Text, nullable=False, server_default=""),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("changed_at", Text, nullable=False),
+    CheckConstraint("status BETWEEN 0 AND 5", name="status"),
+    ForeignKeyConstraint(
+        ["batch", "round", "position"],
+        ["correction_plan.batch", "correction_plan.round", "correction_plan.position"],
+        ondelete="CASCADE",
+    ),
+    Index("ix_correction_status", "batch", "status"),
+)
+
+pace: Final = Table(  # a line for each run on a tenant (pacing/sharing.py); times: the store's clock
+    "pace",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("run", Text, primary_key=True),
+    Column("live", Boolean, nullable=False),
+    Column("asked_calls", Integer, nullable=False),
+    Column("asked_period_s", Double, nullable=False),
+    Column("calls_per_s", Double, nullable=False),
+    Column("stated_calls", Integer),
+    Column("stated_period_s", Double),
+    Column("pause_until", Double, nullable=False),
+    Column("careful", Boolean, nullable=False),
+    Column("share", Double),
+    Column("seen_at", Double, nullable=False),
+)
+
+tenant_of_keys: Final = Table(  # so that even whoami takes part in the pace of its tenant
+    "tenant_of_keys",
+    metadata,
+    Column("digest", Text, primary_key=True),  # of host and access key
+    Column("tenant", Text, nullable=False),
+)
+
+store_fact: Final = Table(
+    "store_fact",
+    metadata,
+    Column("name", Text, primary_key=True),  # moved_to, copied_from
+    Column("value", Text, nullable=False),
+)
+
+# ---- what checks cannot say -----------------------------------------------------------------------------
+
+_GOES_BACK: Final = (
+    "OLD.status = 4 AND (NEW.status <> 4 OR lower(NEW.activity_id) <> lower(OLD.activity_id)"
+    " OR coalesce(NEW.taken_batch, -1) <> coalesce(OLD.taken_batch, -1))"
+)
+_DELETED_BY_HAND: Final = (
+    "NEW.status = 0 AND EXISTS (SELECT 1 FROM claim WHERE claim.batch = OLD.batch"
+    " AND claim.position = OLD.position AND claim.activity_id = lower(OLD.activity_id)"
+    " AND claim.deleted_at IS NOT NULL)"
+)
+_MISTAKEN: Final = (
+    "NOT EXISTS (SELECT 1 FROM sheet_row AS creator WHERE creator.batch = NEW.taken_batch"
+    " AND creator.position = NEW.taken_position AND creator.status = 4 AND creator.taken_batch IS NULL"
+    " AND lower(creator.activity_id) = lower(NEW.activity_id))"
+)
+_CLAIM: Final = (
+    "INSERT INTO claim (tenant, activity_id, batch, position)"
+    " SELECT batch.tenant, lower(NEW.activity_id), NEW.batch, NEW.position"
+    " FROM batch WHERE batch.key = NEW.batch AND batch.published"
+)
+_CLAIM_ALL: Final = (
+    "INSERT INTO claim (tenant, activity_id, batch, position)"
+    " SELECT NEW.tenant, lower(activity_id), batch, position FROM sheet_row"
+    " WHERE batch = NEW.key AND status = 4 AND taken_batch IS NULL"
+)
+BACKWARDS: Final = "a created row never goes back"
+NOT_PENDING: Final = "only a pending row may be sent"
+NOT_CREATED_THERE: Final = "a row is taken over from the row that created it"
+
+SQLITE_TRIGGERS: Final = (
+    (
+        f"CREATE TRIGGER created_never_goes_back BEFORE UPDATE ON sheet_row WHEN {_GOES_BACK}"
+        f" AND NOT ({_DELETED_BY_HAND}) BEGIN SELECT RAISE(ABORT, '{BACKWARDS}'); END"
+    ),
+    (
+        "CREATE TRIGGER sending_only_from_pending BEFORE UPDATE OF status ON sheet_row"
+        f" WHEN NEW.status = 1 AND OLD.status <> 0 BEGIN SELECT RAISE(ABORT, '{NOT_PENDING}'); END"
+    ),
+    (
+        "CREATE TRIGGER taken_over_on_insert BEFORE INSERT ON sheet_row WHEN NEW.taken_batch IS NOT NULL"
+        f" AND {_MISTAKEN} BEGIN SELECT RAISE(ABORT, '{NOT_CREATED_THERE}'); END"
+    ),
+    (
+        "CREATE TRIGGER taken_over_on_update BEFORE UPDATE OF taken_batch, taken_position ON sheet_row"
+        f" WHEN NEW.taken_batch IS NOT NULL AND {_MISTAKEN}"
+        f" BEGIN SELECT RAISE(ABORT, '{NOT_CREATED_THERE}'); END"
+    ),
+    (
+        "CREATE TRIGGER claim_on_insert AFTER INSERT ON sheet_row"
+        f" WHEN NEW.status = 4 AND NEW.taken_batch IS NULL BEGIN {_CLAIM}; END"
+    ),
+    (
+        "CREATE TRIGGER claim_on_update AFTER UPDATE OF status ON sheet_row"
+        f" WHEN NEW.status = 4 AND OLD.status <> 4 AND NEW.taken_batch IS NULL BEGIN {_CLAIM}; END"
+    ),
+    (
+        "CREATE TRIGGER claim_on_publish AFTER UPDATE OF published ON batch"
+        f" WHEN NEW.published AND NOT OLD.published BEGIN {_CLAIM_ALL}; END"
+    ),
+)
+
+_REFUSE: Final = "EXECUTE FUNCTION sheet_row_refused"
+POSTGRESQL_TRIGGERS: Final = (
+    (
+        "CREATE FUNCTION sheet_row_refused() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " RAISE EXCEPTION USING ERRCODE = 'check_violation', MESSAGE = TG_ARGV[0]; END $$"
+    ),
+    (
+        "CREATE FUNCTION sheet_row_goes_back() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        f" IF NOT ({_DELETED_BY_HAND}) THEN RAISE EXCEPTION '{BACKWARDS}' USING ERRCODE = 'check_violation';"
+        " END IF; RETURN NEW; END $$"
+    ),
+    (
+        "CREATE FUNCTION sheet_row_taken_over() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        f" IF {_MISTAKEN} THEN RAISE EXCEPTION '{NOT_CREATED_THERE}' USING ERRCODE = 'check_violation'; END"
+        " IF;"
+        " RETURN NEW; END $$"
+    ),
+    (
+        f"CREATE FUNCTION sheet_row_claims() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {_CLAIM};"
+        " RETURN NULL; END $$"
+    ),
+    (
+        f"CREATE FUNCTION batch_claims() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {_CLAIM_ALL};"
+        " RETURN NULL; END $$"
+    ),
+    (
+        "CREATE TRIGGER created_never_goes_back BEFORE UPDATE ON sheet_row FOR EACH ROW"
+        f" WHEN ({_GOES_BACK}) EXECUTE FUNCTION sheet_row_goes_back()"
+    ),
+    (
+        "CREATE TRIGGER sending_only_from_pending BEFORE UPDATE OF status ON sheet_row FOR EACH ROW"
+        f" WHEN (NEW.status = 1 AND OLD.status <> 0) {_REFUSE}('{NOT_PENDING}')"
+    ),
+    (
+        "CREATE TRIGGER taken_over_on_insert BEFORE INSERT ON sheet_row FOR EACH ROW"
+        " WHEN (NEW.taken_batch IS NOT NULL) EXECUTE FUNCTION sheet_row_taken_over()"
+    ),
+    (
+        "CREATE TRIGGER taken_over_on_update BEFORE UPDATE OF taken_batch, taken_position ON sheet_row"
+        " FOR EACH ROW WHEN (NEW.taken_batch IS NOT NULL) EXECUTE FUNCTION sheet_row_taken_over()"
+    ),
+    (
+        "CREATE TRIGGER claim_on_insert AFTER INSERT ON sheet_row FOR EACH ROW"
+        " WHEN (NEW.status = 4 AND NEW.taken_batch IS NULL) EXECUTE FUNCTION sheet_row_claims()"
+    ),
+    (
+        "CREATE TRIGGER claim_on_update AFTER UPDATE OF status ON sheet_row FOR EACH ROW"
+        " WHEN (NEW.status = 4 AND OLD.status <> 4 AND NEW.taken_batch IS NULL)"
+        " EXECUTE FUNCTION sheet_row_claims()"
+    ),
+    (
+        "CREATE TRIGGER claim_on_publish AFTER UPDATE OF published ON batch FOR EACH ROW"
+        " WHEN (NEW.published AND NOT OLD.published) EXECUTE FUNCTION batch_claims()"
+    ),
+)

@@ -1,0 +1,249 @@
+"""The embedded store: one SQLite file in IMPORTER_HOME, nothing to set up.
+
+Every commit is on the disk before it returns (WAL with `synchronous = FULL`); what is deleted is overwritten.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from filelock import FileLock, Timeout
+from sqlalchemy import ColumnElement, Connection, Double, Engine, Table, create_engine, event, insert, literal
+from sqlalchemy.pool import QueuePool, StaticPool
+
+from importer.errors import StoreError, StoreUnusableError
+from importer.store.database import WRITES, Database, Lock
+from importer.store.schema import APPLICATION_ID
+
+FILE_NAME: Final = "importer.db"
+WAIT_S: Final = 30.0
+"""For another process that writes. The longest transaction publishes a million rows."""
+TRY_AGAIN_S: Final = 0.005
+_READS: Final = {"importer_reads": True}
+
+
+class SqliteDatabase(Database):
+    """The file `importer.db` in `home`; in memory while there is nothing to keep (`home` None)."""
+
+    dialect = "sqlite"
+    read_options = _READS
+
+    def __init__(self, home: Path | None) -> None:
+        self.home = home
+        self.path = None if home is None else home / FILE_NAME
+        self.location = "nothing was stored yet" if self.path is None else str(self.path)
+        if self.path is not None:
+            _prepare(self.path)
+        self.engine = self._engine(durable=True)
+        self.quick_engine = self.engine if self.path is None else self._engine(durable=False)
+
+    def _engine(self, *, durable: bool) -> Engine:
+        def connect() -> sqlite3.Connection:
+            return _connect(self.path, durable=durable)
+
+        pool = StaticPool if self.path is None else QueuePool
+        engine = create_engine("sqlite://", creator=connect, poolclass=pool, hide_parameters=True)
+        event.listen(engine, "begin", _begin)
+        return engine
+
+    @contextmanager
+    def patience(self, connection: Connection) -> Iterator[None]:
+        """Nothing to do: there is no deadline."""
+        yield
+
+    def clock(self) -> ColumnElement[float]:
+        """This computer's."""
+        return literal(time.time(), Double)
+
+    def now(self, connection: Connection) -> float:
+        """This computer's clock."""
+        return time.time()
+
+    def lock(self, name: str, connection: Connection) -> Lock | None:
+        """A lock on a file of this name, which ends with the process."""
+        if self.home is None:
+            return _NoLock()
+        folder = self.home / "locks"
+        with self.trouble():
+            folder.mkdir(mode=0o700, exist_ok=True)
+            lock = FileLock(folder / f"{name}.lock", timeout=0, mode=0o600, thread_local=False)
+            try:
+                lock.acquire()
+            except Timeout:
+                return None
+            except (NotImplementedError, RuntimeError) as error:
+                raise OSError(f"the folder does not support locks: {error}") from error
+        return _FileLock(lock)
+
+    def locked(self, names: Sequence[str]) -> set[str]:
+        """By trying each."""
+        if self.home is None:
+            return set()
+        found = set()
+        for name in names:
+            if not (self.home / "locks" / f"{name}.lock").exists():
+                continue
+            lock = FileLock(self.home / "locks" / f"{name}.lock", timeout=0, mode=0o600, thread_local=False)
+            try:
+                lock.acquire()
+                lock.release()
+            except (Timeout, OSError):
+                found.add(name)
+        return found
+
+    def one_at_a_time(self, connection: Connection, name: str) -> None:
+        """Nothing to do: one transaction writes at a time."""
+
+    def insert_rows(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """By `executemany`."""
+        if rows:
+            connection.execute(insert(table), list(rows))
+
+    def size_bytes(self) -> int:
+        """The file and its log."""
+        if self.path is None:
+            return 0
+        files = (self.path, self.path.with_name(f"{FILE_NAME}-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
+    def lost(self, error: BaseException) -> StoreError:
+        """SQLite's and the disk's trouble."""
+        name = getattr(getattr(error, "orig", error), "sqlite_errorname", "")
+        said = self.said(error)
+        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            what, remedy = "Another window is busy with the store.", "Try again in a minute."
+        elif name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            what = f"The store is damaged: {said}."
+            remedy = "Restore the file from a backup. Do not delete it: it knows what was sent."
+        elif name.startswith("SQLITE_FULL") or getattr(error, "errno", None) == 28:
+            what, remedy = "The disk is full.", "Make room, then resume."
+        else:
+            what = f"The store could not be used: {said}."
+            remedy = "Check that the disk has room and that the folder can be written, then resume."
+        return StoreError(what, where=self.location, remedy=remedy)
+
+    def durable(self, connection: Connection) -> Connection:
+        """Another one: locks are files."""
+        connection.close()
+        return self.connection()
+
+    def overwrite(self) -> None:
+        """Writes the file again without what was deleted, and cuts the log to nothing, which others who read
+        hold up. Raises StoreError while they do."""
+        if self.path is None:
+            return
+        until = time.monotonic() + WAIT_S
+        with self.reading() as connection:
+            connection.exec_driver_sql("VACUUM")
+            while True:
+                busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar()
+                if not busy:
+                    return
+                if time.monotonic() >= until:
+                    raise StoreError(
+                        "The data was removed, but another window reads: remains are in the store's log.",
+                        where=f"{self.path}-wal",
+                        remedy="End the other window, then erase the batch again.",
+                    )
+                time.sleep(TRY_AGAIN_S)
+
+    def begin_schema(self, connection: Connection) -> None:
+        """The file says what it is."""
+        connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+
+
+class _FileLock(Lock):
+    def __init__(self, lock: FileLock) -> None:
+        self._lock = lock
+
+    def release(self) -> None:
+        self._lock.release(force=True)
+
+
+class _NoLock(Lock):
+    def release(self) -> None:
+        pass
+
+
+def _begin(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    if options.get("importer_reads"):
+        return
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if set(WRITES) <= set(options) else "BEGIN")
+
+
+def _prepare(path: Path) -> None:
+    """The folder and the file for their owner alone, before SQLite sees them. Raises StoreUnusableError."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.is_symlink():
+            remedy = "Put the file itself in its place."
+            raise StoreUnusableError("The store is a link.", where=str(path), remedy=remedy)
+        handle = os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        try:
+            _expect_ours(handle, path)
+            if hasattr(os, "fchmod") and stat.S_IMODE(os.fstat(handle).st_mode) & 0o077:
+                os.fchmod(handle, 0o600)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise StoreUnusableError(
+            f"The store cannot be opened ({error.strerror or error}).",
+            where=str(path),
+            remedy="Check that the folder can be written, or set IMPORTER_HOME to one that can.",
+        ) from None
+
+
+def _expect_ours(handle: int, path: Path) -> None:
+    """From the first bytes, before anything is changed in a file that is not ours."""
+    head = os.read(handle, 100)
+    # SQLite's file format, "The Database Header": the application id is at offset 68. While the very first
+    # transaction is still in the -wal file, it is 0.
+    application = int.from_bytes(head[68:72], "big")
+    if head and (head[:16] != b"SQLite format 3\0" or application not in {0, APPLICATION_ID}):
+        raise StoreUnusableError(
+            "The file is damaged, or not a store of the importer.",
+            where=str(path),
+            remedy="Restore it from a backup, or move it away. Nothing was changed.",
+        )
+
+
+def _connect(path: Path | None, *, durable: bool) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        ":memory:" if path is None else path, isolation_level=None, check_same_thread=False, timeout=WAIT_S
+    )
+    if path is not None:
+        _use_log(connection)
+    connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+    connection.execute("PRAGMA fullfsync = ON")  # macOS: fsync alone stops at the drive's cache
+    connection.execute("PRAGMA checkpoint_fullfsync = ON")
+    connection.execute("PRAGMA secure_delete = ON")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute(f"PRAGMA cache_size = {-16_000 if durable else -64_000}")
+    return connection
+
+
+def _use_log(connection: sqlite3.Connection) -> None:
+    """Has the file kept with a write-ahead log.
+
+    Of two processes that do this to a new file at the same moment, SQLite turns one away at once, whatever
+    its timeout (observed: one pair of windows in six). That one tries again.
+    """
+    until = time.monotonic() + WAIT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() >= until:
+                raise
+            time.sleep(TRY_AGAIN_S)
+        else:
+            return

@@ -1,0 +1,377 @@
+"""The mapping as a form: its lines from a mapping's text, and what a filled-in form changes in that text.
+Pure.
+
+A line is a column of the sheet, or an extra one for what comes from no single column: a constant, a
+template, a column that is used twice. What the form does not show (`strip`, `values_file`, comments, order)
+stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from importer.mapping.round_trip import MappingText
+
+ACCOUNT: Final = "RelatedCompanyId"
+EVENT: Final = "ActivityEvent"
+NOTE: Final = "ActivityNote"
+PLACES: Final = (ACCOUNT, EVENT, NOTE)
+FIELDS: Final = "Fields"
+FIELD: Final = "field"
+SEND_AS: Final = (
+    ("", "Not sent"),
+    (ACCOUNT, "Account"),
+    (EVENT, "Activity type"),
+    (NOTE, "Note"),
+    (FIELD, "Field"),
+)
+TYPES: Final = (
+    ("text", "Text"),
+    ("integer", "Whole number"),
+    ("number", "Number"),
+    ("boolean", "Yes or no"),
+    ("date", "Date"),
+    ("datetime", "Date and time"),
+    ("list", "List of choices"),
+    ("id", "Id"),
+)
+USER_ATTRIBUTES: Final = ("EmailAddress", "FullName")
+"""What users are looked up by; anything else is an attribute of an account."""
+
+VALUES_SPARE: Final = 3
+"""Empty lines at the end of a table of values, to be filled in."""
+
+VALUES_SHOWN_MOST: Final = 200
+_OF_TYPES: Final = {
+    "format": ("date", "datetime"),
+    "locale": ("date", "datetime"),
+    "timezone": ("datetime",),
+    "decimal": ("integer", "number"),
+    "currency": ("integer", "number"),
+    "send": ("boolean",),
+    "separator": ("list",),
+    "join": ("list",),
+    "max_length": ("text",),
+}
+_OF_PLACES: Final = {
+    ACCOUNT: frozenset({"default", "values", "values_file", "lookup", "by", "company_type"}),
+    EVENT: frozenset({"default", "values", "values_file"}),
+    NOTE: frozenset(
+        {"default", "values", "values_file", "required", "one_of", "max_length", "strip", "send_empty"}
+    ),
+}
+
+Block = dict[str, Any]
+Where = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FormLine:
+    """One line of the form.
+
+    number: its place in the form, part of the names of its inputs. heading: of its column, None for an
+    extra line. letters, samples, holds: of the column, for a person to recognise it. key: what it is sent
+    as: "", one of `PLACES`, or a schema name. source: `column`, `value` or `template`; text: what stands
+    there. block: the settings. doubts: why it is a guess. extra: which of the extra lines it is, from 1.
+    """
+
+    number: int
+    heading: str | None
+    key: str = ""
+    source: str = "column"
+    text: str = ""
+    block: Block = field(default_factory=dict)
+    letters: str = ""
+    samples: tuple[str, ...] = ()
+    holds: str = ""
+    doubts: tuple[str, ...] = ()
+    extra: int = 0
+
+    @property
+    def send_as(self) -> str:
+        """The choice of the select: a place, `field`, or nothing."""
+        return self.key if self.key in {*PLACES, ""} else FIELD
+
+    @property
+    def schema_name(self) -> str:
+        """What stands in the field beside the select."""
+        return "" if self.key in PLACES else self.key
+
+    @property
+    def type(self) -> str:
+        return str(self.block.get("type", "text"))
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        return _texts(self.block.get("format"))
+
+    @property
+    def one_of(self) -> tuple[str, ...]:
+        return _texts(self.block.get("one_of"))
+
+    @property
+    def values(self) -> tuple[tuple[str, str], ...]:
+        """The table of values, with empty lines to fill in."""
+        kept = tuple((str(key), str(sent)) for key, sent in self.block.get("values", {}).items())
+        return (*kept, *((("", ""),) * VALUES_SPARE))
+
+    @property
+    def has_more(self) -> bool:
+        """Whether one of the settings behind "More" is in use."""
+        return bool(self.block.keys() & {"required", "default", "one_of", "values", "max_length"})
+
+    def setting(self, name: str) -> str:
+        """A setting as a text, "" if it is not there."""
+        value = self.block.get(name, "")
+        return value if isinstance(value, str) else ""
+
+
+def lines_of(
+    text: MappingText, header: Sequence[str], known: Mapping[str, FormLine] | None = None
+) -> list[FormLine]:
+    """The form's lines: one for each column that a mapping can name, then the extra ones, then an empty one.
+
+    known: letters, samples and doubts of the columns, by heading.
+    """
+    blocks = dict(_blocks(text))
+    lines: list[FormLine] = []
+    taken: set[str] = set()
+    for heading in dict.fromkeys(heading for heading in header if heading):
+        about = (known or {}).get(heading) or FormLine(0, heading)
+        key = next((key for key, block in blocks.items() if block.get("column") == heading), "")
+        taken.add(key)
+        block = _settings(blocks[key]) if key else about.block
+        lines.append(
+            FormLine(
+                len(lines), heading, key, "column", heading, block, about.letters, about.samples,
+                about.holds, about.doubts if _is_as_guessed(about, key, block) else (),
+            )
+        )  # fmt: skip
+    columns = len(lines)
+    for key, block in blocks.items():
+        if key not in taken and not _is_event_code(key, block):
+            source = next((name for name in ("column", "template", "value") if name in block), "value")
+            text_of = str(block.get(source, ""))
+            extra = len(lines) - columns + 1
+            lines.append(FormLine(len(lines), None, key, source, text_of, _settings(block), extra=extra))
+    return [*lines, FormLine(len(lines), None, source="value", extra=len(lines) - columns + 1)]
+
+
+def event_code(text: MappingText) -> str:
+    """The activity type's code, "" where a column says it, or nothing does yet."""
+    block = _as_block(EVENT, text.block((EVENT,)))
+    return str(block.get("value", "")) if _is_event_code(EVENT, block) else ""
+
+
+@dataclass(frozen=True)
+class FilledIn:
+    """A mapping after a form. keys: what each line is sent as; doubled: lines whose field another line
+    fills."""
+
+    text: MappingText
+    keys: dict[int, str]
+    doubled: frozenset[int]
+
+
+def filled_in(before: str, form: Mapping[str, str]) -> FilledIn:
+    """The mapping after the form: only what differs from it is changed.
+
+    A line of the form is known by the key that it had (`old`); what the form did not show stays as it is.
+    """
+    text = MappingText(before)
+    present = dict(_blocks(text))
+    shown = {form.get(f"old.{number}", "") for number in _numbers(form)}
+    keys: dict[int, str] = {}
+    wanted: dict[str, Block] = {}
+    came_from: dict[str, str] = {}
+    doubled: set[int] = set()
+    for number in _numbers(form):
+        old = form.get(f"old.{number}", "")
+        key, block = _line_of_form(number, present.get(old, {}), form)
+        keys[number] = key
+        if key in wanted:
+            doubled.add(number)
+        elif key:
+            wanted[key], came_from[key] = block, old
+    _take_event(form.get("event", ""), present, wanted, shown)
+    for key, old in came_from.items():
+        if _may_rename(old, key, present, wanted):
+            text.rename((FIELDS, old), key)
+            present[key] = present.pop(old)
+    for key in present.keys() & shown - wanted.keys() - {""}:
+        text.set(_where(key), None)
+    for key, block in wanted.items():
+        if present.get(key) != block:
+            text.set(_where(key), _written(key, block))
+    return FilledIn(text, keys, frozenset(doubled))
+
+
+def _numbers(form: Mapping[str, str]) -> list[int]:
+    """The lines that a form has, in their order."""
+    found = (name.removeprefix("send.") for name in form if name.startswith("send."))
+    return sorted(int(each) for each in found if each.isascii() and each.isdigit())
+
+
+def _take_event(code: str, present: Mapping[str, Block], wanted: dict[str, Block], shown: set[str]) -> None:
+    """The field "Activity type" at the top; a column that says the type wins."""
+    if EVENT in wanted:
+        return
+    if code.strip():
+        wanted[EVENT] = {"value": code.strip()}
+    elif _is_event_code(EVENT, present.get(EVENT, {})):
+        shown.add(EVENT)
+
+
+def _may_rename(old: str, key: str, present: Mapping[str, Block], wanted: Mapping[str, Block]) -> bool:
+    return (
+        bool(old)
+        and old in present
+        and old not in wanted
+        and key not in present
+        and not {old, key} & {*PLACES}
+    )
+
+
+def _line_of_form(number: int, before: Block, form: Mapping[str, str]) -> tuple[str, Block]:
+    """What a line is sent as, and its whole block."""
+    send_as = form[f"send.{number}"]
+    key = form.get(f"field.{number}", "").strip() if send_as == FIELD else send_as
+    if not key or (send_as != FIELD and key not in PLACES):
+        return "", {}
+    source, text = "column", form.get(f"heading.{number}", "")
+    if not text:
+        source, text = form.get(f"source.{number}", ""), form.get(f"text.{number}", "")
+        if source not in {"column", "value", "template"} or not text.strip():
+            return "", {}
+    return key, {source: text, **_settings_of_form(number, _settings(before), key, source, form)}
+
+
+def _settings_of_form(number: int, before: Block, key: str, source: str, form: Mapping[str, str]) -> Block:
+    """The block's other keys: those of the form, and those that it does not show."""
+
+    def given(name: str) -> str:
+        return form.get(f"{name}.{number}", "").strip()
+
+    kind = given("type") or "text"
+    asked: Block = {}
+    if kind != "text" and key not in PLACES:
+        asked["type"] = kind
+    by = given("by")
+    if by:
+        asked["lookup"] = "user" if by in USER_ATTRIBUTES and key != ACCOUNT else "account"
+        asked["by"] = by
+        if asked["lookup"] == "account":
+            asked["company_type"] = given("company") or "Account"
+        asked.pop("type", None)
+    formats = tuple(filter(None, (each.strip() for each in form.get(f"format.{number}", "").splitlines())))
+    asked["format"] = formats[0] if len(formats) == 1 else list(formats)
+    for name in ("timezone", "locale", "decimal", "default", "max_length"):
+        asked[name] = given(name)
+    for name in ("separator", "join"):
+        asked[name] = form.get(f"{name}.{number}", "")
+    for name in ("currency", "required"):
+        asked[name] = "true" if given(name) and key not in {ACCOUNT, EVENT} else ""
+    asked["send"] = {"true": given("yes"), "false": given("no")} if given("yes") and given("no") else ""
+    asked["one_of"] = list(filter(None, (each.strip() for each in given("one_of").splitlines())))
+    asked["values"] = dict(_values_of_form(number, form)) or ""
+    kept = {name: value for name, value in asked.items() if value and _fits(name, kind, key, source)}
+    kept |= {name: before[name] for name in kept if name in before and _same(before[name], kept[name])}
+    kept |= {
+        name: value for name, value in before.items() if name not in kept and _is_unseen(name, value, key)
+    }
+    return _in_order_of(
+        before, {name: value for name, value in kept.items() if _fits(name, kind, key, source)}
+    )
+
+
+def _values_of_form(number: int, form: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for place in range(VALUES_SHOWN_MOST + VALUES_SPARE):
+        key = form.get(f"value_key.{number}.{place}", "")
+        if key.strip():
+            yield key, form.get(f"value_sent.{number}.{place}", "")
+
+
+def _fits(name: str, kind: str, key: str, source: str) -> bool:
+    """Whether a setting means something for a line of that type, at that place, from that source."""
+    if key in {ACCOUNT, EVENT} and name in {"type", "required"}:
+        return True  # they may only say what is so anyway
+    if key in _OF_PLACES and name not in _OF_PLACES[key]:
+        return False
+    if source == "value" and name in {"default", "one_of", "values", "values_file", "required"}:
+        return False
+    return name not in _OF_TYPES or kind in _OF_TYPES[name] or (name == "max_length" and kind == "text")
+
+
+def _is_unseen(name: str, value: object, key: str) -> bool:
+    """Whether a setting of the file is none of the form's, and stays as it is."""
+    if name in {"values_file", "strip", "send_empty"}:
+        return True
+    if name in {"type", "required"} and key in {ACCOUNT, EVENT}:
+        return True
+    return (name, value) in {("type", "text"), ("required", "false"), ("currency", "false")}
+
+
+def _same(before: object, after: object) -> bool:
+    """Whether two spellings mean the same: one format, or a list of one."""
+    if isinstance(before, dict) or isinstance(after, dict):
+        return before == after
+    return _texts(before) == _texts(after)
+
+
+def _in_order_of(before: Block, after: Block) -> Block:
+    """Keys that were there keep their order; new ones follow."""
+    names = [*(name for name in before if name in after), *(name for name in after if name not in before)]
+    return {name: after[name] for name in names}
+
+
+def _blocks(text: MappingText) -> Iterator[tuple[str, Block]]:
+    """Everything that a mapping sends: key and block, in the file's order."""
+    for key in PLACES:
+        found = text.block((key,))
+        if found not in (None, ""):
+            yield key, _as_block(key, found)
+    for key, found in text.fields().items():
+        yield key, _as_block(key, found)
+
+
+def _as_block(key: str, found: object) -> Block:
+    """A plain text stands for a column; for the activity type, digits are the code."""
+    if isinstance(found, dict):
+        return found
+    if found is None or found == "":
+        return {}
+    text = str(found)
+    return {"value": text} if key == EVENT and text.strip().isdigit() else {"column": text}
+
+
+def _written(key: str, block: Block) -> Block | str:
+    """The shortest spelling of a block."""
+    if block.keys() == {"column"} and not (key == EVENT and str(block["column"]).strip().isdigit()):
+        return str(block["column"])
+    if key == EVENT and block.keys() == {"value"} and str(block["value"]).strip().isdigit():
+        return str(block["value"])
+    return block
+
+
+def _settings(block: Block) -> Block:
+    return {name: value for name, value in block.items() if name not in {"column", "value", "template"}}
+
+
+def _is_event_code(key: str, block: Block) -> bool:
+    return key == EVENT and block.keys() == {"value"}
+
+
+def _is_as_guessed(about: FormLine, key: str, block: Block) -> bool:
+    return about.key == key and about.block == block
+
+
+def _where(key: str) -> Where:
+    return (key,) if key in PLACES else (FIELDS, key)
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (value,)
+    return tuple(map(str, value)) if isinstance(value, list | tuple) else ()

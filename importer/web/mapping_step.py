@@ -1,0 +1,248 @@
+"""Step 2, Mapping: what each column becomes, as a form or as text, with the first activities beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+from zoneinfo import available_timezones
+
+from aiohttp import web
+
+from importer.errors import ImporterError, MappingError, SheetError
+from importer.mapping.mapping import Mapping
+from importer.mapping.round_trip import MappingText
+from importer.mapping.row_mapper import Part
+from importer.mapping.yaml_file import Mistake, MistakesError
+from importer.sheets import Row, open_sheet
+from importer.starter.proposal import Proposals, proposals
+from importer.starter.zone import local_zone
+from importer.web import mapping_form
+from importer.web.imports import WebImport
+from importer.web.mapping_form import FIELDS, FilledIn, FormLine, event_code, filled_in, lines_of
+from importer.web.screen import Screen, form_of, see_other, step_path
+from importer.web.sheet_step import sheet_options
+from importer.web.uploads import receive_text
+
+ACTIVITIES_SHOWN: Final = 3
+EXAMPLES_SHOWN: Final = 3
+NO_LINE: Final = -1
+DOUBLED: Final = "Another line fills this field already. Choose another field, or do not send one of them."
+
+
+@dataclass(frozen=True)
+class SheetTop:
+    """The sheet's headings and first rows. known: what its columns seem to be, by heading; proposed: the
+    starter mapping's text."""
+
+    header: tuple[str, ...]
+    rows: tuple[Row, ...]
+    known: dict[str, FormLine]
+    proposed: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a mapping's text gives. mistakes: what is wrong with it, with its place; problem: the same as one
+    text, "" if it can be used; rows: the first ones, each with the parts of its activity."""
+
+    mistakes: tuple[Mistake, ...] = ()
+    problem: str = ""
+    rows: tuple[tuple[int, list[Part]], ...] = ()
+
+
+@dataclass(frozen=True)
+class Note:
+    """What the form says at a line: mistakes of the mapping, and cells with what becomes of them."""
+
+    mistakes: tuple[str, ...]
+    examples: tuple[Part, ...]
+
+
+class MappingStep:
+    """The pages of this step."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self._tops: dict[tuple[str, str], SheetTop] = {}
+
+    def routes(self) -> list[web.RouteDef]:
+        base = "/imports/{import_id}/mapping"
+        return [
+            web.get(base, self.page),
+            web.post(base, self.save),
+            web.post(f"{base}/live", self.live),
+            web.get(f"{base}/text", self.text_page),
+            web.post(f"{base}/text", self.save_text),
+            web.post(f"{base}/load", self.load),
+            web.get(f"{base}/download", self.download),
+        ]
+
+    async def page(self, request: web.Request) -> web.Response:
+        """The form."""
+        own = self._screen.import_of(request)
+        try:
+            top = await self._top(own)
+        except SheetError:
+            return see_other(step_path(own.id, "sheet"))
+        try:
+            text = MappingText(_text_of(own))
+        except MappingError:
+            return see_other(f"{step_path(own.id, 'mapping')}/text")
+        lines = lines_of(text, top.header, top.known)
+        checked = await asyncio.to_thread(check_text, own, text.text(), top)
+        return self._screen.show(
+            request, "mapping.html", heading="Mapping", step="mapping", own=own, lines=lines, checked=checked,
+            event=event_code(text), types=mapping_form.TYPES, send_as=mapping_form.SEND_AS,
+            zones=sorted(available_timezones()), reached=["sheet"],
+            notes=notes_of({line.number: line.key for line in lines}, checked),
+        )  # fmt: skip
+
+    async def live(self, request: web.Request) -> web.Response:
+        """What the form says so far, kept; the answer is the preview and each line's mistakes."""
+        own, filled, top = await self._filled(request)
+        checked = await asyncio.to_thread(check_text, own, filled.text.text(), top)
+        notes = notes_of(filled.keys, checked, filled.doubled)
+        return self._screen.piece("mapping_live.html", keys=filled.keys, checked=checked, notes=notes)
+
+    async def save(self, request: web.Request) -> web.Response:
+        """Check: keep the form and go on, or show what is missing."""
+        own, filled, top = await self._filled(request)
+        checked = await asyncio.to_thread(check_text, own, filled.text.text(), top)
+        return see_other(step_path(own.id, "mapping" if checked.problem else "check"))
+
+    async def text_page(self, request: web.Request) -> web.Response:
+        """The mapping as text, with its mistakes by line."""
+        own = self._screen.import_of(request)
+        top = await self._top(own)
+        text = _text_of(own)
+        checked = await asyncio.to_thread(check_text, own, text, top)
+        return self._screen.show(
+            request, "mapping_text.html", heading="Mapping", step="mapping", own=own, text=text,
+            checked=checked, reached=["sheet"],
+        )  # fmt: skip
+
+    async def save_text(self, request: web.Request) -> web.Response:
+        """Keep the text as it was typed, mistakes and all."""
+        own = self._screen.import_of(request)
+        form = await form_of(request)
+        typed = form.get("text", "").replace("\r\n", "\n")
+        if typed != _text_of(own).replace("\r\n", "\n"):
+            own.save_mapping(typed)
+            own.changed(loaded=True)
+        return see_other(f"{step_path(own.id, 'mapping')}/text")
+
+    async def load(self, request: web.Request) -> web.Response:
+        """A mapping file of the person's, byte for byte."""
+        own = self._screen.import_of(request)
+        try:
+            text = await receive_text(request)
+            MappingText(text.removeprefix("\ufeff"))
+        except ImporterError as error:
+            self._screen.say(str(error), bad=True)
+        else:
+            own.save_mapping(text)
+            own.changed(loaded=True)
+            self._screen.say("The mapping was loaded.")
+        return see_other(step_path(own.id, "mapping"))
+
+    async def download(self, request: web.Request) -> web.Response:
+        """The mapping file, named after the sheet."""
+        own = self._screen.import_of(request)
+        await self._top(own)
+        return attachment(own.mapping.read_bytes(), f"{Path(own.state.file).stem}.yaml", "application/yaml")
+
+    async def _filled(self, request: web.Request) -> tuple[WebImport, FilledIn, SheetTop]:
+        """The form taken over into the mapping, and saved where it changes something."""
+        own = self._screen.import_of(request)
+        form = await form_of(request)
+        top = await self._top(own)
+        before = _text_of(own)
+        filled = filled_in(before, form)
+        if filled.text.text() != before:
+            own.save_mapping(filled.text.text())
+            own = own.changed(loaded=True)
+        return own, filled, top
+
+    async def _top(self, own: WebImport) -> SheetTop:
+        """The sheet's top, read once for each way to read it; the mapping is proposed if there is none."""
+        key = (own.id, repr(sheet_options(own)))
+        if key not in self._tops:
+            self._tops[key] = await asyncio.to_thread(_read_top, own)
+        if not own.mapping.exists():
+            own.save_mapping(self._tops[key].proposed)
+        return self._tops[key]
+
+
+def attachment(content: bytes, name: str, kind: str) -> web.Response:
+    """A file to be saved under that name."""
+    return web.Response(
+        body=content,
+        headers={
+            "Content-Type": kind,
+            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}",
+        },
+    )
+
+
+def check_text(own: WebImport, text: str, top: SheetTop) -> Checked:
+    """The mapping as the loader sees it, on the sheet's first rows."""
+    try:
+        mapping = Mapping.of_text(text.removeprefix("\ufeff"), str(own.mapping))
+        mapper = mapping.bind(top.header)
+    except MistakesError as error:
+        return Checked(error.mistakes, str(error))
+    except MappingError as error:
+        return Checked(problem=str(error))
+    return Checked(rows=tuple((row.number, mapper.parts(row)) for row in top.rows))
+
+
+def notes_of(
+    keys: dict[int, str], checked: Checked, doubled: frozenset[int] = frozenset()
+) -> dict[int, Note]:
+    """Mistakes and examples by the line's number; those of no line under `NO_LINE`."""
+    numbers = {key: number for number, key in keys.items() if key and number not in doubled}
+    mistakes: dict[int, list[str]] = {number: [DOUBLED] for number in doubled}
+    for mistake in checked.mistakes:
+        place = mistake.path.split(" → ")
+        key = place[1] if place[0] == FIELDS and len(place) > 1 else place[0]
+        mistakes.setdefault(numbers.get(key, NO_LINE), []).append(mistake.text)
+    notes = {}
+    for number in {*numbers.values(), *mistakes}:
+        parts = [
+            part
+            for _, row in checked.rows
+            for part in row
+            if part.shown and numbers.get(part.name) == number and part.shown != part.sent
+        ]
+        notes[number] = Note(tuple(mistakes.get(number, ())), tuple(parts[:EXAMPLES_SHOWN]))
+    return notes
+
+
+def _text_of(own: WebImport) -> str:
+    return own.mapping.read_bytes().decode("utf-8")
+
+
+def _read_top(own: WebImport) -> SheetTop:
+    how = sheet_options(own)
+    with open_sheet(own.source, how) as sheet:
+        found = proposals(sheet, how, name="mapping.yaml", zone=local_zone())
+        rows = tuple(itertools.islice(sheet.rows(), ACTIVITIES_SHOWN))
+        known = {line.heading: line for line in _known(found) if line.heading is not None}
+        return SheetTop(sheet.header, rows, known, found.text.text)
+
+
+def _known(found: Proposals) -> Iterator[FormLine]:
+    """What the starter mapping says of each column."""
+    for number, each in enumerate(found.fields):
+        block = {
+            name: list(value) if isinstance(value, tuple) else value for name, value in each.settings.items()
+        }
+        yield FormLine(
+            number, each.column, each.key if each.active else "", "column", each.column, block,
+            each.letters, each.samples, each.holds, each.doubts,
+        )  # fmt: skip

@@ -1,0 +1,84 @@
+"""A batch from staging to its end: what is visible when, and what is read back."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from stores import AT, Place, activity, batch, batch_id, guid, published, staged
+
+from importer.errors import ResultsError, StoreError
+from importer.store.records import RowChange, RowStatus
+from importer.store.store import Store
+
+
+def test_a_batch_is_invisible_until_it_is_published_and_whole_from_then_on(store: Store) -> None:
+    """Rule 1: staged rows are seen by nobody; one transaction makes all of them visible."""
+    one = batch(rows=2500)
+    with store.stage(one.id) as staging:
+        assert staging.add((staged(number) for number in range(1, 2501)), AT) == 2500
+        assert (store.batches(), store.summary(one.id)) == ([], None)
+        with pytest.raises(ResultsError, match="no batch"):
+            store.open(one.id)
+        with store.publish(staging, one) as owned:
+            assert owned.batch() == one
+    (summary,) = store.batches()
+    assert (summary.batch, summary.counts["pending"], summary.running) == (one, 2500, False)
+    rows = list(store.open(one.id).rows())
+    assert [row.position for row in rows] == list(range(1, 2501))
+    assert rows[7].activity == activity(8).encoded()
+
+
+def test_a_discarded_staging_leaves_nothing(store: Store) -> None:
+    """Its id can be used again."""
+    with store.stage(batch_id(1)) as staging:
+        staging.add([staged(1)], AT)
+    with store.stage(batch_id(1)) as staging:
+        assert staging.rows.counts() == {}
+
+
+def test_a_batch_in_use_says_by_whom(place: Place, store: Store) -> None:
+    """Rule 3: one process owns a batch at a time."""
+    with published(store), place.open() as other:
+        summary = other.summary(batch_id(1))
+        assert summary is not None
+        assert summary.running
+        with pytest.raises(ResultsError, match=rf"in use by {summary.running_on}"):
+            other.own(batch_id(1))
+    with place.open() as other, other.own(batch_id(1)) as owned:
+        assert owned.number == 2
+
+
+def test_who_lost_a_batch_can_write_nothing_more(place: Place, store: Store) -> None:
+    """Rule 3: the owner's number is checked in each transaction, whatever became of the lock."""
+    owned = published(store)
+    held = owned.release()
+    assert held is not None
+    held[0].release()
+    with place.open() as other, other.own(batch_id(1)):
+        owned._lock = held[0]
+        with pytest.raises(StoreError, match="taken this batch over"):
+            owned.keep_facts(seconds=1.0)
+
+
+def test_changes_between_runs_are_whole_or_not_at_all(store: Store) -> None:
+    """What is raised inside undoes all of it."""
+    with published(store) as owned:
+        with suppress(ZeroDivisionError), owned.change() as change:
+            change.change_rows([RowChange(1, status=RowStatus.SKIPPED)])
+            assert change.rows.counts() == {RowStatus.PENDING: 2, RowStatus.SKIPPED: 1}
+            raise ZeroDivisionError
+        assert owned.rows.counts() == {RowStatus.PENDING: 3}
+        with owned.change() as change:
+            change.change_rows(
+                [
+                    RowChange(1, status=RowStatus.SKIPPED),
+                    RowChange(2, status=RowStatus.CREATED, activity_id=guid(2)),
+                    RowChange(3, activity=activity(9).encoded(), error="x\0y"),
+                ]
+            )
+        assert owned.rows.shown_counts() == {
+            "rows": 3, "created": 1, "failed": 0, "invalid": 0, "uncertain": 0, "pending": 1, "skipped": 1,
+        }  # fmt: skip
+        assert owned.rows.claimed([guid(2).lower(), guid(3)]) == {guid(2).lower()}
+        assert owned.rows.row(3).activity == activity(9).encoded()
