@@ -236,7 +236,7 @@ class WorkerPool:
             return not withheld
 
         due = await self._run.unless_stopped(_due(slot))
-        if not due or not self._may_leave(claim):
+        if not due or not self._may_still_leave(claim):
             return _NEVER_MADE
         outcome = await self._run.tenant.create(body, slot, may_leave)
         return _NEVER_MADE if withheld else outcome
@@ -247,12 +247,15 @@ class WorkerPool:
         return body if marker is None else marker.on(Activity.decoded(body), row.number).encoded()
 
     def _may_leave(self, claim: ClaimedRow) -> bool:
+        """Whether the row may be marked."""
+        return self._may_still_leave(claim) and (claim is self._trial or not self._run.unanswered.too_many)
+
+    def _may_still_leave(self, claim: ClaimedRow) -> bool:
+        """Whether the call of a marked row may be made."""
         run = self._run
         if run.stopping or (run.breaker.is_open and claim is not self._trial):
             return False
-        if claim.doubt is not None and claim.doubt.too_old(run.clock()):
-            return False
-        return claim is self._trial or not run.unanswered.too_many
+        return claim.doubt is None or not claim.doubt.too_old(run.clock())
 
     # ---- other batches of the tenant --------------------------------------------------------------
 
