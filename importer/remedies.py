@@ -8,11 +8,10 @@ integrators observed; the other codes are ours.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from importer.cell_problems import CELL_PROBLEMS
+from importer.finding_kinds import KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,8 +252,6 @@ _CATALOGUE: Final = (
 )
 
 CATALOGUE: Final = {remedy.code: remedy for remedy in _CATALOGUE}
-PROBLEMS: Final = {kind: Remedy(kind, meaning, action) for kind, meaning, action in CELL_PROBLEMS}
-"""By the kind of a cell's problem or notice; such rows end with the code `invalid`."""
 
 _BY_FOLDED_CODE: Final = {remedy.code.casefold(): remedy for remedy in _CATALOGUE}
 
@@ -306,17 +303,18 @@ def remedy_for(code: str) -> Remedy:
 
 def markdown_table() -> str:
     """The catalogue as README's troubleshooting table (GitHub Markdown, with a final newline)."""
-    return _table("import_error_code", _CATALOGUE)
+    lines = ["| import_error_code | what happened | what to do |", "|---|---|---|"]
+    lines += [f"| `{one.code}` | {_cell(one.meaning)} | {_cell(one.action)} |" for one in _CATALOGUE]
+    return "\n".join(lines) + "\n"
 
 
-def problems_table() -> str:
-    """The problems of cells, that is of rows with the code `invalid`, in the same shape."""
-    return _table("problem", PROBLEMS.values())
-
-
-def _table(heading: str, remedies: Iterable[Remedy]) -> str:
-    lines = [f"| {heading} | what happened | what to do |", "|---|---|---|"]
-    lines += [f"| `{one.code}` | {_cell(one.meaning)} | {_cell(one.action)} |" for one in remedies]
+def findings_table() -> str:
+    """Every kind of finding as README's table."""
+    lines = ["| kind | severity | meaning | what to do |", "|---|---|---|---|"]
+    lines += [
+        f"| `{one.kind}` | {one.severity} | {_cell(one.meaning)} | {_cell(one.action)} |"
+        for one in KINDS.values()
+    ]
     return "\n".join(lines) + "\n"
 
 
