@@ -8,11 +8,10 @@ integrators observed; the other codes are ours.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from importer.cell_problems import CELL_PROBLEMS
+from importer.finding_kinds import KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +27,15 @@ UNKNOWN_FAMILY: Final = "MXUnknown…Exception"
 OTHER_EXCEPTION: Final = "another MX…Exception"
 OTHER_STATUS: Final = "another http-…"
 _SETTLED_BY_LOOKING: Final = (
-    "Nothing to do: the importer looks in LeadSquared whether the row arrived, and `resume` looks again."
+    "Nothing to do: the importer checks in LeadSquared whether the row was created; `resume` checks again."
 )
 _SENT_AGAIN: Final = "The row was not sent: `resume` sends it."
 
 _CATALOGUE: Final = (
     Remedy(
         "MXMandatoryAttributeMissingException",
-        "LeadSquared misses a value that this activity type demands.",
-        "Fill the cell, or map a column (or a constant) to that field, then resume.",
+        "A required value is missing.",
+        "Fill in the cell, or map a column (or a constant) to that field, then resume.",
     ),
     Remedy(
         "MXInvalidInputException",
@@ -62,7 +61,7 @@ _CATALOGUE: Final = (
     ),
     Remedy(
         "MXInvalidDataTypeException",
-        "A value is not of the kind that its field wants (text in a number field, for example).",
+        "A value has the wrong type for its field (text in a number field, for example).",
         "Correct the cell, or give the field its `type` in the mapping, then resume.",
     ),
     Remedy(
@@ -72,24 +71,24 @@ _CATALOGUE: Final = (
     ),
     Remedy(
         UNKNOWN_FAMILY,
-        "LeadSquared refused the row without a reason of its own.",
-        "Read the message; correct the row and resume, or ask LeadSquared's support with the message.",
+        "LeadSquared refused the row without a specific reason.",
+        "Read the message; correct the row and resume, or send the message to LeadSquared's support.",
     ),
     Remedy(
         "MXUnAuthorizedAccessException",
-        "The keys' user may not do this.",
+        "The user of these keys is not allowed to do this.",
         "Ask an administrator for the permission to create activities on this account, "
         "then `resume --retry-failed`.",
     ),
     Remedy(
         "MXUnauthorizedRequestException",
-        "The keys' user may not make this call.",
+        "The user of these keys is not allowed to make this call.",
         "Ask an administrator for the permission, or use the keys of another user, "
         "then `resume --retry-failed`.",
     ),
     Remedy(
         "MXXSSException",
-        "LeadSquared takes a value for program code (text with < and >, for example).",
+        "LeadSquared treats a value as program code (text with < and >, for example).",
         "Remove the angle brackets or the markup from the cell, then resume.",
     ),
     Remedy(
@@ -105,7 +104,7 @@ _CATALOGUE: Final = (
     Remedy(
         "MXAPIRateLimitExceededException",
         "The tenant's limit of API calls was reached; every integration on it counts.",
-        "Nothing to do: the importer waits and goes on. A lower `--rate` leaves more to the others.",
+        "Nothing to do: the importer waits and continues. A lower `--rate` leaves more to the others.",
     ),
     Remedy(
         OTHER_EXCEPTION,
@@ -128,7 +127,7 @@ _CATALOGUE: Final = (
     Remedy(
         "http-3xx",
         "The address answers with a redirect; redirects are never followed, because the keys would follow.",
-        "Check LEADSQUARED_HOST, and that no sign-in page of the network stands in between; then resume.",
+        "Check LEADSQUARED_HOST, and whether the network asks you to sign in first; then resume.",
     ),
     Remedy(
         "http-404",
@@ -162,7 +161,7 @@ _CATALOGUE: Final = (
     ),
     Remedy(
         OTHER_STATUS,
-        "An answer came that LeadSquared does not give; the row may or may not have been created.",
+        "LeadSquared gave an unexpected answer; the row may or may not have been created.",
         _SETTLED_BY_LOOKING,
     ),
     Remedy(
@@ -200,12 +199,12 @@ _CATALOGUE: Final = (
     ),
     Remedy(
         "cancelled",
-        "The call was broken off when the run was stopped; the row may or may not have been created.",
+        "The run was stopped during the call; the row may or may not have been created.",
         _SETTLED_BY_LOOKING,
     ),
     Remedy(
         "interrupted",
-        "The run was cut off while the call was under way; the row may or may not have been created.",
+        "The run was interrupted during the call; the row may or may not have been created.",
         _SETTLED_BY_LOOKING,
     ),
     Remedy("dns", "The host's name could not be found.", f"Check the network. {_SENT_AGAIN}"),
@@ -220,7 +219,7 @@ _CATALOGUE: Final = (
     ),
     Remedy(
         "connect-timeout",
-        "The host did not take the connection in time.",
+        "The host did not accept the connection in time.",
         f"Check the network. {_SENT_AGAIN}",
     ),
     Remedy(
@@ -231,17 +230,17 @@ _CATALOGUE: Final = (
     Remedy("not-sent", "The call ended before anything was sent.", _SENT_AGAIN),
     Remedy(
         "invalid",
-        "A cell does not fit the mapping; nothing was sent for this row.",
+        "A cell does not fit the mapping, so this row was not sent.",
         "Correct the cell in the results file, then resume.",
     ),
     Remedy(
         "gave-up",
-        "All attempts were used up; the last look found nothing in LeadSquared.",
+        "All attempts were used up; the last lookup found nothing in LeadSquared.",
         "Resume when LeadSquared works again; `--max-attempts` allows more.",
     ),
     Remedy(
         "uncertain",
-        "Whether the row arrived could not be told from LeadSquared.",
+        "It is not clear whether the row was created.",
         "Look at the account: set import_status to `pending` if the activity is not there, "
         "or to `created` with its Id pasted into import_activity_id; then resume.",
     ),
@@ -278,8 +277,6 @@ _CATALOGUE: Final = (
 )
 
 CATALOGUE: Final = {remedy.code: remedy for remedy in _CATALOGUE}
-PROBLEMS: Final = {kind: Remedy(kind, meaning, action) for kind, meaning, action in CELL_PROBLEMS}
-"""By the kind of a cell's problem or notice; such rows end with the code `invalid`."""
 
 _BY_FOLDED_CODE: Final = {remedy.code.casefold(): remedy for remedy in _CATALOGUE}
 
@@ -331,17 +328,18 @@ def remedy_for(code: str) -> Remedy:
 
 def markdown_table() -> str:
     """The catalogue as README's troubleshooting table (GitHub Markdown, with a final newline)."""
-    return _table("import_error_code", _CATALOGUE)
+    lines = ["| import_error_code | what happened | what to do |", "|---|---|---|"]
+    lines += [f"| `{one.code}` | {_cell(one.meaning)} | {_cell(one.action)} |" for one in _CATALOGUE]
+    return "\n".join(lines) + "\n"
 
 
-def problems_table() -> str:
-    """The problems of cells, that is of rows with the code `invalid`, in the same shape."""
-    return _table("problem", PROBLEMS.values())
-
-
-def _table(heading: str, remedies: Iterable[Remedy]) -> str:
-    lines = [f"| {heading} | what happened | what to do |", "|---|---|---|"]
-    lines += [f"| `{one.code}` | {_cell(one.meaning)} | {_cell(one.action)} |" for one in remedies]
+def findings_table() -> str:
+    """Every kind of finding as README's table."""
+    lines = ["| kind | severity | meaning | what to do |", "|---|---|---|---|"]
+    lines += [
+        f"| `{one.kind}` | {one.severity} | {_cell(one.meaning)} | {_cell(one.action)} |"
+        for one in KINDS.values()
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -14,9 +14,10 @@ from typing import Final
 
 from importer.activity import Activity, Marker
 from importer.errors import ResultsError
+from importer.findings import CellFinding
 from importer.journal.journal import IN_DOUBT, Journal, JournalRow, RowStatus
 from importer.mapping.references import Resolved
-from importer.mapping.row_mapper import Problem, RowMapper
+from importer.mapping.row_mapper import RowMapper
 from importer.results.edits import RowEdit
 from importer.sheets.rows import Cells, Row, decode_cells, encode_cells
 from importer.staging import described
@@ -162,7 +163,7 @@ class Reopening:
         self._write(row, encoded, None, RowStatus.INVALID, told)
         self.changes.invalid += 1
 
-    def _mapped(self, row: JournalRow, cells: Cells, problem: str | None) -> Activity | list[Problem]:
+    def _mapped(self, row: JournalRow, cells: Cells, problem: str | None) -> Activity | list[CellFinding]:
         return self._mapper.map(Row(row.number, cells, problem), self._resolved)
 
     def _write(

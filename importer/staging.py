@@ -15,10 +15,11 @@ from typing import Final
 
 from importer.activity import Activity, fingerprint
 from importer.checking.survey import Survey
+from importer.findings import CellFinding
 from importer.journal.draft import JournalDraft
 from importer.journal.journal import Journal, JournalRow, RowStatus, StagedRow
 from importer.mapping.references import Lookup, Resolved
-from importer.mapping.row_mapper import Problem, RowMapper
+from importer.mapping.row_mapper import RowMapper
 from importer.sheets.rows import CellsDigest, Row, decode_cells, encode_cells
 from importer.sheets.sheet import Sheet
 
@@ -43,7 +44,7 @@ def batch_id(started: datetime, *, rehearsal: bool) -> str:
     return f"{prefix}{started.astimezone(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
-def described(problems: Iterable[Problem]) -> str:
+def described(problems: Iterable[CellFinding]) -> str:
     """A row's problems as one line for the results file."""
     return " ".join(str(problem) for problem in problems)
 
@@ -61,8 +62,7 @@ def stage(
     def staged() -> Iterator[StagedRow]:
         for row in sheet.rows():
             mapped = mapper.map(row)
-            notices = mapper.warnings(row) if isinstance(mapped, Activity) else ()
-            survey.take(row.number, mapped, notices)
+            survey.take(row, mapped)
             staged_row = _staged(row, mapped, content)
             cells_digest.add(row.cells, staged_row.cells)
             yield staged_row
@@ -70,6 +70,7 @@ def stage(
                 progress(survey.rows)
 
     draft.add(staged(), at)
+    survey.close(sheet)
     progress(survey.rows)
     return Digests(content.hexdigest(), cells_digest.hexdigest())
 
@@ -87,7 +88,7 @@ class ContentDigest:
         return self._hash.hexdigest()
 
 
-def _staged(row: Row, mapped: Activity | list[Problem], content: ContentDigest) -> StagedRow:
+def _staged(row: Row, mapped: Activity | list[CellFinding], content: ContentDigest) -> StagedRow:
     cells = encode_cells(row.cells)
     if isinstance(mapped, Activity):
         body = mapped.encoded()
@@ -108,7 +109,10 @@ def asked(journal: Journal, mapper: RowMapper) -> Asked:
 def map_again(
     journal: Journal, mapper: RowMapper, resolved: Resolved, survey: Survey, *, at: str, progress: Progress
 ) -> Digests:
-    """Maps the rows of a draft once more, now that its lookups are answered."""
+    """Maps the rows of a draft once more, now that its lookups are answered. survey: of their staging.
+
+    A row that was invalid stays invalid: what its file showed of it is not kept with the row.
+    """
     content = ContentDigest()
     cells_digest = CellsDigest()
     after = 0
@@ -119,8 +123,10 @@ def map_again(
             source = source_row(row)
             cells_digest.add(source.cells, row.cells)
             mapped = mapper.map(source, resolved)
-            notices = mapper.warnings(source) if isinstance(mapped, Activity) else ()
-            survey.take(row.number, mapped, notices)
+            was_valid = row.status is RowStatus.PENDING
+            survey.looked_up(row.number, mapped, was_valid=was_valid)
+            if isinstance(mapped, Activity) and not was_valid:
+                continue
             one = _staged(source, mapped, content)
             changes.append((one.activity, one.status, one.error_code, one.error, at, row.position))
         with journal.change() as connection:
@@ -129,7 +135,7 @@ def map_again(
                 " WHERE position = ?",
                 changes,
             )
-        progress(survey.rows)
+        progress(after)
     return Digests(content.hexdigest(), cells_digest.hexdigest())
 
 

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
@@ -50,6 +50,18 @@ class Importer(Protocol):
 
     def __call__(self, *arguments: str | Path, stdin: str = "") -> Result:
         """Run it to its end."""
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """As a user who may not read everything, which root may."""
+    mine = os.geteuid()
+    if mine == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(mine)
 
 
 @pytest.fixture

@@ -175,10 +175,10 @@ def _error_codes() -> str:
     return markdown_table()
 
 
-def _cell_problems() -> str:
-    from importer.remedies import problems_table
+def _finding_kinds() -> str:
+    from importer.remedies import findings_table
 
-    return problems_table()
+    return findings_table()
 
 
 def _cell(text: str) -> str:
@@ -192,5 +192,5 @@ MADE: Final[dict[str, Callable[[], str]]] = {
     "block-keys": _block_keys,
     "table-keys": _table_keys,
     "error-codes": _error_codes,
-    "cell-problems": _cell_problems,
+    "finding-kinds": _finding_kinds,
 }

@@ -1,27 +1,23 @@
-"""Problems are grouped as a person mends them, and however many there are, memory stays bounded."""
+"""Findings are grouped as a person fixes them, and however many there are, memory stays bounded."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.checking.findings import EXAMPLES_KEPT, ROWS_KEPT, Findings, Twins
+from importer.checking.findings import EXAMPLES_KEPT, ROWS_KEPT, Findings, RepeatedRows
+from importer.findings import CellFinding, Severity
 
 
-@dataclass(frozen=True)
-class Found:
+def _found(
+    *, column: str | None = "Outcome", index: int | None = 3, kind: str = "not-listed", value: str = "Wno"
+) -> CellFinding:
     """A problem as the mapping reports it."""
-
-    column: str | None = "Outcome"
-    index: int | None = 3
-    kind: str = "not-listed"
-    value: str = "Wno"
-    message: str = '"Wno" is not in the list.'
-    remedy: str = "Correct it."
+    message, remedy = '"Wno" is not in the list.', "Correct it."
+    return CellFinding(Severity.PROBLEM, column, index, kind, value, message, remedy)
 
 
 @pytest.mark.parametrize(
@@ -37,30 +33,30 @@ def test_cells_are_named_as_excel_shows_them(rows: list[int], said: str) -> None
     """The first two by name, the others by number."""
     findings = Findings()
     for row in rows:
-        findings.add(row, Found())
+        findings.add(row, _found())
 
-    assert findings.groups()[0].cells() == said
+    assert findings.all()[0].cells_text() == said
 
 
 def test_a_problem_of_a_whole_row_names_the_row() -> None:
     """There is no cell to point at."""
     findings = Findings()
     for row in (3, 9, 12):
-        findings.add(row, Found(column=None, index=None))
+        findings.add(row, _found(column=None, index=None))
 
-    assert findings.groups()[0].cells() == "row 3, row 9 and 1 more"
+    assert findings.all()[0].cells_text() == "row 3, row 9 and 1 more"
 
 
 def test_groups_stand_in_the_sheets_order() -> None:
     """Columns from left to right, the most frequent kind first, whole rows last."""
     findings = Findings()
-    findings.add(2, Found(column=None, index=None, kind="surplus"))
-    findings.add(2, Found(index=5, kind="missing"))
-    findings.add(2, Found(index=3, kind="missing"))
-    findings.add(3, Found(index=3, kind="not-listed"))
-    findings.add(4, Found(index=3, kind="not-listed"))
+    findings.add(2, _found(column=None, index=None, kind="surplus"))
+    findings.add(2, _found(index=5, kind="missing"))
+    findings.add(2, _found(index=3, kind="missing"))
+    findings.add(3, _found(index=3, kind="not-listed"))
+    findings.add(4, _found(index=3, kind="not-listed"))
 
-    order = [(group.index, group.kind) for group in findings.groups()]
+    order = [(group.index, group.kind) for group in findings.all()]
     assert order == [(3, "not-listed"), (3, "missing"), (5, "missing"), (None, "surplus")]
 
 
@@ -68,19 +64,19 @@ def test_a_million_problems_take_no_more_room_than_a_hundred() -> None:
     """Everything is counted, the first are kept."""
     findings = Findings()
     for row in range(5_000):
-        findings.add(row, Found(value=str(row)))
-    group = findings.groups()[0]
+        findings.add(row, _found(value=str(row)))
+    group = findings.all()[0]
 
-    assert (group.count, len(group.rows), len(group.examples)) == (5_000, ROWS_KEPT, EXAMPLES_KEPT)
+    assert (group.count, len(group.rows), len(group.others)) == (5_000, ROWS_KEPT, EXAMPLES_KEPT - 1)
 
 
 @given(st.lists(st.integers(0, 8)))
-def test_twins_are_the_rows_that_are_equal(contents: list[int]) -> None:
+def test_repeated_rows_are_those_that_are_equal(contents: list[int]) -> None:
     """As a plain count of equal contents would say."""
-    twins = Twins()
+    repeated = RepeatedRows()
     for row, content in enumerate(contents, start=2):
-        twins.add(row, ("activity", content))
-    surplus, groups = twins.groups()
+        repeated.add(row, ("activity", content))
+    surplus, groups = repeated.groups()
 
     times = Counter(contents)
     expected = sorted(

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from importer.activity import Activity, addressed
 from importer.errors import MappingError
-from importer.mapping.mapping import Found, Lookup, Mapping, NotFound, Problem, RowMapper, load_mapping
+from importer.findings import CellFinding
+from importer.mapping.mapping import Found, Lookup, Mapping, NotFound, RowMapper, load_mapping
 from importer.sheets.rows import BooleanCell, Cells, DateCell, ErrorCell, NumberCell, Row
 
 GUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -50,7 +51,7 @@ def activity(mapper: RowMapper, *cells: str) -> Activity:
     return sent
 
 
-def problems(mapper: RowMapper, *cells: str) -> list[Problem]:
+def problems(mapper: RowMapper, *cells: str) -> list[CellFinding]:
     """The row's problems, of which there must be some."""
     sent = mapper.map(Row(2, cells))
     assert isinstance(sent, list), sent
@@ -284,22 +285,30 @@ def test_values_are_applied_before_a_lookup(load: Load) -> None:
 # ---------------------------------------------------------------- warnings, preview, record
 
 
-def test_warnings_name_what_arrives_other_than_it_looks(load: Load) -> None:
+def notices(mapper: RowMapper, *cells: str) -> list[CellFinding]:
+    """What of the row will arrive other than it looks."""
+    row = Row(2, cells)
+    sent = mapper.map(row)
+    assert isinstance(sent, Activity), sent
+    return mapper.notices(row, sent)
+
+
+def test_notices_name_what_arrives_other_than_it_looks(load: Load) -> None:
     mapper = load(
         HEAD + "Fields:\n  a: {column: A, type: number}\n  b: {column: B, type: date, format: '%d/%m/%Y'}"
     ).bind(["A", "B"])
-    notices = mapper.warnings(Row(2, (NumberCell("0.25", 0.25, "0%"), "03/04/2026")))
-    assert [(n.column, n.index, n.kind, n.value) for n in notices] == [
-        ("A", 0, "percent", "0.25"),
+    found = notices(mapper, NumberCell("0.25", 0.25, "0%"), "03/04/2026")
+    assert [(n.column, n.index, n.kind, n.value) for n in found] == [
+        ("A", 0, "shown-as-percent", "0.25"),
         ("B", 1, "day-or-month", "03/04/2026"),
     ]
 
 
 def test_a_templates_columns_are_looked_at_one_by_one(load: Load) -> None:
     mapper = load(HEAD + "ActivityNote: {template: '{A}, chance {B}'}").bind(["A", "B"])
-    notices = mapper.warnings(Row(2, ("x", NumberCell("0.25", 0.25, "0%"))))
-    assert [(n.column, n.kind, n.message) for n in notices] == [
-        ("B", "percent", "In Excel it is 25 %; 0.25 is sent.")
+    found = notices(mapper, "x", NumberCell("0.25", 0.25, "0%"))
+    assert [(n.column, n.kind, n.message) for n in found] == [
+        ("B", "shown-as-percent", "In Excel it is 25 %; 0.25 is sent.")
     ]
 
 
@@ -406,10 +415,10 @@ def test_any_cells_give_an_activity_or_problems(cells: list[str]) -> None:
         assert Activity.decoded(sent.encoded()) == sent
         assert sent.encoded() == _as_json(sent)
         assert addressed(sent.encoded()) == (sent.company_id, sent.event)
+        assert isinstance(_EVERYTHING.notices(Row(2, tuple(cells)), sent), list)
     else:
         assert sent
         assert all(problem.message and len(problem.value) <= 200 for problem in sent)
-    assert isinstance(_EVERYTHING.warnings(Row(2, tuple(cells))), list)
 
 
 _EVERYTHING = Mapping.from_record(

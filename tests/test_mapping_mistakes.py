@@ -74,7 +74,7 @@ def test_every_mistake_is_told_at_once_in_the_files_order(tmp_path: Path) -> Non
         ("header_row: 0", 'header_row: Write a whole number from 1 here. It says "0".'),
         ("header_row: 1_0", 'header_row: Write a whole number from 1 here. It says "1_0".'),
         ("sheet:", "sheet: There is nothing here. Write a value, or leave the line out."),
-        ("sheet: [a]", "sheet: A single text is wanted here"),
+        ("sheet: [a]", "sheet: Write a single text here"),
         (
             "encoding: utf8mb4",
             'encoding: "utf8mb4" is not an encoding that is known here. Common ones: utf-8',
@@ -88,11 +88,11 @@ def test_every_mistake_is_told_at_once_in_the_files_order(tmp_path: Path) -> Non
         ("Fields: {Visit date: X}", 'Fields → Visit date: "Visit date" is not a schema name, such as mx_'),
         (
             "Fields: {ActivityNote: X}",
-            "Fields → ActivityNote: ActivityNote stands beside `Fields:`, not under",
+            "Fields → ActivityNote: ActivityNote belongs beside `Fields:`, not under",
         ),
         (
             "ActivityNote: {template: {A}}",
-            "ActivityNote → template: A single text is wanted here; put quotes",
+            "ActivityNote → template: Write a single text here; put quotes",
         ),
         ("<<: {a: b}", "<<: Merging with << is not supported. Write the keys out."),
         (
@@ -110,7 +110,7 @@ def test_mistakes_at_the_top(text: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "start"),
     [
-        ("{}", "Say where the value comes from"),
+        ("{}", "There is no source for the value"),
         ("", "There is nothing here"),
         ("[A]", "A block of key: value lines is wanted"),
         ("{column: A, value: B}", "value: `value` and `column` exclude each other"),
@@ -132,7 +132,7 @@ def test_mistakes_at_the_top(text: str, expected: str) -> None:
         ("{column: A, type: date, timezone: Asia/Kolkata}", "timezone: `timezone` belongs to type datetime"),
         (
             "{column: A, type: datetime, timezone: Asia/Kolkatta}",
-            'timezone: "Asia/Kolkatta" is not a time zone. Did',
+            'timezone: "Asia/Kolkatta" is not a time zone. Write',
         ),
         (
             "{column: A, type: datetime, timezone: ../../etc/passwd}",
@@ -167,9 +167,9 @@ def test_mistakes_at_the_top(text: str, expected: str) -> None:
         ("{column: A, lookup: user, company_type: Account}", "company_type: `company_type` belongs to"),
         (
             "{column: A, lookup: account, company_type: Account}",
-            "lookup: Say which attribute the column holds",
+            "lookup: Add the attribute that the column holds",
         ),
-        ("{column: A, lookup: account, by: mx_Code}", "lookup: Say which type of account to search"),
+        ("{column: A, lookup: account, by: mx_Code}", "lookup: Add the type of account to search"),
         ("{column: A, by: EmailAddress}", "by: `by` belongs to a lookup"),
         ("{column: A, lookup: usr}", "lookup: \"usr\" is not possible here; it must be 'user' or 'account'"),
         ("{column: A, lookup: user, max_length: 5}", "max_length: `max_length` has no meaning with a lookup"),

@@ -10,13 +10,14 @@ from build_samples import FLAWS, SAMPLES, calls_workbook, csv_bytes, visits, vis
 from openpyxl import load_workbook
 
 from importer.activity import Activity
-from importer.mapping.mapping import Problem, load_mapping
+from importer.findings import CellFinding
+from importer.mapping.mapping import load_mapping
 from importer.sheets import SheetOptions, open_sheet
 
 MAPPINGS = Path(__file__).parent.parent / "mappings"
 
 
-def mapped(sheet_name: str, mapping_name: str) -> dict[int, Activity | list[Problem]]:
+def mapped(sheet_name: str, mapping_name: str) -> dict[int, Activity | list[CellFinding]]:
     """Every row of a sample through its mapping, by row number."""
     mapping = load_mapping(MAPPINGS / mapping_name)
     how = SheetOptions(sheet=mapping.sheet, header_row=mapping.header_row)

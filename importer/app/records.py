@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from importer.activity import Activity
 from importer.app.questions import Question
-from importer.checking.findings import Group
+from importer.checking.findings import Finding
 from importer.mapping.mapping import Preview
 
 
@@ -55,9 +55,9 @@ class SheetFindings:
     """What was found in a sheet, grouped by column and kind. duplicates: groups of row numbers that would
     create the same activity; surplus: how many rows repeat an earlier one."""
 
-    problems: tuple[Group, ...] = ()
-    questions: tuple[Group, ...] = ()
-    notices: tuple[Group, ...] = ()
+    problems: tuple[Finding, ...] = ()
+    questions: tuple[Finding, ...] = ()
+    notices: tuple[Finding, ...] = ()
     remarks: tuple[str, ...] = ()
     duplicates: tuple[tuple[int, ...], ...] = ()
     surplus: int = 0

@@ -1,7 +1,7 @@
-"""What `check` found, grouped as a person mends it: by column, then by kind of problem. Pure.
+"""What `check` found, grouped as a person fixes it: by column, then by kind. Pure.
 
 Memory stays bounded however bad the sheet is: a group counts everything, and keeps the first cells and a few
-examples. Twins (rows that would create the same activity) are found by 64-bit hashes, 12 bytes a row.
+examples. Rows that would create the same activity are found by 64-bit hashes, 12 bytes a row.
 """
 
 from __future__ import annotations
@@ -9,131 +9,148 @@ from __future__ import annotations
 from array import array
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from importer.findings import CellFinding, Severity
 from importer.sheets.rows import column_letters
 
 ROWS_KEPT: Final = 100
 EXAMPLES_KEPT: Final = 3
 CELLS_SHOWN: Final = 2
-TWINS_LOOKED_FOR_MOST: Final = 5_000_000
-TWIN_GROUPS_KEPT: Final = 20
-SEVERAL_REASONS: Final = "unusable-cell"
-"""A kind whose few messages are different reasons (`#N/A`, 16 digits), each with its own remedy."""
+COMPARED_ROWS_MAX: Final = 5_000_000
+REPEATED_GROUPS_KEPT: Final = 20
+WHOLE_COLUMN: Final = 0
+"""The row number of a finding about a column or a sheet as a whole."""
+SEVERAL_REASONS: Final = frozenset({"unusable-cell", "unreadable-row", "about-the-sheet"})
+"""Kinds whose few messages are different reasons (`#N/A`, 16 digits), each with its own remedy."""
 
 _BUCKETS: Final = 256
 _HASH_MASK: Final = (1 << 64) - 1
 
 
-class Problem(Protocol):
-    """What the mapping says of one cell (`mapping.Problem`), or of a row as a whole (column None)."""
-
-    @property
-    def column(self) -> str | None: ...
-    @property
-    def index(self) -> int | None: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def value(self) -> str: ...
-    @property
-    def message(self) -> str: ...
-    @property
-    def remedy(self) -> str: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One cell's problem in words."""
+    """One cell of a finding: the row as Excel numbers it, and what the cell shows."""
 
     row: int
     value: str
-    message: str
-    remedy: str
 
 
-@dataclass(slots=True)
-class Group:
-    """All problems of one kind in one column. rows: the first `ROWS_KEPT` row numbers, in order."""
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found: one kind in one column, for people and for `--json`.
 
+    column, index: the heading and the column's place from 0; None where whole rows, or the sheet, are meant.
+    rows: the first `ROWS_KEPT` row numbers, in order. count: how many cells in all. example: what the first
+    cell shows; others: further cells with different contents. message and remedy speak of the example.
+    """
+
+    severity: Severity
+    kind: str
     column: str | None
     index: int | None
-    kind: str
-    count: int = 0
-    rows: list[int] = field(default_factory=list)
-    examples: list[Example] = field(default_factory=list)
+    rows: tuple[int, ...]
+    count: int
+    example: str
+    message: str
+    remedy: str
+    others: tuple[Example, ...] = ()
 
-    def add(self, row: int, problem: Problem) -> None:
-        """One more."""
-        self.count += 1
-        if len(self.rows) < ROWS_KEPT:
-            self.rows.append(row)
-        if len(self.examples) < EXAMPLES_KEPT and all(each.value != problem.value for each in self.examples):
-            self.examples.append(Example(row, problem.value, problem.message, problem.remedy))
+    @property
+    def cells(self) -> list[str]:
+        """The first cells as Excel names them (`D17`; `row 17` where the whole row is meant)."""
+        return [self.cell(row) for row in self.rows]
 
     def cell(self, row: int) -> str:
-        """`D17` as Excel says it; `row 17` where the whole row is meant."""
+        """`D17`; `row 17` where the whole row is meant; `column D` where the whole column is."""
+        if row == WHOLE_COLUMN:
+            return "the sheet" if self.index is None else f"column {column_letters(self.index)}"
         return f"row {row}" if self.index is None else f"{column_letters(self.index)}{row}"
 
-    def cells(self, shown: int = CELLS_SHOWN) -> str:
+    def cells_text(self, shown: int = CELLS_SHOWN) -> str:
         """`D17`, `D17 and D40`, `D17, D40 and 12 more`."""
-        named = [self.cell(row) for row in self.rows[:shown]]
+        named = self.cells[:shown]
         more = self.count - len(named)
         if more > 0:
             return f"{', '.join(named)} and {more:,} more"
         return " and ".join(", ".join(named).rsplit(", ", 1))
 
     def as_json(self) -> dict[str, Any]:
-        """For `check --json`: the group with its first cells and its first example."""
-        first = self.examples[0]
+        """For `--json`: the finding with its first cells and its first example."""
         return {
-            "column": self.column,
+            "severity": self.severity.value,
             "kind": self.kind,
+            "column": self.column,
             "count": self.count,
-            "rows": self.rows,
-            "cells": [self.cell(row) for row in self.rows],
-            "value": first.value,
-            "message": first.message,
-            "remedy": first.remedy,
+            "rows": [row for row in self.rows if row != WHOLE_COLUMN],
+            "cells": self.cells,
+            "example": self.example,
+            "message": self.message,
+            "remedy": self.remedy,
         }
 
 
+@dataclass(slots=True)
+class Cells:
+    """Cells that share a finding: all of them counted, the first ones kept."""
+
+    count: int = 0
+    rows: list[int] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
+
+    def add(self, row: int, value: str) -> None:
+        """One more, in row `row`, which shows `value`."""
+        self.count += 1
+        if len(self.rows) < ROWS_KEPT:
+            self.rows.append(row)
+        if len(self.examples) < EXAMPLES_KEPT and all(each.value != value for each in self.examples):
+            self.examples.append(Example(row, value))
+
+
 class Findings:
-    """Problems (or notices) of a sheet, gathered row by row."""
+    """Findings of one severity, gathered row by row."""
 
     def __init__(self) -> None:
-        self._groups: dict[tuple[int | None, str, str], Group] = {}
+        self._groups: dict[tuple[int | None, str, str], tuple[CellFinding, Cells]] = {}
 
     def __len__(self) -> int:
         return len(self._groups)
 
     def __repr__(self) -> str:
-        return f"<Findings {sum(group.count for group in self._groups.values())} in {len(self)} groups>"
+        return f"<Findings {sum(cells.count for _, cells in self._groups.values())} in {len(self)} groups>"
 
-    def add(self, row: int, problem: Problem) -> None:
-        """Take in one problem of row `row`."""
-        reason = problem.message if problem.kind == SEVERAL_REASONS else ""
-        key = (problem.index, problem.kind, reason)
+    def add(self, row: int, found: CellFinding) -> None:
+        """Take in one finding of row `row` (`WHOLE_COLUMN`: of the column or sheet as a whole)."""
+        key = _key(found)
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = Group(problem.column, problem.index, problem.kind)
-        group.add(row, problem)
+            group = self._groups[key] = (found, Cells())
+        group[1].add(row, found.value)
 
-    def groups(self) -> list[Group]:
+    def add_cells(self, found: CellFinding, cells: Cells) -> None:
+        """Take in a finding whose cells were counted elsewhere."""
+        self._groups[_key(found)] = (found, cells)
+
+    def all(self) -> list[Finding]:
         """By column from left to right, whole rows last; the most frequent kind first."""
         return sorted(
-            self._groups.values(),
-            key=lambda group: (
-                group.index is None,
-                group.index or 0,
-                -group.count,
-                group.kind,
-                group.rows[:1],
-            ),
+            (_finding(found, cells) for found, cells in self._groups.values()),
+            key=lambda each: (each.index is None, each.index or 0, -each.count, each.kind, each.rows[:1]),
         )
 
 
-class Twins:
+def _key(found: CellFinding) -> tuple[int | None, str, str]:
+    return found.index, found.kind, found.message if found.kind in SEVERAL_REASONS else ""
+
+
+def _finding(found: CellFinding, cells: Cells) -> Finding:
+    return Finding(
+        found.severity, found.kind, found.column, found.index, tuple(cells.rows), cells.count, found.value,
+        found.message, found.remedy, tuple(cells.examples[1:]),
+    )  # fmt: skip
+
+
+class RepeatedRows:
     """Finds rows that would create the same activity, without keeping the rows.
 
     Hashes are Python's own of 64 bits: with a million different rows the chance of one false pair is one in
@@ -146,17 +163,17 @@ class Twins:
         self._taken = 0
 
     def __repr__(self) -> str:
-        return f"<Twins among {self._taken} rows>"
+        return f"<RepeatedRows among {self._taken} rows>"
 
     @property
     def complete(self) -> bool:
         """False when the sheet had more rows than are remembered."""
-        return self._taken <= TWINS_LOOKED_FOR_MOST
+        return self._taken <= COMPARED_ROWS_MAX
 
     def add(self, row: int, content: Hashable) -> None:
         """Row `row` would create `content`."""
         self._taken += 1
-        if self._taken > TWINS_LOOKED_FOR_MOST:
+        if self._taken > COMPARED_ROWS_MAX:
             return
         number = hash(content) & _HASH_MASK
         bucket = number % _BUCKETS
@@ -170,7 +187,7 @@ class Twins:
         for group in self._equal_rows():
             surplus += len(group) - 1
             found.append(group)
-        return surplus, sorted(found)[:TWIN_GROUPS_KEPT]
+        return surplus, sorted(found)[:REPEATED_GROUPS_KEPT]
 
     def _equal_rows(self) -> Iterator[list[int]]:
         for hashes, rows in zip(self._hashes, self._rows, strict=True):

@@ -1,6 +1,7 @@
 """A copy of a sheet with the bad cells coloured and the reasons as comments: `check --report FILE.xlsx`.
 
-Rows keep their numbers and cells their kinds, so that the copy can be mended and imported. It is written
+Rows keep their numbers and cells their kinds, so that the copy can be corrected and imported; a second
+worksheet lists what was found, and both have a filter. It is written
 beside its place and renamed when it is whole; it never replaces anything but an earlier copy of this kind.
 """
 
@@ -17,16 +18,20 @@ from typing import Final, Self
 import xlsxwriter
 
 from importer.atomic_file import absolute, draft_beside
-from importer.checking.findings import Problem
+from importer.checking.survey import Survey
 from importer.errors import SettingsError, SheetError
+from importer.findings import CellFinding
 from importer.results.workbook_cells import CELL_MAX_CHARACTERS, FITTED_ROWS, CellWriter, ColumnWidths
-from importer.sheets.rows import ErrorCell, Row
+from importer.sheets.rows import ErrorCell, Row, column_letters
 from importer.sheets.sheet import COLUMNS_MAX, ROWS_MAX, Sheet
+from importer.sheets.sheet_selection import PROBLEM_LIST
 
 SUFFIX: Final = ".xlsx"
 MARK: Final = "importer check: marked copy"
 BAD_COLOUR: Final = "#FFC7CE"
 COMMENTS_MOST: Final = 20_000
+LISTED_MOST: Final = 20_000
+LIST_HEADINGS: Final = ("Row", "Cell", "Severity", "Column", "Shows", "What was found", "What to do", "Kind")
 COMMENT_LENGTH_MOST: Final = 1_000
 
 
@@ -45,6 +50,8 @@ class MarkedSheet:
         self._widths = ColumnWidths()
         self._rows = 0
         self._comments = 0
+        self._last_row = 0
+        self._listed: list[tuple[str, ...]] = []
 
     def __repr__(self) -> str:
         return f"<MarkedSheet {self._path}, {self._comments} comments>"
@@ -72,7 +79,7 @@ class MarkedSheet:
     ) -> None:
         self._open.__exit__(kind, error, traceback)
 
-    def write(self, row: Row, problems: Sequence[Problem]) -> None:
+    def write(self, row: Row, problems: Sequence[CellFinding]) -> None:
         """The next row, its bad cells marked; a problem of the whole row stands right of the last heading,
         where it keeps the row from being imported until somebody has looked."""
         if row.number > ROWS_MAX:
@@ -87,6 +94,8 @@ class MarkedSheet:
             at = beside if problem.index is None else problem.index
             reasons.setdefault(at, []).append(f"{problem.message} {problem.remedy}".strip())
         cells = row.cells if row.problem is None else (*row.cells[:beside], row.problem)
+        self._list_problems(row, problems)
+        self._last_row = row.number
         self._rows += 1
         if self._rows <= FITTED_ROWS:
             self._widths.see(row.cells)
@@ -96,9 +105,13 @@ class MarkedSheet:
         for column, texts in reasons.items():
             self._comment(row.number - 1, column, "\n".join(texts))
 
-    def finish(self) -> None:
-        """Put the copy in its place."""
+    def finish(self, survey: Survey) -> None:
+        """Add the list of what was found, and put the copy in its place."""
         self._widths.apply(self._sheet)
+        columns = max(len(self._source.header), 1)
+        # Excel's filter goes by colour, too: "Filter by colour" shows the marked cells alone.
+        self._sheet.autofilter(self._source.header_row - 1, 0, max(self._last_row - 1, 1), columns - 1)
+        self._write_list(survey)
         self._book.close()
         try:
             self._draft.put(absolute(self._path))
@@ -108,6 +121,37 @@ class MarkedSheet:
                 where=str(self._path),
                 remedy="Close it in Excel, or choose another place for --report.",
             ) from error
+
+    def _list_problems(self, row: Row, problems: Sequence[CellFinding]) -> None:
+        for problem in problems:
+            if len(self._listed) < LISTED_MOST:
+                place = "" if problem.index is None else f"{column_letters(problem.index)}{row.number}"
+                texts = (problem.column or "", problem.value, problem.message, problem.remedy, problem.kind)
+                self._listed.append((str(row.number), place, "problem", *texts))
+
+    def _write_list(self, survey: Survey) -> None:
+        """One line for each problem, and for the first cells of each question and notice."""
+        lines = self._listed
+        for findings in (survey.questions, survey.notices):
+            for found in findings.all():
+                about = (found.column or "", found.example, found.message, found.remedy, found.kind)
+                for row, cell in zip(found.rows, found.cells, strict=True):
+                    lines.append((str(row or ""), cell, found.severity.value, *about))
+        page = self._book.add_worksheet(PROBLEM_LIST)
+        bold = self._book.add_format({"bold": True})
+        widths = ColumnWidths()
+        for number, texts in enumerate((LIST_HEADINGS, *lines[:LISTED_MOST])):
+            if number <= FITTED_ROWS:
+                widths.see(texts)
+            for column, text in enumerate(texts):
+                look = bold if number == 0 else None
+                if column == 0 and text.isdecimal():
+                    page.write_number(number, column, int(text))
+                else:
+                    page.write_string(number, column, text[:CELL_MAX_CHARACTERS], look)
+        page.freeze_panes(1, 0)
+        page.autofilter(0, 0, max(len(lines), 1), len(LIST_HEADINGS) - 1)
+        widths.apply(page)
 
     def _cell(self, row: int, column: int, cell: str, *, bad: bool) -> None:
         look = BAD_COLOUR if bad else ""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 from importer.cli import options
 from importer.cli.console import Console
 from importer.cli.progress import Progress
-from importer.errors import SheetError
 
 if TYPE_CHECKING:
     from importer.checking.marked_sheet import MarkedSheet
@@ -30,6 +29,7 @@ def check(
     encoding: options.Encoding = None,
     delimiter: options.Delimiter = None,
     hidden: options.Hidden = None,
+    accept: options.Accept = None,
     report: options.ReportPath = None,
     online: options.Online = False,
     host: options.Host = None,
@@ -38,7 +38,8 @@ def check(
 ) -> int:
     """Read and map every row of a sheet, and say what is wrong with it. Nothing is sent.
 
-    Ends with 0 if every row is valid, 1 if some are not, 2 if the sheet or the mapping cannot be used.
+    Exit code 0: every row is valid and no question is open; 1: there are invalid rows or open questions;
+    2: the sheet or the mapping cannot be used.
 
     \b
     Examples:
@@ -47,8 +48,9 @@ def check(
       importer check visits.csv -m visits.yaml --report visits-marked.xlsx
       importer check visits.csv -m visits.yaml --online
     """
+    from importer.checking.survey import Survey
     from importer.cli import check_report
-    from importer.cli.reading import hidden_rows_notice, open_source, sheet_options
+    from importer.cli.reading import no_rows, open_source, sheet_options
     from importer.mapping.mapping import load_mapping
     from importer.settings import load_rate
 
@@ -65,21 +67,17 @@ def check(
 
             asked = _questions(console, opened, mapper)
             resolved = asyncio.run(_answers(console, asked, host, rate, sandbox=sandbox))
-        survey = _survey(console, opened, mapper, marked, resolved)
-        said = [*opened.warnings, hidden_rows_notice(opened, hidden)]
+        survey = Survey(mapper, plan.accept | options.accepted(accept))
+        _take_rows(console, opened, mapper, survey, marked=marked, resolved=resolved)
         if survey.rows == 0:
-            raise SheetError(
-                "There are no rows below the header.",
-                where=opened.place(),
-                remedy="Choose a sheet with rows, or say in the mapping which row holds the headings.",
-            )
+            raise no_rows(opened)
         if marked is not None:
-            marked.finish()
+            marked.finish(survey)
     summary = check_report.summary(survey, opened.place(), pace)
-    _tell(console, survey, mapper, summary, [text for text in said if text], online=online)
+    _tell(console, survey, mapper, summary, online=online)
     if report is not None:
         console.say(f"The marked copy is {report}.")
-    return 1 if survey.invalid else 0
+    return 1 if survey.invalid or survey.questions else 0
 
 
 def _questions(console: Console, sheet: Sheet, mapper: RowMapper) -> Asked:
@@ -112,29 +110,28 @@ async def _answers(
         return await looked_up(console, tenant, asked)
 
 
-def _survey(
+def _take_rows(
     console: Console,
     sheet: Sheet,
     mapper: RowMapper,
+    survey: Survey,
+    *,
     marked: MarkedSheet | None,
     resolved: Resolved | None,
-) -> Survey:
+) -> None:
     """Every row, read and mapped once."""
     from importer.activity import Activity
-    from importer.checking.survey import Survey
 
-    survey = Survey()
-    take, map_row, warnings = survey.take, mapper.map, mapper.warnings
+    take, map_row = survey.take, mapper.map
     with Progress(console, "Reading") as progress:
         for row in sheet.rows():
             mapped = map_row(row, resolved)
-            notices = warnings(row) if isinstance(mapped, Activity) else ()
-            take(row.number, mapped, notices)
+            take(row, mapped)
             if marked is not None:
                 marked.write(row, () if isinstance(mapped, Activity) else mapped)
             if survey.rows % SHOW_EVERY_ROWS == 0:
                 progress.show(survey.rows, invalid=survey.invalid)
-    return survey
+    survey.close(sheet)
 
 
 def _marked(stack: ExitStack, report: Path | None, sheet: Sheet, mapping: Path) -> MarkedSheet | None:
@@ -150,7 +147,6 @@ def _tell(
     survey: Survey,
     mapper: RowMapper,
     summary: list[str],
-    said: list[str],
     *,
     online: bool,
 ) -> None:
@@ -159,20 +155,20 @@ def _tell(
     lines = [
         *summary,
         *check_report.problems(survey),
-        *check_report.warnings(survey, said),
+        *check_report.questions(survey),
+        *check_report.notices(survey),
         *check_report.preview(survey, mapper.describe()),
     ]
     if mapper.needs_lookups and not online:
         lines += ["", "Accounts and users are looked up when the sheet is sent; --online does it now."]
-    if console.json:
-        for text in said:
-            console.warn(text)
     console.result(
         "\n".join(lines),
         {
             "rows": survey.rows,
             "valid": survey.valid,
             "invalid": survey.invalid,
-            "problems": [group.as_json() for group in survey.problems.groups()],
+            "problems": [found.as_json() for found in survey.problems.all()],
+            "questions": [found.as_json() for found in survey.questions.all()],
+            "notices": [found.as_json() for found in survey.notices.all()],
         },
     )

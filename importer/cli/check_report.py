@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from importer.activity import Activity
-from importer.checking.findings import Group
+from importer.checking.findings import WHOLE_COLUMN, Finding
 from importer.checking.survey import Survey
 from importer.cli.wording import SCREEN_COLUMNS, count, duration, one_line, pad, shorten, width, wrap
 from importer.sheets.rows import column_letters
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 SPACING_MARGIN: Final = 1.03
 GROUPS_SHOWN: Final = 60
-TWINS_SHOWN: Final = 5
 VALUE_COLUMNS: Final = 24
 _LOOKED_UP: Final = "lookup:"
 
@@ -38,15 +37,25 @@ def problems(survey: Survey) -> list[str]:
     """The problems, column by column."""
     if not survey.problems:
         return []
-    return ["", "Problems (rows that have one are not sent):", *_groups(survey.problems.groups())]
+    return ["", "Problems (rows that have one are not sent):", *_groups(survey.problems.all())]
 
 
-def warnings(survey: Survey, said: Sequence[str]) -> list[str]:
-    """What will arrive other than it looks. said: what the sheet itself has to say."""
-    lines = [line for text in said for line in wrap(f"  {text}", indent="    ", whole_words=False)]
-    lines += _twins(survey)
-    lines += _groups(survey.notices.groups())
-    return ["", "Worth a look (these rows are valid):", *lines] if lines else []
+def questions(survey: Survey) -> list[str]:
+    """What can be read in two ways, each with the option that accepts it."""
+    if not survey.questions:
+        return []
+    lines = ["", "Questions (nothing is sent until each is settled):"]
+    for found in survey.questions.all():
+        lines += _groups([found])
+        lines.append(f"      If it is fine as it is: --accept {found.kind}")
+    return lines
+
+
+def notices(survey: Survey) -> list[str]:
+    """What will arrive other than it looks."""
+    if not survey.notices:
+        return []
+    return ["", "Worth a look (these rows are valid):", *_groups(survey.notices.all())]
 
 
 def preview(survey: Survey, sources: Sequence[Preview]) -> list[str]:
@@ -66,7 +75,7 @@ def _spoken(rate: Rate) -> str:
     return f"{count(rate.calls, 'call')} in {rate.period_s:g} seconds"
 
 
-def _groups(groups: Sequence[Group]) -> list[str]:
+def _groups(groups: Sequence[Finding]) -> list[str]:
     lines: list[str] = []
     column: str | None = ""
     for group in groups[:GROUPS_SHOWN]:
@@ -82,42 +91,24 @@ def _groups(groups: Sequence[Group]) -> list[str]:
     return lines
 
 
-def _heading(group: Group) -> str:
+def _heading(group: Finding) -> str:
     if group.column is None or group.index is None:
-        return "  Whole rows"
+        return "  The sheet" if group.rows == (WHOLE_COLUMN,) else "  Whole rows"
     return f"  {shorten(group.column, 60)} (column {column_letters(group.index)})"
 
 
-def _group(group: Group) -> Iterator[str]:
-    first = group.examples[0]
+def _group(group: Finding) -> Iterator[str]:
     # Most messages quote the value; where one does not, it is shown beside.
-    begin = one_line(first.value)[:VALUE_COLUMNS]
-    shown = "" if begin in one_line(first.message) else shorten(first.value, VALUE_COLUMNS)
+    begin = one_line(group.example)[:VALUE_COLUMNS]
+    shown = "" if begin in one_line(group.message) else shorten(group.example, VALUE_COLUMNS)
     value = f" The cell shows {shown!r}." if shown else ""
-    yield from wrap(
-        f"    {group.cells()}: {one_line(first.message)}{value}", indent="      ", whole_words=False
-    )
-    if first.remedy:
-        yield from wrap(f"      {one_line(first.remedy)}", indent="      ", whole_words=False)
-    others = [f"{group.cell(each.row)} {shorten(each.value, VALUE_COLUMNS)!r}" for each in group.examples[1:]]
+    cells = f"{group.cells_text()}: " if group.rows != (WHOLE_COLUMN,) else ""
+    yield from wrap(f"    {cells}{one_line(group.message)}{value}", indent="      ", whole_words=False)
+    if group.remedy:
+        yield from wrap(f"      {one_line(group.remedy)}", indent="      ", whole_words=False)
+    others = [f"{group.cell(each.row)} {shorten(each.value, VALUE_COLUMNS)!r}" for each in group.others]
     if others:
         yield from wrap(f"      Likewise {', '.join(others)}.", indent="      ", whole_words=False)
-
-
-def _twins(survey: Survey) -> Iterator[str]:
-    surplus, groups = survey.twins.groups()
-    if not surplus:
-        return
-    said = "; ".join(" and ".join(f"{row}" for row in rows[:3]) for rows in groups[:TWINS_SHOWN])
-    more = " …" if len(groups) > TWINS_SHOWN or any(len(rows) > 3 for rows in groups) else ""
-    rows = "1 row repeats" if surplus == 1 else f"{surplus:,} rows repeat"
-    text = (
-        f"{rows} another one: the same activity would be created more than once (rows {said}{more}). "
-        "Delete the repetition if it is not meant."
-    )
-    yield from wrap(f"  {text}", indent="    ", whole_words=False)
-    if not survey.twins.complete:
-        yield "  Only the first rows were compared with each other."
 
 
 def _values(activity: Activity) -> dict[str, str]:

@@ -44,7 +44,7 @@ def init(
       importer init calls.xlsx -o calls.yaml --sheet October
       importer init export.csv -o visits.yaml --encoding cp1252
     """
-    from importer.cli.reading import hidden_rows_notice, open_source, sheet_options
+    from importer.cli.reading import open_source, sheet_options
     from importer.starter.entries import propose
     from importer.starter.header import find_header_row
     from importer.starter.look import look_at_sheet
@@ -60,9 +60,8 @@ def init(
                 f"No row looks like headings; row {header.row} was taken for them, and its values are not"
                 " sent. If that is wrong, give the sheet a row of headings and start again."
             )
-        for text in (*opened.warnings, hidden_rows_notice(opened, hidden)):
-            if text:
-                console.warn(text)
+        for text in opened.warnings:
+            console.warn(text)
         if event is None and findings.event is None:
             event = _asked_event(console)
         at_hand = (output.parent / _schema_file()).is_file()

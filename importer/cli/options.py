@@ -89,6 +89,18 @@ def delimiter(given: str) -> str:
     return character
 
 
+def accepted(kinds: list[str] | None) -> frozenset[str]:
+    """The kinds of `--accept`. Raises BadParameter for what is not a kind of question."""
+    from importer.finding_kinds import QUESTIONS
+
+    for kind in kinds or ():
+        if kind not in QUESTIONS:
+            raise typer.BadParameter(
+                f"{kind!r} is not a kind of question. Kinds: {', '.join(QUESTIONS)}.", param_hint="--accept"
+            )
+    return frozenset(kinds or ())
+
+
 def _number(*names: str, least: int, most: int, text: str) -> OptionInfo:
     option: OptionInfo = typer.Option(*names, parser=whole_number(least, most), metavar="N", help=text)
     return option
@@ -243,6 +255,14 @@ ResultsPath = Annotated[
 ]
 SkipInvalid = Annotated[
     bool, typer.Option("--skip-invalid", help="Send the valid rows although others are invalid.")
+]
+Accept = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--accept",
+        metavar="KIND",
+        help="A kind of question that is fine as it is, such as mixed-dates; can be repeated.",
+    ),
 ]
 Again = Annotated[
     bool, typer.Option("--again", help="Send this sheet although it was imported before. Makes doubles.")

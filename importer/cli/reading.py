@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from importer.mapping.mapping import Mapping
     from importer.sheets import Sheet, SheetOptions
 
-MEND: Final = "Mend the sheet or the mapping (importer check shows every problem)."
+FIX: Final = "Correct the sheet or the mapping (importer check shows every problem)."
 
 
 def sheet_options(
@@ -52,28 +52,27 @@ def open_source(path: Path, how: SheetOptions) -> Sheet:
     return sheet
 
 
-def hidden_rows_notice(sheet: Sheet, hidden: str | None) -> str:
-    """What a person should know of rows that a filter hides; "" when there are none, or it was decided."""
-    if not sheet.hidden_rows or hidden is not None:
-        return ""
-    rows = "1 row is" if sheet.hidden_rows == 1 else f"{sheet.hidden_rows:,} rows are"
-    return (
-        f"{rows} hidden in Excel, by a filter or by hand. Say --hidden include to send hidden rows too, "
-        "or --hidden skip to leave them out."
-    )
-
-
 def _quoted(path: Path) -> str:
     text = str(path)
     return f'"{text}"' if " " in text else text
 
 
 def refuse_unless_sendable(console: Console, survey: Survey, sheet: Sheet, *, skip_invalid: bool) -> None:
-    """Raises SheetError when there is nothing to send, or invalid rows that nobody said to leave out."""
+    """Shows what was found. Raises SheetError when there is nothing to send, for open questions, and for
+    invalid rows without --skip-invalid."""
     from importer.cli import check_report
 
     if survey.rows == 0:
         raise no_rows(sheet)
+    if survey.questions:
+        for line in check_report.questions(survey):
+            console.say(line)
+        first = survey.questions.all()[0]
+        raise SheetError(
+            f"{first.message} Nothing was sent.",
+            where=f"{sheet.place()}, {first.cells_text()}",
+            remedy=f"{first.remedy} Or use --accept {first.kind} if it is fine as it is.",
+        )
     if not survey.invalid:
         return
     if survey.valid and skip_invalid:
@@ -81,12 +80,12 @@ def refuse_unless_sendable(console: Console, survey: Survey, sheet: Sheet, *, sk
     for line in check_report.problems(survey):
         console.say(line)
     if not survey.valid:
-        raise SheetError("Not one row is valid, so nothing was sent.", where=sheet.place(), remedy=MEND)
+        raise SheetError("Not one row is valid, so nothing was sent.", where=sheet.place(), remedy=FIX)
     invalid = "1 row is" if survey.invalid == 1 else f"{survey.invalid:,} rows are"
     raise SheetError(
         f"{invalid} invalid, so nothing was sent.",
         where=sheet.place(),
-        remedy=f"{MEND} Or say --skip-invalid to send the other rows.",
+        remedy=f"{FIX} Or use --skip-invalid to send the other rows.",
     )
 
 

@@ -41,6 +41,7 @@ def run(
     canary: options.Canary = None,
     results: options.ResultsPath = None,
     skip_invalid: options.SkipInvalid = False,
+    accept: options.Accept = None,
     again: options.Again = False,
     only_new: options.OnlyNew = False,
     sheet: options.SheetName = None,
@@ -82,11 +83,11 @@ def run(
         keep_going=keep_going,
         limit=limit,
     )
-    wishes = Wishes(yes, sandbox, skip_invalid, again, only_new, canary)
+    accepted = plan.accept | options.accepted(accept)
+    wishes = Wishes(yes, sandbox, skip_invalid, again, only_new, canary, accepted)
     with ExitStack() as stack:
         opened = stack.enter_context(open_source(source, how))
         mapper = plan.bind(opened.header)
-        _decided_on_hidden(opened, hidden)
         place = results_path(opened.path.absolute(), opened.family, rehearsal=sandbox, explicit=results)
         importing = Importing(console, opened, plan, mapper, orders, wishes, place, datetime.now(UTC))
         return _done(importing, host, rate)
@@ -105,14 +106,6 @@ def _done(importing: Importing, host: str | None, rate: str | None) -> int:
         if importing.console.sending:
             raise
         raise UserError(f"{error.what} Nothing was sent.", where=error.where, remedy=DISK) from error
-
-
-def _decided_on_hidden(sheet: Sheet, hidden: str | None) -> None:
-    from importer.cli.reading import hidden_rows_notice
-
-    notice = hidden_rows_notice(sheet, hidden)
-    if notice:
-        raise UserError(notice, where=sheet.place())
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +143,7 @@ class Importing:
             line = await stack.enter_async_context(line_to(settings, self.orders, shared=real is not None))
             user = await self._whoami(line, settings)
             if asked:
-                survey, digests = await self._look_up(draft, line, asked)
+                digests = await self._look_up(draft, line, asked, survey)
             facts = self._batch(batch, settings, user, survey, digests)
             applicant = Applicant(facts, draft, settings, line, self.plan.event_codes)
             return await admit(self.console, applicant, self.orders, self.wishes)
@@ -167,7 +160,7 @@ class Importing:
         from importer.cli.progress import Progress
         from importer.staging import stage
 
-        survey = Survey()
+        survey = Survey(self.mapper, self.wishes.accepted)
         with Progress(self.console, "Reading") as progress:
             digests = stage(
                 draft, self.sheet, self.mapper, survey, at=_iso(self.now),
@@ -181,7 +174,9 @@ class Importing:
         """Raises SheetError when nothing, or not all, can be sent."""
         from importer.cli.reading import refuse_unless_sendable
 
-        refuse_unless_sendable(self.console, survey, self.sheet, skip_invalid=self.wishes.skip_invalid)
+        limited = self.orders.limit is not None and not survey.records_invalid
+        skip_invalid = self.wishes.skip_invalid or limited
+        refuse_unless_sendable(self.console, survey, self.sheet, skip_invalid=skip_invalid)
 
     def _asked(self, draft: JournalDraft) -> Asked:
         """The distinct values that have to be looked up, by lookup."""
@@ -189,22 +184,20 @@ class Importing:
 
         return asked(draft.journal(), self.mapper) if self.mapper.needs_lookups else {}
 
-    async def _look_up(self, draft: JournalDraft, line: Line, asked: Asked) -> tuple[Survey, Digests]:
-        from importer.checking.survey import Survey
+    async def _look_up(self, draft: JournalDraft, line: Line, asked: Asked, survey: Survey) -> Digests:
         from importer.cli.looking_up import looked_up
         from importer.cli.progress import Progress
         from importer.staging import map_again
 
         journal = draft.journal()
         resolved = await looked_up(self.console, line.tenant, asked, journal)
-        survey = Survey()
         with Progress(self.console, "Mapping") as progress:
             digests = map_again(
                 journal, self.mapper, resolved, survey, at=_iso(self.now),
                 progress=lambda rows: progress.show(rows, invalid=survey.invalid),
             )  # fmt: skip
         self._sendable(survey)
-        return survey, digests
+        return digests
 
     async def _whoami(self, line: Line, settings: Settings) -> CurrentUser:
         from importer.address import check_host

@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """Of `run`. canary: so many rows first, None when not given."""
+    """Of `run`. canary: so many rows first, None when not given. accepted: questions that are fine."""
 
     yes: bool
     sandbox: bool
@@ -16,6 +16,7 @@ class Wishes:
     again: bool
     only_new: bool
     canary: int | None
+    accepted: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)

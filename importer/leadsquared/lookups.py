@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from importer.leadsquared.answers import Company, User
 from importer.leadsquared.calls import Tenant
-from importer.mapping.references import Found, Lookup, NotFound, Resolved
+from importer.mapping.references import FULL_NAME, Found, Lookup, NotFound, Resolved
 from importer.text import one_line
 
 PAGE_SIZE: Final = 1000
@@ -134,7 +134,8 @@ def _by_users(lookup: Lookup, values: Mapping[str, str], users: Sequence[User]) 
 
 
 def _known_user(user: User, by: str) -> _Known:
-    return _Known(user.id, user.attributes.get(by, "").strip(), user.name, user.active)
+    text = user.name if by == FULL_NAME else user.attributes.get(by, "")
+    return _Known(user.id, text.strip(), user.name, user.active)
 
 
 # ---- accounts ----------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from importer.errors import SheetError
+from importer.finding_kinds import QUESTIONS
+from importer.mapping.choices import did_you_mean
 from importer.mapping.field_plan import Entries, FieldPlan, plan_field
 from importer.mapping.model import SCHEMA_NAME, FieldSpec, TableSpec, field_spec
 from importer.mapping.yaml_file import Document, Where, path_text, shape_mistakes
@@ -37,6 +39,7 @@ class ReadingOptions:
     delimiter: str | None
     header_row: int | None
     marker: str | None
+    accept: frozenset[str]
 
 
 class MappingBuilder:
@@ -49,6 +52,7 @@ class MappingBuilder:
         self._kept = kept
         self.tables: Tables = {}
         self.mistakes, self._bad = shape_mistakes(document)
+        self._locale = self._top("locale")
 
     def plans(self) -> dict[Where, FieldPlan]:
         """The plan of each block whose shape is right, by its place."""
@@ -71,6 +75,7 @@ class MappingBuilder:
             delimiter=self._delimiter(self._document.data.get("delimiter")),
             header_row=None if header_row is None or ("header_row",) in self._bad else int(header_row),
             marker=self._marker(self._top("marker")),
+            accept=self._accepted(self._document.data.get("accept")),
         )
 
     def _report(self, where: Where, text: str) -> None:
@@ -86,7 +91,7 @@ class MappingBuilder:
         spec = field_spec(key, raw[name] if len(where) > 1 else raw)
         if key != "Fields":
             self._check_own_place(key, raw, spec)
-        return plan_field(name, spec, where, self._report, self._table)
+        return plan_field(name, spec, where, self._report, self._table, locale=self._locale)
 
     def _check_own_place(self, key: str, raw: object, spec: FieldSpec) -> None:
         if key == "ActivityNote":
@@ -101,7 +106,7 @@ class MappingBuilder:
         for name in names:
             where = ("Fields", name)
             if name in OWN_PLACES:
-                self._report(where, f"{name} stands beside `Fields:`, not under it. Move it to the left.")
+                self._report(where, f"{name} belongs beside `Fields:`, not under it. Move it to the left.")
             elif not re.fullmatch(SCHEMA_NAME, name):
                 text = "is not a schema name, such as mx_Custom_1: letters, digits and _ only."
                 self._report(where, f"{quoted(name)} {text}")
@@ -120,6 +125,18 @@ class MappingBuilder:
             text = f"{marker} is filled by the sheet; the marker needs a field of its own."
             self._report(("marker",), text)
         return marker
+
+    def _accepted(self, raw: object) -> frozenset[str]:
+        """The kinds of questions that are fine as they are."""
+        kinds = [raw] if isinstance(raw, str) else raw if isinstance(raw, list) else []
+        for index, kind in enumerate(kinds):
+            if isinstance(kind, str) and kind and kind.strip() not in QUESTIONS:
+                where: Where = ("accept", index) if isinstance(raw, list) else ("accept",)
+                hint = did_you_mean(kind, QUESTIONS)
+                self._report(
+                    where, f"{quoted(kind)} is not a question.{hint} Questions: {', '.join(QUESTIONS)}."
+                )
+        return frozenset(kind.strip() for kind in kinds if isinstance(kind, str))
 
     def _encoding(self, name: str | None) -> str | None:
         if not name:
@@ -152,6 +169,12 @@ class MappingBuilder:
         from importer.sheets import SheetOptions, read_table
 
         path = self._folder / spec.path
+        if not path.resolve().is_relative_to(self._folder.resolve()):
+            self._report(
+                where,
+                f"{quoted(spec.path)} is outside of the mapping's folder. Copy the file beside the mapping.",
+            )
+            return []
         try:
             rows = read_table(
                 path, SheetOptions(sheet=spec.sheet), key=spec.key or "key", value=spec.value or "value"
@@ -160,7 +183,7 @@ class MappingBuilder:
             self._report(where, str(error))
             return []
         if len(rows) > TABLE_ROWS_MAX:
-            self._report(where, f"{path.name} has {len(rows)} rows; at most {TABLE_ROWS_MAX} are taken.")
+            self._report(where, f"{path.name} has {len(rows)} rows; at most {TABLE_ROWS_MAX} are possible.")
             return []
         if not rows:
             self._report(where, f"{path.name} holds no values.")

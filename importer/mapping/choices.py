@@ -14,6 +14,9 @@ from importer.text import listed, quoted
 LISTED_MAX: Final = 8
 NEAREST_MAX: Final = 300
 """In longer lists the nearest entry is not looked for: it takes too long when many cells are wrong."""
+LOOK_ALIKE_MAX: Final = 2
+_UNSEEN: Final = frozenset("\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\u202a\u202b\u202c\u202d\u202e\ufeff")
+"""Signs of no width: soft hyphens, joiners, marks of direction, byte order marks."""
 
 
 def folded(text: str) -> str:
@@ -31,7 +34,43 @@ def nearest(text: str, known: Iterable[str]) -> str | None:
 def did_you_mean(text: str, known: Iterable[str]) -> str:
     """A sentence to append, with a leading blank; empty if nothing is close."""
     word = nearest(text, known)
-    return "" if word is None else f" Did you mean {quoted(word)}?"
+    if word is None:
+        return ""
+    return look_alike(text, word) or f" Did you mean {quoted(word)}?"
+
+
+def look_alike(text: str, known: str) -> str:
+    """A sentence on how two texts differ that look the same on a screen, with a leading blank; else ""."""
+    one, other = unicodedata.normalize("NFC", text), unicodedata.normalize("NFC", known)
+    if _drawn(one) == _drawn(other) and len(one) != len(other):
+        unseen = sorted(set(one + other) & _UNSEEN)
+        signs = ", ".join(_named(sign) for sign in unseen) or "blanks"
+        return f" {quoted(known)} looks the same; they differ in {signs}."
+    pairs = [(a, b) for a, b in zip(one, other, strict=False) if a != b]
+    if len(one) != len(other) or not 1 <= len(pairs) <= LOOK_ALIKE_MAX or all(map(_is_ascii_pair, pairs)):
+        return ""
+    mine, theirs = next(pair for pair in pairs if not _is_ascii_pair(pair))
+    if mine.isalnum() != theirs.isalnum() or (mine.isalnum() and _script(mine) == _script(theirs)):
+        return ""  # another letter of the same script can be seen
+    return f" {quoted(known)} looks alike, but has {_named(theirs)} where this has {_named(mine)}."
+
+
+def _is_ascii_pair(pair: tuple[str, str]) -> bool:
+    return pair[0].isascii() and pair[1].isascii()
+
+
+def _drawn(text: str) -> str:
+    """What of a text takes room on the screen, blanks of every width alike."""
+    return " ".join("".join(" " if sign.isspace() else sign for sign in text if sign not in _UNSEEN).split())
+
+
+def _script(letter: str) -> str:
+    return unicodedata.name(letter, "").partition(" ")[0]
+
+
+def _named(sign: str) -> str:
+    name = unicodedata.name(sign, "a character without a name").lower()
+    return f"{name} (U+{ord(sign):04X})"
 
 
 def listing(words: Iterable[str]) -> str:

@@ -5,21 +5,24 @@ The models have checked each key; here it is the combinations that count. Every 
 
 from __future__ import annotations
 
+import re
 import zoneinfo
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from importer.mapping.choices import Choices, did_you_mean, listing
-from importer.mapping.date_formats import FormatError
-from importer.mapping.date_values import DateTimeValue, DateValue
+from importer.mapping.choices import Choices, listing
+from importer.mapping.date_formats import FormatError, literal_zone
+from importer.mapping.date_values import DateAndTime, DateTimeValue, DateValue
 from importer.mapping.model import FieldSpec, TableSpec
+from importer.mapping.month_names import ENGLISH, LOCALES, locale_named
 from importer.mapping.references import Lookup
 from importer.mapping.values import (
     BooleanValue,
     EventValue,
     Fault,
     IdValue,
+    ListValue,
     NumberValue,
     TextValue,
     ValueType,
@@ -35,9 +38,13 @@ Report = Callable[[Where, str], None]
 _MODIFIER_TYPES: Final = {
     "max_length": ("text",),
     "format": ("date", "datetime"),
+    "locale": ("date", "datetime"),
     "timezone": ("datetime",),
     "send": ("boolean",),
     "decimal": ("number", "integer"),
+    "currency": ("number", "integer"),
+    "separator": ("list",),
+    "join": ("list",),
 }
 _NOT_WITH_VALUE: Final = ("default", "one_of", "values", "values_file")
 
@@ -60,7 +67,7 @@ class FieldPlan:
 
     where: its place in the mapping. choices: the closed list, if there is one; `maps`: it says what to send
     (`values`) rather than what is allowed (`one_of`). default, constant: as they are sent (for a lookup: as
-    they are looked up).
+    they are looked up). date_and_time: reads the two columns of a template that together are one date-time.
     """
 
     name: str
@@ -76,11 +83,14 @@ class FieldPlan:
     strip: bool = True
     send_empty: bool = False
     lookup: Lookup | None = None
+    date_and_time: DateAndTime | None = None
 
     def read(self, cell: str) -> str | Fault:
         """What is sent (or looked up) for a cell that is not empty."""
         if self.choices is None:
             return self.type.read(cell)
+        if isinstance(self.type, ListValue):
+            return self._read_items(self.type, str(cell), self.choices)
         if self.maps:
             text = str(cell)
             sent = self.choices.find(text)
@@ -91,12 +101,44 @@ class FieldPlan:
         sent = self.choices.find(read)
         return self.choices.fault(read) if sent is None else sent
 
+    def lists(self, cell: str) -> bool:
+        """Whether the mapping names this very text, so that nothing about it is a surprise."""
+        return self.choices is not None and self.choices.find(str(cell)) is not None
+
+    def _read_items(self, kind: ListValue, cell: str, choices: Choices) -> str | Fault:
+        sent: list[str] = []
+        for item in kind.items(cell):
+            found = choices.find(item)
+            if found is None:
+                return self._unlisted(kind, cell, item, choices)
+            if found:
+                sent.append(found)
+        return kind.join.join(sent)
+
+    @staticmethod
+    def _unlisted(kind: ListValue, cell: str, item: str, choices: Choices) -> Fault:
+        """An item that is not allowed; perhaps the items are separated by something else."""
+        for separator in (",", ";", "|", "/", "\n"):
+            items = ListValue(separator).items(cell)
+            if separator != kind.separator and all(choices.find(each) is not None for each in items):
+                shown = "\\n" if separator == "\n" else separator
+                message = f"{quoted(cell)} seems to separate its items by {quoted(separator)}."
+                return Fault("not-listed", message, f'Set `separator: "{shown}"` in the mapping.')
+        return choices.fault(item)
+
 
 def plan_field(
-    name: str, spec: FieldSpec, where: Where, report: Report, table: Callable[[Where, TableSpec], Entries]
+    name: str,
+    spec: FieldSpec,
+    where: Where,
+    report: Report,
+    table: Callable[[Where, TableSpec], Entries],
+    *,
+    locale: str | None = None,
 ) -> FieldPlan:
-    """The plan for one block; its mistakes go to `report`. `table` reads a `values_file`."""
-    planner = _Planner(spec, where, report)
+    """The plan for one block; its mistakes go to `report`. `table` reads a `values_file`. locale: of the
+    whole mapping, for fields that have none."""
+    planner = _Planner(spec, where, report, locale)
     planner.check_sources()
     planner.check_modifiers()
     lookup = planner.lookup()
@@ -119,14 +161,16 @@ def plan_field(
         strip=spec.strip,
         send_empty=spec.send_empty,
         lookup=lookup,
+        date_and_time=planner.date_and_time(value_type, template),
     )
 
 
 class _Planner:
-    def __init__(self, spec: FieldSpec, where: Where, report: Report) -> None:
+    def __init__(self, spec: FieldSpec, where: Where, report: Report, locale: str | None) -> None:
         self._spec = spec
         self._where = where
         self._report = report
+        self._locale = self._known_locale(locale)
 
     def _say(self, key: str, text: str) -> None:
         self._report((*self._where, key), text)
@@ -135,7 +179,7 @@ class _Planner:
         spec = self._spec
         given = [key for key in ("column", "value", "template") if getattr(spec, key) is not None]
         if not given:
-            self._report(self._where, "Say where the value comes from: add `column:` or `value:`.")
+            self._report(self._where, "There is no source for the value. Add `column:` or `value:`.")
         for key in given[1:]:
             self._say(key, f"`{key}` and `{given[0]}` exclude each other. Keep one.")
         if spec.value is not None:
@@ -181,19 +225,22 @@ class _Planner:
                 self._say("company_type", "`company_type` belongs to `lookup: account`. Leave it out.")
         else:
             if by is None:
-                self._say("lookup", "Say which attribute the column holds, such as by: mx_Account_Code.")
+                self._say("lookup", "Add the attribute that the column holds, such as by: mx_Account_Code.")
             if spec.company_type is None:
-                self._say("lookup", "Say which type of account to search, such as company_type: Account.")
+                self._say("lookup", "Add the type of account to search, such as company_type: Account.")
         column = spec.column or spec.template or ""
         return Lookup(spec.lookup, (by or "").strip(), spec.company_type, column.strip())
 
     def value_type(self, name: str) -> ValueType:
+        return EventValue() if name == "ActivityEvent" else self._named_type()
+
+    def _named_type(self) -> ValueType:
         spec = self._spec
-        if name == "ActivityEvent":
-            return EventValue()
         match spec.type:
-            case "integer" | "number":
-                return NumberValue(spec.decimal, whole=spec.type == "integer")
+            case "integer" | "number" as kind:
+                return NumberValue(spec.decimal, whole=kind == "integer", currency=bool(spec.currency))
+            case "list":
+                return ListValue(spec.separator or ";", spec.join or ";")
             case "boolean":
                 return BooleanValue((spec.send.yes, spec.send.no)) if spec.send else BooleanValue()
             case "id":
@@ -208,15 +255,39 @@ class _Planner:
         given = (spec.format or []) if formats else []
         good: list[str] = []
         for index, text in enumerate(given):
+            place = (*self._where, "format", index) if len(given) > 1 else (*self._where, "format")
+            zone = literal_zone(text) if spec.type == "datetime" else None
+            if zone is not None:
+                self._report(place, _literal_zone_mistake(text, zone))
+                continue
             try:
                 DateValue([text])
                 good.append(text)
             except FormatError as error:
-                place = (*self._where, "format", index) if len(given) > 1 else (*self._where, "format")
                 self._report(place, str(error))
         if spec.type == "date":
-            return DateValue(good)
-        return DateTimeValue(self._zone(), good)
+            return DateValue(good, self._locale)
+        return DateTimeValue(self._zone(), good, self._locale)
+
+    def date_and_time(self, value_type: ValueType, template: Template | None) -> DateAndTime | None:
+        """The reader for a template of two columns that are a date and a time of day."""
+        if template is None or not isinstance(value_type, DateTimeValue) or len(template.columns) != 2:
+            return None
+        given = [one.text for one in value_type.formats.given]
+        try:
+            return DateAndTime(value_type, given, self._locale)
+        except FormatError:
+            return None  # the two are not apart in the format: the text is read as a whole
+
+    def _known_locale(self, general: str | None) -> str:
+        named = self._spec.locale or general
+        found = ENGLISH if named is None else locale_named(named)
+        if found is None:
+            text = (
+                f"The month names of {quoted(named or '')} are not known here. Known: {', '.join(LOCALES)}."
+            )
+            self._say("locale", text)
+        return found or ENGLISH
 
     def _zone(self) -> zoneinfo.ZoneInfo:
         name = self._spec.timezone
@@ -226,8 +297,7 @@ class _Planner:
         try:
             return zoneinfo.ZoneInfo(name.strip())
         except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-            hint = did_you_mean(name, zoneinfo.available_timezones()) or " Write it like Asia/Kolkata."
-            self._say("timezone", f"{quoted(name)} is not a time zone.{hint}")
+            self._say("timezone", f"{quoted(name)} is not a time zone. {zone_remedy(name)}")
             return zoneinfo.ZoneInfo("UTC")
 
     def template(self, text: str) -> Template:
@@ -326,3 +396,42 @@ class _Planner:
         if sent is None and choices is not None:
             self._say("default", f"{quoted(text)} is not one of {listing(choices.keys)}.")
         return sent
+
+
+_ZONE_ABBREVIATIONS: Final = {
+    "IST": "India (Asia/Kolkata), Israel (Asia/Jerusalem) or Ireland (Europe/Dublin)",
+    "BST": "Britain (Europe/London) or Bangladesh (Asia/Dhaka)",
+    "CST": "the United States (America/Chicago) or China (Asia/Shanghai)",
+    "PST": "the United States (America/Los_Angeles) or the Philippines (Asia/Manila)",
+    "AST": "Arabia (Asia/Riyadh) or the Atlantic (America/Halifax)",
+    "GST": "the Gulf (Asia/Dubai) or Guam (Pacific/Guam)",
+    "SGT": "Singapore (Asia/Singapore)",
+    "AEST": "eastern Australia (Australia/Sydney or Australia/Brisbane)",
+    "CEST": "central Europe (Europe/Berlin, Europe/Paris and others)",
+}
+_FIXED_OFFSET: Final = re.compile(r"(?:GMT|UTC)? ?[+-] ?\d{1,2}(?:[:.]?\d{2})?", re.IGNORECASE)
+
+
+def zone_remedy(name: str) -> str:
+    """What to write instead of a text that is not a time zone. Never a zone that is only spelled alike: it
+    may be hours away."""
+    text = name.strip()
+    example = "Write it as continent and city, such as Asia/Kolkata."
+    if text.upper() in _ZONE_ABBREVIATIONS:
+        return f"It can mean {_ZONE_ABBREVIATIONS[text.upper()]}. {example}"
+    if _FIXED_OFFSET.fullmatch(text):
+        return "It is a distance from UTC. Write the place instead, such as Asia/Kolkata (UTC+5:30)."
+    city = text.replace(" ", "_").casefold()
+    same = [
+        zone for zone in zoneinfo.available_timezones()
+        if city in {zone.casefold(), zone.casefold().rpartition("/")[2]} and "/" in zone
+    ]  # fmt: skip
+    return f"Write {same[0]}." if len(same) == 1 else example
+
+
+def _literal_zone_mistake(text: str, zone: str) -> str:
+    remedy = re.sub(rf"{re.escape(zone)}(?![A-Za-z])", "%z", text)
+    return (
+        f'The format "{text}" has {zone} as plain text, which names a time zone beside `timezone`.'
+        f' Write %z there: it is read as an offset from UTC. format: "{remedy}"'
+    )

@@ -1,13 +1,15 @@
 """A mapping: how a sheet's columns become account activities. YAML file → `Mapping` → (header) → `RowMapper`.
 
-The parts: `mapping_model.py` (the file's shape, and its JSON Schema), `mapping_file.py` (YAML, its mistakes),
-`field_plan.py` (one field), `row_mapper.py` (rows), `values.py`, `dates.py`, `choices.py` (cells).
+The parts: `model.py` (the file's shape, and its JSON Schema), `yaml_file.py` (YAML, its mistakes),
+`builder.py` (the whole file), `field_plan.py` (one field), `row_mapper.py` (rows); `values.py`,
+`date_values.py` and `choices.py` read cells.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,8 @@ from importer.mapping.choices import did_you_mean, listing
 from importer.mapping.field_plan import FieldPlan
 from importer.mapping.model import json_schema
 from importer.mapping.references import Found, Lookup, NotFound, Resolved
-from importer.mapping.row_mapper import Notice, Preview, Problem, RowMapper
+from importer.mapping.row_mapper import Preview, RowMapper
+from importer.mapping.values import BLANKS
 from importer.mapping.yaml_file import (
     Mistake,
     Where,
@@ -28,15 +31,14 @@ from importer.mapping.yaml_file import (
     read_document,
     read_text,
 )
+from importer.text import quoted
 
 __all__ = [
     "Found",
     "Lookup",
     "Mapping",
     "NotFound",
-    "Notice",
     "Preview",
-    "Problem",
     "Resolved",
     "RowMapper",
     "json_schema",
@@ -50,7 +52,8 @@ class Mapping:
 
     path: as it was named, for messages. text: the file's content, line ends as `\\n`. tables: what each
     `values_file` held, by its place in the mapping. delimiter: one character. header_row: from 1, None if not
-    said. fields: the plans of `Fields`, in the file's order. lines: where things stand in the text.
+    said. accept: kinds of questions that are fine as they are. fields: the plans of `Fields`, in the file's
+    order. lines: the line of each part of the text.
     """
 
     path: str
@@ -62,6 +65,7 @@ class Mapping:
     delimiter: str | None
     header_row: int | None
     marker: str | None
+    accept: frozenset[str]
     company: FieldPlan
     event: FieldPlan
     note: FieldPlan | None
@@ -111,7 +115,7 @@ class Mapping:
         return cls._built(text, path, None)
 
     def bind(self, header: Sequence[str]) -> RowMapper:
-        """The mapper for this header. Raises MappingError with every column that is missing or doubled."""
+        """The mapper for this header. Raises MappingError with every column that is missing or not unique."""
         headings = _Headings(header)
         places: dict[str, int] = {}
         mistakes: list[Mistake] = []
@@ -126,7 +130,9 @@ class Mapping:
                     mistakes.append(Mistake(line_of(self.lines, where), path_text(shown), place))
         if mistakes:
             raise mapping_error(self.path, mistakes)
-        return RowMapper(self.company, self.event, self.note, self.fields, places)
+        return RowMapper(
+            self.company, self.event, self.note, self.fields, places=places, header=headings.shown
+        )
 
     def _plans(self) -> tuple[FieldPlan, ...]:
         note = () if self.note is None else (self.note,)
@@ -151,6 +157,7 @@ class Mapping:
             delimiter=how.delimiter,
             header_row=how.header_row,
             marker=how.marker,
+            accept=how.accept,
             company=plans["RelatedCompanyId",],
             event=plans["ActivityEvent",],
             note=plans.get(("ActivityNote",)),
@@ -165,23 +172,28 @@ def load_mapping(path: Path) -> Mapping:
 
 
 class _Headings:
-    """A sheet's headings: found as they are written, else with runs of blanks as one space."""
+    """A sheet's headings: found as they are written, else in one Unicode form and with runs of blanks (line
+    breaks too) as one space."""
 
     def __init__(self, header: Sequence[str]) -> None:
-        self._header = [heading.strip() for heading in header]
-        self._loose = [" ".join(heading.split()) for heading in header]
+        self.shown = [heading.strip(BLANKS) for heading in header]
+        self._loose = [_loose(heading) for heading in header]
 
     def find(self, column: str) -> int | str:
         """The column's place from 0, or the sentence that says why there is none."""
-        for headings, wanted in ((self._header, column), (self._loose, " ".join(column.split()))):
+        for headings, wanted in ((self.shown, column), (self._loose, _loose(column))):
             found = [place for place, heading in enumerate(headings) if heading == wanted]
             if len(found) == 1:
                 return found[0]
             if found:
                 return f'The sheet has {len(found)} columns "{column}". Rename all but one of them.'
-        known = [heading for heading in self._header if heading]
-        hint = did_you_mean(column, known) or f" It has {listing(known)}."
-        return f'The sheet has no column "{column}".{hint}'
+        known = [heading for heading in self.shown if heading]
+        hint = did_you_mean(column, known) or (f" It has {listing(known)}." if known else "")
+        return f"The sheet has no column {quoted(column)}.{hint}"
+
+
+def _loose(heading: str) -> str:
+    return unicodedata.normalize("NFC", " ".join(heading.strip(BLANKS).split()))
 
 
 def _columns_of(plan: FieldPlan) -> list[tuple[str, str]]:

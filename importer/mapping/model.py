@@ -1,7 +1,7 @@
 """The mapping file's shape, as pydantic models: the loader checks against them, and the JSON Schema that
 editors use is made from them.
 
-Every scalar arrives as the text that stands in the file (`mapping_file.py`); only where a model wants a
+Every scalar arrives as the text in the file (`yaml_file.py`); only where a model wants a
 number or a yes/no is one made of it. What the *combination* of keys means is checked in `field_plan.py`.
 """
 
@@ -35,7 +35,7 @@ _TEXT_JSON: Final = {"type": ["string", "number", "boolean", "null"]}
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise PydanticCustomError(
-            "text", "A single text is wanted here; put quotes around it if it holds { or [."
+            "text", "Write a single text here; put quotes around it if it contains { or [."
         )
     return value
 
@@ -122,7 +122,7 @@ class SendSpec(_Block):
 class TableSpec(_Block):
     """A table of values in a file of its own."""
 
-    path: Text = Field(description="CSV or XLSX file, seen from the mapping's folder.")
+    path: Text = Field(description="CSV or XLSX file, in the mapping's folder or below it.")
     key: Text | None = Field(
         None, description="Column with what the cells say. Default: `key`, else the first."
     )
@@ -137,7 +137,7 @@ Values = Annotated[
     dict[str, TextOrEmpty],
     Field(
         min_length=1,
-        description="What a cell says: what is sent. A cell that says anything else is a problem.",
+        description="What the cell says: what is sent. Any other value is a problem.",
     ),
 ]
 LookupKind = Literal["user", "account"]
@@ -193,12 +193,14 @@ class NoteSpec(_Source):
         extra="forbid", frozen=True, json_schema_extra=_one_source("column", "value", "template")
     )
 
-    template: Text | None = Field(None, description="Text with columns in braces: {Outcome}: {Remarks}")
+    template: Text | None = Field(
+        None, description="Text with columns in braces: {Outcome}: {Remarks}. With a datetime: {Date} {Time}."
+    )
     required: Flag = Field(default=False, description="An empty cell is a problem.")
     one_of: list[Text] | None = Field(
-        None, min_length=1, description="All that a cell may say; sent as it is spelled here."
+        None, min_length=1, description="The allowed values, sent as they are written here."
     )
-    max_length: Whole | None = Field(None, description="Most characters allowed.")
+    max_length: Whole | None = Field(None, description="The largest number of characters allowed.")
     strip: Flag = Field(default=True, description="Leave out blanks around the text.")
     send_empty: Flag = Field(default=False, description="Send an empty text for an empty cell.")
 
@@ -221,15 +223,29 @@ class FieldSpec(NoteSpec):
         },
     )
 
-    type: Literal["text", "integer", "number", "boolean", "date", "datetime", "id"] | None = Field(
+    type: Literal["text", "integer", "number", "boolean", "date", "datetime", "list", "id"] | None = Field(
         None, description="What the field holds. Default: text."
     )
     format: Texts | None = Field(None, description="How dates are written, such as %d/%m/%Y; one or several.")
-    timezone: Text | None = Field(None, description="Where the sheet's clock hangs, such as Asia/Kolkata.")
+    locale: Text | None = Field(
+        None, description="Language of the month names, such as fr. Default: en (English)."
+    )
+    timezone: Text | None = Field(
+        None, description="Time zone of the sheet's dates, such as Asia/Kolkata. Required for datetime."
+    )
     send: SendSpec | None = Field(None, description='What a boolean sends: {true: "1", false: "0"}.')
     decimal: Literal[".", ","] | None = Field(None, description="The sheet's decimal mark.")
+    currency: Flag | None = Field(
+        None, description="Allow a currency beside the number (₹ 1,250, Rs. 500/-, 20 EUR); it is not sent."
+    )
+    separator: Text | None = Field(
+        None, description="What separates the items of a list in the cell. Default: ;"
+    )
+    join: Text | None = Field(None, description="What is sent between the items of a list. Default: ;")
     lookup: LookupKind | None = Field(None, description="Let LeadSquared find the Id.")
-    by: Text | None = Field(None, description="The attribute that the column holds, such as EmailAddress.")
+    by: Text | None = Field(
+        None, description="The attribute that the column holds, such as EmailAddress or FullName."
+    )
     company_type: Text | None = Field(None, description="The account type to search, such as Account.")
 
 
@@ -256,13 +272,19 @@ class MappingSpec(_Block):
     header_row: Whole | None = Field(
         None, description="The row with the headings, as Excel numbers it. Default: 1."
     )
+    locale: Text | None = Field(
+        None, description="Language of the month names in all date fields, such as fr. Default: en (English)."
+    )
+    accept: Texts | None = Field(
+        None, description="Kinds of questions that are fine as they are, such as [mixed-dates]."
+    )
     RelatedCompanyId: Company = Field(description="The account: a column of Ids, or a lookup.")
     ActivityEvent: Event = Field(description="The activity type's code, or a column that says which.")
     ActivityNote: Note | None = Field(
         None, description="The note: a column's heading, a template or a value."
     )
     marker: Text | None = Field(
-        None, description="A text field of the activity type that is ours alone: carries batch and row."
+        None, description="A text field of the activity type that only the importer fills: batch and row."
     )
     Fields: dict[str, OneField] = Field(
         default_factory=dict,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
+
+FULL_NAME: Final = "FullName"
+"""Not an attribute of LeadSquared's users: first and last name with a blank between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,10 @@ class Lookup:
     column: str = field(default="", compare=False)
 
     def key(self, value: str) -> str:
-        """The form in which two values ask for the same thing: e-mail addresses have no case."""
+        """The form in which two values ask for the same thing: e-mail addresses and people's names have no
+        case, and names no double blanks."""
+        if self.by == FULL_NAME:
+            return " ".join(unicodedata.normalize("NFC", value).split()).casefold()
         return value.casefold() if "email" in self.by.casefold() else value
 
     def placeholder(self, value: str) -> str:

@@ -2,46 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from importer.activity import Activity
+from importer.findings import CellFinding, Severity
+from importer.mapping.date_values import DateTimeValue, DateValue, PartFault
 from importer.mapping.field_plan import FieldPlan
+from importer.mapping.not_records import looks_like
 from importer.mapping.references import Found, Lookup, Resolved
 from importer.mapping.values import BLANKS, LOST, Fault, TextValue, trimmed, unsendable
 from importer.sheets.rows import Cells, ErrorCell, Row
 from importer.text import quoted
 
 VALUE_LENGTH_MAX: Final = 200
+NOTE_LENGTH_SAFE: Final = 200
+"""`MaxFieldLength` of notes of other activity kinds (leadsquared.md, "More"); longer ones may be cut off."""
+_NOTE_MARKUP: Final = re.compile(r"\{(?:next|=|keyvalueinfo)\}", re.IGNORECASE)
 _PLAIN_TEXT: Final = TextValue()
 _ONLY_TEXTS: Final = frozenset({str})
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Why a row cannot be sent.
-
-    column: its heading, None if it is no single column. index: its place in the row from 0. kind: a stable
-    slug for grouping. value: what the cell shows, cut to 200 characters. message, remedy: full sentences.
-    """
-
-    column: str | None
-    index: int | None
-    kind: str
-    value: str
-    message: str
-    remedy: str
-
-    def __str__(self) -> str:
-        head = f"{self.column}: " if self.column else ""
-        return f"{head}{self.message} {self.remedy}".rstrip()
-
-
-class Notice(Problem):
-    """Nothing is wrong with the row, but what arrives is other than it looks."""
-
-    __slots__ = ()
 
 
 class Preview(NamedTuple):
@@ -61,14 +42,14 @@ class Part(NamedTuple):
     type: str
     shown: str
     sent: str | None
-    problem: Problem | None
+    problem: CellFinding | None
 
 
 class BoundField:
     """A field of the mapping that knows its columns' places in the row."""
 
     __slots__ = (
-        "_constant", "_headings", "_index", "_lookup", "_notice", "_pieces", "_read", "_strip", "heading",
+        "_constant", "_headings", "_index", "_lookup", "_notices", "_pieces", "_read", "_strip", "heading",
         "plan",
     )  # fmt: skip
 
@@ -88,19 +69,41 @@ class BoundField:
         self._headings = tuple((column, places[column]) for column in used if column is not None)
         self._read = plan.type.read if plan.choices is None else plan.read
         self._strip, self._constant, self._lookup = plan.strip, plan.constant, plan.lookup
-        self._notice = plan.type.notice if plan.template is None else _PLAIN_TEXT.notice
+        self._notices = self._notice_readers()
 
-    def send(self, cells: Cells, resolved: Resolved | None) -> str | Problem | None:
-        """What is sent; None if nothing is; the Problem if the cell is no good."""
+    @property
+    def index(self) -> int | None:
+        """The place of its (first) column from 0; None for a constant."""
+        return None if self.heading is None else self._index
+
+    @property
+    def columns(self) -> tuple[tuple[str, int], ...]:
+        """Heading and place of each column that it uses."""
+        return self._headings
+
+    def _notice_readers(self) -> tuple[Callable[[str], Fault | None], ...]:
+        """For each of its columns, what will arrive other than it looks."""
+        plan = self.plan
+        if plan.date_and_time is not None:
+            return (plan.date_and_time.date.notice, _nothing)
+        if plan.template is None:
+            return (plan.type.notice,) if plan.column is not None else ()
+        dated = isinstance(plan.type, DateValue | DateTimeValue)
+        return (_nothing if dated else _PLAIN_TEXT.notice,) * len(self._headings)
+
+    def send(self, cells: Cells, resolved: Resolved | None) -> str | CellFinding | None:
+        """What is sent; None if nothing is; the problem if the cell cannot be sent."""
         sent = self.reference(cells)
         if self._lookup is not None and type(sent) is str and sent:
             return self._looked_up(sent, self._lookup, cells, resolved)
         return sent
 
-    def reference(self, cells: Cells) -> str | Problem | None:
+    def reference(self, cells: Cells) -> str | CellFinding | None:
         """As `send`, but for a lookup the value that is looked up."""
         if self._constant is not None:
             return self._constant
+        if self.plan.date_and_time is not None:
+            return self._date_and_time(cells)
         cell = self._filled(cells) if self._pieces else cells[self._index]
         if type(cell) is str:
             if self._strip:
@@ -118,10 +121,6 @@ class BoundField:
         return sent or self._empty()
 
     @property
-    def _place(self) -> int | None:
-        return None if self.heading is None else self._index
-
-    @property
     def may_notice(self) -> bool:
         """Whether `notices` can ever find anything."""
         return bool(self._headings) and not self.plan.maps and self.plan.lookup is None
@@ -131,20 +130,35 @@ class BoundField:
         """Whether `notices` can find anything in plain texts, none of which has lost characters."""
         return self.may_notice and self.plan.template is None and self.plan.type.notices_texts
 
-    def notices(self, cells: Cells) -> Sequence[Notice]:
+    def notices(self, cells: Cells) -> list[CellFinding]:
         """What will arrive other than it looks. Asked only of fields that `may_notice`."""
-        noticed: list[Notice] = []
-        for heading, index in self._headings:
+        noticed: list[CellFinding] = []
+        for (heading, index), reader in zip(self._headings, self._notices, strict=True):
             cell = trimmed(cells[index])
-            found = self._notice(cell) if cell and not isinstance(cell, ErrorCell) else None
+            found = reader(cell) if cell and not isinstance(cell, ErrorCell) else None
             if found is not None:
-                value = str(cell)[:VALUE_LENGTH_MAX]
-                noticed.append(Notice(heading, index, found.kind, value, found.message, found.remedy))
+                noticed.append(_finding(Severity.NOTICE, heading, index, str(cell), found))
         return noticed
 
     def shown(self, cells: Cells) -> str:
         """What a person sees in the sheet of what this field is made of."""
         return "" if self._constant is not None else self._cell(cells)
+
+    def _date_and_time(self, cells: Cells) -> str | CellFinding | None:
+        """The value of a date column and a time column; a problem stands at the cell that has it."""
+        assert self.plan.date_and_time is not None
+        parts = [trimmed(cells[index]) for _, index in self._headings]
+        for (heading, index), part in zip(self._headings, parts, strict=True):
+            if isinstance(part, ErrorCell):
+                fault = Fault("unusable-cell", part.reason)
+                return _finding(Severity.PROBLEM, heading, index, str(part), fault)
+        if not any(parts):
+            return self._empty()
+        sent = self.plan.date_and_time.read(parts)
+        if isinstance(sent, PartFault):
+            heading, index = self._headings[sent.part]
+            return _finding(Severity.PROBLEM, heading, index, str(parts[sent.part]), sent.fault)
+        return sent
 
     def _cell(self, cells: Cells) -> str:
         return self._filled(cells) if self._pieces else cells[self._index]
@@ -164,7 +178,7 @@ class BoundField:
             text += part
         return text if filled else ""
 
-    def _empty(self) -> str | Problem | None:
+    def _empty(self) -> str | CellFinding | None:
         plan = self.plan
         if plan.default is not None:
             return plan.default
@@ -172,24 +186,21 @@ class BoundField:
             return self._problem(Fault("missing", "There is nothing in the cell.", "Fill it in."), "")
         return "" if plan.send_empty else None
 
-    def _problem(self, fault: Fault, cell: str) -> Problem:
-        value = str(cell)[:VALUE_LENGTH_MAX]
-        return Problem(self.heading, self._place, fault.kind, value, fault.message, fault.remedy)
+    def _problem(self, fault: Fault, cell: str) -> CellFinding:
+        return _finding(Severity.PROBLEM, self.heading, self.index, str(cell), fault)
 
-    def _piece_problem(self, fault: Fault, cells: Cells) -> Problem:
+    def _piece_problem(self, fault: Fault, cells: Cells) -> CellFinding:
         """A template's problem, blamed on the first of its columns whose cell is no good by itself."""
         for column, index in self._headings:
             cell = cells[index]
             found = Fault(fault.kind, cell.reason) if isinstance(cell, ErrorCell) else unsendable(cell)
             if found is not None:
-                return Problem(
-                    column, index, found.kind, str(cell)[:VALUE_LENGTH_MAX], found.message, found.remedy
-                )
+                return _finding(Severity.PROBLEM, column, index, str(cell), found)
         return self._problem(fault, self._cell(cells))
 
     def _looked_up(
         self, value: str, lookup: Lookup, cells: Cells, resolved: Resolved | None
-    ) -> str | Problem:
+    ) -> str | CellFinding:
         if resolved is None:
             return lookup.placeholder(value)
         answer = resolved.get((lookup, lookup.key(value)))
@@ -204,6 +215,18 @@ class BoundField:
         return self._problem(fault, self._cell(cells) if self.plan.constant is None else value)
 
 
+def _nothing(_cell: str) -> None:
+    return None
+
+
+def _finding(
+    severity: Severity, heading: str | None, index: int | None, cell: str, fault: Fault
+) -> CellFinding:
+    return CellFinding(
+        severity, heading, index, fault.kind, cell[:VALUE_LENGTH_MAX], fault.message, fault.remedy
+    )
+
+
 class RowMapper:
     """Turns rows of one sheet into activities."""
 
@@ -213,14 +236,19 @@ class RowMapper:
         event: FieldPlan,
         note: FieldPlan | None,
         fields: Sequence[FieldPlan],
+        *,
         places: dict[str, int],
+        header: Sequence[str],
     ) -> None:
+        """places: where each column of the mapping is in a row, from 0. header: the sheet's headings."""
         self._company = BoundField(company, places)
         self._event = BoundField(event, places)
         self._event_code = None if event.constant is None else int(event.constant)
         self._note = None if note is None else BoundField(note, places)
         self._fields = tuple((plan.name, BoundField(plan, places)) for plan in fields)
         self._width = max(places.values(), default=-1) + 1
+        self._header = tuple(header)
+        self._used = frozenset(places.values())
         self._asking = tuple(field for field in self._all() if field.plan.lookup is not None)
         self._noticing = tuple(field for field in self._all() if field.may_notice)
         self._noticing_texts = tuple(field for field in self._noticing if field.notices_texts)
@@ -246,18 +274,29 @@ class RowMapper:
     def needs_lookups(self) -> bool:
         return bool(self._asking)
 
-    def map(self, row: Row, resolved: Resolved | None = None) -> Activity | list[Problem]:
+    @property
+    def fields(self) -> tuple[BoundField, ...]:
+        """All parts of the activity, in the order in which they are sent."""
+        return tuple(self._all())
+
+    def uses(self, index: int | None) -> bool:
+        """Whether the column at `index` is mapped; a whole row or sheet (None) always counts."""
+        return index is None or index in self._used
+
+    def map(self, row: Row, resolved: Resolved | None = None) -> Activity | list[CellFinding]:
         """The row's activity, or all its problems. Without `resolved` lookups leave `lookup:account:CODE`."""
         if row.problem is not None:
-            return [Problem(None, None, "unreadable-row", "", row.problem, "")]
+            return [CellFinding(Severity.PROBLEM, None, None, "unreadable-row", "", row.problem, "")]
         cells = self._padded(row.cells)
-        problems: list[Problem] = []
+        problems: list[CellFinding] = []
+        if row.findings:
+            problems += [each for each in self.file_findings(row) if each.severity is Severity.PROBLEM]
         company = self._company.send(cells, resolved)
-        event: str | int | Problem | None = self._event_code
+        event: str | int | CellFinding | None = self._event_code
         if event is None:
             event = self._event.send(cells, resolved)
         note = None if self._note is None else self._note.send(cells, resolved)
-        problems.extend(sent for sent in (company, event, note) if isinstance(sent, Problem))
+        problems.extend(sent for sent in (company, event, note) if isinstance(sent, CellFinding))
         fields: list[tuple[str, str]] = []
         for name, field in self._fields:
             sent = field.send(cells, resolved)
@@ -265,8 +304,8 @@ class RowMapper:
                 fields.append((name, sent))
             elif sent is not None:
                 problems.append(sent)  # type: ignore[arg-type]
-        if problems or not isinstance(company, str) or isinstance(event, Problem) or event is None:
-            return list(dict.fromkeys(problems))
+        if problems or not isinstance(company, str) or isinstance(event, CellFinding) or event is None:
+            return self._problems(row, cells, problems)
         return Activity(company, int(event), note if isinstance(note, str) else None, tuple(fields))
 
     def lookup_values(self, row: Row) -> Iterator[tuple[Lookup, str]]:
@@ -279,15 +318,54 @@ class RowMapper:
             if isinstance(value, str) and value and field.plan.lookup is not None:
                 yield field.plan.lookup, value
 
-    def warnings(self, row: Row) -> list[Notice]:
+    def _problems(self, row: Row, cells: Cells, problems: list[CellFinding]) -> list[CellFinding]:
+        """Each problem once; of a row that is not a record, only what it looks like."""
+        found = looks_like(cells, self._header, self._company.index)
+        if found is None:
+            return list(dict.fromkeys(problems))
+        first = next((each for each in problems if each.index == self._company.index), problems[0])
+        kind, message, remedy = found
+        return [replace(first, kind=kind, message=f"{first.message} {message}", remedy=remedy)]
+
+    def file_findings(self, row: Row) -> list[CellFinding]:
+        """What the file itself shows about this row's cells, as far as the mapping uses them and does not
+        name the very text."""
+        named = [field for field in self._all() if field.plan.choices is not None]
+        return [
+            found
+            for found in row.findings
+            if self.uses(found.index)
+            and not any(
+                field.index == found.index and field.plan.lists(trimmed(row.cells[found.index or 0]))
+                for field in named
+            )
+        ]
+
+    def notices(self, row: Row, activity: Activity) -> list[CellFinding]:
         """What of this row will arrive other than it looks in the sheet."""
-        if row.problem is not None:
-            return []
         cells = self._padded(row.cells)
         plain = _ONLY_TEXTS.issuperset(map(type, cells)) and LOST not in "".join(cells)
         noticing = self._noticing_texts if plain else self._noticing
         found = [notice for field in noticing for notice in field.notices(cells)]
+        if activity.note is not None and (len(activity.note) > NOTE_LENGTH_SAFE or "{" in activity.note):
+            found += self._note_notices(activity.note)
         return list(dict.fromkeys(found)) if found else found
+
+    def _note_notices(self, note: str) -> Iterator[CellFinding]:
+        if self._note is None:
+            return
+        faults: list[Fault] = []
+        if len(note) > NOTE_LENGTH_SAFE:
+            text = (
+                f"The note has {len(note):,} characters; LeadSquared may cut it off after {NOTE_LENGTH_SAFE}."
+            )
+            faults.append(Fault("long-note", text, "Send one row with --canary 1 first: it is read back."))
+        markup = _NOTE_MARKUP.search(note)
+        if markup is not None:
+            text = f"The note holds {markup.group()}, which LeadSquared takes for its own markup."
+            faults.append(Fault("note-markup", text, "Remove it unless it is meant."))
+        for fault in faults:
+            yield _finding(Severity.NOTICE, self._note.heading, self._note.index, note, fault)
 
     def describe(self) -> list[Preview]:
         """Where each part of the activity comes from, in the order in which it is sent."""

@@ -51,19 +51,19 @@ def notice_of_format(text: str, code: str) -> tuple[str, str, str] | None:
     decimals = len(text.partition(".")[2])
     if display.percent:
         return (
-            "percent",
+            "shown-as-percent",
             f"In Excel it is {_percent(text)} %; {text} is sent.",
             "If LeadSquared is to store the percentage, put it into a column without the percent format.",
         )
     if display.currency:
         return (
-            "currency",
+            "shown-with-currency",
             f"Excel shows a currency; {text} is sent.",
             "Map the currency from a column of its own.",
         )
     if display.thousands or display.scientific:
         return (
-            "rounded",
+            "shown-rounded",
             f"Excel shows it shortened; {text} is sent.",
             "Round it in the sheet if that is wrong.",
         )
@@ -73,7 +73,7 @@ def notice_of_format(text: str, code: str) -> tuple[str, str, str] | None:
         rounded = decimals > display.decimals
     if rounded:
         return (
-            "rounded",
+            "shown-rounded",
             f"Excel shows it rounded; {text} is sent.",
             "Round it in the sheet if that is wrong.",
         )

@@ -1,7 +1,7 @@
 """A cell → the text to send, or what is wrong with it: one small class per value type.
 
 Every reader is total: any cell gives a `str` or a `Fault`, never an exception. Readers get cells that are not
-empty; texts arrive trimmed. Dates and date-times have a module of their own (`dates.py`).
+empty; texts arrive trimmed. Dates and date-times have a module of their own (`date_values.py`).
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def unsendable(text: str) -> Fault | None:
     return Fault(
         "control-character",
         f"{quoted(text)} holds a character that cannot be sent (U+{code:04X}).",
-        "Delete the invisible character, or type the text anew. If many rows have it, the file was probably"
+        "Delete the invisible character, or type the text again. If many rows have it, the file was probably"
         " saved in another encoding than it was read in.",
     )
 
@@ -136,6 +136,19 @@ _PLAIN: Final = {
     ",": re.compile(r"([+-]?)(\d*)(?:,(\d*))?", re.ASCII),
 }
 _ONE_COMMA: Final = re.compile(r"[+-]?\d+,\d+", re.ASCII)
+_POINT_GROUPS: Final = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+", re.ASCII)
+"""1.000 is a thousand in German, Spanish or Indonesian sheets, and one elsewhere."""
+_CURRENCY_WORDS: Final = (
+    r"Rs\.?|Re\.?|INR|US\$|USD|EUR|GBP|AED|SGD|S\$|A\$|AUD|CAD|C\$|CHF|CNY|RMB|JPY|MYR|RM|IDR|Rp\.?|PHP|THB"
+    r"|VND|LKR|NPR|BDT|Tk\.?|PKR|QAR|SAR|SR|OMR|KWD|BHD|DHS?\.?|ZAR|R\$|BRL|MXN|KES|KSH|NGN|EGP|TRY|PLN|SEK"
+    r"|NOK|DKK|HKD|HK\$|NZD|NZ\$|KRW|TWD|ILS|RUB"
+)
+_MONEY: Final = re.compile(
+    rf"(?P<sign>[+-]?) ?(?P<before>{_CURRENCY_WORDS}|[^\w\s.,'+-])? ?(?P<number>[+-]?[\d.,][\d.,' ]*?)"
+    rf" ?(?P<after>{_CURRENCY_WORDS}|[^\w\s.,'+-])?(?:/-|/=)?",
+    re.IGNORECASE,
+)
+_SAME_CURRENCY: Final = {"RS": "₹", "RE": "₹", "INR": "₹", "US$": "$", "USD": "$", "EUR": "€", "GBP": "£"}
 _EXPONENT: Final = re.compile(r"[+-]?(?=[.,]?\d)\d*(?:([.,])\d*)?[eE]([+-]?\d{1,4})", re.ASCII)
 _EXCEL_EXPONENT: Final = re.compile(r"-?\d(?:[.,]\d+)?E[+-]\d{2,3}", re.ASCII)
 _SAME_SIGN: Final = str.maketrans(
@@ -166,18 +179,22 @@ class NumberValue:
     decimal: the sheet's decimal mark; None if the mapping does not say (then `.`, and a lone `1,234` is a
     fault, because it may be either number). Thousands separators (`,` or `.`, space, apostrophe, in groups of
     three, and India's `12,34,567`) are taken out. `1e5` is written out; `1.23457E+11`, how Excel cuts
-    long numbers short, is a fault: its digits are lost. Percent signs, currencies, NaN, infinity are faults.
+    long numbers short, is a fault: its digits are lost. Percent signs, NaN, infinity are faults; currencies
+    are, unless `currency` allows them beside the number.
     """
 
     notices_texts: ClassVar = False
     decimal: str | None = None
     whole: bool = False
+    currency: bool = False
 
     @property
     def name(self) -> str:
         return "integer" if self.whole else "number"
 
     def read(self, cell: str) -> str | Fault:
+        if self.currency and type(cell) is str and (bare := without_currency(cell)) is not None:
+            cell = bare
         found = self._number(cell)
         if not self.whole or isinstance(found, Fault) or found.isdecimal():
             return found
@@ -193,7 +210,8 @@ class NumberValue:
 
     def _number(self, cell: str) -> str | Fault:
         mark = self.decimal or "."
-        if type(cell) is not str:
+        typed = type(cell) is not str
+        if typed:
             if not isinstance(cell, NumberCell):
                 return _other_than_number(cell)
             cell, mark = str(cell), "."
@@ -202,19 +220,24 @@ class NumberValue:
         if plain is not None:
             digits = _decimal_text(*plain.groups())
             if digits is not None:
-                return digits
+                open_mark = self.whole and self.decimal is None and not typed
+                return self._either(cell, text) if open_mark and _POINT_GROUPS.fullmatch(text) else digits
         grouped = _GROUPED[mark].fullmatch(text)
         if grouped is None:
             return self._exponent(cell, text, mark)
         if self.decimal is None and _ONE_COMMA.fullmatch(text):
-            meant = text.replace(",", "")
-            return Fault(
-                "ambiguous-number",
-                f"{quoted(cell)} can be {meant} or {text.replace(',', '.')}.",
-                'Say in the mapping which mark stands before decimals: decimal: "." or decimal: ",".',
-            )
+            return self._either(cell, text)
         sign, whole, _separator, fraction = grouped.groups()
         return _decimal_text(sign, re.sub(r"\D", "", whole), fraction) or self._not_a_number(cell, text, mark)
+
+    def _either(self, cell: str, text: str) -> Fault:
+        """A mark that may group thousands or stand before decimals."""
+        meant, other = re.sub("[,.]", "", text), text.replace(",", ".")
+        return Fault(
+            "ambiguous-number",
+            f"{quoted(cell)} can be {meant} or {other}.",
+            'Set in the mapping which mark stands before decimals: decimal: "." or decimal: ",".',
+        )
 
     def _exponent(self, cell: str, text: str, mark: str) -> str | Fault:
         if _EXCEL_EXPONENT.fullmatch(text):
@@ -236,9 +259,11 @@ class NumberValue:
                 f"{shown} has a percent sign, so 25 % could mean 25 or 0.25.",
                 "Write the number as LeadSquared is to store it, without the sign.",
             )
-        if _has_currency(text):
+        if not self.currency and _has_currency(text):
             return Fault(
-                "currency", f"{shown} holds a currency beside the number.", "Write the number alone."
+                "currency",
+                f"{shown} holds a currency beside the number.",
+                "Set `currency: true` for the field in the mapping, or write the number alone.",
             )
         other = "," if mark == "." else "."
         has_digits = any(c.isdecimal() for c in text)
@@ -246,7 +271,7 @@ class NumberValue:
             return Fault(
                 "decimal-mark",
                 f'{shown} is not a number with the decimal mark "{mark}".',
-                f'If the column\'s decimal mark is "{other}", say so in the mapping: decimal: "{other}".',
+                f'If the column\'s decimal mark is "{other}", set it in the mapping: decimal: "{other}".',
             )
         what = "a whole number" if self.whole else "a number"
         return Fault(
@@ -255,6 +280,32 @@ class NumberValue:
 
     def _example(self, mark: str) -> str:
         return "1250" if self.whole else f"1250{mark}50"
+
+
+def _money(cell: str) -> re.Match[str] | None:
+    """The parts of an amount with a currency; None if there is no currency, or something else beside it."""
+    found = _MONEY.fullmatch(_plain_signs(cell))
+    if found is None or (found["sign"] and found["number"][:1] in {"+", "-"}):
+        return None
+    signs = [part for part in (found["before"], found["after"]) if part]
+    known = all(part[:1].isalpha() or unicodedata.category(part) == "Sc" for part in signs)
+    return found if known and (signs or cell.endswith(("/-", "/="))) else None
+
+
+def without_currency(cell: str) -> str | None:
+    """`₹ 12,75,000`, `Rs. 1,250/-`, `EUR 5`, `5 $` as the number alone; None for anything else."""
+    found = _money(cell)
+    return None if found is None else found["sign"] + found["number"].strip()
+
+
+def currency_of(cell: str) -> str | None:
+    """The currency of an amount, `Rs.`, `INR` and `₹` alike; None if the cell has none."""
+    found = _money(cell)
+    sign = None if found is None else found["before"] or found["after"]
+    if not sign:
+        return None
+    plain = sign.upper().rstrip(".")
+    return _SAME_CURRENCY.get(plain, plain)
 
 
 def _has_currency(text: str) -> bool:
@@ -300,7 +351,7 @@ class BooleanValue:
             return Fault(
                 "not-yes-or-no",
                 f"{quoted(str(cell))} is neither yes nor no.",
-                "Write yes, no, true, false, 1 or 0; or say in the mapping what it means:"
+                "Write yes, no, true, false, 1 or 0; or define in the mapping what it means:"
                 " values: {…: true, …: false}.",
             )
         return self.send[0] if answer else self.send[1]
@@ -359,6 +410,27 @@ class EventValue:
             f"{quoted(str(cell))} is not the code of an activity type, such as 10001.",
             "LeadSquared lists them in Settings > Accounts Customization; `values` turns names into codes.",
         )
+
+    def notice(self, cell: str) -> Fault | None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class ListValue:
+    """Several values in one cell (multi-select): each item trimmed, empty ones left out, put together again
+    with `join`. What the items may be is the field's `one_of` or `values`."""
+
+    notices_texts: ClassVar = False
+    separator: str = ";"
+    join: str = ";"
+    name: str = "list"
+
+    def items(self, cell: str) -> list[str]:
+        """The items of a cell, in its order."""
+        return [item for part in str(cell).split(self.separator) if (item := part.strip(BLANKS))]
+
+    def read(self, cell: str) -> str | Fault:
+        return unsendable(cell) or self.join.join(self.items(cell))
 
     def notice(self, cell: str) -> Fault | None:
         return None

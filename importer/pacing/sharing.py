@@ -65,6 +65,9 @@ class PaceRecord(Protocol):
         Returns or raises within seconds; whatever is raised, the run goes on.
         """
 
+    def close(self) -> None:
+        """Gives up its connection; the next `meet` makes another."""
+
 
 @dataclass(frozen=True, slots=True)
 class Division:
@@ -175,6 +178,8 @@ class Heartbeat:
             await self._beating
         self._beating = None
         await self._meet(live=False)
+        with suppress(Exception):
+            await asyncio.to_thread(self._record.close)
 
     async def _beat(self) -> None:
         while True:

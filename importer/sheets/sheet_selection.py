@@ -13,6 +13,8 @@ from importer.sheets.sheet import place
 from importer.text import listed, quoted
 
 LISTED_MAX: Final = 20
+PROBLEM_LIST: Final = "Importer problems"
+"""The list of problems in a marked copy (`check --report`): no sheet to import, so that the copy can be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ def choose_sheet(path: Path, sheets: Sequence[Worksheet], wanted: str | None) ->
 
     A hidden sheet is read only if it is named. Names match exactly, else without regard to case.
     """
-    visible = [sheet for sheet in sheets if sheet.visible]
+    visible = [sheet for sheet in sheets if sheet.visible and sheet.name != PROBLEM_LIST]
     remedy = "Name one with --sheet, or with `sheet:` in the mapping."
     if wanted is None:
         if len(visible) == 1:

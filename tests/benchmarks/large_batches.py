@@ -147,11 +147,11 @@ def stage(sheet: Path, mapping: Path, family: str, journals: Path, tenant_id: st
     from importer.staging import stage as staged
 
     plan = load_mapping(mapping)
-    survey = Survey()
     batch = batch_id(STARTED, rehearsal=False)
     draft = JournalDraft(journals, batch)
     with open_sheet(sheet, SheetOptions()) as opened:
         mapper = plan.bind(opened.header)
+        survey = Survey(mapper)
         at = iso(STARTED.timestamp())
         digests = staged(draft, opened, mapper, survey, at=at, progress=lambda _: None)
         facts = Batch(
