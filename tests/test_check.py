@@ -9,7 +9,7 @@ import openpyxl
 import pytest
 from conftest import Importer, RunningTenant
 
-from importer.cli.wording import width
+from importer.wording import width
 
 MAPPING = """\
 RelatedCompanyId: Account ID

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from importer.app.batches import batch_status, erase, list_batches, verify, write_report
+    from importer.app.batches import batch_status, erase, list_batches, write_report
     from importer.app.check import check
     from importer.app.keys import login, logout, whoami
     from importer.app.observer import Observer, Progress, Silent, Stage, StopHandle
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         SheetInput,
         VerifyOptions,
     )
-    from importer.app.plan import Plan, answer, discard, prepare_resume, prepare_run, start
+    from importer.app.plan import Plan, answer, discard, start
     from importer.app.propose import ProposedMapping, propose
     from importer.app.questions import (
         Answers,
@@ -35,17 +35,21 @@ if TYPE_CHECKING:
         QuestionKind,
         QuestionOpenError,
     )
-    from importer.app.records import BatchStatus, CheckReport, ImportedBefore, RunResult, VerifyResult
+    from importer.app.records import BatchStatus, CheckReport, EarlierImport, RunResult, VerifyResult
+    from importer.app.resume import prepare_resume
+    from importer.app.run import prepare_run
+    from importer.app.sheet_input import save_frame
     from importer.app.stores import copy_store, open_store, store_info
+    from importer.app.verify import verify
 
 __all__ = [
     "Answers", "BatchStatus", "CallOptions", "CheckOptions", "CheckReport", "Choice", "DeclinedError",
-    "ImportedBefore", "Observer", "Plan", "Progress", "ProposeOptions", "ProposedMapping", "Question",
+    "EarlierImport", "Observer", "Plan", "Progress", "ProposeOptions", "ProposedMapping", "Question",
     "QuestionKind", "QuestionOpenError", "ResumeOptions", "RunOptions", "RunResult", "ScreenChanges",
     "SendingOptions", "SheetInput", "Silent", "Stage", "StopHandle", "VerifyOptions", "VerifyResult",
     "answer", "batch_status", "check", "copy_store", "discard", "erase", "list_batches", "login", "logout",
-    "open_store", "prepare_resume", "prepare_run", "propose", "start", "store_info", "verify", "whoami",
-    "write_report",
+    "open_store", "prepare_resume", "prepare_run", "propose", "save_frame", "start", "store_info", "verify",
+    "whoami", "write_report",
 ]  # fmt: skip
 
 _MODULES: Final = (
@@ -59,6 +63,10 @@ _MODULES: Final = (
     "stores",
     "keys",
     "propose",
+    "sheet_input",
+    "run",
+    "resume",
+    "verify",
 )
 
 

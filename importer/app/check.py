@@ -2,14 +2,122 @@
 
 from __future__ import annotations
 
-from importer.app.observer import SILENT, Observer
+from contextlib import ExitStack
+from typing import Final
+
+from importer.activity import Activity, fingerprint
+from importer.app.connecting import send_options, session
+from importer.app.duplicates import earlier_import
+from importer.app.findings import (
+    accept_questions,
+    findings_of,
+    first_rows,
+    hidden_question,
+    invalid_question,
+)
+from importer.app.lookups import looked_up
+from importer.app.observer import SILENT, Observer, Progress, Stage
 from importer.app.options import CheckOptions
-from importer.app.records import CheckReport
+from importer.app.records import CheckReport, EarlierImport
+from importer.app.running import expected_s, spoken_rate
+from importer.app.sheet_input import loaded_mapping, no_rows, opened_sheet, rows_of
+from importer.app.staging import AskedValues, ContentDigest, asked_values
+from importer.checking.marked_sheet import MarkedSheet
+from importer.checking.survey import Survey
+from importer.findings import CellFinding
+from importer.mapping.references import Resolved
+from importer.settings import load_rate
+from importer.sheets.rows import CellsDigest, Row
+from importer.store.duplicates import Recognition
+from importer.store.store import Store
+
+SHOW_EVERY_ROWS: Final = 1_000
 
 
-async def check(options: CheckOptions, store: object, observer: Observer = SILENT) -> CheckReport:
+async def check(options: CheckOptions, store: Store | None, observer: Observer = SILENT) -> CheckReport:
     """Reads and maps every row. Offline but with `options.online`; nothing is left behind.
 
-    store: None where nothing is known of earlier imports. Raises SheetError, MappingError, SettingsError.
+    store: None where nothing is to be known of earlier imports. Raises SheetError, MappingError,
+    SettingsError, with `online` TenantError.
     """
-    raise NotImplementedError
+    rate = load_rate(options.calls.rate)
+    mapping = loaded_mapping(options.mapping)
+    with ExitStack() as stack:
+        sheet = stack.enter_context(opened_sheet(options.sheet, mapping))
+        mapper = mapping.bind(sheet.header)
+        survey = Survey(mapper, mapping.accept | options.accept)
+        resolved: Resolved | None = None
+        if options.online and mapper.needs_lookups:
+            asked = asked_values(rows_of(sheet, options.sheet), mapper)
+            resolved = await _answers(options, asked, observer)
+        comparable = resolved is not None or not mapper.needs_lookups
+        known = store.recognition() if store is not None else None
+        marked = None
+        if options.marked_copy is not None:
+            marked = stack.enter_context(MarkedSheet(options.marked_copy, sheet, keep=(sheet.path,)))
+        digests = _Digests(known, comparable=comparable)
+        for row in rows_of(sheet, options.sheet):
+            mapped = mapper.map(row, resolved)
+            survey.take(row, mapped)
+            digests.add(row, mapped)
+            if marked is not None:
+                marked.write(row, () if isinstance(mapped, Activity) else mapped)
+            if survey.rows % SHOW_EVERY_ROWS == 0:
+                invalid = {"invalid": survey.invalid} if survey.invalid else {}
+                observer.progress(Progress(Stage.READING, survey.rows, counts=invalid))
+        survey.close(sheet)
+        if survey.rows == 0:
+            raise no_rows(sheet)
+        if marked is not None:
+            marked.finish()
+        found = findings_of(survey)
+        asked_now = [hidden_question(sheet), *accept_questions(found.questions)]
+        return CheckReport(
+            place=sheet.place(),
+            rows=survey.rows,
+            valid=survey.valid,
+            seconds=expected_s(survey.valid, rate),
+            rate=spoken_rate(rate),
+            findings=found,
+            questions=tuple(one for one in asked_now if one is not None),
+            invalid_question=invalid_question(survey, sheet, trial=False),
+            first=first_rows(survey, mapper),
+            imported_before=digests.found(),
+            looked_up=comparable,
+            marked_copy=options.marked_copy,
+        )
+
+
+async def _answers(options: CheckOptions, asked: AskedValues, observer: Observer) -> Resolved:
+    """What LeadSquared (or the embedded sandbox, which knows everybody who is asked for) says to them."""
+    async with session(options.calls, send_options(options.calls), None, asked=asked) as opened:
+        return await looked_up(opened.connection.tenant, asked, observer)
+
+
+class _Digests:
+    """What tells whether a sheet, or rows of it, were imported before.
+
+    comparable: rows can be told from their activities; before lookups only the sheet as a whole can.
+    """
+
+    def __init__(self, known: Recognition | None, *, comparable: bool) -> None:
+        self._known, self._comparable = known, comparable
+        self._content, self._cells = ContentDigest(), CellsDigest()
+
+    def add(self, row: Row, mapped: Activity | list[CellFinding]) -> None:
+        """The next row."""
+        if self._known is None:
+            return
+        self._cells.add(row.cells)
+        if self._comparable and isinstance(mapped, Activity):
+            body = mapped.encoded()
+            self._content.add(body)
+            self._known.add(fingerprint(body))
+
+    def found(self) -> tuple[EarlierImport, ...]:
+        """By which batches, the latest first."""
+        if self._known is None:
+            return ()
+        content = self._content.hexdigest() if self._comparable else ""
+        found = self._known.found(content, self._cells.hexdigest())
+        return tuple(earlier_import(one.summary, one.rows, whole=one.whole) for one in found)

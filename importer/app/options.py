@@ -144,8 +144,10 @@ class VerifyOptions:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProposeOptions:
     """A starter mapping from a sheet. event: the activity type's code, None to leave it to be filled in.
+    name: of the file that the mapping will be in.
     schema_at_hand: whether the mapping lies where editors find its JSON Schema."""
 
     sheet: SheetInput
     event: int | None = None
     name: str = ""
+    schema_at_hand: bool = False

@@ -20,14 +20,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from importer.app.observer import SILENT, Observer, StopHandle
-from importer.app.options import ResumeOptions, RunOptions
+from importer.app.observer import StopHandle
 from importer.app.questions import NO_ANSWERS, Answers, Question
 from importer.app.records import (
     NO_ROWS,
     NOTHING_FOUND,
+    EarlierImport,
     FirstRows,
-    ImportedBefore,
     PlanFacts,
     RunResult,
     SheetFindings,
@@ -70,32 +69,12 @@ class Plan:
     facts: PlanFacts | None = None
     findings: SheetFindings = NOTHING_FOUND
     first: FirstRows = NO_ROWS
-    imported_before: tuple[ImportedBefore, ...] = ()
+    imported_before: tuple[EarlierImport, ...] = ()
     changes: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     answered: tuple[Question, ...] = ()
     nothing_to_send: bool = False
     preparation: Preparation | None = field(default=None, repr=False, compare=False)
-
-
-async def prepare_run(options: RunOptions, store: object, observer: Observer = SILENT) -> Plan:
-    """Reads and maps the sheet, looks accounts and users up, and asks LeadSquared who and where we are.
-
-    With `options.resume` and an open batch of the same sheet: the plan that continues it. Raises UserError
-    with nothing left behind: SheetError, MappingError, SettingsError, TenantError, ImportedBeforeError (the
-    same sheet, or rows that another batch holds open), ResultsError.
-    """
-    raise NotImplementedError
-
-
-async def prepare_resume(options: ResumeOptions, store: object, observer: Observer = SILENT) -> Plan:
-    """Owns the batch, reads what was changed, and asks LeadSquared whether it was continued elsewhere.
-
-    Changes are computed, not applied: a batch whose plan is discarded is as it was. A batch that the store
-    does not have is rebuilt from its results file (`options.mapping`). Raises UserError (the batch
-    untouched), WorkError when LeadSquared cannot be reached.
-    """
-    raise NotImplementedError
 
 
 async def answer(plan: Plan, answers: Answers) -> Plan:

@@ -11,6 +11,8 @@ from importer.activity import Activity
 from importer.app.questions import Question
 from importer.checking.findings import Finding
 from importer.mapping.mapping import Preview
+from importer.text import shown
+from importer.wording import count, expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class NextStep:
 
 
 @dataclass(frozen=True, slots=True)
-class ImportedBefore:
+class EarlierImport:
     """An earlier batch that has this sheet, or some of its rows.
 
     created_at: UTC, ISO 8601. rows: how many are the same, counted as a multiset. whole: the whole sheet, in
@@ -52,15 +54,11 @@ class ImportedBefore:
 
 @dataclass(frozen=True, slots=True)
 class SheetFindings:
-    """What was found in a sheet, grouped by column and kind. duplicates: groups of row numbers that would
-    create the same activity; surplus: how many rows repeat an earlier one."""
+    """What was found in a sheet, grouped by column and kind (`importer.findings` says what the three are)."""
 
     problems: tuple[Finding, ...] = ()
     questions: tuple[Finding, ...] = ()
     notices: tuple[Finding, ...] = ()
-    remarks: tuple[str, ...] = ()
-    duplicates: tuple[tuple[int, ...], ...] = ()
-    surplus: int = 0
 
 
 NOTHING_FOUND: Final = SheetFindings()
@@ -82,7 +80,8 @@ class CheckReport:
     """A sheet, read and mapped; nothing was sent.
 
     place: file and sheet, for people. seconds: how long sending the valid rows takes at `rate`. rate: as
-    people read it. questions: those that are open. looked_up: False while accounts and users are still to be
+    people read it. questions: those that are open; invalid_question: what `run` will ask about invalid rows.
+    looked_up: False while accounts and users are still to be
     looked up. marked_copy: where it was written.
     """
 
@@ -93,8 +92,9 @@ class CheckReport:
     rate: str
     findings: SheetFindings
     questions: tuple[Question, ...]
+    invalid_question: Question | None
     first: FirstRows
-    imported_before: tuple[ImportedBefore, ...]
+    imported_before: tuple[EarlierImport, ...]
     looked_up: bool
     marked_copy: Path | None = None
 
@@ -114,9 +114,9 @@ class CheckReport:
             "rows": self.rows,
             "valid": self.valid,
             "invalid": self.invalid,
-            "problems": [group.as_json() for group in self.findings.problems],
+            "problems": [found.as_json() for found in self.findings.problems],
             "questions": [question.as_json() for question in self.questions],
-            "notices": [group.as_json() for group in self.findings.notices],
+            "notices": [found.as_json() for found in self.findings.notices],
             "imported_before": [one.as_json() for one in self.imported_before],
         }
 
@@ -127,9 +127,9 @@ class PlanFacts:
 
     batch: its id. host, keys_from: where the calls go and where host and keys came from. user, organisation:
     whose keys they are. events: (activity type, rows of it that are to be sent). to_send: rows that would be
-    sent now (after `limit`); in_doubt: rows that are looked up first; left_out: invalid rows that are not
-    sent; already: rows that earlier batches sent. seconds: how long it takes. rate: as people read it.
-    results: where the results file will be.
+    sent now (after `limit`) of those that are pending; in_doubt: rows that are looked up first; left_out:
+    invalid rows that are not sent; already: rows that earlier batches sent. seconds: how long it takes.
+    rate: as people read it. results: where the results file will be.
     """
 
     batch: str
@@ -141,6 +141,7 @@ class PlanFacts:
     keys_from: str
     events: tuple[tuple[int, int], ...]
     to_send: int
+    pending: int
     in_doubt: int
     left_out: int
     already: int
@@ -150,8 +151,29 @@ class PlanFacts:
     rehearsal: bool
 
     def lines(self) -> tuple[tuple[str, str], ...]:
-        """(label, value) for a question, in order: `("Organisation", "Acme")`, …"""
-        raise NotImplementedError
+        """(label, value) in the order of a question, each value on one line: `("Organisation", "Acme")`, …"""
+        events = ", ".join(f"{code} ({count(rows, 'row')})" for code, rows in self.events)
+        lines = [
+            ("Organisation", self.organisation),
+            ("User", self.user),
+            ("Host", f"{self.host} (keys from {self.keys_from})"),
+            ("Sheet", f"{self.source}, sheet {self.sheet}" if self.sheet else self.source),
+            ("Batch", self.batch),
+            ("Activity type" if len(self.events) < 2 else "Activity types", events),
+            (
+                "Rows to send",
+                f"{self.to_send:,}" + (f" of {self.pending:,}" if self.pending > self.to_send else ""),
+            ),
+            (
+                "Rows in doubt",
+                f"{self.in_doubt:,}: looked up first, sent only if not found" if self.in_doubt else "",
+            ),
+            ("Left out", count(self.left_out, "invalid row") if self.left_out else ""),
+            ("Sent before", count(self.already, "row") if self.already else ""),
+            ("Rate", f"{self.rate}, so {expected(self.seconds)}" if self.to_send else ""),
+            ("Results", str(self.results)),
+        ]
+        return tuple((label, shown(value)) for label, value in lines if value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +182,8 @@ class RunResult:
 
     counts: `rows`, `created`, `failed`, `invalid`, `uncertain`, `pending`, `skipped`; `created` counts what
     this batch created, `already` the rows that earlier batches sent. seconds: spent sending. results: the
-    results file; written: whether it could be. stopped: why it stopped before its rows did, "" if it did not.
+    results file; written: whether it could be. stopped: why it stopped before its rows did, "" if it did not;
+    stop_code: the same as one of `errors.ERROR_CODES`. reasons: why rows were not created, sentences.
     questions, notices: of the sheet, as in `CheckReport.as_json`.
     """
 
@@ -175,6 +198,8 @@ class RunResult:
     written: bool = True
     stopped: str = ""
     stop_code: str = ""
+    reasons: tuple[str, ...] = ()
+    rehearsal: bool = False
     next_steps: tuple[NextStep, ...] = ()
     notices: tuple[dict[str, Any], ...] = ()
     questions: tuple[dict[str, Any], ...] = ()
@@ -296,7 +321,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class StoreInfo:
-    """location: never with a password. version: of the schema. size_bytes: None where the server keeps it.
+    """location: never with a password. version: of the schema. latency_ms: of one small question.
     team: the store that an embedded one was copied to, "" if it is in use itself."""
 
     location: str
@@ -304,7 +329,8 @@ class StoreInfo:
     version: str
     batches: int
     rows: int
-    size_bytes: int | None
+    size_bytes: int
+    latency_ms: float
     team: str = ""
 
     def as_json(self) -> dict[str, Any]:

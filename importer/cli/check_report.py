@@ -1,78 +1,97 @@
-"""What `check` says of a sheet, as lines of 80 columns. Pure."""
+"""What `check` says of a sheet, as lines of 80 columns; `run` shows the same findings before it asks.
+Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from importer.activity import Activity
+from importer.app.records import CheckReport, EarlierImport, FirstRows
 from importer.checking.findings import WHOLE_COLUMN, Finding
-from importer.checking.survey import Survey
-from importer.cli.wording import SCREEN_COLUMNS, count, duration, one_line, pad, shorten, width, wrap
 from importer.sheets.rows import column_letters
+from importer.text import shown
+from importer.wording import SCREEN_COLUMNS, be, count, expected, local_time, pad, shorten, width, wrap
 
-if TYPE_CHECKING:
-    from importer.mapping.mapping import Preview
-    from importer.pacing.pacing import Rate
-
-SPACING_MARGIN: Final = 1.03
 GROUPS_SHOWN: Final = 60
 VALUE_COLUMNS: Final = 24
 _LOOKED_UP: Final = "lookup:"
 
 
-def summary(survey: Survey, place: str, rate: Rate) -> list[str]:
-    """Sheet, rows, valid, invalid, and how long sending takes."""
-    counts = f"{count(survey.rows, 'row')}: {survey.valid:,} valid, {survey.invalid:,} invalid."
-    lines = [place, f"  {counts}"]
-    if survey.valid:
-        seconds = survey.valid * rate.period_s / rate.calls * SPACING_MARGIN
-        rows = "the valid row" if survey.valid == 1 else "the valid rows"
-        takes = duration(seconds) if seconds < 1 else f"about {duration(seconds)}"
-        lines.append(f"  Sending {rows} takes {takes} at {_spoken(rate)}.")
+def whole(report: CheckReport) -> list[str]:
+    """Everything."""
+    found = report.findings
+    lines = [
+        *summary(report),
+        *imported_before(report.imported_before),
+        *problems(found.problems),
+        *questions(found.questions),
+        *notices(found.notices),
+        *preview(report.first),
+    ]
+    if not report.looked_up:
+        lines += ["", "Accounts and users are looked up when the sheet is sent; --online does it now."]
     return lines
 
 
-def problems(survey: Survey) -> list[str]:
+def summary(report: CheckReport) -> list[str]:
+    """Sheet, rows, valid, invalid, and how long sending takes."""
+    counts = f"{count(report.rows, 'row')}: {report.valid:,} valid, {report.invalid:,} invalid."
+    lines = [report.place, f"  {counts}"]
+    if report.valid:
+        rows = "the valid row" if report.valid == 1 else "the valid rows"
+        lines.append(f"  Sending {rows} takes {expected(report.seconds)} at {report.rate}.")
+    return lines
+
+
+def imported_before(earlier: Sequence[EarlierImport]) -> list[str]:
+    """Which batches have this sheet, or some of its rows."""
+    lines = []
+    for one in earlier:
+        what = "This sheet" if one.whole else f"{count(one.rows, 'row')} of this sheet"
+        verb = "was" if one.whole else "is" if one.rows == 1 else "are"
+        how = "imported before" if one.whole else "in an earlier batch"
+        text = f"{what} {verb} {how}: {one.batch}, {shown(one.source)}, {local_time(one.created_at)}"
+        open_rows = (
+            f" ({count(one.open_rows, 'row')} {be(one.open_rows)} not finished)" if one.open_rows else ""
+        )
+        lines += wrap(f"  {text}{open_rows}.", indent="    ")
+    return ["", *lines] if lines else []
+
+
+def problems(found: Sequence[Finding]) -> list[str]:
     """The problems, column by column."""
-    if not survey.problems:
-        return []
-    return ["", "Problems (rows that have one are not sent):", *_groups(survey.problems.all())]
+    return ["", "Problems (rows that have one are not sent):", *_groups(found)] if found else []
 
 
-def questions(survey: Survey) -> list[str]:
+def questions(found: Sequence[Finding]) -> list[str]:
     """What can be read in two ways, each with the option that accepts it."""
-    if not survey.questions:
+    if not found:
         return []
     lines = ["", "Questions (nothing is sent until each is settled):"]
-    for found in survey.questions.all():
-        lines += _groups([found])
-        lines.append(f"      If it is fine as it is: --accept {found.kind}")
+    for one in found:
+        lines += _groups([one])
+        if one.kind != "hidden-rows":
+            lines.append(f"      If it is fine as it is: --accept {one.kind}")
     return lines
 
 
-def notices(survey: Survey) -> list[str]:
+def notices(found: Sequence[Finding]) -> list[str]:
     """What will arrive other than it looks."""
-    if not survey.notices:
-        return []
-    return ["", "Worth a look (these rows are valid):", *_groups(survey.notices.all())]
+    return ["", "Worth a look (these rows are valid):", *_groups(found)] if found else []
 
 
-def preview(survey: Survey, sources: Sequence[Preview]) -> list[str]:
+def preview(first: FirstRows) -> list[str]:
     """The first activities: the sheet's column beside the field that it fills."""
-    if not survey.first:
+    if not first.rows:
         return []
-    headings = ("From", "Field", *(f"Row {number}" for number, _ in survey.first))
+    headings = ("From", "Field", *(f"Row {number}" for number, _ in first.rows))
     table = [headings]
-    values = [_values(activity) for _, activity in survey.first]
-    for source in sources:
-        cells = (_shown(each.get(source.schema_name), source.type) for each in values)
-        table.append((one_line(source.source), source.schema_name, *cells))
+    values = [_values(activity) for _, activity in first.rows]
+    for source in first.sources:
+        cells = (_cell(each.get(source.schema_name), source.type) for each in values)
+        table.append((shown(source.source), source.schema_name, *cells))
     return ["", "What is sent, first rows:", *_laid_out(table)]
-
-
-def _spoken(rate: Rate) -> str:
-    return f"{count(rate.calls, 'call')} in {rate.period_s:g} seconds"
 
 
 def _groups(groups: Sequence[Finding]) -> list[str]:
@@ -84,10 +103,8 @@ def _groups(groups: Sequence[Finding]) -> list[str]:
             lines += ["", _heading(group)]
         lines += _group(group)
     if len(groups) > GROUPS_SHOWN:
-        lines += [
-            "",
-            f"  … and {count(len(groups) - GROUPS_SHOWN, 'more kind')} of problem in other columns.",
-        ]
+        more = count(len(groups) - GROUPS_SHOWN, "more kind")
+        lines += ["", f"  … and {more} of problem in other columns."]
     return lines
 
 
@@ -99,13 +116,14 @@ def _heading(group: Finding) -> str:
 
 def _group(group: Finding) -> Iterator[str]:
     # Most messages quote the value; where one does not, it is shown beside.
-    begin = one_line(group.example)[:VALUE_COLUMNS]
-    shown = "" if begin in one_line(group.message) else shorten(group.example, VALUE_COLUMNS)
-    value = f" The cell shows {shown!r}." if shown else ""
+    begin = shown(group.example)[:VALUE_COLUMNS]
+    beside = "" if begin in shown(group.message, 2_000) else shorten(group.example, VALUE_COLUMNS)
+    value = f" The cell shows {beside!r}." if beside else ""
     cells = f"{group.cells_text()}: " if group.rows != (WHOLE_COLUMN,) else ""
-    yield from wrap(f"    {cells}{one_line(group.message)}{value}", indent="      ", whole_words=False)
-    if group.remedy:
-        yield from wrap(f"      {one_line(group.remedy)}", indent="      ", whole_words=False)
+    message, remedy = shown(group.message, 2_000), shown(group.remedy, 2_000)
+    yield from wrap(f"    {cells}{message}{value}", indent="      ", whole_words=False)
+    if remedy:
+        yield from wrap(f"      {remedy}", indent="      ", whole_words=False)
     others = [f"{group.cell(each.row)} {shorten(each.value, VALUE_COLUMNS)!r}" for each in group.others]
     if others:
         yield from wrap(f"      Likewise {', '.join(others)}.", indent="      ", whole_words=False)
@@ -118,12 +136,12 @@ def _values(activity: Activity) -> dict[str, str]:
     return {**values, **dict(activity.fields)}
 
 
-def _shown(value: str | None, kind: str) -> str:
+def _cell(value: str | None, kind: str) -> str:
     if value is None:
         return "(not sent)"
     if value.startswith(_LOOKED_UP):
         return f"({kind} {value.split(':', 2)[-1]})"
-    return one_line(value) if value else "(empty)"
+    return shown(value) if value else "(empty)"
 
 
 def _laid_out(table: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -18,8 +18,8 @@ from importer.cli.console import Console
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on stdout at the end, and nothing else there.")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only results, warnings and errors.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Also say what happens in detail.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show only results, warnings and errors.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show what happens in detail, too.")]
 
 
 def takes_console(function: Callable[..., int]) -> Callable[..., Callable[[], int]]:
@@ -45,6 +45,7 @@ def takes_console(function: Callable[..., int]) -> Callable[..., Callable[[], in
         console = ctx.find_object(Console)
         assert console is not None, "main.run hands the console to typer"
         console.configure(as_json=as_json, quiet=quiet, verbose=verbose)
+        console.command_name = function.__name__
         return partial(function, console, **values)
 
     command.__name__ = function.__name__

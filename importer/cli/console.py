@@ -7,17 +7,34 @@ until then. A terminal that went away, or cannot show a character, never ends a 
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import sys
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Protocol, TextIO
 
-from importer.cli.wording import SCREEN_COLUMNS, printable, wrap
 from importer.errors import SettingsError, UserError
+from importer.text import command_line, json_line, printable
+from importer.wording import SCREEN_COLUMNS, wrap
 
 _RED: Final = "31"
 _YELLOW: Final = "33"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEnd:
+    """How a command ends. message: the sentence that explains it, "" when it needs none. command: a command
+    line that helps, its words without `importer`. error_code: one of `errors.ERROR_CODES`. chosen: a person
+    chose this end, so that the message is not an error."""
+
+    exit_code: int
+    message: str = ""
+    command: tuple[str, ...] = ()
+    error_code: str = ""
+    chosen: bool = False
 
 
 class Interlude(Protocol):
@@ -43,6 +60,7 @@ class Console:
         self.quiet = quiet
         self.verbose = verbose
         self.sending = False
+        self.command_name = ""
         self.interlude: Interlude | None = None
         self._result: dict[str, Any] = {}
         self._json_written = False
@@ -57,6 +75,11 @@ class Console:
     def has_terminal(self) -> bool:
         """Is there a person who can read a question and answer it?"""
         return _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """What the command has given as its result so far."""
+        return self._result
 
     def configure(self, *, as_json: bool, quiet: bool, verbose: bool) -> None:
         """What the parser found; `--quiet` given before the command counts as well."""
@@ -82,6 +105,14 @@ class Console:
         """Why the command ends as it does."""
         self._message(text, prefix="Error: ", colour=_RED)
 
+    def command(self, command: Sequence[str], *, before: str = "") -> None:
+        """A command line to be pasted: on a line of its own and never wrapped. before: what it is for."""
+        if self.quiet:
+            return
+        if before:
+            self._message(before)
+        self._write(sys.stderr, f"  {command_line('importer', *command)}")
+
     def result(self, text: str, data: Mapping[str, Any]) -> None:
         """What the command was called for: `text` on stdout at once, or `data` in the JSON object at the end.
 
@@ -96,7 +127,7 @@ class Console:
         here, since whoever started it waits for it, and nothing at the end."""
         self._result.update(data)
         if self.json:
-            self._write_json(0)
+            self._write_json(CommandEnd(0))
         else:
             self.show(text)
         self._flush(sys.stdout)
@@ -110,17 +141,22 @@ class Console:
         """`text` on stdout exactly as it is, also with `--json`: a JSON Schema, a shell's completion."""
         self._write(sys.stdout, text)
 
-    def ask(self, question: str, *, without_terminal: str) -> bool:
-        """Yes or no; anything but `y` or `yes` is no.
+    def ask(self, question: str, choices: Sequence[tuple[str, str]]) -> str | None:
+        """The value that a person chooses, None for "no" (anything that is no choice).
 
-        without_terminal: the remedy that is named when nobody can be asked. Raises UserError then.
+        choices: (value, text). Of one, it is a matter of yes or no. Only where there is a terminal.
         """
-        if not self.has_terminal:
-            raise UserError(
-                f"This asks before it goes on ({question}), and there is no terminal to ask at.",
-                remedy=without_terminal,
-            )
-        return self._answer(f"{question} [y/N] ").strip().casefold() in {"y", "yes"}
+        if len(choices) == 1:
+            (value, text), *_ = choices
+            yes = self._answer(f"{question} {text}? [y/N] ".lstrip()).strip().casefold() in {"y", "yes"}
+            return value if yes else None
+        if question:
+            self._message(question)
+        for number, (_, text) in enumerate(choices, 1):
+            self._message(f"  {number}  {text}")
+        given = self._answer("Number of your choice (Enter to stop): ").strip()
+        numbers = {str(number): value for number, (value, _) in enumerate(choices, 1)}
+        return numbers.get(given)
 
     def ask_text(self, question: str, *, without_terminal: str) -> str:
         """One line of text, trimmed; "" when the person gave none. Raises UserError without a terminal."""
@@ -136,9 +172,6 @@ class Console:
             raise UserError(
                 f"{question} needs an answer, and there is no terminal to ask at.", remedy=without_terminal
             )
-        import getpass
-        import warnings
-
         with warnings.catch_warnings():
             # getpass falls back to showing what is typed, with no more than a warning.
             warnings.simplefilter("error", getpass.GetPassWarning)
@@ -151,18 +184,29 @@ class Console:
             except EOFError:
                 return ""
 
-    def finish(self, exit_code: int, error: str = "") -> None:
+    def finish(self, end: CommandEnd) -> None:
         """The last word: the error on stderr, and with `--json` the one object on stdout."""
-        if error:
-            self.error(error)
+        if end.message and end.chosen:
+            self.say(end.message)
+        elif end.message:
+            self.error(end.message)
+        if end.command and end.message:
+            self._write(sys.stderr, f"  {command_line('importer', *end.command)}")
         if self.json and not self._json_written:
-            self._write_json(exit_code, error)
+            self._write_json(end)
         for stream in (sys.stdout, sys.stderr):
             self._flush(stream)
 
-    def _write_json(self, exit_code: int, error: str = "") -> None:
-        whole = {**self._result, **({"error": error} if error else {}), "exit": exit_code}
-        self._write(sys.stdout, json.dumps(whole, ensure_ascii=not _speaks_unicode(sys.stdout)))
+    def _write_json(self, end: CommandEnd) -> None:
+        whole = {**self._result}
+        if end.message:
+            whole["error"] = (
+                f"{end.message} {command_line('importer', *end.command)}" if end.command else end.message
+            )
+            whole["error_code"] = end.error_code
+        whole["exit"] = end.exit_code
+        line = json_line(whole) if _speaks_unicode(sys.stdout) else json.dumps(whole)
+        self._write(sys.stdout, line)
         self._json_written = True
 
     def _answer(self, question: str) -> str:
@@ -173,7 +217,7 @@ class Console:
     def _message(self, text: str, *, prefix: str = "", colour: str = "") -> None:
         line = printable(prefix + text)
         if _is_terminal(sys.stderr):
-            line = "\n".join(wrap(line, SCREEN_COLUMNS - 1))
+            line = "\n".join(wrap(line, SCREEN_COLUMNS - 1, indent="  "))
         if prefix and _shows_colour(sys.stderr):
             line = f"\x1b[{colour}m{prefix.rstrip()}\x1b[0m" + line[len(prefix.rstrip()) :]
         self._write(sys.stderr, line)

@@ -8,8 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from importer.cli.console import Console
+from importer.app.questions import DeclinedError
+from importer.cli.console import CommandEnd, Console
 from importer.errors import ImporterError
+from importer.home import home_folder
+from importer.support_log import open_log
 
 EXIT_USAGE: Final = 2
 EXIT_STOPPED: Final = 3
@@ -19,37 +22,38 @@ _DISK_FULL: Final = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOS
 _GROUP_DEPTH_MOST: Final = 10
 
 
-def ending_of(console: Console, work: Callable[[], int]) -> tuple[int, str]:
-    """Run `work`; the exit code, and the sentence that explains it ("" when it needs none)."""
+def ending_of(console: Console, work: Callable[[], int]) -> CommandEnd:
+    """Runs `work`."""
     try:
-        return work(), ""
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED, "Interrupted."
-    except ImporterError as error:
-        return error.exit_code, str(error)
+        return CommandEnd(work())
+    except KeyboardInterrupt as error:
+        return _explain(console, error)
     except BaseExceptionGroup as group:
         return _explain(console, _first(group))
     except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, a person gets a sentence
         return _explain(console, error)
 
 
-def _explain(console: Console, error: BaseException) -> tuple[int, str]:
+def _explain(console: Console, error: BaseException) -> CommandEnd:
     if isinstance(error, ImporterError):
-        return error.exit_code, str(error)
+        chosen = isinstance(error, DeclinedError)
+        return CommandEnd(error.exit_code, str(error), error.command, error.error_code, chosen)
     if isinstance(error, KeyboardInterrupt):
-        return EXIT_INTERRUPTED, "Interrupted."
+        return CommandEnd(EXIT_INTERRUPTED, "Interrupted.", error_code="interrupted")
     code = EXIT_STOPPED if console.sending else EXIT_USAGE
-    then = " The batch is intact: go on with `importer resume`." if console.sending else " Nothing was sent."
+    then = (
+        " The batch is intact: continue with `importer resume`." if console.sending else " Nothing was sent."
+    )
     log = _keep_traceback(error)
     if isinstance(error, OSError):
-        return code, _system_trouble(error) + then
+        return CommandEnd(code, _system_trouble(error) + then, error_code="disk")
     if isinstance(error, MemoryError):
-        return (
-            code,
-            f"This computer has not enough free memory for that.{then} Close other programs and try again.",
-        )
-    told = f" Please send {log} to whoever looks after the importer." if log else ""
-    return code, f"Something went wrong that should not happen ({type(error).__name__}).{then}{told}"
+        text = f"This computer has not enough free memory for that.{then} Close other programs and try again."
+        return CommandEnd(code, text, error_code="unexpected")
+    send = f" Please send {log} to your support contact." if log else ""
+    return CommandEnd(
+        code, f"Unexpected error ({type(error).__name__}).{then}{send}", error_code="unexpected"
+    )
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -77,9 +81,6 @@ def _system_trouble(error: OSError) -> str:
 
 def _keep_traceback(error: BaseException) -> Path | None:
     """Put the traceback into the log; where that is, or None when even that failed."""
-    from importer.home import home_folder
-    from importer.support_log import open_log
-
     try:
         log = open_log(home_folder())
         logging.getLogger("importer.cli").error("unexpected", exc_info=error)

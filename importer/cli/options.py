@@ -2,7 +2,7 @@
 
 Commands use these as annotations, so that an option means and says the same everywhere. A number out of its
 range is refused here, before anything is read or sent. Defaults that the environment can set are None here
-and stand in the help text only; `settings.py` decides.
+and named in the help text only; `settings.py` decides.
 """
 
 from __future__ import annotations
@@ -15,15 +15,12 @@ from typing import Annotated, Final, Literal
 import typer
 from typer.models import OptionInfo
 
+from importer.finding_kinds import QUESTIONS
+
 WORKERS_MOST: Final = 256
 HOUR_S: Final = 3600.0
 WEEK_S: Final = 7 * 24 * HOUR_S
 
-DEFAULT_WORKERS: Final = 32
-DEFAULT_TIMEOUT_S: Final = 60.0
-DEFAULT_MAX_OUTAGE_S: Final = 900.0
-DEFAULT_SETTLE_S: Final = 5.0
-DEFAULT_MAX_ATTEMPTS: Final = 5
 
 DELIMITER_NAMES: Final = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "pipe": "|"}
 
@@ -60,7 +57,7 @@ def seconds(least: float, most: float) -> Callable[[object], float]:
 
 def rate(given: str) -> str:
     """A rate as `CALLS/SECONDS`; kept as text, since `settings.py` also reads it from the environment."""
-    from importer.pacing.pacing import Rate
+    from importer.pacing.window import Rate
 
     try:
         return str(Rate.parse(given))
@@ -91,8 +88,6 @@ def delimiter(given: str) -> str:
 
 def accepted(kinds: list[str] | None) -> frozenset[str]:
     """The kinds of `--accept`. Raises BadParameter for what is not a kind of question."""
-    from importer.finding_kinds import QUESTIONS
-
     for kind in kinds or ():
         if kind not in QUESTIONS:
             raise typer.BadParameter(
@@ -141,7 +136,7 @@ MappingFile = Annotated[
         "--mapping",
         "-m",
         metavar="MAPPING",
-        help="The mapping (YAML): which column becomes what.",
+        help="The mapping (YAML): what each column becomes.",
         show_default=False,
     ),
 ]
@@ -151,7 +146,7 @@ OptionalMappingFile = Annotated[
         "--mapping",
         "-m",
         metavar="MAPPING",
-        help="A new mapping (with --remap), or the batch's where its journal is missing.",
+        help="A new mapping (with --remap), or the batch's own where the store does not have the batch.",
         show_default=False,
     ),
 ]
@@ -173,19 +168,19 @@ Delimiter = Annotated[
         "--delimiter",
         parser=delimiter,
         metavar="CHARACTER",
-        help="What separates a text file's cells: a character, or comma, semicolon, tab, pipe.",
+        help="The character between a text file's cells, or comma, semicolon, tab, pipe.",
     ),
 ]
 Hidden = Annotated[
     Literal["include", "skip"] | None,
-    typer.Option("--hidden", help="What to do with rows that a filter hides in Excel."),
+    typer.Option("--hidden", help="Include or skip rows that a filter hides in Excel."),
 ]
 
 # Calls
 
 Host = Annotated[
     str | None,
-    typer.Option("--host", metavar="HOST", help="The tenant's API host, else LEADSQUARED_HOST."),
+    typer.Option("--host", metavar="HOST", help="The tenant's API host (default: LEADSQUARED_HOST)."),
 ]
 Sandbox = Annotated[
     bool,
@@ -195,7 +190,7 @@ Sandbox = Annotated[
     ),
 ]
 OfRehearsal = Annotated[
-    bool, typer.Option("--sandbox", help="Of a sheet that was imported and rehearsed, its rehearsal.")
+    bool, typer.Option("--sandbox", help="The rehearsal of a sheet, where it was also imported.")
 ]
 RateLimit = Annotated[
     str | None,
@@ -203,27 +198,25 @@ RateLimit = Annotated[
         "--rate",
         parser=rate,
         metavar="CALLS/SECONDS",
-        help="The tenant's limit of calls, else LEADSQUARED_RATE, else 25/5.",
+        help="The tenant's limit of calls (default: LEADSQUARED_RATE, else 25/5).",
     ),
 ]
 Workers = Annotated[
-    int, _number("--workers", least=1, most=WORKERS_MOST, text="How many calls may be under way at once.")
+    int, _number("--workers", least=1, most=WORKERS_MOST, text="Send at most N calls at once.")
 ]
-Timeout = Annotated[
-    float, _seconds("--timeout", least=0.1, most=HOUR_S, text="How long to wait for an answer.")
-]
+Timeout = Annotated[float, _seconds("--timeout", least=0.1, most=HOUR_S, text="Wait so long for an answer.")]
 MaxOutage = Annotated[
     float,
     _seconds(
         "--max-outage",
         most=WEEK_S,
-        text="How long to wait for a tenant that does not answer before giving up (exit 3).",
+        text="Wait so long for a tenant that does not answer, then stop (exit 3).",
     ),
 ]
 
 # run and resume
 
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before sending.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Send without asking.")]
 Limit = Annotated[
     int | None, _number("--limit", least=1, most=10_000_000, text="Send at most N rows, then stop: a trial.")
 ]
@@ -241,45 +234,73 @@ Settle = Annotated[
     _seconds(
         "--settle",
         most=HOUR_S,
-        text="How long a new activity may take to show up in LeadSquared's own look-up.",
+        text="Time that a new activity may take to show up in LeadSquared's own look-up.",
     ),
 ]
 MaxAttempts = Annotated[
-    int, _number("--max-attempts", least=1, most=100, text="How many Create calls one row may take.")
+    int, _number("--max-attempts", least=1, most=100, text="Make at most N Create calls for one row.")
 ]
 KeepGoing = Annotated[
-    bool, typer.Option("--keep-going", help="Do not stop when the first rows are all refused alike.")
+    bool,
+    typer.Option("--keep-going", help="Continue when the first rows are all refused for the same reason."),
 ]
 ResultsPath = Annotated[
-    Path | None, typer.Option("--results", metavar="PATH", help="Where to write the results file.")
+    Path | None,
+    typer.Option("--results", metavar="PATH", help="Write the results file here, a file or a folder."),
 ]
 SkipInvalid = Annotated[
     bool, typer.Option("--skip-invalid", help="Send the valid rows although others are invalid.")
+]
+Replace = Annotated[
+    bool,
+    typer.Option("--replace", help="Replace the results file of a finished batch at that path."),
 ]
 Accept = Annotated[
     list[str] | None,
     typer.Option(
         "--accept",
         metavar="KIND",
-        help="A kind of question that is fine as it is, such as mixed-dates; can be repeated.",
+        help="Accept this kind of question as fine, such as mixed-dates; may be repeated.",
     ),
 ]
+ResumeOpen = Annotated[
+    bool, typer.Option("--resume", help="Continue an open batch of the same sheet instead of refusing it.")
+]
 Again = Annotated[
-    bool, typer.Option("--again", help="Send this sheet although it was imported before. Makes doubles.")
+    bool, typer.Option("--again", help="Send this sheet although it was imported before. Creates duplicates.")
 ]
 OnlyNew = Annotated[bool, typer.Option("--only-new", help="Send only rows that no earlier batch has sent.")]
 RetryFailed = Annotated[
     bool,
-    typer.Option("--retry-failed", help="Send all failed rows again: the cause was mended in LeadSquared."),
+    typer.Option("--retry-failed", help="Send all failed rows again: the cause was fixed in LeadSquared."),
 ]
 Remap = Annotated[
-    bool, typer.Option("--remap", help="Map the rows that are not created again, with the mapping given.")
+    bool, typer.Option("--remap", help="Map the rows that are not created again, with the new mapping (-m).")
+]
+
+# correct, erase, store
+
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace values that somebody changed in LeadSquared.")
+]
+Undo = Annotated[bool, typer.Option("--undo", help="Restore the values from before the last correction.")]
+YesToAll = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
+BatchId = Annotated[
+    str, typer.Argument(metavar="BATCH", help="The batch's id, or its results file.", show_default=False)
+]
+StoreAction = Annotated[
+    Literal["copy"] | None,
+    typer.Argument(metavar="[copy]", help="Copy the store to another one (--to).", show_default=False),
+]
+StoreUrl = Annotated[
+    str | None,
+    typer.Option("--to", metavar="URL", help="The team's store: postgresql://USER@HOST/DATABASE."),
 ]
 
 # check, init, sandbox
 
 Online = Annotated[
-    bool, typer.Option("--online", help="Also look up accounts and users in LeadSquared; sends nothing.")
+    bool, typer.Option("--online", help="Look up accounts and users in LeadSquared too; sends nothing.")
 ]
 ReportPath = Annotated[
     Path | None,
@@ -310,7 +331,7 @@ Rehearsing = Annotated[
 ]
 FaultsFile = Annotated[
     Path | None,
-    typer.Option("--faults", metavar="FILE", help="Faults to act out, by rate or by row (YAML or JSON)."),
+    typer.Option("--faults", metavar="FILE", help="Faults to simulate, by rate or by row (YAML or JSON)."),
 ]
 SandboxRate = Annotated[
     str,
@@ -318,11 +339,13 @@ SandboxRate = Annotated[
         "--rate",
         parser=sandbox_rate,
         metavar="CALLS/SECONDS",
-        help="The limit that the sandbox enforces, or none.",
+        help="Enforce this limit of calls, or none.",
     ),
 ]
 Penalty = Annotated[
-    float, _seconds("--penalty", most=HOUR_S, text="How long calls are refused after a breach.")
+    float, _seconds("--penalty", most=HOUR_S, text="Refuse calls so long after the limit is exceeded.")
 ]
-Latency = Annotated[float, _seconds("--latency", most=HOUR_S, text="How long each answer takes.")]
-Lag = Annotated[float, _seconds("--lag", most=HOUR_S, text="How long a new activity stays out of Retrieve.")]
+Latency = Annotated[float, _seconds("--latency", most=HOUR_S, text="Take so long for each answer.")]
+Lag = Annotated[
+    float, _seconds("--lag", most=HOUR_S, text="Time that a new activity is missing from Retrieve.")
+]

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self
 
+from tqdm import tqdm
+
 from importer.cli.console import Console
-from importer.cli.wording import SCREEN_COLUMNS, clock, count, duration
+from importer.wording import SCREEN_COLUMNS, clock, count, duration
 
 LINE_EVERY_S: Final = 5.0
 NOTE_EVERY_S: Final = 10.0
@@ -51,8 +53,8 @@ class Speed:
         return remaining / self.rows_per_s if self.rows_per_s else math.inf
 
 
-class Progress:
-    """`with Progress(console, "Sending", total) as progress: progress.show(done, created=…, failed=…)`.
+class ProgressBar:
+    """`with ProgressBar(console, "Sending", total) as bar: bar.show(done, created=…, failed=…)`.
 
     what: a verb in its -ing form. total: rows, None while unknown (reading).
     `show` may be called as often as one likes; the screen is touched a few times a second at most.
@@ -76,34 +78,45 @@ class Progress:
         self._bar: Any = None
 
     def __repr__(self) -> str:
-        return f"<Progress {self._what} {self._done}/{self._total} {self._counts} {self._speed!r}>"
+        return f"<ProgressBar {self._what} {self._done}/{self._total} {self._counts} {self._speed!r}>"
 
     def __enter__(self) -> Self:
-        self._line_at_s = self._now()
-        self._speed.note(self._line_at_s, 0)
-        if not self._console.quiet and _bar_is_seen():
-            self._bar = _new_bar(self._what, self._total)
-            self._console.interlude = self
+        self.open()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.close()
+
+    def open(self) -> None:
+        """Puts the bar on the screen, where there is one."""
+        self._line_at_s = self._now()
+        self._speed.note(self._line_at_s, 0)
+        if not self._console.quiet and _bar_is_seen():
+            self._bar = _new_bar(self._what, self._total)
+            self._console.interlude = self
+
+    def close(self) -> None:
+        """Leaves it as it is."""
         if self._bar is not None:
             self._console.interlude = None
             self._bar.set_postfix_str(self._details(clock, "/s"), refresh=True)
             self._bar.close()
+            self._bar = None
         elif self._total is not None and self._done:
             self._console.say(self._line())
 
-    def show(self, done: int, *, note: str = "", **counts: int) -> None:
+    def show(self, done: int, *, total: int | None = None, note: str = "", **counts: int) -> None:
         """`done` rows so far; `counts` (created=…, failed=…) are shown where not 0; `note` is one plain
-        sentence of what is going on, said when it changes."""
+        sentence of what is going on, said when it changes. total: if it is another one by now."""
         now_s = self._now()
         self._done, self._counts = done, {name: number for name, number in counts.items() if number}
+        self._total = total if total is not None else self._total
         self._speed.note(now_s, done)
         self._say_note(note, now_s)
         if self._bar is not None:
+            self._bar.total = self._total
             self._bar.set_postfix_str(self._details(clock, "/s"), refresh=False)
             self._bar.update(done - self._bar.n)
         elif now_s - self._line_at_s >= LINE_EVERY_S:
@@ -147,8 +160,6 @@ def _bar_is_seen() -> bool:
 
 
 def _new_bar(what: str, total: int | None) -> Any:  # noqa: ANN401 - tqdm's own type is generic over an iterable
-    from tqdm import tqdm
-
     # Its watchdog thread would outlive the bar, and there is nothing for it to watch: `show` sets the pace.
     tqdm.monitor_interval = 0
     encoding = (getattr(sys.stderr, "encoding", None) or "").lower()
@@ -162,5 +173,8 @@ def _new_bar(what: str, total: int | None) -> Any:  # noqa: ANN401 - tqdm's own 
         nrows=24,  # a pseudo-terminal without a size has 0 rows, and tqdm would show nothing on it
         bar_format=layout if total is not None else "{desc} {n_fmt} rows{postfix}",
         mininterval=0.2,
+        # 0: whatever the number of rows since, or a burst at the start would set it so high that the bar
+        # stands still for minutes.
+        miniters=0,
         leave=total is not None,
     )

@@ -1,17 +1,28 @@
-"""`importer resume`: go on with a batch, with whatever a person changed in its results file."""
+"""`importer resume`: continue a batch, with whatever a person changed in its results file."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from typing import TYPE_CHECKING
+import asyncio
 
+from importer.app.options import (
+    DEFAULT_MAX_ATTEMPTS,
+    DEFAULT_MAX_OUTAGE_S,
+    DEFAULT_SETTLE_S,
+    DEFAULT_TIMEOUT_S,
+    DEFAULT_WORKERS,
+    CallOptions,
+    ResumeOptions,
+    SendingOptions,
+)
+from importer.app.plan import discard, start
+from importer.app.records import RunResult
+from importer.app.resume import prepare_resume
+from importer.app.stores import open_store
 from importer.cli import options
+from importer.cli.asking import settled
 from importer.cli.console import Console
-from importer.cli.wishes import ResumeWishes
-from importer.errors import UserError
-
-if TYPE_CHECKING:
-    from importer.batches import Named
+from importer.cli.outcome import show_result
+from importer.cli.watching import watched
 
 
 def resume(
@@ -27,64 +38,55 @@ def resume(
     limit: options.Limit = None,
     canary: options.Canary = None,
     results_path: options.ResultsPath = None,
+    replace: options.Replace = False,
     rate: options.RateLimit = None,
-    workers: options.Workers = options.DEFAULT_WORKERS,
-    timeout: options.Timeout = options.DEFAULT_TIMEOUT_S,
-    max_outage: options.MaxOutage = options.DEFAULT_MAX_OUTAGE_S,
-    settle: options.Settle = options.DEFAULT_SETTLE_S,
-    max_attempts: options.MaxAttempts = options.DEFAULT_MAX_ATTEMPTS,
+    workers: options.Workers = DEFAULT_WORKERS,
+    timeout: options.Timeout = DEFAULT_TIMEOUT_S,
+    max_outage: options.MaxOutage = DEFAULT_MAX_OUTAGE_S,
+    settle: options.Settle = DEFAULT_SETTLE_S,
+    max_attempts: options.MaxAttempts = DEFAULT_MAX_ATTEMPTS,
     keep_going: options.KeepGoing = False,
 ) -> int:
-    """Go on with a batch, with what you mended in its results file.
+    """Continue a batch, with what you corrected in its results file.
 
-    Sends rows still pending, rows in doubt (looked up first), and rows that you mended. Rows that are
-    created are never sent again.
+    Sends pending rows, rows in doubt (looked up first), and rows that you corrected. Created rows are never
+    sent again.
 
-    In the results file you may change the cells of rows that are not created, and in import_status say
-    skipped (never send it), pending (take that back; on an uncertain row: I looked, it is not there), or
-    created on an uncertain row, with the Id pasted in.
+    In the results file you may change the cells of rows that are not created. In import_status you may
+    write: skipped (never send it), pending (take that back; on an uncertain row: I looked, it is not there;
+    on a created row: it was deleted in LeadSquared), or created on an uncertain row, with the Id pasted in.
 
-    Ends as run does. A finished batch sends nothing and ends as it did.
+    Exit codes as for run. A finished batch sends nothing and exits as it did.
 
     \b
     Examples:
       importer resume visits.results.csv
       importer resume visits.results.csv --retry-failed
-      importer resume visits.results.csv -m mended.yaml --remap
+      importer resume visits.results.csv -m corrected.yaml --remap
     """
-    import asyncio
-
-    from importer.cli.rebuilding import rebuild_batch
-    from importer.cli.resuming import Resumption
-    from importer.cli.sending import ended_by_signals
-    from importer.sending.run_state import Orders
-
-    if remap and mapping is None:
-        raise UserError("--remap needs the new mapping.", remedy="Say it with -m MAPPING.")
-    orders = Orders(
-        workers=workers,
-        settle_s=settle,
-        timeout_s=timeout,
-        max_attempts=max_attempts,
-        max_outage_s=max_outage,
-        keep_going=keep_going,
-        limit=limit,
-    )
-    wishes = ResumeWishes(yes, sandbox, retry_failed, remap, mapping, results_path, canary)
-    with ExitStack() as stack:
-        stack.enter_context(ended_by_signals())
-        named = _named(results, sandbox=sandbox)
-        if not named.journal.is_file():
-            asyncio.run(rebuild_batch(console, named, orders, wishes, host=host, rate=rate))
-        resumption = Resumption.of(console, named, orders, wishes, stack)
-        return asyncio.run(resumption.go(host, rate))
+    asked = ResumeOptions(
+        results=results,
+        mapping=mapping,
+        remap=remap,
+        retry_failed=retry_failed,
+        calls=CallOptions(
+            host=host, sandbox=sandbox, rate=rate, workers=workers, timeout_s=timeout, max_outage_s=max_outage
+        ),
+        sending=SendingOptions(
+            limit=limit, canary=canary, settle_s=settle, max_attempts=max_attempts, keep_going=keep_going,
+            results=results_path, replace=replace,
+        ),
+        yes=yes,
+    )  # fmt: skip
+    return show_result(console, asyncio.run(_resume(console, asked)))
 
 
-def _named(results: str, *, sandbox: bool) -> Named:
-    from importer import batches
-    from importer.home import home
-
-    named = batches.find(results, home(), rehearsal=sandbox)
-    remedy = "Go on with the rehearsal with --sandbox, or start the import with `importer run`."
-    batches.expect_kind(named, sandbox=sandbox, remedy=remedy)
-    return named
+async def _resume(console: Console, asked: ResumeOptions) -> RunResult:
+    with open_store() as store, watched(console) as (observer, stop):
+        plan = await prepare_resume(asked, store, observer)
+        try:
+            plan = await settled(console, plan, shows_findings=False)
+        except BaseException:
+            await discard(plan)
+            raise
+        return await start(plan, stop=stop)

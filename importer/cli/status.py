@@ -1,31 +1,29 @@
-"""`importer status`: a batch's counts and rate, also while it runs elsewhere; or all batches."""
+"""`importer status`: a batch's progress, or all batches."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
+from importer.app.batches import batch_status, list_batches
+from importer.app.records import BatchStatus
+from importer.app.stores import open_store
 from importer.cli import options
 from importer.cli.console import Console
-from importer.cli.standing import STATUSES, summary
-from importer.cli.wording import count, one_line, pad, shorten
+from importer.cli.outcome import ALREADY, summary
+from importer.store.records import SHOWN_STATUSES
+from importer.text import shown
+from importer.wording import count, local_time, pad, shorten
 
-if TYPE_CHECKING:
-    from importer.batches import Named
-    from importer.home import Home
-    from importer.journal.journal import Journal
-
-RATE_OVER_S: Final = 30.0
 NAME_COLUMNS: Final = 24
 
 
 def status(
     console: Console, *, results: options.OptionalResults = None, sandbox: options.OfRehearsal = False
 ) -> int:
-    """Say how a batch stands, or list all batches.
+    """Show a batch's progress, or list all batches.
 
-    Works also while it runs in another window.
+    Works also while the batch runs in another window or on another computer.
 
     \b
     Examples:
@@ -33,125 +31,44 @@ def status(
       importer status visits.results.csv
       importer status visits.csv --json
     """
-    from importer.home import home
+    with open_store(create=False) as store:
+        if results is None:
+            batches = list_batches(store)
+            lines = [_line(one) for one in batches]
+            entries = [one.as_json() for one in batches]
+            console.result("\n".join(lines) or "No batches yet.", {"batches": entries})
+            return 0
+        one = batch_status(results, store, rehearsal=sandbox)
+    console.result("\n".join(_described(one)), one.as_json())
+    if not one.running and not one.erased and (one.counts["pending"] or one.counts["uncertain"]):
+        sandbox_too = ("--sandbox",) if one.rehearsal else ()
+        console.command(("resume", one.results, *sandbox_too), before="It is not running. Continue with:")
+    return 0
 
-    if results is None:
-        return _list(console, home())
-    from importer import batches
 
-    named = batches.find(results, home(), rehearsal=sandbox)
-    return _tell(console, named)
-
-
-def _tell(console: Console, named: Named) -> int:
-    from importer.journal.journal import Journal
-
-    path = named.journal
-    with Journal.open_to_read(path) as journal:
-        batch = journal.batch()
-        counts, running = _standing(journal)
-        results = str(named.results.absolute()) if named.results else batch.results
-        going_on: dict[str, Any] = journal.fact("going_on") or {}
-        seconds = journal.fact("seconds", 0.0)
-        throttled = journal.fact("throttled", 0) + (going_on.get("throttled", 0) if running else 0)
-        rate = journal.calls_per_s(RATE_OVER_S) if running else 0.0
-    told = {
-        "batch": batch.id,
-        **counts,
-        "throttled": throttled,
-        "seconds": round(seconds, 3),
-        "results": results,
-        "journal": str(path),
-        "running": running,
-        "rate": round(rate, 2),
-        "note": _note(going_on) if running else "",
-    }
+def _described(one: BatchStatus) -> list[str]:
+    to, by = shown(one.organisation or one.tenant), f" by {shown(one.user)}" if one.user else ""
+    started = f"started {local_time(one.created_at)}{by}"
     lines = [
-        f"Batch {batch.id}: {Path(batch.source).name} to {batch.organisation or batch.tenant}",
-        summary(counts, seconds, results),
+        f"Batch {one.batch}: {shown(Path(one.source).name)} to {to}, {started}",
+        summary(one.counts, one.already, one.seconds, one.results),
     ]
-    if running:
-        lines.append(f"It is running in another window, at {rate:.1f} rows a second.")
-        if note := _note(going_on):
-            lines.append(note)
-    elif counts["pending"] or counts["uncertain"]:
-        lines.append("It is not running. Go on with `importer resume`.")
-    console.result("\n".join(lines), told)
-    return 0
+    if one.running:
+        where = f" ({shown(one.running_on)})" if one.running_on else " in another window"
+        lines.append(f"It is running{where}, at {one.rate:.1f} rows a second.")
+        if one.note:
+            lines.append(one.note)
+    if one.erased:
+        lines.append("Its customer data was removed: it cannot be resumed, verified or corrected.")
+    return lines
 
 
-def _standing(journal: Journal) -> tuple[dict[str, int], bool]:
-    """A batch's rows by the word that people read, and whether it is running: then a call under way is no
-    doubt yet."""
-    from importer.journal.journal import RowStatus
-    from importer.journal.lock import is_free
-
-    counts, running = journal.shown_counts(), not is_free(journal.path)
-    if running:
-        under_way = min(journal.counts().get(RowStatus.SENDING, 0), counts["uncertain"])
-        counts["pending"] += under_way
-        counts["uncertain"] -= under_way
-    return counts, running
-
-
-def _note(going_on: dict[str, Any]) -> str:
-    if going_on.get("outage"):
-        return "LeadSquared is not answering: waiting for it."
-    return str(going_on.get("pace", ""))
-
-
-def _list(console: Console, home: Home) -> int:
-    lines, listed = [], []
-    for one in _all(home):
-        counts = one.pop("counts")
-        shown = ", ".join(f"{counts[each]:,} {each}" for each in STATUSES if counts.get(each))
-        stands = "its journal was deleted" if one["journal"] is None else shown or "cannot be read"
-        when = one["created_at"][:16].replace("T", " ")
-        name = pad(shorten(one_line(Path(one["source"]).name), NAME_COLUMNS), NAME_COLUMNS)
-        lines.append(f"{one['batch']}  {when}  {name} {count(one['rows'], 'row')}: {stands}")
-        listed.append({**one, **counts})
-    console.result("\n".join(lines) or "No batches yet.", {"batches": listed})
-    return 0
-
-
-def _all(home: Home) -> Iterator[dict[str, Any]]:
-    """Every batch that the ledger knows, the latest first; then the rehearsals, which it does not know."""
-    from importer import batches
-    from importer.journal.journal import peek
-    from importer.ledger.ledger import Ledger
-
-    with Ledger.open(home.root) as ledger:
-        entries = ledger.batches()
-    for entry in entries:
-        yield {
-            "batch": entry.id,
-            "tenant": entry.tenant,
-            "source": entry.source,
-            "created_at": entry.created_at,
-            "results": peek(entry.journal).get("results", entry.results),
-            "journal": None if entry.missing else str(entry.journal),
-            "rows": entry.rows,
-            "counts": _counts(entry.journal),
-        }
-    for journal, batch in batches.rehearsals(home):
-        yield {
-            "batch": batch.id,
-            "tenant": batch.tenant,
-            "source": batch.source,
-            "created_at": batch.created_at,
-            "results": batch.results,
-            "journal": str(journal),
-            "rows": batch.rows,
-            "counts": _counts(journal),
-        }
-
-
-def _counts(path: Path) -> dict[str, int]:
-    from importer.errors import ImporterError
-    from importer.journal.journal import Journal
-
-    try:
-        with Journal.open_to_read(path) as journal:
-            return _standing(journal)[0]
-    except ImporterError:
-        return {}
+def _line(one: BatchStatus) -> str:
+    """One batch in the list of all."""
+    parts = [f"{one.counts[each]:,} {each}" for each in SHOWN_STATUSES if one.counts.get(each)]
+    parts += [f"{one.already:,} {ALREADY}"] if one.already else []
+    parts += ["running"] if one.running else []
+    parts += ["data removed"] if one.erased else []
+    name = pad(shorten(shown(Path(one.source).name), NAME_COLUMNS), NAME_COLUMNS)
+    rows = count(one.counts["rows"], "row")
+    return f"{one.batch}  {local_time(one.created_at)}  {name} {rows}: {', '.join(parts)}"

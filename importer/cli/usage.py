@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Final
 
@@ -11,8 +12,8 @@ import typer
 PROGRAM: Final = "importer"
 
 
-def usage_message(error: typer.TyperException) -> str:
-    """One or two sentences for a person."""
+def usage_message(error: typer.TyperException, commands: Iterable[str]) -> str:
+    """One or two sentences for a person. commands: those that exist."""
     context: typer.Context | None = getattr(error, "ctx", None)
     path = context.command_path if context is not None else PROGRAM
     option = getattr(error, "option_name", None)
@@ -20,6 +21,8 @@ def usage_message(error: typer.TyperException) -> str:
         what = f"There is no option {option}.{_nearest(str(option), _options(context))}"
     else:
         what = _tidy(error.format_message())
+        if (unknown := re.match("There is no command ([^ ]+?)[.]$", what)) is not None:
+            what += _nearest(unknown[1], list(commands))
     return f"{what} See `{path} --help`."
 
 

@@ -1,22 +1,22 @@
-"""What the report tells of a batch, gathered from its journal in a few passes, whatever its size."""
+"""What the report tells of a batch, gathered from the store in a few passes, whatever its size."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
-from importer.journal.journal import Batch, Journal, RowStatus
 from importer.leadsquared.outcomes import OutcomeKind
 from importer.pacing.pacing import Rate
 from importer.remedies import remedy_for
 from importer.report.ranges import RowNumbers
 from importer.report.traffic import Call, Traffic, traffic
+from importer.store.batch_rows import BatchRows
+from importer.store.records import Batch, RowStatus
 from importer.text import one_line
 from importer.verification import readings
-from importer.verification.readings import ReadBackSummary
+from importer.verification.readings import VerificationSummary
 
 MESSAGES_MAX: Final = 5
 MESSAGES_COUNTED_MAX: Final = 200
@@ -24,7 +24,7 @@ MESSAGE_MAX: Final = 400
 EVENTS_MAX: Final = 20
 DEFAULT_RATE: Final = Rate(25, 5.0)
 
-_WORDS: Final = {
+_WORDS: Final[dict[str, str]] = {
     OutcomeKind.CREATED: "created",
     OutcomeKind.THROTTLED: "throttled",
     OutcomeKind.REFUSED: "refused",
@@ -93,32 +93,31 @@ class ReportFacts:
     traffic: Traffic
     rate: Rate
     rate_known: bool
-    read_back: ReadBackSummary | None
+    read_back: VerificationSummary | None
     read_back_at: str | None
 
 
-def gather(journal: Journal, *, running: bool) -> ReportFacts:
+def gather(rows: BatchRows, *, running: bool) -> ReportFacts:
     """running: a run of the batch goes on in another window."""
-    batch = journal.batch()
-    known = journal.fact("rate")
+    batch = rows.batch()
+    known = rows.fact("rate")
     rate = DEFAULT_RATE if known is None else Rate.parse(known)
-    (latest,) = journal.connection.execute("SELECT max(changed_at) FROM row").fetchone()
-    read = was_read(journal)
+    read = rows.readings_count() > 0
     return ReportFacts(
         batch=batch,
-        counts=journal.shown_counts(),
-        events=_events(journal),
-        seconds=journal.fact("seconds", 0.0),
-        throttled=journal.fact("throttled", 0),
-        last_change=latest or batch.created_at,
+        counts=rows.shown_counts(),
+        events=tuple(str(event) for event in sorted(rows.event_counts())[:EVENTS_MAX]),
+        seconds=rows.fact("seconds", 0.0),
+        throttled=rows.fact("throttled", 0),
+        last_change=rows.last_change() or batch.created_at,
         written_at=datetime.now(UTC).isoformat(timespec="seconds"),
         running=running,
-        groups=_groups(journal),
-        traffic=traffic(lambda: _calls(journal), rate.period_s),
+        groups=_groups(rows),
+        traffic=traffic(lambda: _calls(rows), rate.period_s),
         rate=rate,
         rate_known=known is not None,
-        read_back=readings.summarise(readings.read_rows(journal)) if read else None,
-        read_back_at=readings.ended_at(journal) if read else None,
+        read_back=readings.summarise(readings.read_rows(rows)) if read else None,
+        read_back_at=readings.ended_at(rows) if read else None,
     )
 
 
@@ -130,45 +129,24 @@ def moment(iso: str) -> str:
         return iso
 
 
-def was_read(journal: Journal) -> bool:
-    """Whether anything was read back. A journal that an older importer left has no table for it."""
-    table = "SELECT count(*) FROM sqlite_master WHERE name = 'reading'"
-    if journal.connection.execute(table).fetchone() == (0,):
-        return False
-    (read,) = journal.connection.execute("SELECT EXISTS (SELECT 1 FROM reading)").fetchone()
-    return bool(read)
-
-
-def _events(journal: Journal) -> tuple[str, ...]:
-    found = journal.connection.execute(
-        "SELECT DISTINCT json_extract(CAST(activity AS TEXT), '$.ActivityEvent') FROM row"
-        " WHERE activity IS NOT NULL LIMIT ?",
-        (EVENTS_MAX,),
-    )
-    return tuple(str(event) for (event,) in found)
-
-
-def _groups(journal: Journal) -> tuple[ErrorGroup, ...]:
+def _groups(rows: BatchRows) -> tuple[ErrorGroup, ...]:
     """Rows with something to say, those that need a person first."""
-    groups: dict[tuple[int, str], ErrorGroup] = {}
-    for status, code, error, number in journal.connection.execute(
-        "SELECT status, error_code, error, number FROM row WHERE error_code <> '' ORDER BY position"
-    ):
-        group = groups.get((status, code))
+    groups: dict[tuple[RowStatus, str], ErrorGroup] = {}
+    for problem in rows.problems():
+        group = groups.get((problem.status, problem.code))
         if group is None:
-            group = groups[status, code] = ErrorGroup(RowStatus(status).shown, code)
-        group.add(number, error)
+            group = groups[problem.status, problem.code] = ErrorGroup(problem.status.shown, problem.code)
+        group.add(problem.number, problem.error)
     order = ("uncertain", "failed", "invalid", "pending", "created", "skipped")
     return tuple(sorted(groups.values(), key=lambda each: (order.index(each.status), -each.rows.count)))
 
 
-def _calls(journal: Journal) -> Iterator[Call]:
-    """Create calls in the order of their times. One that was cut off is in doubt."""
-    found = journal.connection.execute("SELECT marked_at, outcome FROM attempt ORDER BY marked_at")
-    for at, outcome in found:
-        yield at, _WORDS.get(outcome, "in doubt")
+def _calls(rows: BatchRows) -> Iterator[Call]:
+    """Create calls in the order of their times. One that was interrupted is in doubt."""
+    for call in rows.calls():
+        yield call.at, _WORDS.get(call.outcome or "", "in doubt")
 
 
 def source_name(batch: Batch) -> str:
-    """The sheet's file name."""
-    return Path(batch.source).name
+    """The sheet's file name; of a batch that was rebuilt only its results file is known."""
+    return f"rebuilt from {batch.source_name}" if batch.rebuilt is not None else batch.source_name

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-from importer.journal.journal import Journal, RowStatus
-from importer.report.facts import MESSAGE_MAX, was_read
+from importer.report.facts import MESSAGE_MAX
 from importer.sheets.rows import decode_cells
+from importer.store.batch_rows import BatchRows
+from importer.store.records import RowStatus
 from importer.text import one_line
 
 ROWS_MAX: Final = 20_000
@@ -26,17 +26,17 @@ class RowsForSearch:
     note: str
 
 
-def rows_for_search(journal: Journal, rows: int) -> RowsForSearch:
+def rows_for_search(stored: BatchRows, rows: int) -> RowsForSearch:
     """Every row of a batch of at most ROWS_MAX rows; of a larger one the rows that were not plainly created,
     and which status the others have, without their Ids. Bounded: a page has to open in a browser."""
     every = rows <= ROWS_MAX
-    differing = _differing(journal)
+    differing = _differing(stored)
     told: list[list[Any]] = []
     ranges: list[list[Any]] = []
     texts: dict[str, int] = {}
     cut = 0
     room = CELLS_BYTES_MAX
-    for row in journal.rows():
+    for row in stored.rows():
         status = row.status.shown
         if not every and not cut and not _extend(ranges, row.number, status):
             cut = row.number
@@ -53,7 +53,7 @@ def rows_for_search(journal: Journal, rows: int) -> RowsForSearch:
                 row.changed_at, cells, different,
             ]
         )  # fmt: skip
-    header = [one_line(heading, CELL_MAX) for heading in journal.batch().header[:CELLS_MAX]]
+    header = [one_line(heading, CELL_MAX) for heading in stored.batch().header[:CELLS_MAX]]
     data = {
         "header": header, "texts": list(texts), "rows": told, "ranges": ranges, "every": every,
         "cut": cut,
@@ -72,20 +72,14 @@ def _extend(ranges: list[list[Any]], number: int, status: str) -> bool:
     return True
 
 
-def _differing(journal: Journal) -> dict[int, list[list[str]]]:
-    """What came back otherwise, by position."""
-    if not was_read(journal):
-        return {}
-    found = journal.connection.execute(
-        "SELECT position, differences FROM reading WHERE differences <> '[]' ORDER BY position LIMIT ?",
-        (ROWS_MAX,),
-    )
+def _differing(rows: BatchRows) -> dict[int, list[list[str]]]:
+    """What was returned with a different value, by position."""
     return {
         position: [
             [one_line(name, CELL_MAX), verdict, one_line(sent, CELL_MAX), one_line(stored, CELL_MAX)]
-            for name, verdict, sent, stored, *_ in json.loads(differences)
+            for name, verdict, sent, stored, *_ in differences
         ]
-        for position, differences in found
+        for position, differences in rows.differing(ROWS_MAX).items()
     }
 
 

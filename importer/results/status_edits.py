@@ -82,13 +82,18 @@ def age_of(found: str | None, last: str) -> Age:
     return Age.RESPELT if is_respelling(last.rstrip("Z").replace("T", " "), found) else Age.OLDER
 
 
+def said_by(status: str, word: str) -> Said | None:
+    """What a word says of a row that is shown as `status`; None if it says nothing."""
+    return _ACCEPTED.get((status, word.strip().lower()))
+
+
 def meaning(number: int, status: str, word: str, pasted: str, age: Age) -> StatusWord | str:
     """What `word` says of a row that is shown as `status`; or why it says nothing, as an end of a sentence.
 
     pasted: what stands in `import_activity_id`. age: LATEST or RESPELT; on other lines no word counts.
     """
     word = word.strip().lower()
-    said = _ACCEPTED.get((status, word))
+    said = said_by(status, word)
     if said is None:
         return _CREATED if status == Shown.CREATED else _NOT_TAKEN.get((status, word), _UNKNOWN)
     if said in {Said.NOT_THERE, Said.DELETED} and age is not Age.LATEST:

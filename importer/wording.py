@@ -1,4 +1,4 @@
-"""Small pieces of English and of typography that every command shares. Pure.
+"""Small pieces of English and of typography that every room shares. Pure.
 
 Widths are in terminal columns: a CJK character takes two, a combining mark none.
 """
@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from datetime import datetime
 from typing import Final
 
-SCREEN_COLUMNS: Final = 80
-ELLIPSIS: Final = "…"
+from importer.text import ELLIPSIS, shown
 
-# Characters that would move the cursor, colour the screen, or turn the reading direction of what follows.
-_UNSEEN: Final = frozenset(
-    "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029\ufeff"
-)
+SCREEN_COLUMNS: Final = 80
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:
@@ -42,6 +39,24 @@ def duration(seconds: float) -> str:
     return count(days, "day") + (f" {count(hours, 'hour')}" if hours else "")
 
 
+def expected(seconds: float) -> str:
+    """An estimate of a length of time: `about 45 seconds`, `less than a second`."""
+    return f"about {duration(seconds)}" if seconds >= 1 else duration(seconds)
+
+
+def be(number: int) -> str:
+    """`is` of one, else `are`."""
+    return "is" if number == 1 else "are"
+
+
+def local_time(iso: str) -> str:
+    """A time of the store (UTC, ISO 8601) as people here read it: `2026-11-28 09:33 IST`."""
+    moment = datetime.fromisoformat(iso).astimezone()
+    zone = moment.tzname() or ""
+    # Windows spells zones out ("India Standard Time"), and some have no name.
+    return f"{moment:%Y-%m-%d %H:%M} {zone if zone.isalpha() else f'{moment:%z}'}"
+
+
 def clock(seconds: float) -> str:
     """A length of time for a narrow place: `0:07`, `12:05`, `1:02:03`, `?` when it is not known."""
     if not math.isfinite(seconds):
@@ -50,21 +65,6 @@ def clock(seconds: float) -> str:
     hours, rest = divmod(whole, 3600)
     minutes, left = divmod(rest, 60)
     return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
-
-
-def printable(text: str) -> str:
-    """`text` with nothing in it that a terminal would obey: cells are strangers' words.
-
-    Line breaks and tabs stay; every other control character is shown as its escape (`\\x1b`).
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(character if _harmless(character) else _escape(character) for character in text)
-
-
-def one_line(text: str) -> str:
-    """`printable(text)` on one line: breaks and tabs are shown as `\\n`, `\\r`, `\\t`."""
-    return printable(text).replace("\r", "\\r").replace("\n", "\\n").replace("\t", "\\t")
 
 
 def width(text: str) -> int:
@@ -76,7 +76,7 @@ def width(text: str) -> int:
 
 def shorten(text: str, columns: int) -> str:
     """`text` on one line, in `columns` columns at most, cut with `…`."""
-    line = one_line(text)
+    line = shown(text, max(columns, 1) * 8)
     if width(line) <= columns:
         return line
     kept, used = [], 0
@@ -129,16 +129,6 @@ def _pieces(word: str, columns: int) -> list[str]:
             used = _character_width(character)
         pieces[-1] += character
     return pieces
-
-
-def _harmless(character: str) -> bool:
-    if character in "\n\t":
-        return True
-    return unicodedata.category(character) not in {"Cc", "Cs"} and character not in _UNSEEN
-
-
-def _escape(character: str) -> str:
-    return "\\r" if character == "\r" else character.encode("unicode_escape").decode("ascii")
 
 
 def _character_width(character: str) -> int:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.cli.wording import clock, count, duration, one_line, pad, printable, shorten, width, wrap
+from importer.wording import clock, count, duration, pad, shorten, width, wrap
 
 
 @pytest.mark.parametrize(
@@ -59,22 +59,6 @@ def test_shortened_text_fits_and_stays_on_one_line(text: str, columns: int) -> N
 
     assert width(short) <= columns
     assert len(short.splitlines()) <= 1
-
-
-@given(st.text())
-def test_printable_text_obeys_nobody(text: str) -> None:
-    """No control character but line break and tab gets through, and there is no second round."""
-    shown = printable(text)
-
-    assert not any(
-        ord(character) < 32 or 127 <= ord(character) < 160 for character in shown if character not in "\n\t"
-    )
-    assert printable(shown) == shown
-
-
-def test_breaks_are_shown_on_one_line() -> None:
-    """A cell with line breaks is quoted on one line."""
-    assert one_line("a\r\nb\tc\u2028d") == "a\\r\\nb\\tc\\u2028d"
 
 
 def test_wrapped_text_keeps_a_path_whole() -> None:

@@ -1,0 +1,139 @@
+"""Nothing is imported twice unasked: what the store knows of a sheet's rows, as errors and questions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from importer.app.questions import Choice, Question, QuestionKind
+from importer.app.records import EarlierImport
+from importer.errors import ResultsError, UserError
+from importer.store.duplicates import DuplicateCheck
+from importer.store.records import BatchSummary, Overlap, RowChange, RowStatus
+from importer.store.staging import Staging
+from importer.wording import be, count, local_time
+
+NEVER_TWICE: Final = "Nothing was sent, so that nothing is created twice."
+BATCHES_NAMED_MAX: Final = 5
+
+
+class ImportedBeforeError(UserError):
+    """The sheet was imported before, or another batch holds rows of it open. earlier: by which batches."""
+
+    error_code = "imported-before"
+
+    def __init__(
+        self, what: str, *, earlier: Iterable[EarlierImport], remedy: str, command: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(what, remedy=remedy, command=command)
+        self.earlier = tuple(earlier)
+
+
+def earlier_import(summary: BatchSummary, rows: int, *, whole: bool) -> EarlierImport:
+    """For people and `--json`."""
+    batch = summary.batch
+    return EarlierImport(
+        batch.id, batch.source_name, batch.created_at, rows, whole, summary.open_rows, batch.results
+    )
+
+
+def refuse_same_sheet(same: list[BatchSummary]) -> None:
+    """Raises ImportedBeforeError if there is any."""
+    if not same:
+        return
+    summary = same[0]
+    batch = summary.batch
+    what = "Continue that batch" if summary.open_rows else "It has no open row. See what it did, or retry"
+    raise ImportedBeforeError(
+        f"This sheet was imported before: batch {batch.id}, {batch.source_name}, {count(batch.rows, 'row')},"
+        f" started {local_time(batch.created_at)}. {NEVER_TWICE}",
+        earlier=[earlier_import(one, one.batch.rows, whole=True) for one in same],
+        remedy=f"To send the whole sheet again on purpose, use --again. {what}:",
+        command=("resume", resumable(summary)),
+    )
+
+
+def refuse_open_elsewhere(overlap: Overlap) -> None:
+    """Raises ImportedBeforeError if other batches hold rows of this sheet open."""
+    if not overlap.held:
+        return
+    summary, rows = overlap.held_by[0]
+    raise ImportedBeforeError(
+        f"{count(overlap.held, 'row')} of this sheet {be(overlap.held)} still open in another batch"
+        f" ({summary.batch.id}, {summary.batch.source_name}: {rows:,}). {NEVER_TWICE}",
+        earlier=[earlier_import(one, number, whole=False) for one, number in overlap.held_by],
+        remedy="To send them here as well on purpose, use --again. Finish that batch first:",
+        command=("resume", resumable(summary)),
+    )
+
+
+def refuse_created_since(overlap: Overlap) -> None:
+    """Raises ImportedBeforeError if rows were created between the question and the answer to it."""
+    if overlap.created:
+        raise ImportedBeforeError(
+            f"Another run has just created {count(overlap.created, 'row')} of this sheet. {NEVER_TWICE}",
+            earlier=[earlier_import(one, number, whole=False) for one, number in overlap.created_by],
+            remedy="Start again.",
+        )
+
+
+def refuse_sent_elsewhere(check: DuplicateCheck, numbers: dict[int, int]) -> None:
+    """For `resume`: rows that go back to be sent must not be another batch's by now. numbers: position → row
+    number. Raises ResultsError."""
+    overlap = check.overlap()
+    total = overlap.created + overlap.held
+    if not total:
+        return
+    summary, _ = (overlap.created_by or overlap.held_by)[0]
+    rows = ", ".join(str(numbers[one.position]) for one, _ in zip(check.earlier(), range(10), strict=False))
+    raise ResultsError(
+        f"{count(total, 'row')} that would be sent again{f' (rows {rows})' if rows else ''}"
+        f" {'belongs' if total == 1 else 'belong'} to another batch by now: {summary.batch.id},"
+        f" {summary.batch.source_name}. Nothing was sent.",
+        remedy="Set import_status of these rows to skipped, then resume.",
+    )
+
+
+def overlap_question(overlap: Overlap) -> Question | None:
+    """Rows that earlier batches created; None where there are none."""
+    if not overlap.created:
+        return None
+    named = overlap.created_by[:BATCHES_NAMED_MAX]
+    names = ", ".join(f"{one.batch.source_name} ({one.batch.id}): {rows:,}" for one, rows in named)
+    more = len(overlap.created_by) - len(named)
+    return Question(
+        QuestionKind.OVERLAP,
+        f"{count(overlap.created, 'row')} of this sheet {be(overlap.created)} in LeadSquared already:"
+        f" {names}{f' and {more:,} more batches' if more > 0 else ''}.",
+        (
+            Choice("only-new", "Send only the other rows", "--only-new"),
+            Choice("again", "Send all rows again (creates duplicates)", "--again"),
+        ),
+        "--only-new (send only the other rows) or --again (send all of them again)",
+        rows=overlap.created,
+        batch=overlap.created_by[0][0].batch.id,
+    )
+
+
+def take_over(staging: Staging, check: DuplicateCheck, at: str) -> int:
+    """Rows that were created before end as created, with the earlier Id and without an attempt; how many."""
+    changes = [
+        RowChange(
+            one.position,
+            status=RowStatus.CREATED,
+            activity_id=one.activity_id,
+            taken_from=(one.batch, one.batch_position),
+            changed_at=at,
+        )
+        for one in check.earlier()
+    ]
+    with staging.change() as change:
+        change.change_rows(changes)
+        change.keep_facts(already=len(changes))
+    return len(changes)
+
+
+def resumable(summary: BatchSummary) -> str:
+    """How to name a batch to `resume`."""
+    return summary.batch.results if Path(summary.batch.results).is_file() else summary.batch.id

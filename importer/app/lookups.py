@@ -1,0 +1,36 @@
+"""Accounts and users are looked up before anything is sent."""
+
+from __future__ import annotations
+
+from importer.app.connecting import persistently
+from importer.app.observer import Observer, Progress, Stage
+from importer.app.staging import AskedValues
+from importer.leadsquared.calls import Tenant
+from importer.leadsquared.lookups import from_plain, resolve
+from importer.mapping.references import Resolved
+
+
+async def looked_up(
+    tenant: Tenant,
+    asked: AskedValues,
+    observer: Observer,
+    *,
+    kept: dict[str, str] | None = None,
+    max_outage_s: float = 0.0,
+) -> Resolved:
+    """Answers for everything asked, those that were kept (`lookups.to_plain`) among them. Raises ReadFailed,
+    Unreachable after `max_outage_s` without an answer."""
+    if not asked:
+        return {}
+    questions = [(lookup, value) for lookup, values in asked.items() for value in values.values()]
+    known = from_plain(kept or {})
+
+    def advance(done: int, total: int) -> None:
+        observer.progress(Progress(Stage.LOOKING_UP, done, total))
+
+    return await persistently(
+        lambda: resolve(tenant, questions, kept=known, progress=advance),
+        max_outage_s,
+        observer,
+        what="Looking up accounts and users",
+    )

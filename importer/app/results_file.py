@@ -1,0 +1,131 @@
+"""The results file of a batch, written from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+from importer.app.observer import Observer, Progress, Stage
+from importer.errors import FileError, ResultsError
+from importer.results.result_line import ResultLine
+from importer.results.results_reader import batch_id_in
+from importer.results.results_writer import Written, write_results
+from importer.sheets.rows import decode_cells
+from importer.store.batch_rows import BatchRows
+from importer.store.records import Batch, BatchSummary, RowStatus
+from importer.store.store import Store
+
+
+def result_lines(rows: BatchRows) -> Iterator[ResultLine]:
+    """Every row of a batch, as its results file shows it."""
+    for row in rows.rows():
+        yield ResultLine(
+            row.number,
+            row.status.shown,
+            row.activity_id or "",
+            row.error_code,
+            row.error,
+            row.attempts,
+            row.changed_at,
+            decode_cells(row.cells),
+        )
+
+
+def write_results_file(
+    rows: BatchRows,
+    keep_facts: Callable[..., None],
+    observer: Observer,
+    path: Path | None = None,
+    *,
+    replaces: Collection[str] = (),
+    read: str | None = None,
+) -> Path:
+    """Writes the results file of a batch, at `path` or where it was last, and keeps where and its digest.
+
+    replaces: further batches whose results file may be overwritten. read: digest of the file as it was when
+    its changes were taken over. A file that is neither that nor as we wrote it last was changed since by a
+    person, or by a colleague's run: it stays, and the results go beside it; the observer is given notice.
+
+    Raises ResultsError, FileError when it cannot be written, StoreError when the counts do not add up.
+    """
+    batch = rows.batch()
+    total = rows.shown_counts()["rows"]
+    written: Written = write_results(
+        path or Path(batch.results),
+        result_lines(rows),
+        batch=batch.id,
+        header=batch.header,
+        rows=total,
+        delimiter=batch.delimiter,
+        source=Path(batch.source),
+        replaces=replaces,
+        known=(read, batch.results_digest),
+        progress=lambda done: observer.progress(Progress(Stage.WRITING, done, total)),
+    )
+    if written.aside:
+        observer.notice(written.aside, warning=True)
+    keep_facts(results=str(written.path), results_digest=written.digest)
+    return written.path
+
+
+def remove_meaningless(replaced: Collection[Batch], kept: Path) -> None:
+    """The results files of batches that never sent, and were replaced."""
+    for batch in replaced:
+        path = Path(batch.results)
+        if path != kept and path.is_file() and batch_id_in(path) == batch.id:
+            path.unlink(missing_ok=True)
+
+
+def remove_own(path: Path, batch_id: str) -> None:
+    """What was written of a batch that did not come about after all, at `path` or beside it."""
+    for found in path.parent.glob(f"*{path.suffix}"):
+        if found.name.startswith(path.stem) and batch_id_in(found) == batch_id:
+            found.unlink(missing_ok=True)
+
+
+def replaceable(path: Path, store: Store) -> str:
+    """With `--replace`: the finished batch whose results file is at `path`; "" where there is none.
+
+    Raises ResultsError where that batch is not finished, or unknown: its results may be needed.
+    """
+    if not path.is_file():
+        return ""
+    batch_id = batch_id_in(path)
+    if batch_id is None:
+        raise FileError(
+            "This file is not a results file, and is not replaced.",
+            where=str(path),
+            remedy="Choose another path with --results.",
+        )
+    summary = store.summary(batch_id)
+    if summary is None:
+        raise ResultsError(
+            f"This file belongs to batch {batch_id}, which this store does not have; it may not be finished.",
+            where=str(path),
+            remedy="Move the file away, or choose another path with --results.",
+        )
+    if summary.open_rows or summary.running:
+        raise ResultsError(
+            f"This file belongs to batch {batch_id}, which is not finished.",
+            where=str(path),
+            remedy="Finish it first:",
+            command=("resume", str(path)),
+        )
+    return batch_id
+
+
+def taken_over(summary: BatchSummary) -> int:
+    """How many of a batch's created rows earlier batches had sent."""
+    return int(summary.facts.get("already", 0))
+
+
+def shown_counts(rows: BatchRows, already: int) -> dict[str, int]:
+    """Rows by the word that people read; `created` counts what this batch created."""
+    counts = rows.shown_counts()
+    return {**counts, "created": counts["created"] - already}
+
+
+def is_open(rows: BatchRows) -> bool:
+    """Whether rows may still be created."""
+    counts = rows.counts()
+    return any(counts.get(status, 0) for status in RowStatus if status < RowStatus.CREATED)

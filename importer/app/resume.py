@@ -1,0 +1,511 @@
+"""`resume`, up to the first POST: a batch is owned, what was changed is read and computed, LeadSquared is
+asked whether the batch was continued elsewhere, and everything is shown and asked about before it is
+applied.  Until then the batch is as it was; no transaction is open while a person thinks."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+
+from importer.activity import Marker
+from importer.app.changes import WITHOUT_REFUSAL, BatchChanges, from_screen
+from importer.app.connecting import Session, as_work_error, persistently, send_options, session
+from importer.app.duplicates import refuse_sent_elsewhere
+from importer.app.lookups import looked_up
+from importer.app.named import NamedBatch, expect_kind, find_batch
+from importer.app.observer import SILENT, Observer, Progress, Stage, StopHandle
+from importer.app.options import ResumeOptions
+from importer.app.plan import Plan
+from importer.app.preparing import Preparing, send_question
+from importer.app.questions import Answers, Choice, Question, QuestionKind
+from importer.app.rebuild import RebuildRequest, asked_by, rebuild
+from importer.app.records import PlanFacts, RunResult
+from importer.app.results_file import is_open, replaceable, result_lines, write_results_file
+from importer.app.running import Work, conclude, expected_s, results_whatever_happens, spoken_rate
+from importer.app.sheet_input import loaded_mapping
+from importer.app.staging import AskedValues, asked_values, source_row
+from importer.app.status_words import StatusWords
+from importer.app.trial import send_with_trial
+from importer.errors import ResultsError, StoreError, UserError
+from importer.home import home
+from importer.leadsquared.answers import CurrentUser
+from importer.leadsquared.calls import Unreachable
+from importer.leadsquared.lookups import to_plain
+from importer.mapping.mapping import Mapping
+from importer.mapping.references import Resolved
+from importer.mapping.row_mapper import RowMapper
+from importer.results.edits import Edits, Named, edits
+from importer.results.results_reader import read_results
+from importer.results.results_writer import digest_of, results_path
+from importer.sending.engine import mark_interrupted, tenant_name
+from importer.sending.other_batches import OtherBatches
+from importer.sending.preflight import SentBeforeCheck, assume_all_sent, look_for_continuation
+from importer.sending.run_state import SendOptions
+from importer.sheets.rows import Row
+from importer.store.ownership import BatchChange, Ownership
+from importer.store.records import IN_DOUBT, Batch, RowStatus, iso
+from importer.store.store import Store
+from importer.wording import be, count
+
+
+async def prepare_resume(options: ResumeOptions, store: Store, observer: Observer = SILENT) -> Plan:
+    """Owns the batch, reads what was changed, and asks LeadSquared whether it was continued elsewhere.
+    Changes are computed, not applied: a batch whose plan is discarded is as it was. A batch that the store
+    does not have is rebuilt from its results file (`options.mapping`). Raises UserError (the batch
+    untouched), WorkError when LeadSquared cannot be reached."""
+    preparation = ResumePreparation(options, store, observer)
+    return await preparation.answered(Answers())
+
+
+def answers_in_advance(options: ResumeOptions) -> Answers:
+    """What the options answer."""
+    if not options.yes:
+        return Answers()
+    return Answers(
+        {
+            QuestionKind.CONTINUED_ELSEWHERE: "look-up",
+            QuestionKind.DELETED: "again",
+            QuestionKind.SEND: "send",
+        }
+    )
+
+
+class ResumePreparation:
+    """One `resume`, from its options to its result."""
+
+    def __init__(self, options: ResumeOptions, store: Store, observer: Observer) -> None:
+        self.options, self.store, self.observer = options, store, observer
+        self.notices: list[str] = []
+        self._steps = Preparing(
+            (self._own, self._read_changes, self._connect, self._compute, self._look_elsewhere, self._sum_up),
+            answers_in_advance(options),
+        )
+        self._named: NamedBatch
+        self._owned: Ownership
+        self._batch: Batch
+        self._mapping: Mapping
+        self._mapper: RowMapper
+        self._session: Session | None = None
+        self._user: CurrentUser
+        self._edits = Edits()
+        self._read: str | None = None
+        self._asked: AskedValues = {}
+        self._resolved: Resolved = {}
+        self._changes: BatchChanges | None = None
+        self._facts: PlanFacts | None = None
+        self._rebuilt = self._begun = self._idle = False
+
+    # ---- the protocol of `plan.Preparation` -------------------------------------------------------
+
+    async def answered(self, answers: Answers) -> Plan:
+        """See `Preparation`."""
+        try:
+            await self._steps.advance(answers)
+        except Unreachable as error:  # whoami, or what is looked up before anything is sent: the batch waits
+            raise as_work_error(error) from error
+        except StoreError as error:
+            raise _nothing_sent(error) from error
+        return self._plan()
+
+    async def started(self, answers: Answers, stop: StopHandle) -> RunResult:
+        """See `Preparation`."""
+        try:
+            await self._steps.finish(answers)
+            self._begun = True
+            self._apply()
+        except Unreachable as error:
+            raise as_work_error(error) from error
+        except StoreError as error:
+            await self.discarded()
+            raise _nothing_sent(error) from error
+        except BaseException:
+            await self.discarded()
+            raise
+        async with self._steps.opened:
+            return await self._send(stop)
+
+    async def discarded(self) -> None:
+        """See `Preparation`."""
+        await self._steps.opened.aclose()
+
+    def _plan(self) -> Plan:
+        changes = self._changes
+        already = self._owned.rows.fact("already", 0)
+        counts = self._counts(changes.counts() if changes else self._owned.rows.counts())
+        counts["created"] -= already
+        return Plan(
+            batch=self._batch.id,
+            resumes=True,
+            questions=self._steps.open_questions,
+            counts=counts,
+            facts=self._facts,
+            changes=tuple(self._described(changes)) if changes else (),
+            notices=tuple(self.notices),
+            answered=self._steps.answered,
+            nothing_to_send=self._facts is None or not (self._facts.to_send or self._facts.in_doubt),
+            preparation=self,
+        )
+
+    # ---- the steps --------------------------------------------------------------------------------
+
+    async def _own(self) -> None:
+        sandbox = self.options.calls.sandbox
+        self._named = find_batch(self.options.results, self.store, rehearsal=sandbox)
+        remedy = "Continue the rehearsal with --sandbox, or start the import with `importer run`."
+        expect_kind(self._named, sandbox=sandbox, remedy=remedy)
+        if self.options.remap and self.options.mapping is None:
+            raise UserError("--remap needs the new mapping.", remedy="Add it with -m MAPPING.")
+        home().prepare()
+        if self.store.summary(self._named.id) is None:
+            await self._rebuild()
+        else:
+            self._owned = self._steps.opened.enter_context(self.store.own(self._named.id))
+        mark_interrupted(self._owned)
+        self._batch = self._owned.rows.batch()
+        self._mapping = self._chosen_mapping()
+        self._mapper = self._mapping.bind(self._batch.header)
+
+    async def _rebuild(self) -> None:
+        request = _rebuild_request(self._named, self.options)
+        asked = asked_by(request)
+        await self._open(request.batch_id, asked)
+        assert self._session is not None
+        user = await self._session.user()
+        self._owned = await rebuild(
+            request, self.store, self._session, user, self.observer, asked=asked,
+            rehearsal=self._named.rehearsal, max_outage_s=self.options.calls.max_outage_s,
+        )  # fmt: skip
+        self._rebuilt = True
+        self._steps.opened.callback(self._close_rebuilt)
+
+    def _close_rebuilt(self) -> None:
+        """A batch that was rebuilt and is not continued is not left behind."""
+        if self._begun:
+            self._owned.close()
+        else:
+            self.store.withdraw(self._owned)
+
+    async def _open(self, batch_id: str, asked: AskedValues) -> None:
+        calls = self.options.calls
+        self._send_options = send_options(calls, self.options.sending)
+        opening = session(
+            calls, self._send_options, self.store, rehearsal=batch_id if calls.sandbox else "", asked=asked
+        )
+        self._session = await self._steps.opened.enter_async_context(opening)
+
+    async def _read_changes(self) -> None:
+        """What a person said; and whether there is anything to do at all."""
+        self._results = self._results_place()
+        if self.options.changes is not None:
+            self._edits = from_screen(self.options.changes, self._owned.rows, self._batch.header)
+        elif not self._rebuilt:
+            self._edits = self._read_file()
+        if not self._anything_to_do():
+            self._idle = True
+            self._say("Nothing is left to send.")
+            self._say_of_created()
+
+    async def _connect(self) -> None:
+        if self._idle:
+            return
+        self._asked = asked_values(self._mapped_again(), self._mapper)
+        if self._session is None:
+            await self._open(self._batch.id, self._asked if self._batch.rehearsal else {})
+        assert self._session is not None
+        self._user = await self._session.user()
+        tenant = tenant_name(self._session.settings.base_url, self._user, rehearsal=self._batch.rehearsal)
+        if tenant != self._batch.tenant:
+            raise ResultsError(
+                f"This batch belongs to {self._batch.organisation or self._batch.tenant} on"
+                f" {self._batch.tenant}, and the keys to {tenant}.",
+                where=self._batch.id,
+                remedy="Use the host and keys of the batch's own organisation. Nothing was sent.",
+                code="keys",
+            )
+        self._resolved = await looked_up(
+            self._session.connection.tenant, self._asked, self.observer, kept=self._owned.rows.lookups(),
+            max_outage_s=self.options.calls.max_outage_s,
+        )  # fmt: skip
+
+    async def _compute(self) -> None:
+        if self._idle:
+            return
+        assert self._session is not None
+        tenant = self._session.connection.tenant
+        changes = BatchChanges(
+            self._owned.rows, self._batch, self._mapper, self._resolved,
+            at=iso(dt.datetime.now(dt.UTC).timestamp()), clock_s=tenant.clock_difference_s,
+        )  # fmt: skip
+        self._changes = changes
+        words = StatusWords(
+            self.store, self._owned.rows, self._batch, tenant, say=self._say, observer=self.observer,
+            wait_s=self.options.sending.settle_s,
+        )  # fmt: skip
+        confirmed = await words.record_newer(self._edits.newer, changes)
+        if confirmed < self._edits.unknown_created:
+            self._read = None  # the file stays as it is; ours goes beside it
+        if self.options.remap:
+            changes.remap()
+        changes.correct(self._edits.rows)
+        self._steps.ask(await words.heed(self._edits.words, changes))
+        if self._mapper.needs_lookups:
+            changes.map_invalid()
+        changes.retry(refused_too=self.options.retry_failed)
+        self._tell(changes)
+
+    async def _look_elsewhere(self) -> None:
+        """Was the batch continued on another computer, whose store is not ours?"""
+        if self._idle or self._batch.rehearsal:
+            return
+        assert self._session is not None
+        tenant = self._session.connection.tenant
+        claimed = OtherBatches(self.store, self._batch).claimed
+        found = await persistently(
+            lambda: look_for_continuation(self._owned.rows, tenant, claimed),
+            self.options.calls.max_outage_s, self.observer, what="Reading accounts of open rows",
+        )  # fmt: skip
+        if found.cannot_read:
+            self._say(f"These keys may not read activities back ({found.cannot_read}).", warning=True)
+        if found.found:
+            self._steps.ask(_continued_question(found, self._counts(self._owned.rows.counts())["pending"]))
+
+    async def _sum_up(self) -> None:
+        if self._idle or self._changes is None:
+            return
+        assert self._session is not None
+        counts = self._changes.counts()
+        pending = counts.get(RowStatus.PENDING, 0)
+        in_doubt = sum(counts.get(status, 0) for status in IN_DOUBT)
+        if self._steps.answer_to(QuestionKind.CONTINUED_ELSEWHERE) is not None:
+            pending, in_doubt = 0, in_doubt + pending
+        limit = self.options.sending.limit
+        to_send = pending if limit is None else min(limit, pending)
+        settings, batch = self._session.settings, self._batch
+        self._facts = PlanFacts(
+            batch=batch.id,
+            source=batch.source_name,
+            sheet=batch.sheet,
+            organisation=batch.organisation or batch.tenant,
+            user=self._user.name,
+            host=settings.base_url,
+            keys_from=settings.origin,
+            events=tuple(sorted(self._changes.events_pending().items())) if pending else (),
+            to_send=to_send,
+            pending=pending,
+            in_doubt=in_doubt,
+            left_out=counts.get(RowStatus.INVALID, 0),
+            already=self._owned.rows.fact("already", 0),
+            seconds=expected_s(to_send, settings.rate),
+            rate=spoken_rate(settings.rate),
+            results=self._results,
+            rehearsal=batch.rehearsal,
+        )
+        if (to_send or in_doubt) and not batch.rehearsal:
+            self._steps.ask(send_question())
+
+    # ---- applying and sending ---------------------------------------------------------------------
+
+    def _apply(self) -> None:
+        """Everything that was shown, in one transaction."""
+        if self._idle or self._changes is None:
+            return
+        changes = self._changes
+        with self._owned.change() as change:
+            changes.apply(change)
+            if self._asked:
+                change.keep_lookups(to_plain(self._resolved))
+            if self._steps.answer_to(QuestionKind.CONTINUED_ELSEWHERE) is not None:
+                self._assume_all_sent(change)
+            if self.options.remap:
+                change.keep_facts(mapping=self._mapping.record(), marker=self._mapping.marker)
+            if changes.to_send and not self._batch.rehearsal:
+                check = change.duplicates(self._batch, changes.to_send)
+                refuse_sent_elsewhere(check, changes.numbers_to_send)
+
+    def _assume_all_sent(self, change: BatchChange) -> None:
+        assert self._session is not None
+        started = dt.datetime.fromisoformat(self._batch.created_at).timestamp()
+        since = started + self._session.connection.tenant.clock_difference_s
+        marker = Marker(self._batch.marker, self._batch.id) if self._batch.marker else None
+        assume_all_sent(change, since, marker)
+
+    async def _send(self, stop: StopHandle) -> RunResult:
+        options = SendOptions() if self._session is None else self._send_options
+        work = Work(
+            self.store, self._owned, self._session, options, self._mapper, self.observer, stop,
+            results=self._results, read=self._read,
+        )  # fmt: skip
+        if self._idle or not is_open(self._owned.rows):
+            return conclude(work, None)
+        if not self._results.is_file():  # it exists from before the first POST
+            write_results_file(
+                self._owned.rows, self._owned.keep_facts, self.observer, self._results, read=self._read
+            )
+        async with results_whatever_happens(work):
+            sent = await send_with_trial(work, self.options.sending.canary)
+        return conclude(work, sent)
+
+    # ---- what a person said -----------------------------------------------------------------------
+
+    def _chosen_mapping(self) -> Mapping:
+        """The batch's mapping, or with --remap the new one. Raises UserError for another one without it."""
+        own = Mapping.from_record(self._batch.mapping)
+        if self.options.mapping is None or self._rebuilt:
+            return own
+        given = loaded_mapping(self.options.mapping)
+        if given.digest != own.digest and not self.options.remap:
+            raise UserError(
+                "This is not the mapping that the batch was started with.",
+                where=str(self.options.mapping) if isinstance(self.options.mapping, Path) else "",
+                remedy="Leave -m out to continue as before, or use --remap to map again what is not created.",
+                code="mapping",
+            )
+        return given
+
+    def _results_place(self) -> Path:
+        """Where the results file goes: where the person says, or where they had it."""
+        explicit = self.options.sending.results
+        if explicit is None:
+            return self._named.results or Path(self._batch.results)
+        source, rehearsal = Path(self._batch.source), self._batch.rehearsal
+        place = results_path(source, self._batch.family, rehearsal=rehearsal, explicit=explicit)
+        if self.options.sending.replace:
+            replaceable(place, self.store)
+        return place
+
+    def _read_file(self) -> Edits:
+        """What the results file says that differs from what we wrote."""
+        path = self._named.results
+        if path is None or not path.is_file():
+            return Edits()
+        self._read = digest_of(path)
+        if self._read == self._batch.results_digest:
+            return Edits()
+        rows = self._owned.rows
+        total = self._batch.rows
+
+        def advance(done: int) -> None:
+            self.observer.progress(Progress(Stage.COMPARING, done, total))
+
+        with read_results(path) as file:
+            found = edits(file, self._batch.header, lambda: result_lines(rows), progress=advance)
+        for note in found.notes:
+            self._say(note)
+        for named, what in ((found.ignored, "Ignored"), (found.respelt, "Kept the original value")):
+            self._say_named(named, what)
+        if found.older:
+            self._say(
+                f"{count(found.older, 'line')} of this file {be(found.older)} from an older copy:"
+                " import_status is"
+                " ignored there."
+            )
+        return found
+
+    def _say_named(self, named: Named, what: str) -> None:
+        for text in named.first:
+            self._say(f"{what}: {text}")
+        if named.total > len(named.first):
+            self._say(f"… and {named.total - len(named.first):,} more.")
+
+    def _say_of_created(self) -> None:
+        """Changed cells of created rows are named, with the command that sends them."""
+        named = Named()
+        for edit in self._edits.corrections:
+            for line in edit.described():
+                named.add(line)
+        if named.total:
+            self._say_named(named, "Not sent by resume, since the row was created")
+            self._say("`importer correct RESULTS` sends changed cells of created rows as updates.")
+
+    def _anything_to_do(self) -> bool:
+        rows, counts = self._owned.rows, self._owned.rows.counts()
+        if any(counts.get(status, 0) for status in (RowStatus.PENDING, *IN_DOUBT)) or self.options.remap:
+            return True
+        if self._edits.rows or self._edits.words or self._edits.newer_lines:
+            return True
+        if counts.get(RowStatus.INVALID) and self._mapper.needs_lookups:
+            return True
+        if not counts.get(RowStatus.FAILED):
+            return False
+        return self.options.retry_failed or any(
+            row.error_code == WITHOUT_REFUSAL for row in rows.rows(RowStatus.FAILED)
+        )
+
+    def _mapped_again(self) -> Iterator[Row]:
+        """The rows whose lookups are needed."""
+        rows = self._owned.rows
+        for row in rows.rows(None if self.options.remap else RowStatus.INVALID):
+            if row.status is not RowStatus.CREATED:
+                yield source_row(row)
+        for edit in self._edits.rows:
+            yield from (Row(edit.number, cells) for cells in (edit.cells, edit.typed) if cells is not None)
+        for position in rows.positions(word.number for word in self._edits.words).values():
+            yield source_row(rows.row(position))
+
+    # ---- small things -----------------------------------------------------------------------------
+
+    def _tell(self, changes: BatchChanges) -> None:
+        for line in self._described(changes):
+            self.observer.notice(line)
+        self._say_of_created()
+
+    @staticmethod
+    def _described(changes: BatchChanges) -> Iterator[str]:
+        for line in changes.shown:
+            yield f"Changed: {line}"
+        if changes.shown_total > len(changes.shown):
+            yield f"… and {changes.shown_total - len(changes.shown):,} more changes."
+        for line in changes.problems:
+            yield f"Still invalid: {line}"
+        if changes.problems_total > len(changes.problems):
+            yield f"… and {changes.problems_total - len(changes.problems):,} more invalid rows."
+
+    @staticmethod
+    def _counts(by_status: dict[RowStatus, int]) -> dict[str, int]:
+        counts: dict[str, int] = {"rows": sum(by_status.values())}
+        counts |= dict.fromkeys((status.shown for status in RowStatus), 0)
+        for status, rows in by_status.items():
+            counts[status.shown] += rows
+        return counts
+
+    def _say(self, text: str, *, warning: bool = False) -> None:
+        self.notices.append(text)
+        self.observer.notice(text, warning=warning)
+
+
+def _rebuild_request(named: NamedBatch, options: ResumeOptions) -> RebuildRequest:
+    if named.results is None:
+        raise ResultsError(
+            "This store does not have the batch, and its results file was not named.",
+            where=named.id,
+            remedy="Name the results file: importer resume RESULTS -m MAPPING.",
+        )
+    if options.mapping is None:
+        raise ResultsError(
+            "This store does not have the batch (another computer sent it, or the store was deleted).",
+            where=named.id,
+            remedy="Resume it where it was sent, or here with its mapping:",
+            command=("resume", str(named.results), "-m", "MAPPING"),
+        )
+    return RebuildRequest(named.id, named.results, loaded_mapping(options.mapping))
+
+
+def _continued_question(found: SentBeforeCheck, pending: int) -> Question:
+    one = found.found[0]
+    return Question(
+        QuestionKind.CONTINUED_ELSEWHERE,
+        f"This batch was continued elsewhere: LeadSquared has an activity equal to row {one.row_number} (Id"
+        f" {one.activity_id}, created {one.created_on}) that this store does not know.",
+        (
+            Choice(
+                "look-up", f"Look up all {pending:,} open rows first, and send only those not found", "--yes"
+            ),
+        ),
+        "--yes (look up all open rows first, and send only those that are not found)",
+        rows=pending,
+    )
+
+
+def _nothing_sent(error: StoreError) -> UserError:
+    return UserError(f"{error.what} Nothing was sent.", where=error.where, remedy=error.remedy, code="store")

@@ -1,0 +1,271 @@
+"""Sending a batch that is owned, for `run` and `resume` alike: watched, stoppable, and told at the end.
+
+Whatever way out is taken, the results file is written and the counts add up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from importer.app.connecting import Session
+from importer.app.observer import Observer, Progress, Stage, StopHandle
+from importer.app.records import NextStep, RunResult
+from importer.app.results_file import shown_counts, write_results_file
+from importer.errors import FileError, ResultsError, WorkError
+from importer.mapping.row_mapper import RowMapper
+from importer.pacing.pacing import Rate
+from importer.remedies import remedy_for
+from importer.sending.engine import SendResult, TenantConnection, send, unrecorded_error
+from importer.sending.run_state import NOT_ANSWERING, RunState, SendOptions, StopReason
+from importer.store.batch_rows import BatchRows
+from importer.store.ownership import Ownership
+from importer.store.records import Problem, RowStatus
+from importer.store.store import Store
+from importer.text import shown
+from importer.wording import count
+
+SHOW_EVERY_S: Final = 0.2
+SPACING_MARGIN: Final = 1.03
+"""The pace spaces calls so much wider than the rate."""
+REASONS_MAX: Final = 5
+REASON_LENGTH_MAX: Final = 300
+FINISHED: Final = ("created", "failed", "invalid", "skipped")
+STOP_CODES: Final = {
+    StopReason.INTERRUPTED: "interrupted",
+    StopReason.OUTAGE: "outage",
+    StopReason.QUOTA: "quota",
+    StopReason.UNAUTHORISED: "keys",
+    StopReason.WRONG_ADDRESS: "address",
+    StopReason.REFUSED_ALIKE: "refused-alike",
+    StopReason.TRIAL: "trial",
+    StopReason.STORE: "store",
+    StopReason.ERROR: "unexpected",
+    StopReason.FAULT: "unexpected",
+}
+"""Each reason to stop, as one of `errors.ERROR_CODES`."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A batch that is owned and ready to be sent. session: None where nothing is left to send. results:
+    where its results file goes; None: where it was. read: digest of the results file when its changes were
+    taken over. questions, notices: for `RunResult`."""
+
+    store: Store
+    owned: Ownership
+    session: Session | None
+    options: SendOptions
+    mapper: RowMapper
+    observer: Observer
+    stop: StopHandle
+    results: Path | None = None
+    read: str | None = None
+    questions: tuple[dict[str, Any], ...] = ()
+    notices: tuple[dict[str, Any], ...] = field(default=())
+
+    @property
+    def rows(self) -> BatchRows:
+        """The batch's rows."""
+        return self.owned.rows
+
+    @property
+    def connection(self) -> TenantConnection:
+        """Only where something is sent."""
+        assert self.session is not None, "a batch without open rows needs no connection"
+        return self.session.connection
+
+
+def spoken_rate(rate: Rate) -> str:
+    """`25 calls in 5 seconds`."""
+    return f"{count(rate.calls, 'call')} in {rate.period_s:g} seconds"
+
+
+def columns_of(mapper: RowMapper) -> dict[str, str]:
+    """Schema name → heading of the column (or template) that fills it."""
+    return {each.schema_name: each.source for each in mapper.describe()}
+
+
+async def send_rows(work: Work, limit: int | None) -> SendResult:
+    """Sends `limit` rows at most (None: all) while the observer is kept informed and the stop is heeded."""
+    options = replace(work.options, limit=limit)
+    loop = asyncio.get_running_loop()
+    watching: list[asyncio.Task[None]] = []
+
+    def begin(run: RunState) -> None:
+        def end() -> None:
+            with suppress(RuntimeError):  # the loop has ended since, and so has the run
+                loop.call_soon_threadsafe(run.stop, StopReason.INTERRUPTED, "Interrupted.", 130)
+
+        work.stop.when_requested(end)
+        watching.append(asyncio.create_task(_watch(run, work.observer, _Start.of(work.rows, limit))))
+
+    work.owned.keep_facts(rate=str(work.connection.pace.ceiling))  # for the report
+    work.observer.sending()
+    try:
+        return await send(
+            work.store, work.owned, work.connection, options,
+            observer=begin, columns=columns_of(work.mapper),
+        )  # fmt: skip
+    finally:
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Where the batch stood when this run began: what was finished before is not this run's progress."""
+
+    pending: int
+    uncertain: int
+    total: int
+    already: int
+
+    @classmethod
+    def of(cls, rows: BatchRows, limit: int | None) -> _Start:
+        counts = rows.shown_counts()
+        pending, uncertain = counts["pending"], counts["uncertain"]
+        to_send = pending if limit is None else min(limit, pending)
+        return cls(pending, uncertain, to_send + uncertain, rows.fact("already", 0))
+
+    def progress(self, run: RunState) -> Progress:
+        counts = run.counts.shown()
+        settled = max(0, self.uncertain - counts["uncertain"])
+        done = min(self.total, max(0, self.pending - counts["pending"]) + settled)
+        counts["created"] -= self.already
+        note = NOT_ANSWERING if run.breaker.is_open else run.pace.describe()
+        rate = spoken_rate(run.pace.ceiling)
+        return Progress(Stage.SENDING, done, self.total, +counts, note, run.pace.throttled, rate)
+
+
+async def _watch(run: RunState, observer: Observer, start: _Start) -> None:
+    """Until it is cancelled, and once more then."""
+    try:
+        while True:
+            observer.progress(start.progress(run))
+            await asyncio.sleep(SHOW_EVERY_S)
+    finally:
+        observer.progress(start.progress(run))
+
+
+@asynccontextmanager
+async def results_whatever_happens(work: Work) -> AsyncIterator[None]:
+    """A fault of ours, too, leaves a results file that shows how far the batch came."""
+    try:
+        yield
+    except Exception:
+        with suppress(Exception):  # the first one says more
+            write_results_file(work.rows, work.owned.keep_facts, work.observer, work.results, read=work.read)
+        raise
+
+
+def conclude(work: Work, sent: SendResult | None) -> RunResult:
+    """Writes the results file and says how the batch ended. sent: None where nothing was left to send."""
+    batch = work.rows.batch()
+    for notice in sent.notices if sent else ():
+        work.observer.notice(notice, warning=True)
+    trouble = unrecorded_error(sent, batch) if sent else None
+    path, written = _written(work)
+    already = work.rows.fact("already", 0)
+    counts = shown_counts(work.rows, already)
+    stop = sent.stop if sent else None
+    code = stop.exit_code if stop else exit_code_of(counts)
+    if not written:
+        code = max(3, code)
+    result = RunResult(
+        batch=batch.id,
+        counts=counts,
+        already=already,
+        throttled=sent.throttled if sent else 0,
+        seconds=sent.seconds if sent else 0.0,
+        results=path,
+        store=work.store.location,
+        exit_code=code,
+        written=written,
+        stopped=stop.message if stop else "",
+        stop_code=STOP_CODES[stop.reason] if stop else "",
+        reasons=tuple(reasons(work.rows)),
+        questions=work.questions,
+        notices=work.notices,
+        rehearsal=batch.rehearsal,
+    )
+    result = replace(result, next_steps=tuple(next_steps(result)))
+    if trouble is None:
+        return result
+    # The Ids must be seen whatever happens next: they are nowhere else.
+    stopped = f"{trouble} {result.stopped}".rstrip()
+    return replace(result, stopped=stopped, stop_code="store", exit_code=max(3, result.exit_code))
+
+
+def exit_code_of(counts: Mapping[str, int]) -> int:
+    """How a batch with these rows ends (see the table in README)."""
+    if counts["pending"]:
+        return 3
+    return 1 if counts["failed"] + counts["invalid"] + counts["uncertain"] else 0
+
+
+def reasons(rows: BatchRows) -> Iterator[str]:
+    """Why rows were not created: a sentence for each status and code, the most frequent first."""
+    found: dict[tuple[RowStatus, str], tuple[int, Problem]] = {}
+    for problem in rows.problems():
+        if problem.status in {RowStatus.CREATED, RowStatus.SKIPPED, RowStatus.PENDING}:
+            continue
+        number, first = found.get((problem.status, problem.code), (0, problem))
+        found[problem.status, problem.code] = number + 1, first
+    ordered = sorted(found.values(), key=lambda one: -one[0])
+    for number, first in ordered[:REASONS_MAX]:
+        why = shown(first.error, REASON_LENGTH_MAX) if first.error else remedy_for(first.code).meaning
+        row = f"row {first.number}" if number == 1 else f"row {first.number} and {number - 1:,} more"
+        yield f"{first.status.shown.capitalize()}, {row}: {why}"
+    if len(ordered) > REASONS_MAX:
+        yield f"… and {count(len(ordered) - REASONS_MAX, 'more reason')}: see the results file."
+
+
+def next_steps(result: RunResult) -> Iterator[NextStep]:
+    """What a person can do now, with the commands to paste."""
+    counts = result.counts
+    named = (str(result.results), *(("--sandbox",) if result.rehearsal else ()))
+    resume = ("resume", *named)
+    if not result.written:
+        return
+    if result.exit_code == 3 and not result.stopped and counts["created"]:  # a trial with --limit
+        yield NextStep("See how they arrived:", ("verify", *named))
+    if counts["pending"]:
+        yield NextStep("Continue with:", resume)
+    elif counts["failed"] or counts["invalid"]:
+        yield NextStep("Correct these rows in the results file, then:", resume)
+    elif counts["uncertain"]:
+        yield NextStep(
+            "Look for these rows in LeadSquared. In the results file, set import_status to created (with the"
+            " Id in import_activity_id) or pending, then:",
+            resume,
+        )
+
+
+def _written(work: Work) -> tuple[Path, bool]:
+    """Where the results file is, or was to be; and whether it could be written."""
+    try:
+        path = write_results_file(
+            work.rows, work.owned.keep_facts, work.observer, work.results, read=work.read
+        )
+    except (ResultsError, FileError, WorkError) as error:
+        work.observer.notice(
+            f"{error} What happened is in the store. Write the file again with --results PATH:"
+            f" importer resume {work.rows.id}",
+            warning=True,
+        )
+        _log.warning("the results file could not be written: %s", error)
+        return work.results or Path(work.rows.batch().results), False
+    return path, True
+
+
+def expected_s(rows: int, rate: Rate) -> float:
+    """How long it takes to send so many rows, spaced as the pace spaces them, in seconds."""
+    return rows / rate.per_s * SPACING_MARGIN

@@ -1,0 +1,152 @@
+"""`verify`: created activities are read back and compared with what was sent."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from importer.app.connecting import as_work_error, send_options, session
+from importer.app.named import NamedBatch, expect_kind, find_batch
+from importer.app.observer import SILENT, Observer, Progress, Stage, StopHandle
+from importer.app.options import SendingOptions, VerifyOptions
+from importer.app.reading_back import differences_of, read_back, unsettled_s
+from importer.app.records import NextStep, VerifyResult
+from importer.app.running import columns_of
+from importer.errors import ResultsError, WorkError
+from importer.leadsquared.calls import Unreachable
+from importer.mapping.mapping import Mapping
+from importer.results.beside import beside
+from importer.results.verified_file import ENDING, write_verified
+from importer.sending.engine import tenant_name
+from importer.store.ownership import Ownership
+from importer.store.records import Batch, RowStatus
+from importer.store.store import Store
+from importer.verification import readings
+from importer.verification.readings import ReadingVerdict, VerificationSummary
+from importer.wording import count
+
+
+class PartlyReadError(WorkError):
+    """An outage ended it before every row was read. result: what was read so far."""
+
+    def __init__(self, error: WorkError, result: VerifyResult) -> None:
+        super().__init__(error.what, where=error.where, remedy=error.remedy, code=error.error_code)
+        self.result = result
+
+
+async def verify(
+    options: VerifyOptions, store: Store, observer: Observer = SILENT, stop: StopHandle | None = None
+) -> VerifyResult:
+    """Reads created activities back and compares them with what was sent. Continues one that was interrupted.
+
+    The batch is owned meanwhile: a run elsewhere would create rows behind our back. Raises ResultsError (in
+    use, nothing created, erased), PartlyReadError in an outage, TenantError for keys that may not read.
+    """
+    sandbox = options.calls.sandbox
+    named = find_batch(options.results, store, rehearsal=sandbox)
+    expect_kind(named, sandbox=sandbox, remedy="Use --sandbox to read the rehearsal back.")
+    async with AsyncExitStack() as stack:
+        owned = stack.enter_context(_owned(named, store))
+        batch = owned.rows.batch()
+        total = owned.rows.counts()[RowStatus.CREATED]
+        how = send_options(options.calls, SendingOptions(settle_s=options.settle_s))
+        opened = await stack.enter_async_context(
+            session(options.calls, how, store, rehearsal=batch.id if sandbox else "", asked={})
+        )
+        try:
+            user = await opened.user()
+        except Unreachable as error:
+            raise as_work_error(error) from error
+        tenant = tenant_name(opened.settings.base_url, user, rehearsal=batch.rehearsal)
+        if tenant != batch.tenant:
+            raise _another_tenant(batch, tenant)
+        done = readings.begin(owned, readings.utc_now())
+        if done:
+            observer.notice(f"Continuing an interrupted reading: {count(done, 'row')} of {total:,} done.")
+        wait_s = 0.0 if batch.rehearsal else unsettled_s(owned.rows, options.settle_s)
+        try:
+            whole = await read_back(
+                owned, opened.connection, how, observer, stop or StopHandle(),
+                total=total - done, settle_s=wait_s,
+            )  # fmt: skip
+        except WorkError as error:
+            raise PartlyReadError(error, _result(batch, _summary(owned), None, 3, ())) from error
+        if not whole:
+            return _result(batch, _summary(owned), None, 130, ())
+        return _conclude(named, owned, observer)
+
+
+def _owned(named: NamedBatch, store: Store) -> Ownership:
+    if store.summary(named.id) is None:
+        raise ResultsError(
+            "This store does not have the batch, and only there is what was sent.",
+            where=named.id,
+            remedy="Verify on the computer that ran the import, or with the team's store.",
+        )
+    owned = store.own(named.id)
+    if not owned.rows.counts().get(RowStatus.CREATED):
+        owned.close()
+        raise ResultsError(
+            "No row of this batch is created, so there is nothing to read back.",
+            where=named.id,
+            remedy="See its progress:",
+            command=("status", named.id),
+        )
+    return owned
+
+
+def _another_tenant(batch: Batch, tenant: str) -> ResultsError:
+    return ResultsError(
+        f"This batch belongs to {batch.organisation or batch.tenant} on {batch.tenant}, and the keys to"
+        f" {tenant}.",
+        where=batch.id,
+        remedy="Use the host and keys of the batch's own organisation.",
+        code="keys",
+    )
+
+
+def _summary(owned: Ownership) -> VerificationSummary:
+    return readings.summarise(readings.read_rows(owned.rows))
+
+
+def _conclude(named: NamedBatch, owned: Ownership, observer: Observer) -> VerifyResult:
+    """Writes the file and sums up."""
+    batch = owned.rows.batch()
+    path = beside(named.results or Path(batch.results), ENDING).absolute()
+    placed, summary = write_verified(
+        path, readings.read_rows(owned.rows), batch.id,
+        lambda rows: observer.progress(Progress(Stage.WRITING, rows)),
+    )  # fmt: skip
+    unread = summary.rows[ReadingVerdict.NOT_READ]
+    if not unread:
+        readings.end(owned, readings.utc_now())
+    if placed.aside:
+        observer.notice(placed.aside, warning=True)
+    only_unread = unread and not summary.differing and not summary.not_found
+    code = 0 if summary.all_equal else 3 if only_unread else 1
+    mapper = Mapping.from_record(batch.mapping).bind(batch.header)
+    differences = tuple(differences_of(summary, columns_of(mapper)))
+    return _result(batch, summary, placed.path, code, differences)
+
+
+def _result(
+    batch: Batch, summary: VerificationSummary, verified: Path | None, code: int, differences: tuple[str, ...]
+) -> VerifyResult:
+    equal, missing, unread = (
+        summary.rows[one] for one in (ReadingVerdict.EQUAL, ReadingVerdict.NOT_FOUND, ReadingVerdict.NOT_READ)
+    )
+    again = ("verify", batch.id, *(("--sandbox",) if batch.rehearsal else ()))
+    steps = (NextStep("Continue with:", again),) if verified is None or unread else ()
+    return VerifyResult(
+        batch=batch.id,
+        rows=summary.total,
+        equal=equal,
+        differing=summary.total - equal - missing - unread,
+        missing=missing,
+        unread=unread,
+        fields=tuple(field.plain() for field in summary.fields.values()),
+        differences=differences,
+        verified=verified,
+        exit_code=code,
+        next_steps=steps,
+    )

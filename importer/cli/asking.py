@@ -1,0 +1,76 @@
+"""A plan's questions, asked on the terminal; and what a person must see before they answer."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from importer.app.plan import Plan, answer
+from importer.app.questions import STOP, Answers, Question, QuestionKind, QuestionOpenError
+from importer.app.records import PlanFacts
+from importer.cli import check_report
+from importer.cli.console import Console
+
+LABEL_COLUMNS: Final = 16
+
+
+async def settled(console: Console, plan: Plan, *, shows_findings: bool = True) -> Plan:
+    """The plan once every question is answered. Raises QuestionOpenError where nobody can be asked,
+    DeclinedError for a "no"; the plan is closed then."""
+    findings_shown = not shows_findings
+    facts_shown = False
+    while True:
+        if not findings_shown and plan.counts:
+            findings_shown = True
+            _show_findings(console, plan)
+        if plan.facts is not None and not facts_shown:
+            facts_shown = True
+            _show_facts(console, plan.facts)
+        if not plan.questions:
+            return plan
+        if not console.has_terminal:
+            raise QuestionOpenError(plan.questions)
+        answers = Answers()
+        for question in plan.questions:
+            value = _asked(console, question)
+            answers = answers.having(question.key, value)
+            if value == STOP:
+                break
+        plan = await answer(plan, answers)
+
+
+def confirmed(console: Console, question: Question) -> bool:
+    """One question by itself. Raises QuestionOpenError where nobody can be asked."""
+    if not console.has_terminal:
+        raise QuestionOpenError((question,))
+    return _asked(console, question) != STOP
+
+
+def _asked(console: Console, question: Question) -> str:
+    for line in question.details:
+        console.say(line)
+    choices = [(choice.value, choice.text) for choice in question.choices]
+    text = question.text
+    if question.kind is QuestionKind.SEND:
+        text = ""
+    elif question.kind is not QuestionKind.ERASE:
+        console.warn(text)
+        text = ""
+    return console.ask(text, choices) or STOP
+
+
+def _show_findings(console: Console, plan: Plan) -> None:
+    found = plan.findings
+    lines = [
+        *check_report.problems(found.problems),
+        *check_report.questions(found.questions),
+        *check_report.notices(found.notices),
+    ]
+    for line in lines:
+        console.say(line)
+    if lines:
+        console.say("")
+
+
+def _show_facts(console: Console, facts: PlanFacts) -> None:
+    for label, value in facts.lines():
+        console.say(f"{label:{LABEL_COLUMNS}}{value}")

@@ -1,1 +1,0 @@
-"""The index of all batches and of what they created."""
