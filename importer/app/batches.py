@@ -107,7 +107,7 @@ def write_report(
     rows = store.open(batch.id)
     facts = gather(rows, running=summary.running)
     found = rows_for_search(rows, facts.counts["rows"])
-    observer.progress(Progress(Stage.WRITING, facts.counts["rows"], facts.counts["rows"]))
+    observer.progress(Progress(Stage.WRITING, facts.counts["rows"]))
     path = beside(batch.results or Path(facts.batch.results), ENDING).absolute()
     placed = write_page(path, facts, found)
     return WrittenReport(batch.id, placed.path, facts.counts, placed.aside, found.note)

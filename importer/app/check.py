@@ -69,7 +69,7 @@ async def check(options: CheckOptions, store: Store | None, observer: Observer =
         if survey.rows == 0:
             raise no_rows(sheet)
         if marked is not None:
-            marked.finish()
+            marked.finish(survey)
         found = findings_of(survey)
         asked_now = [hidden_question(sheet), *accept_questions(found.questions)]
         return CheckReport(

@@ -60,7 +60,7 @@ def write_results_file(
         source=Path(batch.source),
         replaces=replaces,
         known=(read, batch.results_digest),
-        progress=lambda done: observer.progress(Progress(Stage.WRITING, done, total)),
+        progress=lambda done: observer.progress(Progress(Stage.WRITING, done)),
     )
     if written.aside:
         observer.notice(written.aside, warning=True)

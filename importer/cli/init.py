@@ -110,7 +110,7 @@ def _show(console: Console, source: Path, output: Path, proposed: ProposedMappin
     rows = count(proposed.rows, "row")
     read = f"the first {rows}" if proposed.more else rows
     lines = [
-        f"{output} was written. Columns mapped: {proposed.mapped} of {proposed.columns}; others are comments.",
+        f"{output} was written. Columns mapped: {proposed.mapped} of {proposed.columns}.",
         f"  Headings in row {proposed.header_row} of {proposed.place}; guessed from {read}.",
         *_listed("Fill in, then it can be used:", proposed.fill_in),
         *_listed("A guess: please review:", proposed.look_at),

@@ -17,6 +17,7 @@ from importer.cli.progress import ProgressBar
 
 IN_GOOD_ORDER: Final = frozenset({Stage.SENDING, Stage.READING_BACK, Stage.CORRECTING})
 """Stages in which Ctrl-C lets calls under way end first."""
+COUNTED: Final = ("created", "failed", "invalid", "uncertain")
 STOPPING: Final = (
     "Stopping: no further row is sent; waiting for the calls under way."
     " Press Ctrl-C again to stop immediately."
@@ -40,7 +41,8 @@ class ConsoleObserver:
             self.stage = progress.stage
             self._bar = ProgressBar(self._console, str(progress.stage), progress.total)
             self._bar.open()
-        self._bar.show(progress.done, total=progress.total, note=progress.note, **progress.counts)
+        counts = {name: rows for name, rows in progress.counts.items() if name in COUNTED}
+        self._bar.show(progress.done, total=progress.total, note=progress.note, **counts)
 
     def notice(self, text: str, *, warning: bool = False) -> None:
         """A line."""

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from importer.activity import GUID
 from importer.errors import ResultsError
 from importer.results.align import Alignment, align, in_row_order, row_number
 from importer.results.respelling import is_respelling, may_be_meant
 from importer.results.result_line import ResultLine, shown_code, shown_error
 from importer.results.results_reader import FileLine, ResultsFile
 from importer.results.status_edits import Age, Said, StatusWord, age_of, meaning
-from importer.sending.reconcile.normalise import GUID, id_key
+from importer.sending.reconcile.normalise import id_key
 from importer.sheets.rows import Cells, ErrorCell, column_letters
 from importer.store.records import Shown
 from importer.text import VALUE_LENGTH_MAX, listed, shown

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Final
 
+from importer.activity import GUID
 from importer.results.respelling import is_respelling
-from importer.sending.reconcile.normalise import GUID
 from importer.store.records import Shown
 
 
