@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+from typing import Final
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import importer
 from importer.leadsquared.outcomes import Failure
 from importer.remedies import (
     CATALOGUE,
@@ -15,7 +20,6 @@ from importer.remedies import (
     markdown_table,
     remedy_for,
 )
-
 
 CODE_NAMES: Final = frozenset({"code", "error_code"})
 

@@ -12,8 +12,8 @@ import pytest
 from conftest import Importer, RunningTenant
 from hypothesis import given
 from hypothesis import strategies as st
-
 from importer.journal.journal import Journal
+
 from importer.report import search
 from importer.report.charts import calls_chart, outcomes_chart
 from importer.report.ranges import RowNumbers

@@ -137,14 +137,15 @@ def _staged(work: Path, sheet: Path, family: str) -> Path:
 
 def stage(sheet: Path, mapping: Path, family: str, journals: Path, tenant_id: str = "nobody") -> Path:
     """As `run` does it; prints where the journal is."""
-    from importer.checking.survey import Survey
     from importer.journal.draft import JournalDraft
     from importer.journal.journal import Batch
     from importer.journal.writer import iso
-    from importer.mapping.mapping import load_mapping
-    from importer.sheets import SheetOptions, open_sheet
     from importer.staging import batch_id
     from importer.staging import stage as staged
+
+    from importer.checking.survey import Survey
+    from importer.mapping.mapping import load_mapping
+    from importer.sheets import SheetOptions, open_sheet
 
     plan = load_mapping(mapping)
     batch = batch_id(STARTED, rehearsal=False)
@@ -169,8 +170,9 @@ def stage(sheet: Path, mapping: Path, family: str, journals: Path, tenant_id: st
 
 def write(journal: Path, target: Path) -> None:
     """The results file of a journal."""
-    from importer import batches
     from importer.journal.journal import Journal
+
+    from importer import batches
 
     with Journal.open(journal) as opened:
         batches.write(opened, target)
@@ -209,9 +211,10 @@ def _seconds(what: str, seconds: float, found: Measured, target: str) -> tuple[s
 
 def nearly_done(sheet: Path, mapping: Path, home: Path, tenant_id: str) -> None:
     """The state that a run leaves which was stopped with a few rows to go."""
-    from importer import batches
     from importer.journal.journal import Journal
     from importer.ledger.ledger import Ledger
+
+    from importer import batches
 
     path = stage(sheet, mapping, "text", home / "journals", tenant_id)
     with Journal.open(path) as journal:

@@ -14,10 +14,10 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import cast
 
-from importer.app.changes import BatchChanges
 from virtual_time import VirtualTimeLoop
 
 from importer.activity import Activity
+from importer.app.changes import BatchChanges
 from importer.leadsquared.calls import Tenant
 from importer.mapping.mapping import Mapping, load_mapping
 from importer.mapping.row_mapper import RowMapper
