@@ -136,6 +136,9 @@ class MemoryRecord:
         ]
         self._lines = {**recent, run: (change(lines), now)}
 
+    def close(self) -> None:
+        """Nothing to give up."""
+
 
 @dataclass
 class Case:
