@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -12,12 +13,18 @@ import pytest
 from conftest import Importer, RunningTenant
 from hypothesis import given
 from hypothesis import strategies as st
-from importer.journal.journal import Journal
+from stores import AT, activity, batch, batch_id, guid, published, staged
 
 from importer.report import search
 from importer.report.charts import calls_chart, outcomes_chart
+from importer.report.facts import gather, moment
+from importer.report.page import write_report
 from importer.report.ranges import RowNumbers
 from importer.report.traffic import OUTCOMES, traffic
+from importer.sheets.rows import encode_cells
+from importer.store.batch_rows import BatchRows
+from importer.store.records import PlannedCorrection, RowChange, RowStatus
+from importer.store.store import Store, open_store
 from importer.text import one_line
 
 ACCOUNT = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
@@ -29,6 +36,12 @@ Fields:
   mx_Custom_1: {column: Outcome, one_of: [Won, Lost]}
   mx_Custom_9: Remarks
 """
+
+
+def text_of(page: str) -> str:
+    """What a person reads of a page, spaces made one."""
+    body = re.sub(r"<(script|style|title)[^>]*>.*?</\1>", " ", page, flags=re.DOTALL)
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
 
 
 class Imported:
@@ -43,7 +56,7 @@ class Imported:
         self.results = folder / "visits.results.csv"
         self.report = folder / "visits.report.html"
         run = ("run", self.sheet, "-m", self.mapping, "--yes", "--settle", "0", "--skip-invalid", "--json")
-        self.told = importer(*run, "--workers", "1", *options).json
+        self.outcome = importer(*run, "--workers", "1", *options).json
 
     @property
     def page(self) -> str:
@@ -53,8 +66,7 @@ class Imported:
     @property
     def text(self) -> str:
         """What a person reads of it, spaces made one."""
-        body = re.sub(r"<(script|style|title)[^>]*>.*?</\1>", " ", self.page, flags=re.DOTALL)
-        return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
+        return text_of(self.page)
 
 
 @pytest.fixture
@@ -71,7 +83,7 @@ def test_the_json_has_the_counts_and_the_place(importer: Importer, imported: Imp
     assert (result.exit, result.json) == (
         0,
         {
-            "batch": imported.told["batch"], "rows": 6, "created": 4, "failed": 1, "invalid": 1,
+            "batch": imported.outcome["batch"], "rows": 6, "created": 4, "failed": 1, "invalid": 1,
             "uncertain": 0, "pending": 0, "skipped": 0, "report": str(imported.report), "exit": 0,
         },
     )  # fmt: skip
@@ -83,8 +95,8 @@ def test_the_page_tells_who_what_when_and_how(importer: Importer, imported: Impo
     text = imported.text
 
     for word in (
-        imported.told["batch"], "Asha Rao", "http://127.0.0.1", str(imported.sheet), "visits.yaml",
-        "# visits of the field team", "10001", "4 of 6 rows are created; 2 need mending.",
+        imported.outcome["batch"], "Asha Rao", "http://127.0.0.1", str(imported.sheet), "visits.yaml",
+        "# visits of the field team", "10001", "4 of 6 rows are created; 2 rows need your attention.",
     ):  # fmt: skip
         assert word in text
 
@@ -97,7 +109,7 @@ def test_errors_are_grouped_with_remedy_and_rows(importer: Importer, imported: I
     assert "MXInvalidInputException 1 row" in text
     assert "Value 'Won' is not allowed." in text
     assert "What to do: Correct the value that the message names in the results file, then resume." in text
-    assert "invalid 1 row A cell does not fit the mapping" in text
+    assert "invalid 1 row A cell does not fit the mapping, so this row was not sent." in text
 
 
 def test_the_read_back_is_on_the_page_once_it_was_done(
@@ -110,9 +122,9 @@ def test_the_read_back_is_on_the_page_once_it_was_done(
     importer("verify", imported.results, "--settle", "0")
     importer("report", imported.results)
 
-    assert f"This batch was not read back yet. importer verify {imported.told['batch']}" in before
+    assert f"This batch was not read back yet. importer verify {imported.outcome['batch']}" in before
     assert "0 of 4 created rows are equal to what was sent; 4 differ." in imported.text
-    assert "mx_Custom_9 arrived empty in 4 of 4: is the schema name right?" in imported.text
+    assert "mx_Custom_9 was returned empty in 4 of 4 rows: is the schema name right?" in imported.text
 
 
 def test_the_limit_is_the_one_that_the_run_kept(importer: Importer, imported: Imported) -> None:
@@ -168,14 +180,11 @@ def test_somebody_elses_page_is_not_overwritten(importer: Importer, imported: Im
     assert not list(imported.report.parent.glob(".importer*"))
 
 
-def test_a_batch_that_runs_elsewhere_can_be_told_of(
+def test_a_batch_that_runs_elsewhere_can_be_reported(
     importer: Importer, imported: Imported, home: Path
 ) -> None:
     """It is only read; the page says that it is a moment's picture."""
-    from importer.journal.lock import batch_lock
-
-    (journal,) = (home / "journals").glob("*.journal")
-    with batch_lock(journal):
+    with open_store(home, None).own(imported.outcome["batch"]):
         result = importer("report", imported.results)
 
     assert (result.exit, "is running in another window" in imported.text) == (0, True)
@@ -188,14 +197,39 @@ def test_no_such_batch_ends_with_2(importer: Importer) -> None:
     assert (result.exit, "importer status" in result.json["error"]) == (2, True)
 
 
-def test_a_large_batch_keeps_the_page_small(
-    importer: Importer, imported: Imported, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+# ---- from the store -----------------------------------------------------------------------------------
+
+
+MAPPED = {"name": "Site visit", "path": "visits.yaml", "text": "Fields: {}"}
+
+
+def seven(store: Store) -> BatchRows:
+    """Rows 2 to 7 of a sheet: row 3 failed, row 5 is invalid, the others are created."""
+    with published(store, rows=6, mapping=MAPPED) as owned, owned.change() as change:
+        for position in range(1, 7):
+            changed = RowChange(position, status=RowStatus.CREATED, activity_id=guid(position))
+            if position == 2:
+                changed = RowChange(
+                    position, status=RowStatus.FAILED, error_code="MXInvalidInputException", error="No"
+                )
+            if position == 4:
+                changed = RowChange(
+                    position, status=RowStatus.INVALID, activity=None, error_code="invalid", error="Wno"
+                )
+            change.change_rows([changed])
+    return store.open(batch_id(1))
+
+
+def page_of(rows: BatchRows, folder: Path) -> str:
+    """What a person reads of the page."""
+    path = write_report(folder / "r.html", gather(rows, running=False), search.rows_for_search(rows, 6)).path
+    return text_of(path.read_text(encoding="utf-8"))
+
+
+def test_a_large_batch_keeps_the_page_small(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the bound only rows that need a second look are there in detail, the others by their status."""
-    monkeypatch.setattr(search, "ROWS_MAX", 3)
-    (path,) = (home / "journals").glob("*.journal")
-    with Journal.open_to_read(path) as journal:
-        found = search.rows_for_search(journal, 6)
+    monkeypatch.setattr(search, "SEARCHED_MAX", 3)
+    found = search.rows_for_search(seven(store), 6)
 
     assert [row[0] for row in found.data["rows"]] == [3, 5]
     assert found.data["ranges"] == [
@@ -204,26 +238,75 @@ def test_a_large_batch_keeps_the_page_small(
     assert "more than 3 rows" in found.note
 
 
-def test_ranges_are_bounded_too(imported: Imported, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ranges_are_bounded_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """From where on the status is not known is said."""
-    monkeypatch.setattr(search, "ROWS_MAX", 3)
+    monkeypatch.setattr(search, "SEARCHED_MAX", 3)
     monkeypatch.setattr(search, "RANGES_MAX", 2)
-    (path,) = (home / "journals").glob("*.journal")
-    with Journal.open_to_read(path) as journal:
-        found = search.rows_for_search(journal, 6)
+    found = search.rows_for_search(seven(store), 6)
 
     assert (found.data["ranges"], found.data["cut"]) == ([[2, 2, "created"], [3, 3, "failed"]], 4)
     assert "From row 4 on" in found.note
 
 
-def test_cells_are_bounded_too(imported: Imported, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cells_are_bounded_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows beyond the room for cells are there without them."""
     monkeypatch.setattr(search, "CELLS_BYTES_MAX", 10)
-    (path,) = (home / "journals").glob("*.journal")
-    with Journal.open_to_read(path) as journal:
-        found = search.rows_for_search(journal, 6)
+    found = search.rows_for_search(seven(store), 6)
 
-    assert [len(row[7]) for row in found.data["rows"]] == [3, 0, 0, 0, 0, 0]
+    assert [len(row[7]) for row in found.data["rows"]] == [2, 0, 0, 0, 0, 0]
+
+
+def test_what_needs_a_person_comes_first(store: Store, tmp_path: Path) -> None:
+    """In plain words: how many rows need attention, and what to do."""
+    text = page_of(seven(store), tmp_path)
+
+    assert "4 of 6 rows are created; 2 rows need your attention." in text
+    assert text.index("MXInvalidInputException 1 row") < text.index("invalid 1 row")
+
+
+def test_a_rebuilt_batch_names_its_sheet_and_counts_no_calls(store: Store, tmp_path: Path) -> None:
+    """Its rows in doubt are looked up before anything is sent: they are no calls of ours."""
+    since = 1_800_000_000.0
+    one = batch(rows=6, source="/sheets/visits.results.csv", rebuilt=since, mapping=MAPPED)
+    staging = store.stage(one.id)
+    staging.add((staged(each) for each in range(1, 7)), AT)
+    with staging.change() as change:
+        bodies = {position: activity(position).encoded() for position in range(1, 7)}
+        change.assume_sent(bodies, since, detail="rebuilt", code="rebuilt", error="May have been created.")
+    with store.publish(staging, one) as owned:
+        facts = gather(owned.rows, running=False)
+        text = page_of(owned.rows, tmp_path)
+
+    assert (facts.traffic.calls, facts.counts["uncertain"]) == (0, 6)
+    assert text.startswith("Skip to the report Import to LeadSquared visits.csv ")
+    assert ("Rebuilt from /sheets/visits.results.csv" in text, "Busiest" in text) == (True, False)
+
+
+def test_corrections_are_shown_with_what_they_replaced(store: Store, tmp_path: Path) -> None:
+    """Row, field, before and after, outcome."""
+    seven(store)
+    with store.own(batch_id(1)) as owned, owned.change() as change:
+        fields = {"mx_Custom_1": ("<b>Wno</b>", "Won")}
+        plan = PlannedCorrection(1, fields, encode_cells(["a", "b"]), activity(1, "other").encoded())
+        change.plan_corrections([plan], at=AT)
+    text = page_of(store.open(batch_id(1)), tmp_path)
+
+    assert "1 field planned." in text
+    assert "2 mx_Custom_1 <b>Wno</b> Won planned" in text
+
+
+def test_times_are_those_of_this_computer_with_their_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """JSON and results file stay UTC; a person reads a clock."""
+    if not hasattr(time, "tzset"):
+        pytest.skip("Windows takes its zone from the system")
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        assert moment("2026-11-23T22:18:26Z") == "2026-11-24 03:48:26 (UTC+05:30)"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert moment("yesterday") == "yesterday"
 
 
 # ---- leaves -------------------------------------------------------------------------------------------

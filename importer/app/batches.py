@@ -14,12 +14,12 @@ from importer.app.records import BatchStatus, EraseResult
 from importer.app.results_file import taken_over
 from importer.errors import ResultsError
 from importer.report.facts import gather
-from importer.report.page import ENDING
+from importer.report.page import REPORT_ENDING
 from importer.report.page import write_report as write_page
 from importer.report.search import rows_for_search
 from importer.results.beside import beside
 from importer.results.results_reader import batch_id_in
-from importer.results.verified_file import ENDING as VERIFIED_ENDING
+from importer.results.verified_file import VERIFIED_ENDING
 from importer.sending.run_state import NOT_ANSWERING
 from importer.store.records import BatchSummary
 from importer.store.store import Store
@@ -108,7 +108,7 @@ def write_report(
     facts = gather(rows, running=summary.running)
     found = rows_for_search(rows, facts.counts["rows"])
     observer.progress(Progress(Stage.WRITING, facts.counts["rows"]))
-    path = beside(batch.results or Path(facts.batch.results), ENDING).absolute()
+    path = beside(batch.results or Path(facts.batch.results), REPORT_ENDING).absolute()
     placed = write_page(path, facts, found)
     return WrittenReport(batch.id, placed.path, facts.counts, placed.aside, found.note)
 
@@ -142,7 +142,12 @@ def erase(batch_id: str, store: Store) -> EraseResult:
     batch = _known(batch_id, store).batch
     store.erase(batch_id)
     results = Path(batch.results)
-    beside_it = (results, beside(results, VERIFIED_ENDING), beside(results, ENDING), Path(batch.source))
+    beside_it = (
+        results,
+        beside(results, VERIFIED_ENDING),
+        beside(results, REPORT_ENDING),
+        Path(batch.source),
+    )
     kept = [
         path for path in beside_it if path.is_file() and (path != results or batch_id_in(path) == batch_id)
     ]

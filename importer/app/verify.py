@@ -16,7 +16,7 @@ from importer.errors import ResultsError, WorkError
 from importer.leadsquared.calls import Unreachable
 from importer.mapping.mapping import Mapping
 from importer.results.beside import beside
-from importer.results.verified_file import ENDING, write_verified
+from importer.results.verified_file import VERIFIED_ENDING, write_verified
 from importer.sending.engine import tenant_name
 from importer.store.ownership import Ownership
 from importer.store.records import Batch, RowStatus
@@ -112,7 +112,7 @@ def _summary(owned: Ownership) -> VerificationSummary:
 def _conclude(named: NamedBatch, owned: Ownership, observer: Observer) -> VerifyResult:
     """Writes the file and sums up."""
     batch = owned.rows.batch()
-    path = beside(named.results or Path(batch.results), ENDING).absolute()
+    path = beside(named.results or Path(batch.results), VERIFIED_ENDING).absolute()
     placed, summary = write_verified(
         path, readings.read_rows(owned.rows), batch.id,
         lambda rows: observer.progress(Progress(Stage.WRITING, rows)),

@@ -15,10 +15,10 @@ from importer.report.traffic import OUTCOMES, Bin, Traffic
 
 WIDTH: Final = 720
 HEIGHT: Final = 220
-LEFT: Final = 46
-RIGHT: Final = 8
-TOP: Final = 14
-BOTTOM: Final = 36
+_LEFT: Final = 46
+_RIGHT: Final = 8
+_TOP: Final = 14
+_BOTTOM: Final = 36
 LABEL_WIDTH: Final = 96
 BAR_WIDEST: Final = 40.0
 
@@ -35,17 +35,17 @@ def calls_chart(traffic: Traffic, limit: int) -> Markup:
     )
     at = frame.y(limit)
     line = (
-        f'<line class="limit" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
-        f'<text class="limit-label" x="{WIDTH - RIGHT}" y="{at - 4:.1f}" text-anchor="end">'
+        f'<line class="limit" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
+        f'<text class="limit-label" x="{WIDTH - _RIGHT}" y="{at - 4:.1f}" text-anchor="end">'
         f"limit {limit:,}</text>"
     )
     title = f"Most calls in any window of {step(traffic.window_s)}"
-    told = f"At most {traffic.busiest:,} calls fell into one window; the limit is {limit:,}."
-    return _svg("calls", title, told, "".join((*frame.axes(), *bars, line)))
+    caption = f"At most {traffic.busiest:,} calls fell into one window; the limit is {limit:,}."
+    return _svg("calls", title, caption, "".join((*frame.axes(), *bars, line)))
 
 
 def outcomes_chart(traffic: Traffic) -> Markup:
-    """What became of the calls of each bin, stacked."""
+    """How the calls of each bin ended, stacked."""
     top = _nice(max((bin_.outcomes.total() for bin_ in traffic.bins), default=1))
     frame = _Frame(traffic.bins, top)
     parts = []
@@ -60,8 +60,8 @@ def outcomes_chart(traffic: Traffic) -> Markup:
                     f' width="{width:.1f}" height="{frame.height(number):.1f}"/>'
                 )
     title = f"Calls by outcome, in steps of {step(traffic.bin_s)}"
-    told = ", ".join(f"{traffic.totals[name]:,} {name}" for name in OUTCOMES if traffic.totals[name])
-    return _svg("outcomes", title, f"{told}.", "".join((*frame.axes(), *parts)))
+    caption = ", ".join(f"{traffic.totals[name]:,} {name}" for name in OUTCOMES if traffic.totals[name])
+    return _svg("outcomes", title, f"{caption}.", "".join((*frame.axes(), *parts)))
 
 
 def outcome_class(name: str) -> str:
@@ -79,42 +79,46 @@ def step(seconds: float) -> str:
 
 
 class _Frame:
-    """Where things stand: bins from left to right, sessions with a gap between, values from 0 to `top`."""
+    """Where things are: bins from left to right, sessions with a gap between, values from 0 to `top`."""
 
     def __init__(self, bins: Sequence[Bin], top: int) -> None:
         self._bins, self._top = bins, top
         gaps = bins[-1].session - bins[0].session if bins else 0
-        self._slot = min(BAR_WIDEST, (WIDTH - LEFT - RIGHT) / max(1, len(bins) + gaps))
+        self._slot = min(BAR_WIDEST, (WIDTH - _LEFT - _RIGHT) / max(1, len(bins) + gaps))
 
     def y(self, value: float) -> float:
-        return HEIGHT - BOTTOM - self.height(value)
+        return HEIGHT - _BOTTOM - self.height(value)
 
     def height(self, value: float) -> float:
-        return value / self._top * (HEIGHT - TOP - BOTTOM)
+        return value / self._top * (HEIGHT - _TOP - _BOTTOM)
 
     def bars(self) -> Iterator[tuple[Bin, float, float]]:
         """Each bin, its left edge and its width."""
         first = self._bins[0].session if self._bins else 0
         for number, bin_ in enumerate(self._bins):
-            yield bin_, LEFT + (number + bin_.session - first) * self._slot, max(0.5, self._slot * 0.86)
+            yield (
+                bin_,
+                _LEFT + (number + bin_.session - first) * self._slot,
+                max(0.5, self._slot * 0.86),
+            )
 
     def axes(self) -> Iterator[str]:
         for value in sorted({0, self._top // 2, self._top}):
             at = self.y(value)
-            yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
-            yield f'<text x="{LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{value:,}</text>'
-        free, session, day = LEFT - 1.0, -1, ""
+            yield f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
+            yield f'<text x="{_LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{value:,}</text>'
+        free, session, day = _LEFT - 1.0, -1, ""
         for bin_, x, _ in self.bars():
             begins = bin_.session != session
             session = bin_.session
-            if begins and x > LEFT:
-                yield f'<line class="session" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
-            if x < free and not (x <= LEFT):
+            if begins and x > _LEFT:
+                yield f'<line class="session" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{HEIGHT - _BOTTOM}"/>'
+            if x < free and not (x <= _LEFT):
                 continue
-            if x > WIDTH - RIGHT - LABEL_WIDTH * 0.7:
+            if x > WIDTH - _RIGHT - LABEL_WIDTH * 0.7:
                 continue
-            moment = datetime.fromtimestamp(bin_.start, UTC)
-            y = HEIGHT - BOTTOM + 16
+            moment = datetime.fromtimestamp(bin_.start, UTC).astimezone()
+            y = HEIGHT - _BOTTOM + 16
             yield f'<text x="{x:.1f}" y="{y}">{moment:%H:%M:%S}</text>'
             if f"{moment:%Y-%m-%d}" != day:
                 day = f"{moment:%Y-%m-%d}"
@@ -131,8 +135,8 @@ def _nice(value: int) -> int:
     return value
 
 
-def _svg(name: str, title: str, told: str, content: str) -> Markup:
+def _svg(name: str, title: str, caption: str, content: str) -> Markup:
     return Markup(  # noqa: S704 - numbers and our own words, see above
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{name}-title {name}-told">'
-        f'<title id="{name}-title">{title}</title><desc id="{name}-told">{told}</desc>{content}</svg>'
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{name}-title {name}-caption">'
+        f'<title id="{name}-title">{title}</title><desc id="{name}-caption">{caption}</desc>{content}</svg>'
     )

@@ -21,14 +21,14 @@ from markupsafe import Markup
 
 from importer.atomic_file import Placed
 from importer.report.charts import calls_chart, outcome_class, outcomes_chart, step
-from importer.report.facts import ReportFacts, moment, source_name
+from importer.report.facts import ReportFacts, moment, source_name, zone_of
 from importer.report.search import RowsForSearch
 from importer.report.traffic import OUTCOMES
 from importer.results.beside import write_whole
 from importer.text import one_line
 
-ENDING: Final = ".report.html"
-HERE: Final = Path(__file__).parent
+REPORT_ENDING: Final = ".report.html"
+_FOLDER: Final = Path(__file__).parent
 VALUE_MAX: Final = 120
 _BATCH: Final = re.compile(r'<meta name="importer-batch" content="([^"]*)">')
 _PEEK_CHARACTERS: Final = 4_000
@@ -36,16 +36,16 @@ _ESCAPES: Final = {ord(one): f"\\u{ord(one):04x}" for one in "<>&\u2028\u2029"}
 
 
 def write_report(path: Path, facts: ReportFacts, rows: RowsForSearch) -> Placed:
-    """Writes the page at `path`, or beside it if that is not this batch's. Raises ResultsError."""
+    """Writes the page at `path`, or beside it if that is not this batch's. Raises FileError."""
 
     def write(stream: TextIO) -> None:
         stream.writelines(_template().generate(**_context(facts, rows)))
 
-    return write_whole(path, write, batch=facts.batch.id, batch_in=batch_in)
+    return write_whole(path, write, batch=facts.batch.id, batch_in=batch_in, source=Path(facts.batch.source))
 
 
 def batch_in(path: Path) -> str | None:
-    """The batch of a report that was written here; None for any other file."""
+    """The batch of a report that was written here; None for any other."""
     try:
         with path.open(encoding="utf-8", errors="replace") as stream:
             found = _BATCH.search(stream.read(_PEEK_CHARACTERS))
@@ -56,19 +56,23 @@ def batch_in(path: Path) -> str | None:
 
 def _template() -> Any:  # noqa: ANN401 - jinja2's Template
     environment = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
     environment.filters.update(
-        value=lambda text: one_line(str(text), VALUE_MAX), moment=moment, number="{:,}".format, step=step
+        value=lambda text: one_line(str(text), VALUE_MAX),
+        moment=moment,
+        number="{:,}".format,
+        step=step,
+        zone_of=zone_of,
     )
     environment.globals["outcome_class"] = outcome_class
     return environment.get_template("page.html")
 
 
 def _context(facts: ReportFacts, rows: RowsForSearch) -> Mapping[str, Any]:
-    style = (HERE / "page.css").read_text(encoding="utf-8")
-    script = (HERE / "search.js").read_text(encoding="utf-8")
+    style = (_FOLDER / "page.css").read_text(encoding="utf-8")
+    script = (_FOLDER / "search.js").read_text(encoding="utf-8")
     return {
         "facts": facts,
         "batch": facts.batch,

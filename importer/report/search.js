@@ -56,11 +56,11 @@
     fact(list, "Code", row[CODE]);
     fact(list, "Activity Id", row[ID]);
     fact(list, "Attempts", row[ATTEMPTS]);
-    fact(list, "Last change (UTC)", row[TIME].replace("T", " ").replace("Z", ""));
+    fact(list, "Last change", row[TIME] && new Date(row[TIME]).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "long" }));
     for (const [name, verdict, sent, stored] of row[DIFFERENT]) {
-      const told = verdict === "not found" ? "not found in LeadSquared"
-        : name + ": sent “" + sent + "”, " + (stored ? "stored “" + stored + "”" : "arrived empty");
-      fact(list, "Read back", told);
+      const words = verdict === "not found" ? "not found in LeadSquared"
+        : name + ": sent “" + sent + "”, " + (stored ? "stored “" + stored + "”" : "returned empty");
+      fact(list, "Read back", words);
     }
     row[CELLS].forEach((cell, index) => fact(list, data.header[index] || "Column " + (index + 1), cell));
     if (row[ATTEMPTS] === null) {
@@ -93,7 +93,7 @@
 
   const nothing = (span) => {
     if (!span) return "No row has that" + (data.every ? "." : " among those that the search knows.");
-    if (data.cut && span[1] >= data.cut) return "This page does not know it: look into the results file.";
+    if (data.cut && span[1] >= data.cut) return "This page does not have that row: see the results file.";
     return span[0] === span[1] ? "The sheet has no row " + span[0] + " with content." : "The sheet has no such rows.";
   };
   const find = () => {

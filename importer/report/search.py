@@ -11,7 +11,7 @@ from importer.store.batch_rows import BatchRows
 from importer.store.records import RowStatus
 from importer.text import one_line
 
-ROWS_MAX: Final = 20_000
+SEARCHED_MAX: Final = 20_000
 RANGES_MAX: Final = 50_000
 CELLS_MAX: Final = 12
 CELL_MAX: Final = 80
@@ -27,11 +27,11 @@ class RowsForSearch:
 
 
 def rows_for_search(stored: BatchRows, rows: int) -> RowsForSearch:
-    """Every row of a batch of at most ROWS_MAX rows; of a larger one the rows that were not plainly created,
-    and which status the others have, without their Ids. Bounded: a page has to open in a browser."""
-    every = rows <= ROWS_MAX
+    """Every row of a batch of at most SEARCHED_MAX rows; of a larger one the rows that need attention, and
+    which status the others have, without their Ids. Bounded: a page has to open in a browser."""
+    every = rows <= SEARCHED_MAX
     differing = _differing(stored)
-    told: list[list[Any]] = []
+    known: list[list[Any]] = []
     ranges: list[list[Any]] = []
     texts: dict[str, int] = {}
     cut = 0
@@ -42,12 +42,12 @@ def rows_for_search(stored: BatchRows, rows: int) -> RowsForSearch:
             cut = row.number
         different = differing.get(row.position, [])
         plain = row.status is RowStatus.CREATED and not row.error_code and not different
-        if (plain and not every) or len(told) >= ROWS_MAX:
+        if (plain and not every) or len(known) >= SEARCHED_MAX:
             continue
         cells = [one_line(cell, CELL_MAX) for cell in decode_cells(row.cells)[:CELLS_MAX]] if room > 0 else []
         room -= sum(map(len, cells)) + 3 * len(cells)
         error = texts.setdefault(one_line(row.error, MESSAGE_MAX), len(texts)) if row.error else -1
-        told.append(
+        known.append(
             [
                 row.number, status, row.activity_id or "", row.error_code, error, row.attempts,
                 row.changed_at, cells, different,
@@ -55,10 +55,10 @@ def rows_for_search(stored: BatchRows, rows: int) -> RowsForSearch:
         )  # fmt: skip
     header = [one_line(heading, CELL_MAX) for heading in stored.batch().header[:CELLS_MAX]]
     data = {
-        "header": header, "texts": list(texts), "rows": told, "ranges": ranges, "every": every,
+        "header": header, "texts": list(texts), "rows": known, "ranges": ranges, "every": every,
         "cut": cut,
     }  # fmt: skip
-    return RowsForSearch(data, _lacks(every=every, full=len(told) >= ROWS_MAX, cut=cut))
+    return RowsForSearch(data, _lacks(every=every, full=len(known) >= SEARCHED_MAX, cut=cut))
 
 
 def _extend(ranges: list[list[Any]], number: int, status: str) -> bool:
@@ -72,26 +72,26 @@ def _extend(ranges: list[list[Any]], number: int, status: str) -> bool:
     return True
 
 
-def _differing(rows: BatchRows) -> dict[int, list[list[str]]]:
-    """What was returned with a different value, by position."""
+def _differing(stored: BatchRows) -> dict[int, list[list[str]]]:
+    """What was returned with another value, by position."""
     return {
         position: [
-            [one_line(name, CELL_MAX), verdict, one_line(sent, CELL_MAX), one_line(stored, CELL_MAX)]
-            for name, verdict, sent, stored, *_ in differences
+            [one_line(name, CELL_MAX), verdict, one_line(sent, CELL_MAX), one_line(held, CELL_MAX)]
+            for name, verdict, sent, held, *_ in differences
         ]
-        for position, differences in rows.differing(ROWS_MAX).items()
+        for position, differences in stored.differing(SEARCHED_MAX).items()
     }
 
 
 def _lacks(*, every: bool, full: bool, cut: int) -> str:
     if every:
         return ""
-    told = (
-        f"This batch has more than {ROWS_MAX:,} rows, so the search knows only those that need a second look"
+    lacks = (
+        f"This batch has more than {SEARCHED_MAX:,} rows, so the search knows only those that need attention"
         " in detail; of the others it knows the status. The results file has every row and Id."
     )
     if full:
-        told += f" Of the former it has the first {ROWS_MAX:,}."
+        lacks += f" Of the former it has the first {SEARCHED_MAX:,}."
     if cut:
-        told += f" From row {cut:,} on it knows only the former."
-    return told
+        lacks += f" From row {cut:,} on it knows only the former."
+    return lacks

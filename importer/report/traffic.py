@@ -1,7 +1,7 @@
-"""A batch's Create calls over time, in at most some hundred bins: how many, and what became of them. Pure.
+"""A batch's Create calls over time, in at most some hundred bins: how many, and how they ended. Pure.
 
 Times are Unix seconds by our clock. A batch that was resumed has several sessions with nothing in between;
-they stand side by side in the charts.
+they are side by side in the charts.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-Call = tuple[float, str]
+TimedOutcome = tuple[float, str]
 """When it was marked, and its outcome in one of the words of `OUTCOMES`."""
 
 OUTCOMES: Final = ("created", "refused", "throttled", "in doubt", "not sent")
@@ -47,7 +47,7 @@ class Traffic:
         return self.totals.total()
 
 
-def traffic(calls: Callable[[], Iterable[Call]], window_s: float) -> Traffic:
+def traffic(calls: Callable[[], Iterable[TimedOutcome]], window_s: float) -> Traffic:
     """calls: gives all calls in the order of their times; asked twice, since there may be millions."""
     sessions = _sessions(at for at, _ in calls())
     shown = sessions[-SESSIONS_MAX:]

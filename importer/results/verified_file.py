@@ -18,7 +18,7 @@ from importer.results.beside import write_whole
 from importer.text import no_formula
 from importer.verification.readings import Difference, ReadRow, VerificationSummary, summarise
 
-ENDING: Final = ".verified.csv"
+VERIFIED_ENDING: Final = ".verified.csv"
 COLUMNS: Final = ("row", "verdict", "field", "sent", "stored", "detail", "activity_id", "read_at", "batch")
 PROGRESS_ROWS: Final = 1_000
 
