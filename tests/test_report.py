@@ -56,7 +56,8 @@ class Imported:
         self.results = folder / "visits.results.csv"
         self.report = folder / "visits.report.html"
         run = ("run", self.sheet, "-m", self.mapping, "--yes", "--settle", "0", "--skip-invalid", "--json")
-        self.outcome = importer(*run, "--workers", "1", *options).json
+        result = importer(*run, "--workers", "1", *options)
+        self.outcome = result.json
 
     @property
     def page(self) -> str:

@@ -15,7 +15,7 @@ from importer.results.results_reader import batch_id_in, read_results
 from importer.results.results_writer import write_results
 from importer.results.verified_file import write_verified
 from importer.text import no_formula
-from importer.verification.readings import Difference, ReadRow, Verdict
+from importer.verification.readings import Difference, ReadingVerdict, ReadRow
 
 pytestmark = pytest.mark.security
 
@@ -64,7 +64,7 @@ def test_a_servers_words_are_no_formula_in_a_workbook(tmp_path: Path, formula: s
 @pytest.mark.parametrize("formula", FORMULAS)
 def test_what_leadsquared_holds_is_no_formula_in_the_file_of_verify(tmp_path: Path, formula: str) -> None:
     """`sent`, `stored`, the field's name and what is said of it."""
-    differing = Difference(formula, Verdict.ALTERED, formula, formula, formula)
+    differing = Difference(formula, ReadingVerdict.ALTERED, formula, formula, formula)
     row = ReadRow(2, GUID, "2026-07-31T05:33:50.123Z", (differing,), (formula,))
     write_verified(tmp_path / "v.csv", [row], BATCH, lambda _: None)
     found = as_a_country_reads_it(tmp_path / "v.csv", ",")
