@@ -7,11 +7,11 @@ An Update can be repeated safely, so whatever is not finished is done again by t
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Final
 
 from importer.activity import Activity, StoredActivity
@@ -33,8 +33,6 @@ from importer.store.writer import StoreWriter
 READ_BACKS_MAX: Final = 3
 ACCEPTED_MAX: Final = 2
 """A field that does not hold its value after so many Updates that were accepted never will."""
-UNTOUCHED: Final = dt.timedelta(seconds=2)
-"""What was last modified no later than this after its creation was never changed by anybody."""
 _FINAL: Final = frozenset({OutcomeKind.UNAUTHORISED, OutcomeKind.WRONG_ADDRESS})
 _REFUSED: Final = frozenset({OutcomeKind.REFUSED, OutcomeKind.UNKNOWN_REFUSAL})
 
@@ -100,7 +98,7 @@ class CorrectionPass:
         self._clock = clock
         self._wall = wall
         self._writer = StoreWriter(owned, wall)
-        self._breaker = Breaker(options.max_outage_s, clock, failures_to_open=1, rows_to_open=1)
+        self._breaker = Breaker(options.max_outage_s, clock, rows_to_open=1)
         self._one_at_a_time = asyncio.Lock()
         self._stop_called = asyncio.Event()
         self._planned = _grouped(owned)
@@ -218,7 +216,7 @@ class CorrectionPass:
         await self._writer.write(CorrectionMark(row.position, self._wall(), replaced))
         note = row.fields[NOTE].after if NOTE in wanted else None
         fields = tuple((name, row.fields[name].after) for name in wanted if name != NOTE)
-        while True:
+        for failures in count(1):
             await self._ready()
             outcome = await self._tenant.update(row.activity_id, note, fields)
             if outcome.kind in _FINAL:
@@ -235,6 +233,8 @@ class CorrectionPass:
             self._check()
             if outcome.kind is OutcomeKind.DOUBTFUL:
                 return outcome
+            await self._pause(backoff_s(failures))
+        raise AssertionError("unreachable")  # pragma: no cover
 
     async def _read_back(self, row: _Planned, wanted: list[str], outcome: Outcome) -> StoredActivity | None:
         """The row, once it holds what was sent or had the time to: reads lag behind writes."""
@@ -287,7 +287,7 @@ class CorrectionPass:
 
     async def _read(self, row: _Planned) -> StoredActivity | None:
         """The activity as it is now; None when LeadSquared has none of this Id."""
-        while True:
+        for failures in count(1):
             await self._ready()
             try:
                 stored = await self._tenant.activity(row.activity_id)
@@ -297,9 +297,11 @@ class CorrectionPass:
                     raise _StoppedError from error
                 self._breaker.read_failed(row.position)
                 self._check(error)
+                await self._pause(backoff_s(failures))
                 continue
             self._breaker.read_answered()
             return stored
+        raise AssertionError("unreachable")  # pragma: no cover
 
     async def _ready(self) -> None:
         """Until a call may be made. In an outage one at a time is tried, at growing intervals."""
@@ -374,4 +376,4 @@ def _never_modified(stored: StoredActivity) -> bool:
     """Whatever it holds is what it was created with, however LeadSquared keeps that."""
     if stored.created_on is None or stored.modified_on is None:
         return False
-    return stored.modified_on <= stored.created_on + UNTOUCHED
+    return stored.modified_on <= stored.created_on

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Connection, and_, bindparam, func, select, update
+from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 
 from importer.store import schema
 from importer.store.ownership import expect, plain
@@ -13,12 +13,13 @@ from importer.store.records import CorrectionMark, CorrectionResult, CorrectionS
 _one: Final = schema.correction.c
 _plan: Final = schema.correction_plan.c
 _row: Final = schema.row.c
-_OPEN: Final = (int(CorrectionStatus.PLANNED), int(CorrectionStatus.SENDING))
 _THIS_FIELD: Final = and_(
     _one.batch == bindparam("b_batch"),
     _one.position == bindparam("b_position"),
     _one.field == bindparam("b_field"),
-    _one.status.in_(_OPEN),
+    or_(
+        _one.status == int(CorrectionStatus.PLANNED), _one.status == int(CorrectionStatus.SENDING)
+    ),  # not IN: it cannot be executed for many rows at once
 )
 _MARK: Final = (
     update(schema.correction)

@@ -1,0 +1,220 @@
+"""Corrections on each store: every field holds what was planned, nothing else changes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from conftest import RunningTenant, StartTenant
+from sending_made import connection_to, sent, staged, visit
+from stores import AT
+
+from importer.activity import Activity
+from importer.sandbox.rules import Edited
+from importer.sending.corrections import CorrectionPass, CorrectionSummary, UpdateOptions
+from importer.sending.run_state import StopReason
+from importer.store.ownership import Ownership
+from importer.store.records import CorrectionStatus, PlannedCorrection
+from importer.store.store import Store
+
+QUICK = UpdateOptions(workers=4, settle_s=0.05, max_attempts=4, max_outage_s=20.0)
+FIELD = "mx_Custom_1"
+
+
+def corrected(activity: Activity, changes: Mapping[str, str]) -> Activity:
+    fields = tuple((name, changes.get(name, value)) for name, value in activity.fields)
+    return Activity(activity.company_id, activity.event, changes.get("ActivityNote", activity.note), fields)
+
+
+def plan(owned: Ownership, changes: Mapping[str, str], positions: Sequence[int] = ()) -> None:
+    """Every created row (or those at `positions`) is to hold these values."""
+    plans: list[PlannedCorrection] = []
+    for row in owned.rows.created_rows(positions or None):
+        now = Activity.decoded(row.holds or row.activity or b"")
+        before = {"ActivityNote": now.note or "", **dict(now.fields)}
+        fields = {name: (before[name], after) for name, after in changes.items()}
+        plans.append(
+            PlannedCorrection(
+                row.position, fields, json.dumps(["corrected"]), corrected(now, changes).encoded()
+            )
+        )
+    with owned.change() as change:
+        change.plan_corrections(plans, at=AT)
+
+
+async def correct(
+    owned: Ownership, tenant: RunningTenant, options: UpdateOptions = QUICK
+) -> CorrectionSummary:
+    async with connection_to(tenant) as connection:
+        return await CorrectionPass(
+            owned, connection.tenant, connection.pace, options, columns={FIELD: "Outcome"}
+        ).run()
+
+
+def states(owned: Ownership) -> list[str]:
+    return [one.status.name.lower() for one in owned.rows.corrections()]
+
+
+def updates(tenant: RunningTenant) -> int:
+    return sum(call.kind == "update" for call in tenant.calls)
+
+
+def held(tenant: RunningTenant) -> list[tuple[str, str, str]]:
+    """Note and both fields of every activity, by note."""
+    return sorted(
+        (one.note, one.fields.get(FIELD, ""), one.fields.get("mx_Custom_2", "")) for one in tenant.activities
+    )
+
+
+async def created(store: Store, tenant: RunningTenant, rows: int = 20) -> Ownership:
+    owned = staged(store, [visit(n, account=n % 3) for n in range(rows)])
+    await sent(store, owned, tenant)
+    return owned
+
+
+FAULTS: dict[str, list[dict[str, Any]]] = {
+    "throttled": [{"do": "throttle", "on": "update", "every": 3, "limit": "1000/1"}],
+    "500": [{"do": "answer", "on": "update", "status": 500, "every": 3}],
+    "503 changed": [{"do": "answer", "on": "update", "status": 503, "commit": True, "every": 3}],
+    "drop before": [{"do": "drop", "on": "update", "every": 3}],
+    "drop after": [{"do": "drop", "on": "update", "commit": True, "every": 3}],
+    "hang": [{"do": "hang", "on": "update", "seconds": 3, "commit": True, "nth": [2, 9]}],
+    "reads fail": [{"do": "answer", "on": "by-id", "status": 502, "every": 4}],
+    "first of all": [{"do": "drop", "on": "update", "nth": 1}],
+}
+
+
+@pytest.mark.parametrize("faults", FAULTS.values(), ids=FAULTS)
+async def test_under_each_fault_every_row_holds_what_was_planned_and_nothing_else_changes(
+    store: Store, start_tenant: StartTenant, faults: list[dict[str, Any]]
+) -> None:
+    """And a second pass sends nothing."""
+    tenant = start_tenant()
+    with await created(store, tenant) as owned:
+        plan(owned, {FIELD: "Lost"})
+        tenant.set_faults({"faults": faults})
+        summary = await correct(owned, tenant)
+        assert (summary.stop, summary.corrected, summary.failed) == (None, 20, 0)
+        assert held(tenant) == sorted((f"Visit {n}", "Lost", "as ever") for n in range(20))
+        assert set(states(owned)) == {"corrected"}
+        before = updates(tenant)
+        again = await correct(owned, tenant)
+        assert (again.corrected, updates(tenant)) == (0, before)
+        holds = [Activity.decoded(row.holds or b"") for row in owned.rows.created_rows()]
+        assert {dict(one.fields)[FIELD] for one in holds} == {"Lost"}
+
+
+async def test_only_what_changed_is_in_the_update(store: Store, start_tenant: StartTenant) -> None:
+    """Neither an unchanged note nor an unchanged field; an emptied one is sent empty."""
+    tenant = start_tenant()
+    with await created(store, tenant, 2) as owned:
+        plan(owned, {"ActivityNote": "Another", "mx_Custom_2": ""})
+        assert (await correct(owned, tenant)).corrected == 2
+    assert held(tenant) == [("Another", "Won", ""), ("Another", "Won", "")]
+
+
+async def test_a_strangers_change_is_a_conflict_and_left_alone(
+    store: Store, start_tenant: StartTenant
+) -> None:
+    """Unless it is to be overwritten; then what was there is kept, for `--undo`."""
+    tenant = start_tenant()
+    with await created(store, tenant, 3) as owned:
+        tenant.set_faults({"tenant": {"clock_offset_s": 60}})  # some time later
+        edit(tenant, "Visit 1", {FIELD: "Open"})
+        plan(owned, {FIELD: "Lost"})
+        summary = await correct(owned, tenant)
+        assert (summary.corrected, summary.conflicts) == (2, 1)
+        assert held(tenant)[1] == ("Visit 1", "Open", "as ever")
+        conflict = next(one for one in owned.rows.corrections() if one.status is CorrectionStatus.CONFLICT)
+        assert (conflict.code, conflict.number) == ("conflict", 3)
+        plan(owned, {FIELD: "Lost"}, [2])
+        options = UpdateOptions(overwrite=True, settle_s=0.05)
+        assert (await correct(owned, tenant, options)).corrected == 1
+        last = [one for one in owned.rows.corrections() if one.position == 2][-1]
+        assert (last.replaced, held(tenant)[1][1]) == ("Open", "Lost")
+
+
+def edit(tenant: RunningTenant, note: str, fields: Mapping[str, str]) -> None:
+    """Somebody changes an activity in LeadSquared."""
+    (one,) = (one for one in tenant.activities if one.note == note)
+    tenant.ask(lambda sandbox: sandbox.tenant.edit(Edited(id=one.id, fields=dict(fields))))
+
+
+async def test_a_tenant_that_empties_fields_that_are_not_named_is_noticed_after_one_row(
+    store: Store, start_tenant: StartTenant
+) -> None:
+    """Whether an Update leaves other fields alone is not documented."""
+    tenant = start_tenant()
+    with await created(store, tenant, 10) as owned:
+        plan(owned, {FIELD: "Lost"})
+        tenant.set_faults({"tenant": {"update_leaves_out": "empty"}})
+        summary = await correct(owned, tenant)
+        assert summary.stop is not None
+        assert (summary.stop.reason, updates(tenant)) == (StopReason.TRIAL, 1)
+        assert "mx_Custom_2 was 'as ever' and is now ''" in summary.stop.message
+        assert states(owned).count("planned") == 9
+
+
+async def test_a_refused_update_fails_its_row_with_column_and_value(
+    store: Store, start_tenant: StartTenant
+) -> None:
+    """And the others go on."""
+    tenant = start_tenant()
+    with await created(store, tenant, 3) as owned:
+        plan(owned, {FIELD: "Lost"})
+        refusal = {"do": "refuse", "on": "update", "message": "mx_Custom_1 is wrong.", "nth": 2}
+        tenant.set_faults({"faults": [refusal]})
+        summary = await correct(owned, tenant)
+        assert (summary.corrected, summary.failed) == (2, 1)
+        failed = next(one for one in owned.rows.corrections() if one.status is CorrectionStatus.FAILED)
+        assert failed.code == "MXInvalidInputException"
+        assert "mx_Custom_1 is column 'Outcome', value 'Lost'." in failed.error
+
+
+async def test_an_activity_that_was_deleted_fails_its_row(store: Store, start_tenant: StartTenant) -> None:
+    """Nothing is created in its place."""
+    tenant = start_tenant()
+    with await created(store, tenant, 2) as owned:
+        plan(owned, {FIELD: "Lost"})
+        gone = tenant.activities[0].id
+        tenant.ask(lambda sandbox: sandbox.tenant.delete(gone))
+        summary = await correct(owned, tenant)
+        assert (summary.corrected, summary.failed, len(tenant.activities)) == (1, 1, 1)
+        assert [one.code for one in owned.rows.corrections()].count("not-found") == 1
+
+
+async def test_what_an_outage_leaves_is_corrected_by_the_next_pass(
+    store: Store, start_tenant: StartTenant
+) -> None:
+    """Stopped after `--max-outage`; an Update that was under way can be repeated."""
+    tenant = start_tenant()
+    with await created(store, tenant, 6) as owned:
+        plan(owned, {FIELD: "Lost"})
+        tenant.set_faults({"faults": [{"do": "drop", "on": "update", "commit": True}]})
+        stopped = await correct(owned, tenant, UpdateOptions(settle_s=0.05, max_outage_s=0.0, workers=2))
+        assert stopped.stop is not None
+        assert (stopped.stop.reason, stopped.stop.exit_code) == (StopReason.OUTAGE, 3)
+        assert {"planned", "sending"} >= set(states(owned))
+        tenant.set_faults({})
+        assert (await correct(owned, tenant)).corrected == 6
+    assert {outcome for _, outcome, _ in held(tenant)} == {"Lost"}
+
+
+async def test_a_stop_leaves_the_rest_planned(store: Store, start_tenant: StartTenant) -> None:
+    """Ctrl-C; a second `correct` sends the rest."""
+    tenant = start_tenant()
+    with await created(store, tenant, 12) as owned:
+        plan(owned, {FIELD: "Lost"})
+        async with connection_to(tenant) as connection:
+            options = UpdateOptions(workers=1, settle_s=0.1)
+            one = CorrectionPass(owned, connection.tenant, connection.pace, options)
+            asyncio.get_running_loop().call_later(0.4, one.stop, StopReason.INTERRUPTED, "Interrupted.", 130)
+            summary = await one.run()
+        assert summary.stop is not None
+        assert summary.stop.exit_code == 130
+        assert 0 < summary.corrected < 12
+        assert (await correct(owned, tenant)).corrected == 12 - summary.corrected
+        assert {outcome for _, outcome, _ in held(tenant)} == {"Lost"}
