@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -18,7 +19,7 @@ from importer.sending.engine import SendResult, TenantConnection, connected, sen
 from importer.sending.run_state import RunState, SendOptions
 from importer.sheets.rows import encode_cells
 from importer.store.ownership import Ownership
-from importer.store.records import RowStatus, StagedRow
+from importer.store.records import RowStatus, StagedRow, iso
 from importer.store.store import Store
 
 ACCOUNT: Final = "8933fa5e-5b39-11e9-826a-0622360da6f{}"
@@ -32,8 +33,9 @@ def visit(number: int, *, account: int = 0, outcome: str = "Won") -> Activity:
 
 
 def staged(store: Store, activities: Sequence[Activity], number: int = 1) -> Ownership:
-    """A batch of rows 2, 3 … that would send these, published and owned."""
-    facts = replace(batch(number, rows=len(activities)), tenant=TENANT)
+    """A batch of rows 2, 3 … that would send these, begun an hour ago, published and owned."""
+    began = iso(time.time() - 3600)
+    facts = replace(batch(number, rows=len(activities)), tenant=TENANT, created_at=began)
     rows = [
         StagedRow(row, encode_cells([one.note or ""]), one.encoded(), None, RowStatus.PENDING)
         for row, one in enumerate(activities, start=2)
