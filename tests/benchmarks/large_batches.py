@@ -15,14 +15,14 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script: the tests' own modules
 from benchmarks import measuring
 from benchmarks.measuring import WORK, Measured, csv_sheet, folder, importer, measure, table, tenant
 
 if TYPE_CHECKING:
-    from importer.journal.journal import Batch
+    from importer.store.ownership import Ownership
 
 MILLION: Final = 1_000_000
 HEADER: Final = ("what", "rows", "rows/s", "peak MB", "CPU s", "target")
@@ -107,75 +107,72 @@ def iterate_xlsx(sheet: Path) -> None:
     print(seen)
 
 
-# ---- journal and results ------------------------------------------------------------------------------
+# ---- store and results ------------------------------------------------------------------------------
 
 
 def staging(rows: int) -> Lines:
-    """From the sheet to a whole journal: read, mapped, written, on the disk."""
+    """From the sheet to a batch that nobody sees yet: read, mapped, written."""
     sheet = csv_sheet(WORK / f"visits-{rows}x6.csv", rows)
     with folder() as work:
-        found = inside(work, "stage", sheet, work / "visits.yaml", "text", work)
-    yield line("staging into the journal", rows, found, "≥ 20,000 rows/s, ≤ 200 MB")
+        found = inside(work, "stage", sheet, work / "visits.yaml", "text", work / "home")
+    yield line("staging", rows, found, "≥ 15,000 rows/s, ≤ 200 MB")
+    yield "  publishing it", "", f"{float(found.said):.1f} s", "", "", ""
 
 
 def results(rows: int, wide: int) -> Lines:
-    """From the journal to a results file."""
-    with folder() as work:
-        sheet = csv_sheet(WORK / f"visits-{rows}x6.csv", rows)
-        journal = _staged(work, sheet, "text")
-        found = inside(work, "write", journal, work / "out.csv")
-        yield line("results, CSV × 14 columns", rows, found, "≥ 60,000 rows/s, ≤ 250 MB")
-        sheet = csv_sheet(WORK / f"visits-{wide}x7.csv", wide, 7)
-        journal = _staged(work, sheet, "workbook")
-        found = inside(work, "write", journal, work / "out.xlsx")
-        yield line("results, XLSX × 15 columns", wide, found, "≥ 8,000 rows/s, ≤ 250 MB")
+    """From the store to a results file."""
+    for count, columns, family, ending, target in (
+        (rows, 6, "text", "csv", "≥ 60,000 rows/s, ≤ 250 MB"),
+        (wide, 7, "workbook", "xlsx", "≥ 8,000 rows/s, ≤ 250 MB"),
+    ):
+        with folder() as work:
+            sheet = csv_sheet(WORK / f"visits-{count}x{columns}.csv", count, columns)
+            inside(work, "stage", sheet, work / "visits.yaml", family, work / "home")
+            found = inside(work, "write", work / "home", work / f"out.{ending}")
+        yield line(f"results, {ending.upper()} × {columns + 8} columns", count, found, target)
 
 
-def _staged(work: Path, sheet: Path, family: str) -> Path:
-    return Path(inside(work, "stage", sheet, work / "visits.yaml", family, work).said.strip())
-
-
-def stage(sheet: Path, mapping: Path, family: str, journals: Path, tenant_id: str = "nobody") -> Path:
-    """As `run` does it; prints where the journal is."""
-    from importer.journal.draft import JournalDraft
-    from importer.journal.journal import Batch
-    from importer.journal.writer import iso
-    from importer.staging import batch_id
-    from importer.staging import stage as staged
-
+def stage(
+    sheet: Path, mapping: Path, family: Literal["text", "workbook"], home: Path, tenant_id: str
+) -> Ownership:
+    """As `run` does it; prints how long publishing took. The batch is owned by the caller."""
+    from importer.app.staging import new_batch_id, stage_rows
     from importer.checking.survey import Survey
     from importer.mapping.mapping import load_mapping
     from importer.sheets import SheetOptions, open_sheet
+    from importer.store.records import Batch
+    from importer.store.store import open_store
+    from importer.store.records import iso
 
-    plan = load_mapping(mapping)
-    batch = batch_id(STARTED, rehearsal=False)
-    draft = JournalDraft(journals, batch)
-    with open_sheet(sheet, SheetOptions()) as opened:
+    plan, store = load_mapping(mapping), open_store(home)
+    batch_id, at = new_batch_id(STARTED, rehearsal=False), iso(STARTED.timestamp())
+    with store.stage(batch_id) as staged, open_sheet(sheet, SheetOptions()) as opened:
         mapper = plan.bind(opened.header)
         survey = Survey(mapper)
-        at = iso(STARTED.timestamp())
-        digests = staged(draft, opened, mapper, survey, at=at, progress=lambda _: None)
-        facts = Batch(
-            id=batch, created_at=at, tenant=tenant_id, host="", organisation="Sandbox", user="Asha Rao",
-            rehearsal=False, source=str(sheet), family="workbook" if family == "workbook" else "text",
-            sheet=None, header=opened.header, header_row=1, delimiter=",", encoding="utf-8", hidden=None,
-            mapping=plan.record(), content=digests.content, source_cells=digests.source_cells,
-            rows=survey.rows, skip_invalid=False, results=str(journals / f"{batch}.results.csv"),
+        digests = stage_rows(staged, opened.rows(), mapper, survey, at=at, advance=lambda _: None)
+        batch = Batch(
+            id=batch_id, created_at=at, tenant=tenant_id, host="", organisation="Sandbox", user="Asha Rao",
+            rehearsal=False, source=str(sheet), family=family, sheet=None, header=opened.header, header_row=1,
+            delimiter=",", encoding="utf-8", hidden=None, mapping=plan.record(), content=digests.content,
+            source_cells=digests.source_cells, rows=survey.rows, skip_invalid=False,
+            results=str(home.parent / "visits.results.csv"),
         )  # fmt: skip
-    draft.journal().state(**facts.facts())
-    draft.publish()
-    print(draft.path)
-    return draft.path
+        began = time.perf_counter()
+        owned = store.publish(staged, batch)
+    print(time.perf_counter() - began)
+    return owned
 
 
-def write(journal: Path, target: Path) -> None:
-    """The results file of a journal."""
-    from importer.journal.journal import Journal
+def write(home: Path, target: Path) -> None:
+    """The results file of the batch in a home."""
+    from importer.app.observer import SILENT
+    from importer.app.results_file import write_results_file
+    from importer.store.store import open_store
 
-    from importer import batches
-
-    with Journal.open(journal) as opened:
-        batches.write(opened, target)
+    with open_store(home) as store:
+        (summary,) = store.batches()
+        with store.own(summary.batch.id) as owned:
+            write_results_file(owned.rows, owned.keep_facts, SILENT, target)
 
 
 # ---- a batch that is nearly done ----------------------------------------------------------------------
@@ -188,12 +185,11 @@ def late(rows: int) -> Lines:
         home = work / "home"
         environment = {**served.environment, "IMPORTER_HOME": str(home), "LEADSQUARED_RATE": "1000/1"}
         host = served.url.removeprefix("http://")
-        inside(work, "nearly-done", sheet, work / "visits.yaml", home, f"{host}/sandbox").expect(0)
-        time.sleep(3)  # the ledger takes a journal for settled when it was not written for two seconds
-        batch = next((home / "journals").glob("*.journal")).stem
-        file = home / "journals" / f"{batch}.results.csv"
-        for named, what in ((batch, "its id"), (str(file), "its results file")):
-            found = measure(importer("status", named, "--json"), cwd=work, environment=environment).expect(0)
+        found = inside(work, "nearly-done", sheet, work / "visits.yaml", home, f"{host}/sandbox")
+        batch, file = found.said.split()[-1], work / "visits.results.csv"
+        for named, what in ((batch, "its id"), (str(file), "its results file"), ("", "nothing: all batches")):
+            asked = importer("status", *([named] if named else []), "--json")
+            found = measure(asked, cwd=work, environment=environment).expect(0)
             yield _seconds(f"status by {what}, {LEFT} of {rows:,} rows left", found.wall_s, found, "≤ 2 s")
         began = time.time()
         found = measure(importer("resume", file, "--yes", "--json"), cwd=work, environment=environment)
@@ -210,34 +206,37 @@ def _seconds(what: str, seconds: float, found: Measured, target: str) -> tuple[s
 
 
 def nearly_done(sheet: Path, mapping: Path, home: Path, tenant_id: str) -> None:
-    """The state that a run leaves which was stopped with a few rows to go."""
-    from importer.journal.journal import Journal
-    from importer.ledger.ledger import Ledger
+    """The state that a run leaves which was stopped with a few rows to go; prints the batch's id."""
+    from sqlalchemy import text
 
-    from importer import batches
+    from importer.app.observer import SILENT
+    from importer.app.results_file import write_results_file
+    from importer.store.records import RowChange, RowStatus
+    from importer.store.records import iso
 
-    path = stage(sheet, mapping, "text", home / "journals", tenant_id)
-    with Journal.open(path) as journal:
-        batch: Batch = journal.batch()
-        last = batch.rows - LEFT
-        with journal.change() as connection:
+    with stage(sheet, mapping, "text", home, tenant_id) as owned:
+        last = owned.batch().rows - LEFT
+        with owned.transaction(patient=True) as connection:
             connection.execute(
-                "INSERT INTO attempt (id, position, marked_at, clock_difference, ended_at, http_status,"
-                " outcome, code, detail) SELECT position, position, ?, 0.0, ?, 200, 'created', '', ''"
-                " FROM row WHERE position <= ?",
-                (STARTED.timestamp(), STARTED.timestamp() + 0.3, last),
+                text(
+                    "INSERT INTO attempt (id, batch, position, marked_at, stored_at, clock_difference, ended_at,"
+                    " http_status, outcome, code, detail)"
+                    " SELECT position, batch, position, :at, :at, 0.0, :at, 200, 'created', '', ''"
+                    " FROM sheet_row WHERE position <= :last"
+                ),
+                {"at": STARTED.timestamp(), "last": last},
             )
-            made = ((str(uuid.uuid4()), position) for position in range(1, last + 1))
-            connection.executemany(
-                "UPDATE row SET status = 4, attempts = 1, activity_id = ? WHERE position = ?", made
+        created = (
+            RowChange(
+                position, status=RowStatus.CREATED, activity_id=str(uuid.uuid4()), attempts=1,
+                changed_at=iso(STARTED.timestamp()),
             )
-        with Ledger.open(home) as ledger:
-            with ledger.registering():
-                ledger.register(journal)
-            batches.write(journal)
-    time.sleep(2.5)
-    with Ledger.open(home) as ledger:
-        ledger.catch_up_batch(batch.id)
+            for position in range(1, last + 1)
+        )  # fmt: skip
+        with owned.change() as change:
+            change.change_rows(created)
+        write_results_file(owned.rows, owned.keep_facts, SILENT)
+        print(owned.batch().id)
 
 
 # ---- starting -----------------------------------------------------------------------------------------
@@ -294,7 +293,8 @@ def run_inside(what: str, *arguments: str) -> None:
         case "iterate-xlsx":
             iterate_xlsx(paths[0])
         case "stage":
-            stage(paths[0], paths[1], arguments[2], paths[3])
+            family: Literal["text", "workbook"] = "workbook" if arguments[2] == "workbook" else "text"
+            stage(paths[0], paths[1], family, paths[3], "nobody").close()
         case "write":
             write(paths[0], paths[1])
         case "nearly-done":
