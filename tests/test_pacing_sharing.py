@@ -529,3 +529,41 @@ def test_a_rate_far_above_the_tenant_costs_next_to_nothing_with_a_record() -> No
             return time.perf_counter() - began
 
     assert asyncio.run(body()) < 1.0
+
+
+def test_a_run_knows_that_it_is_not_alone_before_the_other_may_send() -> None:
+    """What is asked of the store only beside other runs is asked in time."""
+
+    async def body(loop: VirtualTimeLoop, record: MemoryRecord) -> list[bool]:
+        first, second = Pace(PLAN, record, clock=loop.time), Pace(PLAN, record, clock=loop.time)
+        found = [first.is_alone]
+        sending = asyncio.create_task(sends_until(first, 1030.0, []))
+        await asyncio.sleep(1.0)
+        found.append(first.is_alone)
+        (await second.slot()).returned()
+        found.append(first.is_alone)
+        await second.close()
+        await asyncio.sleep(2.0)
+        found.append(first.is_alone)
+        await sending
+        await asyncio.sleep(60.0)
+        return [*found, first.is_alone]
+
+    assert virtually(body) == [False, True, False, True, False]
+
+
+def test_a_run_without_a_record_or_with_a_lost_one_does_not_think_that_it_is_alone() -> None:
+    """It cannot know."""
+
+    async def body(loop: VirtualTimeLoop, record: MemoryRecord) -> list[bool]:
+        del record
+        found = []
+        for pace in (
+            Pace(PLAN, clock=loop.time),
+            Pace(PLAN, BrokenRecord(loop.time, broken=True), clock=loop.time),
+        ):
+            await sends_until(pace, loop.time() + 3.0, [])
+            found.append(pace.is_alone)
+        return found
+
+    assert virtually(body) == [False, False]

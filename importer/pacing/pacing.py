@@ -135,6 +135,7 @@ class Pace:
         self._met_at = math.inf
         self._hold_until = -math.inf
         self._others = 0
+        self._in_touch = False
         self._paused_by_us_until = -math.inf
         self._throttled_before = 0
         """Refusals of ours when the others' lines were read."""
@@ -159,6 +160,14 @@ class Pace:
     def ceiling(self) -> Rate:
         """The most that is sent at present by all runs: `rate`, or the limit that a refusal stated."""
         return self._rules.ceiling
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other run on the tenant can send a call now: one that begins waits until we know of it.
+        False where that cannot be known."""
+        heartbeat = self._heartbeat
+        fresh = self._taking_part and self._in_touch and self._now() - self._met_at <= SILENT_S
+        return heartbeat is not None and fresh and heartbeat.others == 0
 
     def paused_s(self) -> float:
         """Seconds until calls may leave again after a refusal; 0.0 when nothing is paused."""
@@ -334,6 +343,7 @@ class Pace:
         now, rules = self._now(), self._rules
         first = self._met_at == math.inf
         self._met_at = now
+        self._in_touch = division is not None
         if division is None:
             self._taking_part = True
         else:

@@ -156,6 +156,8 @@ class Heartbeat:
         self._idle = True
         self._beating: asyncio.Task[None] | None = None
         self._trouble_said = False
+        self.others = 0
+        """How many there were when they last were met; known before they can know of our line."""
 
     def take_part(self) -> None:
         """There is something to send: meet the others at once if that was not so before."""
@@ -204,6 +206,7 @@ class Heartbeat:
 
         def change(lines: Sequence[PaceEntry]) -> PaceEntry:
             line, division = divide(lines, mine)
+            self.others = division.others
             met[:] = [division]
             return line
 

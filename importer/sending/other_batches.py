@@ -6,12 +6,17 @@ are: never two at once that a match could not tell apart.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Final
 
 from importer.activity import Activity
 from importer.store.records import Batch
 from importer.store.store import Store
+
+ASK_AGAIN_S: Final = 1.0
+"""Rows in doubt of batches that nobody works on change when a person decides about them, no oftener."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,21 @@ class OtherBatches:
     def __init__(self, store: Store, batch: Batch) -> None:
         self._store = store
         self._batch = batch
+        self._in_doubt: set[str] = set()
+        self._asked_at = float("-inf")
+
+    def quiet(self, account: str) -> bool:
+        """Whether no row of another batch is in doubt on the account; known once a second. Only for a run
+        that is alone on its tenant: rows that are being sent come and go more quickly."""
+        if self._batch.rehearsal:
+            return True
+        now = time.monotonic()
+        if now - self._asked_at > ASK_AGAIN_S:
+            self._asked_at = now
+            self._in_doubt = self._store.accounts_in_doubt_elsewhere(
+                self._batch.tenant, apart_from=self._batch.id
+            )
+        return account.lower() not in self._in_doubt
 
     def claimed(self, activity_ids: Collection[str]) -> Collection[str]:
         """Those of the Ids that their rows hold, or held."""

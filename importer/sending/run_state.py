@@ -135,7 +135,7 @@ class RunState:
         self.unrecorded: list[tuple[int, str]] = []
         self.notices: list[str] = []
         self._changed = asyncio.Event()
-        self._stopped = asyncio.Event()
+        self._stop_called: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def __repr__(self) -> str:
         return (
@@ -188,7 +188,7 @@ class RunState:
         """No row is claimed and no lookup begun from here on. The first reason counts."""
         if self.stopped is None:
             self.stopped = Stop(reason, message, exit_code)
-            self._stopped.set()
+            self._stop_called.set_result(None)
         self.changed()
 
     def stop_for(self, error: ImporterError) -> None:
@@ -247,7 +247,7 @@ class RunState:
 
     async def stop_called(self) -> None:
         """Until the run is stopped."""
-        await self._stopped.wait()
+        await asyncio.wait({self._stop_called})
 
     async def pause(self, seconds: float) -> None:
         """So long, or until the run is stopped."""
@@ -258,14 +258,14 @@ class RunState:
     async def unless_stopped(self, reading: Coroutine[Any, Any, T]) -> T | None:
         """What `reading` gives; None if the run is stopped before, and it is cancelled there."""
         work = asyncio.ensure_future(reading)
-        stop = asyncio.ensure_future(self._stopped.wait())
         try:
-            await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {work, self._stop_called}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             return work.result() if work.done() else None
         finally:
-            for task in (work, stop):
-                task.cancel()
-            await asyncio.gather(work, stop, return_exceptions=True)
+            if not work.done():
+                work.cancel()
+                await asyncio.gather(work, return_exceptions=True)
 
 
 def spoken(seconds: float) -> str:

@@ -260,9 +260,10 @@ class WorkerPool:
     # ---- other batches of the tenant --------------------------------------------------------------
 
     def _conflict(self, row: StoredRow) -> Conflict | None:
-        if self._others is None:
+        body = row.activity or b""
+        if self._others is None or (self._run.pace.is_alone and self._others.quiet(addressed(body)[0])):
             return None
-        return self._others.conflict(Activity.decoded(row.activity or b""), self._run.keys_of)
+        return self._others.conflict(Activity.decoded(body), self._run.keys_of)
 
     def _waits_for_others(self, claim: ClaimedRow) -> bool:
         """Whether the row is set aside because a row of another batch looks the same and is in doubt."""

@@ -140,9 +140,8 @@ def stage(
     from importer.checking.survey import Survey
     from importer.mapping.mapping import load_mapping
     from importer.sheets import SheetOptions, open_sheet
-    from importer.store.records import Batch
+    from importer.store.records import Batch, iso
     from importer.store.store import open_store
-    from importer.store.records import iso
 
     plan, store = load_mapping(mapping), open_store(home)
     batch_id, at = new_batch_id(STARTED, rehearsal=False), iso(STARTED.timestamp())
@@ -211,16 +210,15 @@ def nearly_done(sheet: Path, mapping: Path, home: Path, tenant_id: str) -> None:
 
     from importer.app.observer import SILENT
     from importer.app.results_file import write_results_file
-    from importer.store.records import RowChange, RowStatus
-    from importer.store.records import iso
+    from importer.store.records import RowChange, RowStatus, iso
 
     with stage(sheet, mapping, "text", home, tenant_id) as owned:
         last = owned.batch().rows - LEFT
         with owned.transaction(patient=True) as connection:
             connection.execute(
                 text(
-                    "INSERT INTO attempt (id, batch, position, marked_at, stored_at, clock_difference, ended_at,"
-                    " http_status, outcome, code, detail)"
+                    "INSERT INTO attempt (id, batch, position, marked_at, stored_at, clock_difference,"
+                    " ended_at, http_status, outcome, code, detail)"
                     " SELECT position, batch, position, :at, :at, 0.0, :at, 200, 'created', '', ''"
                     " FROM sheet_row WHERE position <= :last"
                 ),
