@@ -13,6 +13,10 @@ from functools import lru_cache
 from typing import Final, NamedTuple, Self
 
 Fields = tuple[tuple[str, str], ...]
+ACCOUNT: Final = "RelatedCompanyId"
+EVENT: Final = "ActivityEvent"
+NOTE: Final = "ActivityNote"
+"""The parts of a request beside `Fields`; no field of an activity type is called so."""
 GUID: Final = re.compile(
     r"\{?([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\}?", re.IGNORECASE | re.ASCII
 )

@@ -56,7 +56,7 @@ WHOAMI_PAUSES_S: Final = (0.5, 1.0)
 """Short bursts of DNS failures and closed connections happen (observed): whoami is asked again."""
 WHOAMI_PATIENCE_S: Final = 5.0
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 Ask = Callable[[Callable[[], None]], Awaitable[Exchange]]
 """Makes the call; its argument is to be called just before bytes leave."""
 
@@ -227,7 +227,7 @@ class Tenant:
             lambda on_left: self._api.permissions(user_id, on_left=on_left), answers.read_refused_permissions
         )
 
-    async def _perhaps(self, ask: Ask, parse: Callable[[bytes], T]) -> T | None:
+    async def _perhaps(self, ask: Ask, parse: Callable[[bytes], _T]) -> _T | None:
         """One try of a read that need not work."""
         exchange = await self._on_slot(await self._pace.slot(), ask, read_failure)
         if read_failure(exchange) is not None:
@@ -258,7 +258,7 @@ class Tenant:
             answers.read_companies,
         )
 
-    async def _answer(self, purpose: str, ask: Ask, parse: Callable[[bytes], T]) -> T:
+    async def _answer(self, purpose: str, ask: Ask, parse: Callable[[bytes], _T]) -> _T:
         """The parsed answer to a read. Raises ReadFailed; waits out refusals for the rate."""
         deadline = self._clock() + self._patience_s
         tries = 0

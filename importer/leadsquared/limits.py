@@ -15,7 +15,7 @@ from typing import Final
 from importer.leadsquared.bodies import RETRY_AFTER_MAX_S, http_date, retry_after_s
 from importer.pacing.pacing import Rate, Refusal
 
-DAY_S: Final = 86_400.0
+_DAY_S: Final = 86_400.0
 BEFORE: Final = 20
 """Characters before the words that are kept: "Your daily "."""
 
@@ -32,7 +32,7 @@ _NUMBERS: Final = re.compile(
     r"(second|sec|minute|min|hour|day)",
     re.IGNORECASE,
 )
-_UNIT_S: Final = {"second": 1.0, "sec": 1.0, "minute": 60.0, "min": 60.0, "hour": 3600.0, "day": DAY_S}
+_UNIT_S: Final = {"second": 1.0, "sec": 1.0, "minute": 60.0, "min": 60.0, "hour": 3600.0, "day": _DAY_S}
 _DAILY: Final = re.compile(
     r"\bdaily\b|\b(?:a|per|each|every|one|1)[ -]day\b|\b24[ -]?hours?\b|\btoday\b", re.IGNORECASE
 )
@@ -57,7 +57,7 @@ def stated_limit(text: str) -> Rate | None:
         calls, period_s = _number(found[1]), float(found[2] or 1) * _UNIT_S[found[3].casefold()]
         return Rate(calls, period_s) if calls > 0 and period_s > 0 else None
     daily = _OF_CALLS.search(text) if _DAILY.search(text) else None
-    return Rate(_number(daily[1]), DAY_S) if daily is not None and _number(daily[1]) > 0 else None
+    return Rate(_number(daily[1]), _DAY_S) if daily is not None and _number(daily[1]) > 0 else None
 
 
 def stated_refusal(text: str, headers: Mapping[str, str]) -> Refusal:
@@ -66,7 +66,7 @@ def stated_refusal(text: str, headers: Mapping[str, str]) -> Refusal:
     A moment in the words of a daily quota ("resets at 2026-08-01 00:00:00") is UTC, as the API's times are.
     """
     limit = stated_limit(text)
-    quota = _DAILY.search(text) is not None and (limit is None or limit.period_s >= DAY_S)
+    quota = _DAILY.search(text) is not None and (limit is None or limit.period_s >= _DAY_S)
     wait_s = retry_after_s(headers)
     if wait_s is None and quota:
         wait_s = _until(text, http_date(headers.get("date", "")))

@@ -17,8 +17,8 @@ from importer.leadsquared.calls import Tenant
 from importer.mapping.references import FULL_NAME, Found, Lookup, NotFound, Resolved
 from importer.text import one_line
 
-PAGE_SIZE: Final = 1000
-PAGES_MAX: Final = 1000
+ACCOUNTS_PAGE_SIZE: Final = 1000
+ACCOUNT_PAGES_MAX: Final = 1000
 FEW_VALUES: Final = 4
 """Up to so many values are asked one by one without asking first how many accounts there are."""
 TOGETHER: Final = 8
@@ -157,7 +157,7 @@ async def _by_accounts(
     missing = list(values)
     if len(values) > FEW_VALUES:
         first = await tenant.companies(
-            lookup.company_type or "", _columns(lookup), page=1, page_size=PAGE_SIZE
+            lookup.company_type or "", _columns(lookup), page=1, page_size=ACCOUNTS_PAGE_SIZE
         )
         pages = -(-first.record_count // max(len(first.companies), 1))
         known = [_known_account(company, lookup.by) for company in first.companies]
@@ -184,9 +184,9 @@ async def _by_accounts(
 async def _further_pages(tenant: Tenant, lookup: Lookup, pages: int) -> list[_Known]:
     """All pages but the first."""
     known: list[_Known] = []
-    for page in range(2, min(pages, PAGES_MAX) + 1):
+    for page in range(2, min(pages, ACCOUNT_PAGES_MAX) + 1):
         answer = await tenant.companies(
-            lookup.company_type or "", _columns(lookup), page=page, page_size=PAGE_SIZE
+            lookup.company_type or "", _columns(lookup), page=page, page_size=ACCOUNTS_PAGE_SIZE
         )
         known += [_known_account(company, lookup.by) for company in answer.companies]
     return known
@@ -197,7 +197,10 @@ async def _together(tenant: Tenant, lookup: Lookup, values: Sequence[str]) -> li
 
     async def ask(value: str) -> list[_Known]:
         page = await tenant.companies(
-            lookup.company_type or "", _columns(lookup), equal=(lookup.by, value), page_size=PAGE_SIZE
+            lookup.company_type or "",
+            _columns(lookup),
+            equal=(lookup.by, value),
+            page_size=ACCOUNTS_PAGE_SIZE,
         )
         found = [_known_account(company, lookup.by) for company in page.companies]
         # Where the attribute was not given back, LeadSquared's own comparison counts.

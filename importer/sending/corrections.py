@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final
 
-from importer.activity import Activity, StoredActivity
+from importer.activity import NOTE, Activity, StoredActivity
 from importer.errors import ImporterError, StoreError
 from importer.leadsquared.calls import ReadFailed, Tenant
 from importer.leadsquared.outcomes import Outcome, OutcomeKind
@@ -22,7 +22,6 @@ from importer.pacing.pacing import Pace
 from importer.remedies import remedy_for
 from importer.sending.breaker import Breaker
 from importer.sending.reconcile.doubts import backoff_s
-from importer.sending.reconcile.matching import NOTE
 from importer.sending.reconcile.normalise import same_value
 from importer.sending.refused_values import with_columns
 from importer.sending.run_state import Stop, StopReason, spoken

@@ -6,13 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from importer.activity import Activity
+from importer.activity import ACCOUNT, NOTE, Activity
 from importer.text import one_line
 
-NAMED_MAX: Final = 3
-VALUE_LENGTH_MAX: Final = 80
-ACCOUNT: Final = "RelatedCompanyId"
-NOTE: Final = "ActivityNote"
+FIELDS_NAMED_MAX: Final = 3
+REFUSED_VALUE_LENGTH_MAX: Final = 80
 _ABOUT_THE_ACCOUNT: Final = "mxinvalidentityreference"
 _NAME: Final = re.compile(r"[A-Za-z]\w{0,99}", re.ASCII)
 
@@ -28,11 +26,11 @@ def with_columns(message: str, code: str, sent: Activity, columns: Mapping[str, 
     if not found and code.casefold().startswith(_ABOUT_THE_ACCOUNT):
         found = [ACCOUNT]
     parts = [_described(name, columns.get(name, ""), values.get(name, "")) for name in dict.fromkeys(found)]
-    return " ".join((message, *parts[:NAMED_MAX]))
+    return " ".join((message, *parts[:FIELDS_NAMED_MAX]))
 
 
 def _described(name: str, column: str, value: str) -> str:
-    source = f"{name} is column '{one_line(column, VALUE_LENGTH_MAX)}'" if column else name
+    source = f"{name} is column '{one_line(column, REFUSED_VALUE_LENGTH_MAX)}'" if column else name
     joint = ", value" if column else " has the value"
-    shown = f"'{one_line(value, VALUE_LENGTH_MAX)}'" if value.strip() else "(empty)"
+    shown = f"'{one_line(value, REFUSED_VALUE_LENGTH_MAX)}'" if value.strip() else "(empty)"
     return f"{source}{joint} {shown}."

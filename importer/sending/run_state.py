@@ -29,7 +29,7 @@ from importer.store.batch_rows import BatchRows
 from importer.store.records import RowStatus, StoredRow
 from importer.store.writer import StoreWriter
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 NOT_ANSWERING: Final = "LeadSquared is not answering: waiting for it."
 
 
@@ -255,7 +255,7 @@ class RunState:
         while not self.stopping and (left_s := until - self.clock()) > 0:
             await self.wait(left_s)
 
-    async def unless_stopped(self, reading: Coroutine[Any, Any, T]) -> T | None:
+    async def unless_stopped(self, reading: Coroutine[Any, Any, _T]) -> _T | None:
         """What `reading` gives; None if the run is stopped before, and it is cancelled there."""
         work = asyncio.ensure_future(reading)
         try:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from importer.activity import Activity, StoredActivity
+from importer.activity import ACCOUNT, EVENT, NOTE, Activity, StoredActivity
 from importer.leadsquared.outcomes import OutcomeKind
 from importer.sending.reconcile.doubts import IN_DOUBT_OUTCOMES
 from importer.sending.reconcile.matching import Comparison, compare
@@ -22,9 +22,7 @@ from importer.store.batch_rows import BatchRows
 from importer.store.ownership import Ownership
 from importer.store.records import CreatedRow, StoredAttempt
 
-ACCOUNT: Final = "RelatedCompanyId"
-EVENT: Final = "ActivityEvent"
-EXAMPLES_MAX: Final = 3
+EXAMPLES_PER_FIELD: Final = 3
 GOES_ON_FOR: Final = timedelta(days=1)
 """A pass that was cut off longer ago is begun again: LeadSquared has changed since."""
 
@@ -124,7 +122,7 @@ def _differences(sent: Activity, stored: StoredActivity) -> Iterator[Difference]
 
 def sent_names(sent: Activity) -> tuple[str, ...]:
     """The fields that were sent with a value; the note is one."""
-    note = ("ActivityNote",) if (sent.note or "").strip() else ()
+    note = (NOTE,) if (sent.note or "").strip() else ()
     return (*note, *(name for name, value in sent.fields if value.strip()))
 
 
@@ -260,7 +258,7 @@ class VerificationSummary:
 
     def add(self, row: ReadRow) -> None:
         self.rows[row.verdict] += 1
-        if row.verdict is ReadingVerdict.NOT_FOUND and len(self.not_found) < EXAMPLES_MAX:
+        if row.verdict is ReadingVerdict.NOT_FOUND and len(self.not_found) < EXAMPLES_PER_FIELD:
             self.not_found.append(row.number)
         if row.verdict in {ReadingVerdict.NOT_FOUND, ReadingVerdict.NOT_READ}:
             return
@@ -273,7 +271,7 @@ class VerificationSummary:
                 summary.missing += 1
             else:
                 summary.altered += 1
-            if len(summary.examples) < EXAMPLES_MAX:
+            if len(summary.examples) < EXAMPLES_PER_FIELD:
                 summary.examples.append((row.number, each.sent, each.stored, each.detail))
 
     def _field(self, name: str) -> FieldSummary:

@@ -14,12 +14,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Self
 
-from importer.activity import Activity, StoredActivity
+from importer.activity import NOTE, Activity, StoredActivity
 from importer.sending.reconcile.normalise import Similarity, fold, id_key, similarity
 from importer.text import listed
-
-NOTE: Final = "ActivityNote"
-"""The note's name among the schema names; no field of an activity type is called so."""
 
 WINDOW_MARGIN: Final = dt.timedelta(seconds=2)
 """How far before the first mark an activity may seem created: the tenant's times are whole seconds."""

@@ -42,7 +42,7 @@ READING_BACK_S: Final = 1.0
 MARK_GOOD_FOR_S: Final = 10.0
 """A call leaves at most so long after its row was marked (design.md 5.1, rule 3)."""
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 class Reconciler:
@@ -378,7 +378,7 @@ class Reconciler:
             run.stop(StopReason.UNAUTHORISED, reading.outcome.message)
         return False
 
-    async def settle_one(self, take: Callable[[], T | None]) -> T | None:
+    async def settle_one(self, take: Callable[[], _T | None]) -> _T | None:
         """When only rows in doubt are left: looks one up until it is settled, and gives it to be tried.
 
         One that turns out to be created is an answer too, a late one: then another one is looked up.
