@@ -307,7 +307,7 @@ def test_the_message_says_what_is_wrong_and_what_to_do() -> None:
     said = "Field name : 'mx_Custom_1' of datatype : 'String' is mandatory"
     outcome = classify(answer(500, refusal("MXMandatoryAttributeMissingException", f"{said}\r\n")))
 
-    expected = f"{said}. Fill the cell, or map a column (or a constant) to that field, then resume."
+    expected = f"{said}. Fill in the cell, or map a column (or a constant) to that field, then resume."
     assert expected == outcome.message
     assert said == outcome.said
 
