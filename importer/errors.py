@@ -11,7 +11,6 @@
     │   └── TenantError      keys, organisation or host, before the first Create of `run`
     └── WorkError            exit 3: the work stopped half-way, rows are pending, `resume` goes on
         └── StoreError       the store refused: no further call may leave
-            └── JournalError
 
 A *row's* failure is never one of these: it is an outcome, kept with the row (`outcomes.py`).
 `cli.main` turns the branch into the exit code in one place; nothing else exits. `error_code` is one word for
@@ -144,7 +143,3 @@ class StoreError(WorkError):
     """
 
     error_code = "store"
-
-
-class JournalError(StoreError):
-    """The journal could not be written: no further call may leave."""

@@ -1,4 +1,4 @@
-"""The folder of the importer's own files: journals, ledger, logs, the sandbox's memory.
+"""The folder of the importer's own files: the store, logs, the sandbox's memory.
 
 Light on purpose: commands that need no keys need only this. The folder is on a local disk by default
 (sheets live on network drives and synchronised folders, a SQLite file must not), and its owner's alone:
@@ -25,16 +25,6 @@ class Home:
     root: Path
 
     @property
-    def journals(self) -> Path:
-        """One file per batch."""
-        return self.root / "journals"
-
-    @property
-    def ledger(self) -> Path:
-        """The index of all batches: a file."""
-        return self.root / "ledger"
-
-    @property
     def logs(self) -> Path:
         return self.root / "logs"
 
@@ -47,7 +37,7 @@ class Home:
         """Create the folders, readable by their owner only. What a person should know: each folder that was
         open to others, and was tightened. Raises SettingsError if that is impossible."""
         notices = []
-        for folder in (self.root, self.journals, self.logs, self.sandbox):
+        for folder in (self.root, self.logs, self.sandbox):
             try:
                 tightened = private_folder(folder)
             except OSError as error:
@@ -58,10 +48,10 @@ class Home:
                 ) from error
             if tightened:
                 notices.append(f"{folder} could be read by other users of this computer; it is now private.")
-        if not os.access(self.journals, os.W_OK | os.X_OK):
+        if not os.access(self.root, os.W_OK | os.X_OK):
             raise SettingsError(
                 "The folder cannot be written.",
-                where=str(self.journals),
+                where=str(self.root),
                 remedy=f"Set {VARIABLE} to a folder that you may write.",
             )
         return notices

@@ -42,14 +42,14 @@ def test_a_disk_that_is_full_right_after_the_results_file(
 ) -> None:
     """The journal cannot note where the file is: the file goes too, and the next run finds nothing of it."""
     from importer import batches
-    from importer.errors import JournalError
+    from importer.errors import StoreError
     from importer.results.results_writer import Written
 
     write = batches.write
 
     def write_and_fail(*arguments: Any, **options: Any) -> Written:
         write(*arguments, **options)
-        raise JournalError("The journal could not be used: database or disk is full.")
+        raise StoreError("The journal could not be used: database or disk is full.")
 
     write_mapping(Path("visits.yaml"))
     write_csv(Path("visits.csv"), visits.visits(2))

@@ -15,7 +15,7 @@ from conftest import Importer, child_environment
 
 from importer.cli import main
 from importer.cli.console import Console
-from importer.errors import JournalError, MappingError, SheetError
+from importer.errors import MappingError, SheetError, StoreError
 
 HEAVY = "pandas aiohttp openpyxl keyring jinja2 xlsxwriter rapidfuzz numpy rich"
 
@@ -139,7 +139,7 @@ def test_quiet_leaves_results_warnings_and_errors(
             2,
             "m.yaml, line 3: Two keys are alike.",
         ),
-        (JournalError("The disk refused."), 3, "The disk refused."),
+        (StoreError("The disk refused."), 3, "The disk refused."),
         (KeyboardInterrupt(), 130, "Interrupted."),
         (OSError(errno.ENOSPC, "No space left on device", "/x/y"), 2, "/x/y: The disk is full."),
         (PermissionError(errno.EACCES, "denied", "/x/y"), 2, "/x/y: You may not read or write that."),

@@ -291,7 +291,7 @@ def test_the_home_is_the_owners_alone(home: Path) -> None:
     there.prepare()
 
     assert there.root == home
-    for folder in (there.root, there.journals, there.logs, there.sandbox):
+    for folder in (there.root, there.logs, there.sandbox):
         assert folder.is_dir()
         if sys.platform != "win32":
             assert folder.stat().st_mode & 0o777 == 0o700

@@ -28,7 +28,6 @@ from importer.app.staging import AskedValues, asked_values, source_row
 from importer.app.status_words import StatusWords
 from importer.app.trial import send_with_trial
 from importer.errors import ResultsError, StoreError, UserError
-from importer.home import home
 from importer.leadsquared.answers import CurrentUser
 from importer.leadsquared.calls import Unreachable
 from importer.leadsquared.lookups import to_plain
@@ -156,7 +155,6 @@ class ResumePreparation:
         expect_kind(self._named, sandbox=sandbox, remedy=remedy)
         if self.options.remap and self.options.mapping is None:
             raise UserError("--remap needs the new mapping.", remedy="Add it with -m MAPPING.")
-        home().prepare()
         if self.store.summary(self._named.id) is None:
             await self._rebuild()
         else:

@@ -184,7 +184,6 @@ class RunPreparation:
     async def _settle_hidden_rows(self) -> None:
         if not self._rehearsal:  # missing keys are said before a million rows are read
             load_settings(host=self.options.calls.host, rate=self.options.calls.rate)
-        home().prepare()
         with opened_sheet(self.input, self.mapping) as sheet:
             self.mapping.bind(sheet.header)
             place = results_path(

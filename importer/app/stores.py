@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Final
 
 from importer.app.observer import SILENT, Observer, Progress, Stage
@@ -15,15 +16,17 @@ from importer.store.store import Store
 STORE_VARIABLE: Final = "IMPORTER_STORE"
 
 
-def open_store(*, create: bool = True) -> Store:
+def open_store(*, create: bool = True, notice: Callable[[str], None] | None = None) -> Store:
     """The store in force: `IMPORTER_STORE`, else `IMPORTER_HOME/importer.db`. A context manager.
 
     create: False for what leaves nothing behind; where there is no store yet, an empty one stands in.
+    notice: hears of folders that other users could read, and now cannot.
     Raises SettingsError, StoreUnusableError.
     """
     own = home()
-    if create:
-        own.prepare()
+    for text in own.prepare() if create else ():
+        if notice is not None:
+            notice(text)
     return stores.open_store(own.root, store_url(), create=create)
 
 

@@ -82,7 +82,7 @@ def resume(
 
 
 async def _resume(console: Console, asked: ResumeOptions) -> RunResult:
-    with open_store() as store, watched(console) as (observer, stop):
+    with open_store(notice=console.warn) as store, watched(console) as (observer, stop):
         plan = await prepare_resume(asked, store, observer)
         try:
             plan = await settled(console, plan, shows_findings=False)

@@ -93,7 +93,7 @@ def run(
 
 
 async def _run(console: Console, asked: RunOptions) -> RunResult:
-    with open_store() as store, watched(console) as (observer, stop):
+    with open_store(notice=console.warn) as store, watched(console) as (observer, stop):
         plan = await prepare_run(asked, store, observer)
         try:
             plan = await settled(console, plan)

@@ -26,7 +26,7 @@ def store(console: Console, *, action: options.StoreAction = None, to: options.S
     """
     if (action is None) != (to is None):
         raise UserError("A copy needs both: importer store copy --to URL.")
-    with open_store(create=action is not None) as opened:
+    with open_store(create=action is not None, notice=console.warn) as opened:
         if to is None:
             found = store_info(opened)
             console.result("\n".join(_described(found)), found.as_json())

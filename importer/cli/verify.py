@@ -68,7 +68,7 @@ def verify(
 
 
 async def _verify(console: Console, asked: VerifyOptions) -> VerifyResult:
-    with open_store() as store, watched(console) as (observer, stop):
+    with open_store(notice=console.warn) as store, watched(console) as (observer, stop):
         return await verify_batch(asked, store, observer, stop)
 
 

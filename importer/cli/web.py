@@ -38,7 +38,8 @@ def web(
       importer web --port 8080 --no-open
     """
     own = home()
-    own.prepare()
+    for notice in own.prepare():
+        console.warn(notice)
     with ends_at_sigterm():
         try:
             server = ScreenServer(own.root, port=port, rehearsal=sandbox)
