@@ -26,7 +26,7 @@ def journals(home: Path) -> list[str]:
 def refused_for(earlier: Result, result: Result, home: Path) -> None:
     """Exit 2, the earlier batch and `resume` named, nothing of a second batch left."""
     told = result.json
-    assert (result.exit, set(told)) == (2, {"error", "exit"}), result.stderr
+    assert (result.exit, set(told)) == (2, {"error", "error_code", "exit"}), result.stderr
     assert earlier.json["batch"] in told["error"]
     assert "importer resume" in told["error"]
     assert journals(home) == [earlier.json["batch"]]

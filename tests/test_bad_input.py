@@ -27,7 +27,7 @@ def refused(result: Result, home: Path, *said: str) -> None:
     """The whole promise of exit code 2."""
     told = result.json
     assert (result.exit, told["exit"]) == (2, 2), result.stderr
-    assert set(told) == {"error", "exit"}
+    assert set(told) == {"error", "error_code", "exit"}
     assert visits.left_behind(home) == []
     assert [word for word in said if word.casefold() not in told["error"].casefold()] == [], told["error"]
     assert told["error"].splitlines()[0] in result.stderr
@@ -275,4 +275,4 @@ def test_a_tenant_without_leave_to_read_is_told_and_sent_to(
 def test_the_error_is_one_object_also_for_a_command_line_that_does_not_parse(importer: Importer) -> None:
     result = importer("run", "--json")
     assert result.exit == 2
-    assert set(json.loads(result.stdout)) == {"error", "exit"}
+    assert set(json.loads(result.stdout)) == {"error", "error_code", "exit"}

@@ -91,7 +91,7 @@ def test_a_wrong_command_line_with_json_is_answered_in_json(importer: Importer) 
     """`--json` counts even when the rest of the command line cannot be parsed."""
     result = importer("schema", "--nonsense", "--json")
 
-    assert set(result.json) == {"error", "exit"}
+    assert set(result.json) == {"error", "error_code", "exit"}
     assert result.json["exit"] == result.exit == 2
 
 

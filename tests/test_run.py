@@ -91,7 +91,7 @@ def test_json_is_one_object_with_the_documented_keys(
     assert sum(told[status] for status in visits.COUNTS) == told["rows"]
     assert told["seconds"] > 0
     assert Path(told["results"]).is_file()
-    assert Path(told["journal"]).is_file()
+    assert Path(told["store"]).is_file()
 
 
 def test_messages_of_a_json_run_go_to_stderr(
@@ -309,7 +309,8 @@ def test_a_rehearsal_replaces_an_earlier_one(importer: Importer, home: Path, map
     second = importer("run", sheet, "-m", mapping, "--sandbox", "--json").json["batch"]
     assert first != second
     assert [line["import_batch"] for line in results_of("visits.sandbox.results.csv")] == [second] * 2
-    assert [file.stem for file in (home / "journals").glob("*.journal")] == [second]
+    listed = importer("status", "--json").json["batches"]
+    assert [one["batch"] for one in listed] == [second]
 
 
 def test_a_rehearsal_stands_in_nobodys_way(importer: Importer, tenant: RunningTenant, mapping: Path) -> None:

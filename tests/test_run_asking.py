@@ -13,6 +13,9 @@ import visits
 from conftest import RunningTenant, child_environment, importer_command
 from visits import write_csv, write_mapping
 
+from importer.store.records import StoredRow
+from importer.store.store import open_store
+
 pty = pytest.importorskip("pty", reason="pseudo-terminals are a thing of Unix")
 
 
@@ -68,7 +71,7 @@ def test_the_question_shows_what_is_about_to_happen(tenant: RunningTenant, sheet
         "visits.csv",
         "10001",
         "Rows to send   3",
-        "1000 calls in 1 s",
+        "1,000 calls in 1 second",
     ]
     assert [fact for fact in facts if fact not in shown] == []
     assert "cannot be undone" in shown
@@ -130,9 +133,7 @@ def test_no_at_the_question_of_resume_leaves_the_batch_as_it_was(
     assert len(tenant.creates) == 1
 
 
-def _rows(home: Path) -> list[tuple[object, ...]]:
-    from importer.journal.journal import Journal
-
-    (path,) = (home / "journals").glob("*.journal")
-    with Journal.open_to_read(path) as journal:
-        return [tuple(row) for row in journal.connection.execute("SELECT * FROM row ORDER BY position")]
+def _rows(home: Path) -> list[StoredRow]:
+    with open_store(home) as store:
+        (summary,) = store.batches()
+        return list(store.open(summary.batch.id).rows())

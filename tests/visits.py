@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import sqlite3
 import uuid
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from openpyxl import Workbook, load_workbook
@@ -30,7 +32,10 @@ OURS = (
     "import_batch",
 )
 COUNTS = ("created", "failed", "invalid", "uncertain", "pending", "skipped")
-RUN_KEYS = {"batch", "rows", *COUNTS, "throttled", "seconds", "results", "journal", "exit"}
+RUN_KEYS = {
+    "batch", "rows", *COUNTS, "throttled", "seconds", "results", "store", "already", "questions", "notices",
+    "exit",
+}  # fmt: skip
 
 
 def account(number: int) -> str:
@@ -103,9 +108,11 @@ def edit(path: str | Path, changes: dict[int, dict[str, str]], *, without: Itera
 
 
 def left_behind(home: Path) -> list[str]:
-    """What a refused command must not leave: journals, drafts, ledgers, and anything of ours beside the
-    sheet. (The log and the empty folders may stay.)"""
-    work = Path.cwd()
-    kept = [str(file) for file in home.rglob("*") if file.is_file() and file.parent.name == "journals"]
-    kept += [str(file) for file in home.glob("ledger*")]
-    return kept + [str(file) for file in work.rglob("*") if ".results" in file.name or ".tmp" in file.name]
+    """What a refused command must not leave: batches in the store, published or staged, and anything of ours
+    beside the sheet. (The log, an empty store and the empty folders may stay.)"""
+    kept = []
+    if (home / "importer.db").exists():
+        with closing(sqlite3.connect(home / "importer.db")) as store:
+            kept = [str(row) for row in store.execute("SELECT id FROM batch")]
+    names = [file for file in Path.cwd().rglob("*") if ".results" in file.name or ".tmp" in file.name]
+    return kept + [str(file) for file in names]

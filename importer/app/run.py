@@ -252,6 +252,8 @@ class RunPreparation:
 
     async def _compare(self) -> None:
         self._batch = self._make_batch()
+        with self._staging.change() as change:
+            change.keep_facts(**self._batch.facts())
         if self._rehearsal or self.options.again:
             return
         check = self.store.duplicates(self._batch)

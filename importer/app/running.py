@@ -84,7 +84,8 @@ class Work:
 
 def spoken_rate(rate: Rate) -> str:
     """`25 calls in 5 seconds`."""
-    return f"{count(rate.calls, 'call')} in {rate.period_s:g} seconds"
+    seconds = "second" if rate.period_s == 1 else "seconds"
+    return f"{count(rate.calls, 'call')} in {rate.period_s:g} {seconds}"
 
 
 def columns_of(mapper: RowMapper) -> dict[str, str]:

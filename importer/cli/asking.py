@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from importer.app.plan import Plan, answer
+from importer.app.preparing import CANNOT_BE_UNDONE
 from importer.app.questions import STOP, Answers, Question, QuestionKind, QuestionOpenError
 from importer.app.records import PlanFacts
 from importer.cli import check_report
 from importer.cli.console import Console
 
-LABEL_COLUMNS: Final = 16
+LABEL_COLUMNS: Final = 15
 
 
 async def settled(console: Console, plan: Plan, *, shows_findings: bool = True) -> Plan:
@@ -46,9 +47,11 @@ def confirmed(console: Console, question: Question) -> bool:
 
 
 def _asked(console: Console, question: Question) -> str:
-    for line in question.details:
+    for line in question.details if question.kind is not QuestionKind.SEND else ():
         console.say(line)
     choices = [(choice.value, choice.text) for choice in question.choices]
+    if question.kind is QuestionKind.OVERLAP:  # duplicates are made by an option, never by a slip of the finger
+        choices = choices[:1]
     text = question.text
     if question.kind is QuestionKind.SEND:
         text = ""
@@ -74,3 +77,5 @@ def _show_findings(console: Console, plan: Plan) -> None:
 def _show_facts(console: Console, facts: PlanFacts) -> None:
     for label, value in facts.lines():
         console.say(f"{label:{LABEL_COLUMNS}}{value}")
+    if facts.to_send and not facts.rehearsal:
+        console.say(CANNOT_BE_UNDONE)
