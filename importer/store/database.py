@@ -42,6 +42,7 @@ class Database(ABC):
     """Connections to one database. location: for a person, never with a password."""
 
     engine: Engine
+    long_engine: Engine
     quick_engine: Engine
     dialect: str
     location: str
@@ -86,7 +87,7 @@ class Database(ABC):
         is on
         the disk before it returns (else only once a durable one of this database is)."""
         with self.trouble():
-            engine = self.engine if durable else self.quick_engine
+            engine = self.long_engine if durable else self.quick_engine
             return engine.connect().execution_options(**WRITES)
 
     @contextmanager
@@ -157,8 +158,8 @@ class Database(ABC):
 
     def close(self) -> None:
         """Idempotent."""
-        self.engine.dispose()
-        self.quick_engine.dispose()
+        for engine in (self.engine, self.long_engine, self.quick_engine):
+            engine.dispose()
 
     # ---- both ---------------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.pool import NullPool
 
 from importer.errors import StoreError, StoreUnusableError
 from importer.store.database import Database, Lock
@@ -154,9 +155,11 @@ class PostgresqlDatabase(Database):
             str(known[name]) for name in ("password", "sslpassword") if known.get(name) is not None
         )
         complete = conninfo.make_conninfo(url, **{k: v for k, v in _DEFAULTS.items() if k not in known})
-        self.engine = self.quick_engine = self._engine(complete)
+        self.engine = self._engine(complete, pool_size=3, max_overflow=7, pool_use_lifo=True)
+        # Closed, and not kept, so that no lock outlives its owner.
+        self.long_engine = self.quick_engine = self._engine(complete, poolclass=NullPool)
 
-    def _engine(self, complete: str) -> Engine:
+    def _engine(self, complete: str, **pool: Any) -> Engine:
         def connect() -> psycopg.Connection[Any]:
             connection = GuardedConnection.connect(complete, autocommit=True)
             _watch.add(connection)
@@ -165,10 +168,7 @@ class PostgresqlDatabase(Database):
             connection.autocommit = False
             return connection
 
-        return create_engine(
-            "postgresql+psycopg://", creator=connect, hide_parameters=True, pool_size=3, max_overflow=7,
-            pool_use_lifo=True,
-        )  # fmt: skip
+        return create_engine("postgresql+psycopg://", creator=connect, hide_parameters=True, **pool)
 
     def expect_fit(self) -> None:
         """Raises StoreUnusableError where the server cannot keep what is promised."""
@@ -213,10 +213,12 @@ class PostgresqlDatabase(Database):
     def lock(self, name: str, connection: Connection) -> Lock | None:
         """An advisory lock of this connection; it ends with it."""
         key = self._key(connection, name)
+        alone = not connection.in_transaction()
         with self.trouble():
             asked = select(func.pg_try_advisory_lock(literal(key, BigInteger)))
             taken = connection.execute(asked).scalar_one()
-            connection.rollback()
+            if alone:
+                connection.commit()
         return _AdvisoryLock(connection, key) if taken else None
 
     def locked(self, names: Sequence[str]) -> set[str]:

@@ -137,6 +137,7 @@ row: Final = Table(
     Index(
         "ix_sheet_row_fingerprint",
         "fingerprint",
+        "batch",
         sqlite_where=text("fingerprint IS NOT NULL"),
         postgresql_where=text("fingerprint IS NOT NULL"),
     ),
@@ -266,7 +267,7 @@ store_fact: Final = Table(
 # ---- what checks cannot say -----------------------------------------------------------------------------
 
 _GOES_BACK: Final = (
-    "OLD.status = 4 AND (NEW.status <> 4 OR lower(NEW.activity_id) <> lower(OLD.activity_id)"
+    "OLD.status = 4 AND (NEW.status <> 4 OR lower(coalesce(NEW.activity_id, '')) <> lower(OLD.activity_id)"
     " OR coalesce(NEW.taken_batch, -1) <> coalesce(OLD.taken_batch, -1))"
 )
 _DELETED_BY_HAND: Final = (

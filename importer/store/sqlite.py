@@ -41,7 +41,7 @@ class SqliteDatabase(Database):
         self.location = "nothing was stored yet" if self.path is None else str(self.path)
         if self.path is not None:
             _prepare(self.path)
-        self.engine = self._engine(durable=True)
+        self.engine = self.long_engine = self._engine(durable=True)
         self.quick_engine = self.engine if self.path is None else self._engine(durable=False)
 
     def _engine(self, *, durable: bool) -> Engine:

@@ -255,7 +255,7 @@ class Store:
         if batch.id != staging.id:
             raise ValueError(f"{staging.id} was staged, not {batch.id}")
         lock, connection = staging.release()
-        held: list[Lock] = []
+        replaced: list[Lock] = []
         try:
             connection = self.database.durable(connection)
             with self.database.writing(connection, patient=True) as writing:
@@ -263,7 +263,7 @@ class Store:
                 compared = DuplicateCheck(self.database, batch, connection=writing)
                 if check is not None and not batch.rehearsal:
                     check(compared)
-                self._replace(writing, compared, held)
+                self._replace(writing, compared, replaced)
                 number = self._register(writing, staging.rows.key, batch)
         except BaseException:
             with suppress(StoreError):
@@ -271,13 +271,13 @@ class Store:
             _give_back(lock, connection)
             raise
         finally:
-            for each in held:
+            for each in replaced:
                 each.release()
         return Ownership(self.database, connection, lock, staging.rows, number=number)
 
     def _replace(self, connection: Connection, compared: DuplicateCheck, held: list[Lock]) -> None:
         """Removes batches that never sent, unless somebody begins to work on one just now."""
-        for key, summary in compared.void(connection):
+        for key, summary in compared.void():
             lock = self.database.lock(summary.batch.id, connection)
             if lock is None or not BatchRows(self.database, key, summary.batch.id, connection).never_sent():
                 raise ResultsError(
