@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import ClassVar, Final, Protocol
 
 from importer.mapping.shown_as import notice_of_format
+from importer.sheets.numbers import is_shown, is_unseen
 from importer.sheets.rows import BooleanCell, DateCell, DurationCell, NumberCell
 from importer.text import quoted
 
@@ -101,7 +102,7 @@ class TextValue:
 
     def notice(self, cell: str) -> Fault | None:
         if isinstance(cell, NumberCell):
-            return notice_of_number(cell)
+            return None if is_shown(cell) else notice_of_number(cell) or _shown_otherwise(cell)
         if isinstance(cell, DateCell):
             return Fault(
                 "date-as-text",
@@ -119,8 +120,21 @@ class TextValue:
 
 def notice_of_number(cell: NumberCell) -> Fault | None:
     """Percentages, currencies and rounded displays: the number is sent, not what Excel makes of it."""
-    found = notice_of_format(str(cell), cell.code)
+    found = notice_of_format(cell.plain, cell.code)
     return None if found is None else Fault(*found)
+
+
+def _shown_otherwise(cell: NumberCell) -> Fault | None:
+    """A format (fractions, conditions) that shows a number as this program cannot. Of a hidden number the
+    sheet
+    itself says so."""
+    if is_unseen(cell):
+        return None
+    return Fault(
+        "number-format",
+        f"The cell's number format shows {quoted(str(cell))} in another way; the number is sent.",
+        "If the field needs what Excel shows, put it into a column as text.",
+    )
 
 
 _BY_THREE: Final = r"[1-9]\d{0,2}(?P<separator>[MARKS])\d{3}(?:(?P=separator)\d{3})*"
@@ -214,7 +228,7 @@ class NumberValue:
         if typed:
             if not isinstance(cell, NumberCell):
                 return _other_than_number(cell)
-            cell, mark = str(cell), "."
+            cell, mark = cell.plain, "."
         text = cell if cell.isascii() else _plain_signs(cell)
         plain = _PLAIN[mark].fullmatch(text)
         if plain is not None:
