@@ -245,6 +245,21 @@ _NOTICES: Final = (
         "The text was read in a wrong encoding and saved (`Ã¼` for ü).",
         "Export the sheet again from its origin as CSV UTF-8.",
     ),
+    (
+        "unknown-field",
+        "The activity type has no field of this schema name, as far as LeadSquared says.",
+        "Compare it with the activity type in Settings > Accounts Customization.",
+    ),
+    (
+        "required-field",
+        "The activity type requires a field that the mapping does not fill, as far as LeadSquared says.",
+        "Add the field to the mapping.",
+    ),
+    (
+        "not-an-option",
+        "The value is not among the options of the field in LeadSquared.",
+        "Correct it, or translate it with `values` in the mapping.",
+    ),
     ("about-the-sheet", "Something about the sheet as a whole.", "Read the message."),
 )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import ClassVar, Final, Protocol
 
@@ -162,6 +162,7 @@ _MONEY: Final = re.compile(
     rf" ?(?P<after>{_CURRENCY_WORDS}|[^\w\s.,'+-])?(?:/-|/=)?",
     re.IGNORECASE,
 )
+_POINT_CURRENCIES: Final = frozenset("₹£")
 _SAME_CURRENCY: Final = {"RS": "₹", "RE": "₹", "INR": "₹", "US$": "$", "USD": "$", "EUR": "€", "GBP": "£"}
 _EXPONENT: Final = re.compile(r"[+-]?(?=[.,]?\d)\d*(?:([.,])\d*)?[eE]([+-]?\d{1,4})", re.ASCII)
 _EXCEL_EXPONENT: Final = re.compile(r"-?\d(?:[.,]\d+)?E[+-]\d{2,3}", re.ASCII)
@@ -208,6 +209,9 @@ class NumberValue:
 
     def read(self, cell: str) -> str | Fault:
         if self.currency and type(cell) is str and (bare := without_currency(cell)) is not None:
+            # Rupees and pounds are never written with a comma before decimals.
+            if self.decimal is None and (cell.endswith("/-") or currency_of(cell) in _POINT_CURRENCIES):
+                return replace(self, decimal=".", currency=False).read(bare)
             cell = bare
         found = self._number(cell)
         if not self.whole or isinstance(found, Fault) or found.isdecimal():
