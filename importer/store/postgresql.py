@@ -28,12 +28,14 @@ from sqlalchemy import (
     Table,
     cast,
     create_engine,
+    event,
     func,
     literal,
     select,
     text,
 )
-from sqlalchemy.pool import NullPool
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from importer.errors import StoreError, StoreUnusableError
 from importer.store.database import Database, Lock
@@ -79,6 +81,22 @@ _TROUBLE: Final = {
     "57P03": ("The store's server is starting or stopping.", "Wait until it runs again, then resume."),
     "25006": ("The store's server is read-only (a standby).", "Check the address in IMPORTER_STORE."),
 }
+
+_PHRASES: Final = {
+    "password authentication failed": "28P01",
+    "no password supplied": "28P01",
+    "no pg_hba.conf entry": "28000",
+    "is not permitted to log in": "28000",
+    "too many clients": "53300",
+    "remaining connection slots": "53300",
+    "the database system is starting up": "57P03",
+    "the database system is shutting down": "57P03",
+    'FATAL: role "': "28000",
+    'FATAL: database "': "3D000",
+}
+IDLE_S: Final = 5.0
+"""A connection that nobody used for so long is tried before it is used: the server may have been
+restarted."""
 
 
 class GuardedConnection(psycopg.Connection[Any]):
@@ -156,6 +174,8 @@ class PostgresqlDatabase(Database):
         )
         complete = conninfo.make_conninfo(url, **{k: v for k, v in _DEFAULTS.items() if k not in known})
         self.engine = self._engine(complete, pool_size=3, max_overflow=7, pool_use_lifo=True)
+        event.listen(self.engine, "checkin", _note_use)
+        event.listen(self.engine, "checkout", _try_first)
         # Closed, and not kept, so that no lock outlives its owner.
         self.long_engine = self.quick_engine = self._engine(complete, poolclass=NullPool)
 
@@ -194,13 +214,13 @@ class PostgresqlDatabase(Database):
         """A longer deadline, the server's and ours."""
         raw = connection.connection.driver_connection
         connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{PATIENCE_S:.0f}s'")
-        if isinstance(raw, GuardedConnection):
-            raw.silence_max_s = PATIENCE_S
+        if not isinstance(raw, GuardedConnection):
+            raise TypeError("this is not a connection of ours")
+        before, raw.silence_max_s = raw.silence_max_s, PATIENCE_S
         try:
             yield
         finally:
-            if isinstance(raw, GuardedConnection):
-                raw.silence_max_s = SILENCE_MAX_S
+            raw.silence_max_s = before
 
     def clock(self) -> ColumnElement[float]:
         """The server's."""
@@ -277,11 +297,8 @@ class PostgresqlDatabase(Database):
         """The server's trouble, or the network's."""
         state = getattr(getattr(error, "orig", error), "sqlstate", None) or ""
         said = self.said(error)
-        for code, phrase in (("28P01", "password authentication failed"), ("53300", "too many clients"),
-                             ("28P01", "no password supplied"), ("57P03", ("the database system is starting"
-                             " up")),
-                             ("28000", "no pg_hba.conf entry")):  # fmt: skip
-            state = code if not state and phrase in said else state
+        if not state:  # while connecting, there is only the text
+            state = next((code for phrase, code in _PHRASES.items() if phrase in said), "")
         if state in _TROUBLE:
             what, remedy = _TROUBLE[state]
             return StoreError(what, where=self.location, remedy=remedy)
@@ -317,7 +334,7 @@ class _AdvisoryLock(Lock):
 
     def release(self) -> None:
         key, self._key = self._key, None
-        if key is None:
+        if key is None or self._connection.closed or self._connection.invalidated:
             return
         try:
             self._connection.execute(select(func.pg_advisory_unlock(literal(key, BigInteger))))
@@ -325,6 +342,20 @@ class _AdvisoryLock(Lock):
         except Exception:  # noqa: BLE001 - a connection that is lost has no lock; one that is not must not keep it
             with suppress(Exception):
                 self._connection.invalidate()
+
+
+def _note_use(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info["used_at"] = time.monotonic()
+
+
+def _try_first(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:  # noqa: ANN401
+    if time.monotonic() - record.info.get("used_at", time.monotonic()) < IDLE_S:
+        return
+    try:
+        connection.execute("SELECT 1")
+        connection.rollback()
+    except psycopg.Error as error:
+        raise DisconnectionError from error  # the pool makes another one
 
 
 def _signed(number: int) -> int:
