@@ -62,9 +62,11 @@ class Survey:
         number = row.number
         for watch in self._watches:
             watch.see(row)
-        for found in self._mapper.file_findings(row) if row.findings else ():
-            if found.severity is not Severity.PROBLEM:
-                self._add(number, found)
+        valid = isinstance(mapped, Activity)
+        if row.findings:
+            for found in self._mapper.file_findings(row):
+                if found.severity is Severity.QUESTION or (valid and found.severity is Severity.NOTICE):
+                    self._add(number, found)
         if not isinstance(mapped, Activity):
             self._invalid(number, mapped)
             return
