@@ -64,6 +64,31 @@ def _own(store: Store, name: str) -> Ownership:
             assert time.monotonic() < deadline
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this system cannot stop a process")
+def test_a_process_that_was_stopped_loses_its_batch_and_can_write_nothing_when_it_goes_on(
+    store: Store, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A suspended laptop. On the embedded store nobody else gets in; on a team's store whoever asks after a
+    while does, and knows how old the last mark is."""
+    monkeypatch.setattr("importer.store.store.OWNER_SILENT_S", 1.0)
+    with Child(place) as one:
+        one.ask("start", number=1, sheet=1)
+        one.ask("mark", position=1)
+        one.signal(signal.SIGSTOP)
+        time.sleep(1.5)
+        if place.dialect == "sqlite":
+            with pytest.raises(ResultsError, match="in use"):
+                store.own(batch_id(1))
+            return
+        owned = _own(store, batch_id(1))
+        assert owned.taken_over_s is not None
+        assert 1.0 < owned.taken_over_s < 60
+        one.signal(signal.SIGCONT)
+        assert one.ask("mark", position=2)["type"] == "StoreError"
+        assert owned.rows.row(2).status is RowStatus.PENDING
+        owned.close()
+
+
 @pytest.mark.crash
 def test_publishing_is_whole_or_nothing_whenever_it_is_killed(place: Place, store: Store) -> None:
     """Rule 1, at every statement and every commit between staging and the end."""

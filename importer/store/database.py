@@ -132,6 +132,11 @@ class Database(ABC):
     def lock(self, name: str, connection: Connection) -> Lock | None:
         """Takes the name without waiting, on this connection where that matters; None when another has it."""
 
+    def free(self, name: str) -> bool:
+        """Ends the connection of whoever holds the name and was not heard of for long; whether that was
+        done."""
+        return False
+
     @abstractmethod
     def locked(self, names: Sequence[str]) -> set[str]:
         """Those of the names that any process holds now."""

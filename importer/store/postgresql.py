@@ -245,13 +245,24 @@ class PostgresqlDatabase(Database):
         """From the server's table of locks."""
         with self.reading() as connection:
             keys = {self._key(connection, name): name for name in names}
-            found = connection.exec_driver_sql(
-                "SELECT classid::bigint, objid::bigint FROM pg_locks WHERE locktype = 'advisory'"
-                " AND objsubid = 1 AND granted"
-                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-            ).all()
-        held = {_signed(high << 32 | low) for high, low in found}
-        return {name for key, name in keys.items() if key in held}
+            return {keys[key] for key in self._holders(connection) if key in keys}
+
+    def free(self, name: str) -> bool:
+        """Needs to be the same user as the holder, or a member of pg_signal_backend."""
+        with suppress(StoreError), self.reading() as connection:
+            process = self._holders(connection).get(self._key(connection, name))
+            if process is not None:
+                return bool(connection.execute(select(func.pg_terminate_backend(process))).scalar())
+        return False
+
+    def _holders(self, connection: Connection) -> dict[int, int]:
+        """Numbers of locks that are held → the server's process that holds it."""
+        found = connection.exec_driver_sql(
+            "SELECT classid::bigint, objid::bigint, pid FROM pg_locks WHERE locktype = 'advisory'"
+            " AND objsubid = 1 AND granted"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        ).all()
+        return {_signed(high << 32 | low): process for high, low, process in found}
 
     def one_at_a_time(self, connection: Connection, name: str) -> None:
         """An advisory lock of the transaction."""

@@ -71,8 +71,7 @@ batch: Final = Table(
     Column("erased_at", Text),  # UTC; NULL while its customer data is here
     Column("owner", BigInteger, nullable=False, server_default="0"),  # counts up with every owner
     Column("owner_name", Text, nullable=False, server_default=""),  # `ana on desk-4`
-    Column("owner_backend", Integer),  # PostgreSQL: the process that serves the owner
-    Column("owner_seen", Double, nullable=False, server_default="0"),  # Unix seconds, the store's clock
+    Column("owner_seen", Double, nullable=False, server_default="0"),  # heard of last; the store's clock, s
     CheckConstraint("tenant IS NOT NULL OR NOT published", name="published_has_tenant"),
     Index("ix_batch_tenant", "tenant"),
     sqlite_autoincrement=True,
