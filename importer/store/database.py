@@ -75,6 +75,7 @@ class Database(ABC):
 
         patient: it may take minutes (a statement otherwise counts as lost after 15 s)."""
         with self.trouble(), ExitStack() as stack:
+            self.expect_in_place()
             if connection is None:
                 connection = stack.enter_context(self.engine.connect()).execution_options(**WRITES)
             with connection.begin():
@@ -211,6 +212,9 @@ class Database(ABC):
             if version != VERSIONS[-1]:
                 self.begin_schema(connection)
                 _upgrade(connection)
+
+    def expect_in_place(self) -> None:  # noqa: B027 - most have nothing to do
+        """Raises OSError when what is written would be found by nobody."""
 
     def begin_schema(self, connection: Connection) -> None:  # noqa: B027 - most have nothing to do
         """What has to be done before the first step."""

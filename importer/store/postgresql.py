@@ -379,4 +379,7 @@ def _shown(known: Mapping[str, Any]) -> str:
         return f"postgresql://?service={known['service']}"
     user = f"{known['user']}@" if known.get("user") else ""
     port = f":{known['port']}" if known.get("port") else ""
-    return f"postgresql://{user}{known.get('host') or ''}{port}/{known.get('dbname') or ''}"
+    host = str(known.get("host") or "")
+    if host.startswith("/"):  # a socket of this computer
+        return f"postgresql://{user}{port}/{known.get('dbname') or ''}?host={host}"
+    return f"postgresql://{user}{host}{port}/{known.get('dbname') or ''}"
