@@ -16,7 +16,7 @@ from typing import Final, Literal, NamedTuple
 
 from importer.sheets.rows import DateCell, DurationCell
 
-LONGEST: Final = 40
+DATE_LENGTH_MAX: Final = 40
 
 Order = Literal["day first", "month first"]
 
@@ -59,7 +59,7 @@ class Moment(NamedTuple):
 def dates_respelt(before: str, after: str) -> bool:
     """Whether both are dates or times, and `after` is how a spreadsheet in some locale writes `before`."""
     old, new = before.strip(), after.strip()
-    if len(old) > LONGEST or len(new) > LONGEST or not any(map(str.isdigit, new)):
+    if len(old) > DATE_LENGTH_MAX or len(new) > DATE_LENGTH_MAX or not any(map(str.isdigit, new)):
         return False
     if match := _MINUTES.fullmatch(new):  # Excel's `mm:ss.0`, for a time with a fraction of a second
         return f":{match.group(1)}:{match.group(2)}." in old.replace(",", ".")

@@ -23,6 +23,8 @@ COLUMNS: Final = (
 NEEDED: Final = ("import_row", "import_batch")
 """Without these two nothing can be told of a line; people delete the others."""
 
+PROGRESS_ROWS: Final = 1_000
+"""Progress is reported so often."""
 SHEET_NAME: Final = "Results"
 ERROR_MAX_CHARACTERS: Final = 2_000
 CODE_MAX_CHARACTERS: Final = 200

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from importer.atomic_file import Draft, draft_beside, put_in_place
 from importer.errors import ResultsError
-from importer.results.result_line import COLUMNS, ResultLine, shown_code, shown_error
+from importer.results.result_line import COLUMNS, PROGRESS_ROWS, ResultLine, shown_code, shown_error
 from importer.results.results_reader import batch_id_in
 from importer.sheets.rows import Cells
 
@@ -24,7 +24,6 @@ __all__ = ["COLUMNS", "ResultLine", "Written", "digest_of", "results_path", "sho
 
 TEXT_SUFFIXES: Final = (".csv", ".tsv", ".txt")
 WORKBOOK_SUFFIX: Final = ".xlsx"
-PROGRESS_ROWS: Final = 1_000
 
 Progress = Callable[[int], None]
 """Told how many rows have been written (or read) so far, every thousand rows and at the end."""
