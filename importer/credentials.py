@@ -1,6 +1,6 @@
 """A user's keys, and their keeping in the system's keyring. Nothing here ever writes a file of ours.
 
-A keyring that would keep them readable on disk is no keyring: it is refused like a missing one.
+A keyring that would keep them readable on disk is refused like a missing one.
 """
 
 from __future__ import annotations

@@ -313,10 +313,12 @@ class _Reading:
     def _raise_faults(self) -> None:
         if not self.faults:
             return
-        told = [f"{self.faults[kind].listed()} {_FAULTS[kind][0]}" for kind in _FAULTS if kind in self.faults]
+        found = [
+            f"{self.faults[kind].listed()} {_FAULTS[kind][0]}" for kind in _FAULTS if kind in self.faults
+        ]
         remedies = [_FAULTS[kind][1] for kind in _FAULTS if kind in self.faults]
         raise ResultsError(
-            f"The file does not fit its batch: {'; '.join(told)}.",
+            f"The file does not fit its batch: {'; '.join(found)}.",
             where=self.file.path.name,
             remedy=" ".join([*remedies, "Nothing was sent."]),
         )

@@ -1,7 +1,7 @@
 """How a spreadsheet writes a date or time that it read from a CSV, or that a workbook held. Pure.
 
 Excel reads and writes dates in the computer's own order, so both texts are read in the same order (day,
-month, year, or month before day): `01/02/2026` → `2/1/2026` is no respelling in either and so a person's
+month, year, or month before day): `01/02/2026` → `2/1/2026` is not a respelling in either and so a person's
 edit, while `2026-02-01` may come back as `1/2/2026` or `2/1/2026`. Seconds are lost (`7/31/2026 5:33`), a
 year that was not there is added, and `1.10` or `Mar-5` become days (`01. Okt`, `5-Mar`).
 """
@@ -83,7 +83,7 @@ def unambiguous(text: str) -> bool:
 
 @lru_cache(maxsize=2048)
 def moments(text: str, order: Order) -> tuple[Moment, ...]:
-    """Everything that `text` may say where dates are written in `order`; () if it is no date or time."""
+    """Everything that `text` may say where dates are written in `order`; () if it is not a date or time."""
     match = _TIME.search(text)
     clock = _clock(match) if match else None
     if match and clock is None:

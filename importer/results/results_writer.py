@@ -51,13 +51,13 @@ def results_path(source: Path, family: str, *, rehearsal: bool, explicit: Path |
     path = explicit / name if explicit.is_dir() else explicit
     if path.suffix.lower() not in (*TEXT_SUFFIXES, WORKBOOK_SUFFIX):
         raise ResultsError(
-            f'"{path.suffix}" is no format for results.' if path.suffix else "The name has no ending.",
+            f'"{path.suffix}" is not a format for results.' if path.suffix else "The name has no ending.",
             where=f"--results {explicit}",
             remedy="Results are written as .csv or .xlsx: end the name with one of these.",
         )
     if not path.parent.is_dir():
         raise ResultsError(
-            f"There is no folder {path.parent}.",
+            f"The folder {path.parent} does not exist.",
             where=f"--results {explicit}",
             remedy="Create it, or choose another.",
         )
@@ -137,7 +137,7 @@ def digest_of(path: Path) -> str:
 
 
 def counted(lines: Iterable[ResultLine], progress: Progress | None) -> Iterator[ResultLine]:
-    """The same lines, while `progress` is told of them."""
+    """The same lines, while `progress` hears of them."""
     if progress is None:
         yield from lines
         return

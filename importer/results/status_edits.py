@@ -85,7 +85,7 @@ def age_of(found: str | None, last: str) -> Age:
 def meaning(number: int, status: str, word: str, pasted: str, age: Age) -> StatusWord | str:
     """What `word` says of a row that is shown as `status`; or why it says nothing, as an end of a sentence.
 
-    pasted: what stands in `import_activity_id`. age: LATEST or RESPELT; on other lines no word counts.
+    pasted: what is in `import_activity_id`. age: LATEST or RESPELT; on other lines no word counts.
     """
     word = word.strip().lower()
     said = _ACCEPTED.get((status, word))
