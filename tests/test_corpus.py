@@ -46,6 +46,54 @@ def test_an_open_question_stops_a_run_and_names_what_settles_it(importer: Import
     assert '`decimal: "."`' in stopped.json["error"]
 
 
+def test_a_kind_that_is_no_question_cannot_be_accepted(importer: Importer, tmp_path: Path) -> None:
+    """Exit code 2, with the kinds there are."""
+    mapping = tmp_path / "mapping.yaml"
+    mapping.write_text(VALUES[0].mapping(), encoding="utf-8")
+    result = importer("check", VALUES[0].write(tmp_path), "-m", mapping, "--accept", "missing")
+
+    assert (result.exit, "mixed-dates" in result.stderr) == (2, True)
+
+
+def test_totals_do_not_stop_a_trial(importer: Importer, tmp_path: Path) -> None:
+    """`--limit 1` goes on although the last row is a total; another invalid row stops it."""
+    outcomes = []
+    for name in ("a total", "a misspelling"):
+        trap = next(trap for trap in VALUES if trap.name == name)
+        folder = tmp_path / name
+        folder.mkdir()
+        mapping = folder / "mapping.yaml"
+        mapping.write_text(trap.mapping(), encoding="utf-8")
+        sheet = trap.write(folder)
+        outcomes.append(importer("run", sheet, "-m", mapping, "--sandbox", "--limit", "1", "--json").exit)
+
+    assert outcomes == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("heading", "asked", "said"),
+    [
+        ("Account\u200bID", "AccountID", "they differ in zero width space (U+200B)"),
+        (
+            "Owner’s note",
+            "Owner's note",
+            "has right single quotation mark (U+2019) where this has apostrophe",
+        ),
+        ("Сode", "Code", "has cyrillic capital letter es (U+0421) where this has latin capital letter c"),
+    ],
+)
+def test_headings_that_look_alike_say_what_differs(
+    importer: Importer, tmp_path: Path, heading: str, asked: str, said: str
+) -> None:
+    """Otherwise the message would show the same heading twice."""
+    trap = Trap("", ["x"], asked, (), (), (heading,))
+    mapping = tmp_path / "mapping.yaml"
+    mapping.write_text(trap.mapping(), encoding="utf-8")
+    result = importer("check", trap.write(tmp_path), "-m", mapping, "--json")
+
+    assert (result.exit, said in result.json["error"]) == (2, True), result.json["error"]
+
+
 def _found(told: dict[str, list[dict[str, object]]]) -> list[str]:
     return sorted(
         " ".join((str(each["severity"]), str(each["kind"]), *map(str, each["cells"])))  # type: ignore[call-overload]
