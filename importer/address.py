@@ -27,7 +27,7 @@ _REMEDY: Final = (
 def base_url(configured: str, *, where: str = "LEADSQUARED_HOST") -> str:
     """The base URL (`https://host[:port]`, no slash at the end) of a host name or URL.
 
-    Raises SettingsError for anything that is no host, for a path other than `/v2/`, for a user name or
+    Raises SettingsError for anything that is not a host, for a path other than `/v2/`, for a user name or
     password in the URL, and for `http://` to anything but this computer.
     """
     text = configured.strip()
@@ -63,8 +63,8 @@ def is_loopback(host: str) -> bool:
 
 
 def is_near(url: str) -> bool:
-    """Whether a base URL is a host of LeadSquared's, or this computer: elsewhere keys go only on the word of
-    whoever set them."""
+    """Whether a base URL is a host of LeadSquared's, or this computer: elsewhere keys go only where the
+    person who set them named it."""
     host = urlsplit(url).hostname or ""
     return host.endswith(OF_LEADSQUARED) or is_loopback(host)
 
@@ -107,7 +107,7 @@ def _set_to(api_host: str) -> str:
 def _split(url: str, where: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        _ = parts.port  # a port that is no number fails here
+        _ = parts.port  # a port that is not a number fails here
     except ValueError as error:
         raise SettingsError(f"{quoted(url)} is not a host name.", where=where, remedy=_REMEDY) from error
     return parts

@@ -1,6 +1,6 @@
 """A user's keys, and their keeping in the system's keyring. Nothing here ever writes a file of ours.
 
-A keyring that would keep them readable on disk is no keyring: it is refused like a missing one.
+A keyring that would keep them readable on disk is refused like a missing one.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import SecretStr
 
 from importer.errors import SettingsError
+from importer.text import NAME_LENGTH_MAX, one_line
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
@@ -139,7 +140,7 @@ def _keyring_speaks() -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001 - see above
-        words = " ".join(str(error).split())[:200] or type(error).__name__
+        words = one_line(str(error), NAME_LENGTH_MAX) or type(error).__name__
         # Not chained: a backend's own error may quote what it was given.
         raise KeyringError(
             f"The keyring refused: {words}.", remedy=f"Unlock it, or: {_ENVIRONMENT}"

@@ -144,6 +144,16 @@ _QUESTIONS: Final = (
         "Rows are hidden in the workbook, by a filter or by hand.",
         "Use `--hidden include` to send them, or `--hidden skip` to leave them out.",
     ),
+    (
+        "rows-swallowed",
+        "A quoted cell of a text file holds lines that look like rows of the table.",
+        "Double the quotation mark that begins it, or export the sheet again.",
+    ),
+    (
+        "not-recalculated",
+        "A formula in a workbook that asks to be calculated on opening: its stored value may be wrong.",
+        "Open the workbook in Excel and save it.",
+    ),
 )
 _NOTICES: Final = (
     (
@@ -189,6 +199,66 @@ _NOTICES: Final = (
         "same-activity",
         "Rows would create the same activity.",
         "Delete the repetition if it is not meant.",
+    ),
+    (
+        "number-format",
+        "Excel shows the number in another way (fractions, conditions); the number is sent.",
+        "Put what Excel shows into a column as text, if the field needs it.",
+    ),
+    (
+        "unseen-value",
+        "A number format such as `;;;` hides the value; it is sent.",
+        "Give the cell another format to see it, or empty it.",
+    ),
+    (
+        "only-checkboxes",
+        "Below the data only a checkbox column says FALSE: these are not rows.",
+        "If they are, fill in their other cells.",
+    ),
+    (
+        "text-formula",
+        'A text guarded for Excel, `="00417"`, is sent as 00417.',
+        "Nothing needs to be done.",
+    ),
+    (
+        "vertical-tab",
+        "A line break of FileMaker or Word (U+000B) is sent as a usual one.",
+        "Nothing needs to be done.",
+    ),
+    (
+        "guarding-apostrophe",
+        "An apostrophe before a number, which Excel does not show, is sent.",
+        "Delete it if it does not belong to the value.",
+    ),
+    (
+        "database-null",
+        "The cell holds NULL, \\N or the like, which databases write for nothing.",
+        'Translate it in `values` (`NULL: ""`), or empty the cells.',
+    ),
+    (
+        "point-zero",
+        "Every number of the column ends in .0: a tool may have added it.",
+        "Export the column as text if its codes have no decimals.",
+    ),
+    (
+        "double-encoded",
+        "The text was read in a wrong encoding and saved (`Ã¼` for ü).",
+        "Export the sheet again from its origin as CSV UTF-8.",
+    ),
+    (
+        "unknown-field",
+        "The activity type has no field of this schema name, as far as LeadSquared says.",
+        "Compare it with the activity type in Settings > Accounts Customization.",
+    ),
+    (
+        "required-field",
+        "The activity type requires a field that the mapping does not fill, as far as LeadSquared says.",
+        "Add the field to the mapping.",
+    ),
+    (
+        "not-an-option",
+        "The value is not among the options of the field in LeadSquared.",
+        "Correct it, or translate it with `values` in the mapping.",
     ),
     ("about-the-sheet", "Something about the sheet as a whole.", "Read the message."),
 )

@@ -73,5 +73,5 @@ def home_folder() -> Path:
         return Path(os.path.abspath(Path(named).expanduser()))  # noqa: PTH100 - resolve() would follow links
     except (RuntimeError, ValueError) as error:
         raise SettingsError(
-            f"{named!r} is no folder.", where=VARIABLE, remedy="Set it to a folder that you may write."
+            f"{named!r} is not a folder.", where=VARIABLE, remedy="Set it to a folder that you may write."
         ) from error

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 NAME_LENGTH_MAX: Final = 200
-VALUE_LENGTH_MAX: Final = 60
-LISTED_MAX: Final = 10
+QUOTED_LENGTH_MAX: Final = 60
+_LISTED_MAX: Final = 10
 ELLIPSIS: Final = "…"
 
 _BLANK: Final = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0d\uffa0"
@@ -36,7 +36,7 @@ def shown(text: str, length_max: int = NAME_LENGTH_MAX) -> str:
     return cut if len(cut) <= length_max else cut[: length_max - 1] + ELLIPSIS
 
 
-def quoted(text: str, length_max: int = VALUE_LENGTH_MAX) -> str:
+def quoted(text: str, length_max: int = QUOTED_LENGTH_MAX) -> str:
     """`text` as `shown` gives it, in quotes."""
     return f'"{shown(text, length_max)}"'
 
@@ -60,7 +60,7 @@ def printable(text: str) -> str:
 
 
 def listed(
-    words: Sequence[str], most: int = LISTED_MAX, *, total: int | None = None, last: str = ", "
+    words: Sequence[str], most: int = _LISTED_MAX, *, total: int | None = None, last: str = ", "
 ) -> str:
     """`a, b, c`, or `a, b and 340 more`. total: how many there are, if not all are given. last: what joins
     the last word of a list that is whole."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import openpyxl
 import pytest
 from conftest import Importer, RunningTenant
+from visits import OURS
 
 from importer.wording import width
 
@@ -131,7 +132,7 @@ def test_a_sheet_without_rows_is_refused(importer: Importer, tmp_path: Path, map
 def test_a_results_file_is_no_source(importer: Importer, tmp_path: Path, mapping: Path) -> None:
     """It belongs to a batch already; the message names `resume`."""
     path = tmp_path / "visits.results.csv"
-    path.write_text(f"import_row,import_status,{HEADER}\n2,created,{_row()}\n", encoding="utf-8")
+    path.write_text(f"{','.join(OURS)},{HEADER}\n2,created,,,,1,,b,{_row()}\n", encoding="utf-8")
     result = importer("check", path, "-m", mapping)
 
     assert (result.exit, "importer resume" in result.stderr) == (2, True)
@@ -176,6 +177,24 @@ def test_the_marked_copy_shows_bad_cells_and_reasons(
     comment = sheet["B4"].comment
     assert comment is not None
     assert "is not one of" in comment.text
+
+
+def test_the_marked_copy_lists_what_was_found(importer: Importer, tmp_path: Path, mapping: Path) -> None:
+    """One line for each cell, on a sheet of its own; both have a filter, and the copy can be checked."""
+    source = _sheet(tmp_path, _row(), _row(outcome="Wno"), _row(outcome="Lsot"))
+    copy = tmp_path / "marked.xlsx"
+    importer("check", source, "-m", mapping, "--report", copy)
+    again = importer("check", copy, "-m", mapping, "--json")
+
+    book = openpyxl.load_workbook(copy)
+    listed = book["Importer problems"]
+    rows = [[cell.value for cell in row] for row in listed.iter_rows(min_row=2)]
+    assert [row[:5] for row in rows] == [
+        [3, "B3", "problem", "Outcome", "Wno"],
+        [4, "B4", "problem", "Outcome", "Lsot"],
+    ]
+    assert (book.worksheets[0].auto_filter.ref, listed.auto_filter.ref) == ("A1:E4", "A1:H3")
+    assert (again.json["rows"], again.json["invalid"]) == (3, 2)
 
 
 def test_the_marked_copy_keeps_the_kinds_of_cells(importer: Importer, tmp_path: Path, mapping: Path) -> None:

@@ -15,7 +15,7 @@ from importer.findings import Severity
 from importer.remedies import findings_table
 
 SLUG: Final = re.compile(r"[a-z]+(-[a-z]+)*")
-MAKERS: Final = {"Fault", "NotFound", "CellFinding", "_about_the_sheet"}
+MAKERS: Final = {"Fault", "NotFound", "CellFinding", "_about_the_sheet", "_notice"}
 
 
 def kinds_in_the_code() -> set[str]:
@@ -24,7 +24,8 @@ def kinds_in_the_code() -> set[str]:
     for path in Path(importer.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in MAKERS:
-                texts = [one.value for one in node.args if isinstance(one, ast.Constant)]
+                given = [*node.args, *(word.value for word in node.keywords if word.arg == "kind")]
+                texts = [one.value for one in given if isinstance(one, ast.Constant)]
                 found |= {text for text in texts if isinstance(text, str) and SLUG.fullmatch(text)}
     return found
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import Importer, child_environment, importer_command
 from sheets import old_workbook, open_document, raw_workbook, sheet_xml, text_rows, trap
+from visits import OURS
 
 from importer.mapping.mapping import load_mapping
 
@@ -120,6 +121,38 @@ def test_a_workbook_that_was_not_made_for_it(importer: Importer, tmp_path: Path)
     assert [(group["kind"], group["cells"]) for group in checked.json["problems"]] == [
         ("not-listed", ["E12"])
     ]
+
+
+def test_a_date_and_a_time_side_by_side_are_one_value(importer: Importer, tmp_path: Path) -> None:
+    """And check reads them so."""
+    rows = [f"{each},{at + 13}/07/2026,{at + 9}:30,x" for at, each in enumerate(ACCOUNTS[:6])]
+    source = _csv(tmp_path, "Account ID,Visit day,Time in,Remarks", *rows)
+    importer("init", source, "-o", tmp_path / "m.yaml", "--event", "1")
+    checked = importer("check", source, "-m", tmp_path / "m.yaml", "--json")
+
+    assert '"{Visit day} {Time in}"' in (tmp_path / "m.yaml").read_text(encoding="utf-8")
+    (plan,) = load_mapping(tmp_path / "m.yaml").fields
+    assert (plan.type.name, checked.json["valid"], checked.json["questions"]) == ("datetime", 6, [])
+
+
+def test_lists_and_currencies_are_proposed(importer: Importer, tmp_path: Path) -> None:
+    """What people had to write by hand."""
+    rows = [f'{each},"Rs. 1,{at}50/-",Red; Blue' for at, each in enumerate(ACCOUNTS[:9])]
+    rows[0] = f"{ACCOUNTS[0]},Rs. 20/-,Blue"
+    source = _csv(tmp_path, "Account ID,Amount,Colours", *rows)
+    importer("init", source, "-o", tmp_path / "m.yaml", "--event", "1")
+
+    assert [plan.type.name for plan in load_mapping(tmp_path / "m.yaml").fields] == ["integer", "list"]
+    assert importer("check", source, "-m", tmp_path / "m.yaml").exit == 0
+
+
+def test_long_texts_are_read_quickly(importer: Importer, tmp_path: Path) -> None:
+    """Forty different texts of 20,000 characters: none is compared with another."""
+    texts = [("word " * 4_000) + str(at) for at in range(40)]
+    rows = [f"{ACCOUNTS[at % 40]},{texts[at % 40]}" for at in range(46)]
+    source = _csv(tmp_path, "Account ID,Outcome", *rows)
+
+    assert importer("init", source, "-o", tmp_path / "m.yaml", "--event", "1").exit == 0
 
 
 def test_the_proposal_can_be_rehearsed(importer: Importer, tmp_path: Path) -> None:
@@ -351,7 +384,7 @@ def test_a_sheet_without_headings_is_warned_of(importer: Importer, tmp_path: Pat
 
 def test_a_results_file_is_no_source(importer: Importer, tmp_path: Path) -> None:
     """It belongs to a batch already."""
-    source = _csv(tmp_path, "import_row,import_status,Account ID", f"2,created,{ACCOUNTS[0]}")
+    source = _csv(tmp_path, f"{','.join(OURS)},Account ID", f"2,created,,,,1,,b,{ACCOUNTS[0]}")
     result = importer("init", source, "-o", tmp_path / "m.yaml")
 
     assert (result.exit, "importer resume" in result.stderr) == (2, True)

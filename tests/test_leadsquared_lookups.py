@@ -19,7 +19,7 @@ from importer.credentials import Keys
 from importer.leadsquared.calls import ReadFailed, Tenant
 from importer.leadsquared.client import LeadSquared
 from importer.leadsquared.lookups import from_plain, resolve, to_plain
-from importer.mapping.references import Found, Lookup, NotFound
+from importer.mapping.references import FULL_NAME, Found, Lookup, NotFound
 from importer.pacing.pacing import Pace, Rate
 
 BY_EMAIL = Lookup("user", "EmailAddress")
@@ -127,6 +127,23 @@ async def test_a_user_that_cannot_be_meant_says_why(value: str, kind: str, words
     assert isinstance(answer, NotFound)
     assert (answer.kind, answer.message) == (kind, words)
     assert answer.remedy
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("ann  LEE", "U-ann"),
+        ("Bob Ray", "inactive"),
+        ("Ann Lea", "No user has the FullName 'Ann Lea'. Near: Ann Lee."),
+    ],
+)
+async def test_users_are_found_by_full_name(value: str, found: str) -> None:
+    """Without regard to case and blanks; the near ones are named."""
+    lookup = Lookup("user", FULL_NAME)
+    (answer,) = (await asked_of(Accounts([]), lookup, [value])).values()
+
+    said = {answer.id} if isinstance(answer, Found) else {answer.kind, answer.message}
+    assert found in said
 
 
 async def test_an_attribute_that_no_user_has_is_said() -> None:

@@ -282,6 +282,14 @@ def test_values_are_applied_before_a_lookup(load: Load) -> None:
     assert one_field(load, spec, "mei", "") == "lookup:user:mei.lin@example.com"
 
 
+def test_a_table_outside_of_the_mappings_folder_is_refused(load: Load, tmp_path: Path) -> None:
+    """A downloaded mapping must not read other files of this computer."""
+    (tmp_path.parent / "outside.csv").write_text("key,value\na,b\n", encoding="utf-8")
+
+    with pytest.raises(MappingError, match="is outside of the mapping's folder"):
+        load(HEAD + "Fields: {mx_A: {column: A, values_file: ../outside.csv}}")
+
+
 # ---------------------------------------------------------------- warnings, preview, record
 
 

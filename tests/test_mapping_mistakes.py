@@ -94,6 +94,11 @@ def test_every_mistake_is_told_at_once_in_the_files_order(tmp_path: Path) -> Non
             "ActivityNote: {template: {A}}",
             "ActivityNote → template: Write a single text here; put quotes",
         ),
+        (
+            "accept: [mixed-date]",
+            'accept → 1: "mixed-date" is not a question. Did you mean "mixed-dates"? Questions: decimal',
+        ),
+        ("accept: missing", 'accept: "missing" is not a question.'),
         ("<<: {a: b}", "<<: Merging with << is not supported. Write the keys out."),
         (
             "ActivityEvent: 10002",
@@ -129,6 +134,39 @@ def test_mistakes_at_the_top(text: str, expected: str) -> None:
         ("{column: A, format: '%d/%m/%Y'}", "format: `format` belongs to type date or datetime"),
         ("{column: A, type: date, format: '%d/%M/%Y'}", 'format: The format "%d/%M/%Y" has no month'),
         ("{column: A, type: date, format: ['%d/%m/%Y', '%d']}", 'format → 2: The format "%d" has no year'),
+        (
+            "{column: A, type: datetime, timezone: UTC, format: '%Y-%m-%dT%H:%M:%SZ'}",
+            'format: The format "%Y-%m-%dT%H:%M:%SZ" has Z as plain text',
+        ),
+        (
+            "{column: A, type: datetime, timezone: UTC, format: '%d/%m/%Y %H:%M +05:30'}",
+            'format: The format "%d/%m/%Y %H:%M +05:30" has +05:30 as plain text',
+        ),
+        (
+            "{column: A, type: datetime, timezone: IST}",
+            'timezone: "IST" is not a time zone. It can mean India (Asia/Kolkata), Israel',
+        ),
+        (
+            "{column: A, type: datetime, timezone: GMT+5:30}",
+            'timezone: "GMT+5:30" is not a time zone. It is a distance from UTC. Write the place instead',
+        ),
+        (
+            "{column: A, type: datetime, timezone: kolkata}",
+            'timezone: "kolkata" is not a time zone. Write Asia/Kolkata.',
+        ),
+        (
+            "{column: A, type: datetime, timezone: Mumbai}",
+            'timezone: "Mumbai" is not a time zone. Write it as continent and city',
+        ),
+        (
+            "{column: A, type: date, format: '%d %b %Y', locale: xx}",
+            'locale: The month names of "xx" are not known here. Known: en, da, de',
+        ),
+        (
+            "{column: A, separator: ';'}",
+            "separator: `separator` belongs to type list, but the type here is text",
+        ),
+        ("{column: A, currency: true}", "currency: `currency` belongs to type number or integer"),
         ("{column: A, type: date, timezone: Asia/Kolkata}", "timezone: `timezone` belongs to type datetime"),
         (
             "{column: A, type: datetime, timezone: Asia/Kolkatta}",

@@ -203,13 +203,13 @@ def test_every_status_is_explained() -> None:
 
 def test_the_columns_and_verdicts_of_the_read_back_are_all_explained() -> None:
     """Those of the .verified.csv."""
-    from importer.results.verified_file import COLUMNS
+    from importer.results.verified_file import VERIFIED_COLUMNS
     from importer.verification.readings import ReadingVerdict as Verdict
 
     rows = rows_of(section("## Read-back and report"))
     told = [name for cells in rows for name in re.findall(r"`(\w+)`", cells[0])]
     verdicts = next(quoted_words(cells[1]) for cells in rows if cells[0] == "`verdict`")
-    assert (told, verdicts) == (list(COLUMNS), {str(verdict) for verdict in Verdict})
+    assert (told, verdicts) == (list(VERIFIED_COLUMNS), {str(verdict) for verdict in Verdict})
 
 
 def test_every_word_that_resume_takes_is_explained() -> None:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 from conftest import Importer, Result, RunningTenant
 
+pytestmark = pytest.mark.security
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
 

@@ -328,9 +328,9 @@ def test_an_explicit_path_may_be_a_file_or_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("explicit", "message"),
     [
-        ("out.pdf", "no format"),
+        ("out.pdf", "not a format"),
         ("out", "no ending"),
-        ("none/out.csv", "no folder"),
+        ("none/out.csv", "does not exist"),
         ("visits.csv", "the sheet itself"),
     ],
 )

@@ -11,6 +11,8 @@ import visits
 from conftest import Importer, Result, RunningTenant, StartTenant, child_environment, importer_command
 from visits import write_csv, write_mapping
 
+pytestmark = pytest.mark.security
+
 ACCESS = "u$rACCESSKEYOFTHETEST0123456789"
 SECRET = "secretkeyofthetest9876543210abcdef"
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sheets import raw_workbook, sheet_xml
 from test_sheets_text import cells
 
-from importer.sheets.numbers import number_text, zeros_layout
+from importer.sheets.numbers import converter, is_shown, is_unseen
 from importer.sheets.rows import (
     BooleanCell,
     CellsDigest,
@@ -21,6 +21,7 @@ from importer.sheets.rows import (
     NumberCell,
     decode_cells,
     encode_cells,
+    number_text,
 )
 
 naive = dt.datetime  # sheets know no time zones
@@ -87,36 +88,46 @@ def test_a_number_beyond_all_numbers_is_an_error(tmp_path: Path, stored: str) ->
         ("123456", "00000", "123456"),
         ("-123", "00000", "-00123"),
         ("0", "000", "000"),
-        ("12.5", "00000", "12.5"),
+        ("12.5", "00000", "00013"),
         ("123456789", "000-00-0000", "123-45-6789"),
         ("17", '"INV-"0000', "INV-0017"),
         ("17", "0000\\-\\A", "0017-A"),
         ("17", "[Red]0000", "0017"),
         ("17", "0000_)", "0017"),
         ("17", "0000;-0000", "0017"),
-        ("-17", "0000;(0000)", "-17"),
+        ("-17", "0000;(0000)", "(0017)"),
         ("123", "0", "123"),
-        ("1234.5", "#,##0.00", "1234.5"),
-        ("1.5", "0.00", "1.5"),
-        ("3.14159", "0.00", "3.14159"),
+        ("1234.5", "#,##0.00", "1,234.50"),
+        ("1.5", "0.00", "1.50"),
+        ("3.14159", "0.00", "3.14"),
+        ("1.005", "0.00", "1.01"),
+        ("919876500001", "\\+0", "+919876500001"),
+        ("7", '"INV-"0', "INV-7"),
+        ("5.5", '0.00" kg"', "5.50 kg"),
+        ("1", '"Yes";;"No"', "Yes"),
+        ("0", '"Yes";;"No"', "No"),
+        ("-1234.5", "#,##0.00_);(#,##0.00)", "(1,234.50)"),
+        ("1.25", "0.0#", "1.25"),
+        ("5551234", "###-####", "555-1234"),
+        ("12345", "#,##0,", "12345"),
         ("0.25", "0%", "0.25"),
         ("0.25", 9, "0.25"),
-        ("12.5", '"$"#,##0.00', "12.5"),
+        ("12.5", '"$"#,##0.00', "$12.50"),
         ("12.5", "[$€-407] #,##0.00", "12.5"),
         ("12345", "0.00E+00", "12345"),
         ("0.5", "# ?/?", "0.5"),
-        ("5", '0 "days"', "5"),
-        ("5", "0\\ \\d", "5"),
+        ("5", '0 "days"', "5 days"),
+        ("5", "0\\ \\d", "5 d"),
         ("7", "@", "7"),
         ("7", 49, "7"),
         ("7", 'General" pcs"', "7"),
         ("7", "[<=9999999]000-0000;00000", "7"),
     ],
 )
-def test_only_formats_of_zeros_change_the_text(
+def test_a_number_is_what_its_format_shows_of_digits_and_texts(
     tmp_path: Path, stored: str, code: str | int, text: str
 ) -> None:
-    """Leading zeros belong to the value that people see; percent and currency send the number."""
+    """Zeros, decimal places, grouping and literal texts are seen; percent and currency give the number."""
     found = cell(tmp_path, stored, code)
     assert (str(found), type(found)) == (text, NumberCell)
     assert isinstance(found, NumberCell)
@@ -255,20 +266,37 @@ def test_a_formula_whose_result_is_an_empty_text_is_empty(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("code", "has_one"),
+    ("code", "value", "shown"),
     [
-        ("00", True),
-        ("0", False),
-        ("0.00", False),
-        ("#00", False),
-        ("00%", False),
-        ("General", False),
-        ("0/00", False),
+        ("0.00", 5.0, True),
+        ("General", 5.0, True),
+        ("General", 1 / 3, False),
+        ("0%", 0.5, False),
+        (";;;", 5.0, False),
     ],
 )
-def test_which_formats_are_zeros(code: str, has_one: bool) -> None:
-    """Two places or more, and nothing that changes the number."""
-    assert (zeros_layout(code) is not None) is has_one
+def test_whether_a_number_is_sent_as_it_is_shown(code: str, value: float, shown: bool) -> None:
+    """Else the field says that Excel shows it in another way."""
+    found = converter(code, epoch_1904=False)(repr(value))
+    assert isinstance(found, NumberCell)
+    assert (is_shown(found), found.plain) == (shown, number_text(value))
+
+
+@pytest.mark.parametrize("code", [";;;", "0;-0;;@", '"Yes";;"No"', "#"])
+def test_a_format_may_hide_a_number(code: str) -> None:
+    """The number in full is sent, and said to be unseen."""
+    number = {"0;-0;;@": 0.0, '"Yes";;"No"': -1.0, "#": 0.0}.get(code, 5.0)
+    found = converter(code, epoch_1904=False)(repr(number))
+    assert isinstance(found, NumberCell)
+    assert is_unseen(found)
+    assert found == number_text(number)
+
+
+def test_a_format_longer_than_excel_allows_is_damage_of_its_cells(tmp_path: Path) -> None:
+    """Such formats took minutes; the other cells are read."""
+    found = cell(tmp_path, "5", "0" * 256)
+    assert isinstance(found, ErrorCell)
+    assert "number format is longer" in found.reason
 
 
 @given(st.floats(min_value=-1e15, max_value=1e15, allow_nan=False))

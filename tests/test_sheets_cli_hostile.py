@@ -28,6 +28,8 @@ COMMAND = """
 import json, os, sys
 start = sum(os.times()[:4])
 from importer.cli.main import run
+
+pytestmark = pytest.mark.security
 code = run(sys.argv[1:])
 seconds = sum(os.times()[:4]) - start
 peak = 0

@@ -350,7 +350,7 @@ def test_a_far_heading_is_refused(path: Path) -> None:
     """A header of 16,384 columns, two of them filled."""
     far = '<row r="1"><c r="A1"><v>1</v></c><c r="XFD1"><v>1</v></c></row>'
     raw_workbook(path, sheet_xml(far))
-    assert "Cell XFD1 stands 16,382 blank columns right" in refusal(path)
+    assert "Cell XFD1 is 16,382 blank columns right" in refusal(path)
 
 
 def test_ten_thousand_formatted_rows_are_the_end(path: Path) -> None:
@@ -393,13 +393,12 @@ def test_a_workbook_without_styles_or_shared_texts_is_read(path: Path) -> None:
         ('<row r="x"/>', "row x cannot be read"),
         ('<row r="1048577"/>', "1,048,577"),
         ('<row r="1"><c r="XFE1"><v>1</v></c></row>', "no cell XFE1"),
-        ('<row r="1"><c r="1A"><v>1</v></c></row>', "'1A'"),
+        ('<row r="1"><c r="1A"><v>1</v></c></row>', "no cell 1A in it"),
         ('<row r="1"><c r="A2"><v>1</v></c></row>', "no cell A2 in it"),
         ('<row r="1"><c r="A1"><v>1</v></c><c r="A1"><v>2</v></c></row>', "a cell twice"),
         ('<row r="1"><c r="A1" t="s"><v>99</v></c></row>', "text 99 of 0"),
         ('<row r="1"><c r="A1" t="s"><v>-1</v></c></row>', "text -1"),
-        ('<row r="1"><c r="A1"><v>one</v></c></row>', "row 1 cannot be read"),
-        ('<row r="1"><c r="A1"><v>NaN</v></c></row>', "NaN"),
+        ('<row r="1"><c r="A1"><v>one</v></c></row>', "A1 cannot be read"),
         ('<row r="1"><c r="A1" t="b"><v>maybe</v></c></row>', "maybe"),
         ('<row r="1"><c r="A1" t="d"><v>yesterday</v></c></row>', "yesterday"),
         ('<row r="1"><c r="A1" t="new"><v>one</v></c></row>', "unknown cell type new"),
@@ -417,7 +416,7 @@ def test_what_makes_no_sense_is_damage(path: Path, rows: str, reason: str) -> No
 
 def test_damage_after_thousands_of_rows_is_an_error_of_the_iterator(path: Path) -> None:
     """The rows before it were given; the caller posts nothing until all were read."""
-    rows = text_rows([["A", "B"], *[["1", "2"]] * 5000]) + '<row r="6000"><c r="A6000"><v>x</v></c></row>'
+    rows = text_rows([["A", "B"], *[["1", "2"]] * 5000]) + '<row r="6000"><c r="A6001"/></row>'
     raw_workbook(path, sheet_xml(rows))
     given: list[int] = []
     with open_sheet(path) as sheet, pytest.raises(SheetError, match="damaged"):

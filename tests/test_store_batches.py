@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from stores import AT, Place, activity, batch, batch_id, guid, published, staged
@@ -82,3 +83,14 @@ def test_changes_between_runs_are_whole_or_not_at_all(store: Store) -> None:
         }  # fmt: skip
         assert owned.rows.claimed([guid(2).lower(), guid(3)]) == {guid(2).lower()}
         assert owned.rows.row(3).activity == activity(9).encoded()
+
+
+def test_a_store_that_was_removed_is_written_to_no_more(tmp_path: Path) -> None:
+    """On Unix a removed file can be written to for ever, and nobody finds what is in it."""
+    with Place(tmp_path, None).open() as store, published(store) as owned:
+        (tmp_path / "importer.db").unlink()
+        with pytest.raises(StoreError, match="could not be used"):
+            owned.keep_facts(seconds=1.0)
+        (tmp_path / "importer.db").touch()
+        with pytest.raises(StoreError, match="replaced by another"):
+            owned.keep_facts(seconds=1.0)

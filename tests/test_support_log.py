@@ -45,8 +45,8 @@ def test_secrets_never_reach_the_log(log: Path) -> None:
     assert ("u$r0123456789" in text, "s3cr3t-key" in text, text.count("[hidden]")) == (False, False, 2)
 
 
-def test_calls_that_follow_each_other_fast_are_all_there_in_order(log: Path) -> None:
-    """Lines about calls are gathered; what is said in between, and at the end, comes at its place."""
+def test_calls_and_what_is_said_between_are_all_there_in_order(log: Path) -> None:
+    """One line each."""
     support_log.hide(["s3cr3t-key"])
     for row in range(100):
         support_log.log_call("Create", 200, 0.3, f"created {row}")
@@ -64,18 +64,33 @@ def test_calls_that_follow_each_other_fast_are_all_there_in_order(log: Path) -> 
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z \d+ .*", line) for line in lines)
 
 
-def test_the_log_rotates(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_log_rotates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A year of imports keeps a bounded number of files of a bounded size."""
-    monkeypatch.setattr(support_log, "SIZE_MAX_BYTES", 2_000)
+    monkeypatch.setattr(support_log, "LOG_BYTES_MAX", 2_000)
+    log = support_log.open_log(tmp_path)
     logger = logging.getLogger("importer.calls")
     for row in range(1_000):
         logger.info("row %d created", row)
     support_log.close_log()
 
     files = sorted(log.parent.iterdir())
-    assert len(files) == support_log.FILES_KEPT + 1
-    assert max(file.stat().st_size for file in files) < 2_200
+    assert len(files) == support_log.LOGS_KEPT + 1
+    assert max(file.stat().st_size for file in files) <= 2_000
     assert "row 999 created" in log.read_text(encoding="utf-8")
+
+
+@pytest.mark.security
+def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
+    """No log is better than another file with our lines in it."""
+    victim = tmp_path / "victim"
+    victim.write_text("theirs", encoding="utf-8")
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "importer.log").symlink_to(victim)
+    support_log.open_log(tmp_path)
+    logging.getLogger("importer.calls").info("row 17 created")
+    support_log.close_log()
+
+    assert victim.read_text(encoding="utf-8") == "theirs"
 
 
 def test_a_log_that_cannot_be_written_stops_nothing(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -77,6 +78,14 @@ def test_a_command_for_pasting_means_the_same_file(name: str) -> None:
         check=True,
     )
     assert (said.stdout, shlex.split(line)) == (f"resume|{name}|", ["importer", "resume", name])
+
+
+def test_a_command_for_windows_takes_double_quotes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """cmd and PowerShell know no others alike."""
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "name", "nt")
+        line = command_line("importer", "resume", r"C:\Users\Asha Rao\visits.results.csv", r"D:\a.csv")
+    assert line == r'importer resume "C:\Users\Asha Rao\visits.results.csv" D:\a.csv'
 
 
 @pytest.mark.security

@@ -132,7 +132,8 @@ def test_integers_have_no_decimals(cell: str, expected: str) -> None:
     ("cell", "expected"),
     [
         (NumberCell("0.3", 0.1 + 0.2), "0.3"),
-        (NumberCell("00123", 123.0, "00000"), "00123"),
+        (NumberCell("00123", 123.0, "00000"), "123"),
+        (NumberCell("1,234.50", 1234.5, "#,##0.00"), "1234.5"),
         (DateCell("2026-07-31", dt.date(2026, 7, 31)), "!not-a-number"),
         (BooleanCell("TRUE"), "!not-a-number"),
         (DurationCell("1:30:00", 5400.0), "!not-a-number"),

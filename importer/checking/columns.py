@@ -13,7 +13,7 @@ from importer.checking.findings import Cells
 from importer.findings import CellFinding, Severity
 from importer.mapping.date_values import DateTimeValue, DateValue
 from importer.mapping.row_mapper import RowMapper
-from importer.mapping.values import BLANKS, Fault, NumberValue, currency_of
+from importer.mapping.values import BLANKS, Fault, NumberValue, currency_of, without_currency
 from importer.sheets.rows import DateCell, Row
 
 YEARS_APART_LEAST: Final = 8
@@ -55,7 +55,7 @@ def watches(mapper: RowMapper) -> list[Watch]:
             found.append(DateWatch(heading, index, plan.type))
         elif isinstance(plan.type, NumberValue):
             if plan.type.decimal is None and not plan.type.whole:
-                found.append(PointWatch(heading, index))
+                found.append(PointWatch(heading, index, currency=plan.type.currency))
             if plan.type.currency:
                 found.append(CurrencyWatch(heading, index))
     return found
@@ -157,9 +157,10 @@ class DateWatch:
 class PointWatch:
     """A column of numbers for which the mapping sets no `decimal`: does a point group thousands?"""
 
-    def __init__(self, heading: str, index: int) -> None:
+    def __init__(self, heading: str, index: int, *, currency: bool) -> None:
         self._heading = heading
         self._index = index
+        self._currency = currency
         self._group_like = Cells()
         self._decided = False
 
@@ -168,6 +169,8 @@ class PointWatch:
         if self._decided or type(cell) is not str or not ("." in cell or "," in cell):
             return
         text = cell.strip(BLANKS)
+        if self._currency:
+            text = without_currency(text) or text
         if _GROUP_LIKE.fullmatch(text):
             self._group_like.add(row.number, text)
         elif _NO_GROUP.fullmatch(text):

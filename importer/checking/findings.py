@@ -21,7 +21,9 @@ COMPARED_ROWS_MAX: Final = 5_000_000
 REPEATED_GROUPS_KEPT: Final = 20
 WHOLE_COLUMN: Final = 0
 """The row number of a finding about a column or a sheet as a whole."""
-SEVERAL_REASONS: Final = frozenset({"unusable-cell", "unreadable-row", "about-the-sheet"})
+SEVERAL_REASONS: Final = frozenset(
+    {"unusable-cell", "unreadable-row", "about-the-sheet", "unknown-field", "required-field", "not-an-option"}
+)
 """Kinds whose few messages are different reasons (`#N/A`, 16 digits), each with its own remedy."""
 
 _BUCKETS: Final = 256

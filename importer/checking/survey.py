@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from importer.activity import Activity
-from importer.checking.columns import watches
+from importer.checking.columns import Watch, watches
 from importer.checking.findings import ROWS_KEPT, WHOLE_COLUMN, Cells, Findings, RepeatedRows
 from importer.findings import CellFinding, Severity
 from importer.mapping.row_mapper import RowMapper
@@ -32,8 +32,9 @@ class Survey:
     `rows` is always `valid + invalid`.
     """
 
-    def __init__(self, mapper: RowMapper, accepted: Collection[str] = ()) -> None:
-        """accepted: kinds of questions that a person has answered with "fine as it is"."""
+    def __init__(self, mapper: RowMapper, accepted: Collection[str] = (), also: Sequence[Watch] = ()) -> None:
+        """accepted: kinds of questions that a person has answered with "fine as it is". also: further columns
+        to watch (`metadata.option_watches`)."""
         self.rows = 0
         self.valid = 0
         self.records_invalid = 0
@@ -44,7 +45,7 @@ class Survey:
         self.first: list[tuple[int, Activity]] = []
         self._mapper = mapper
         self._accepted = frozenset(accepted)
-        self._watches = watches(mapper)
+        self._watches = [*watches(mapper), *also]
 
     def __repr__(self) -> str:
         return f"<Survey {self.valid} of {self.rows} rows valid, {self.problems!r}, {self.questions!r}>"
@@ -61,9 +62,11 @@ class Survey:
         number = row.number
         for watch in self._watches:
             watch.see(row)
-        for found in self._mapper.file_findings(row) if row.findings else ():
-            if found.severity is not Severity.PROBLEM:
-                self._add(number, found)
+        valid = isinstance(mapped, Activity)
+        if row.findings:
+            for found in self._mapper.file_findings(row):
+                if found.severity is Severity.QUESTION or (valid and found.severity is Severity.NOTICE):
+                    self._add(number, found)
         if not isinstance(mapped, Activity):
             self._invalid(number, mapped)
             return
@@ -73,6 +76,10 @@ class Survey:
             self.first.append((number, mapped))
         for notice in self._mapper.notices(row, mapped):
             self.notices.add(number, notice)
+
+    def add_whole(self, found: CellFinding) -> None:
+        """A finding about the mapping, a column or the sheet as a whole."""
+        self._add(WHOLE_COLUMN, found)
 
     def looked_up(self, number: int, mapped: Activity | Sequence[CellFinding], *, was_valid: bool) -> None:
         """A row that was taken in before its lookups were answered, mapped once more with the answers."""

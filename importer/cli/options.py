@@ -15,6 +15,7 @@ from typing import Annotated, Final, Literal
 import typer
 from typer.models import OptionInfo
 
+from importer.errors import UserError
 from importer.finding_kinds import QUESTIONS
 
 WORKERS_MOST: Final = 256
@@ -87,11 +88,12 @@ def delimiter(given: str) -> str:
 
 
 def accepted(kinds: list[str] | None) -> frozenset[str]:
-    """The kinds of `--accept`. Raises BadParameter for what is not a kind of question."""
+    """The kinds of `--accept`. Raises UserError for what is not a kind of question."""
     for kind in kinds or ():
         if kind not in QUESTIONS:
-            raise typer.BadParameter(
-                f"{kind!r} is not a kind of question. Kinds: {', '.join(QUESTIONS)}.", param_hint="--accept"
+            raise UserError(
+                f"--accept {kind}: that is not a kind of question.",
+                remedy=f"Use one of {', '.join(QUESTIONS)}.",
             )
     return frozenset(kinds or ())
 

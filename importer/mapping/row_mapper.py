@@ -13,7 +13,7 @@ from importer.mapping.date_values import DateTimeValue, DateValue, PartFault
 from importer.mapping.field_plan import FieldPlan
 from importer.mapping.not_records import looks_like
 from importer.mapping.references import Found, Lookup, Resolved
-from importer.mapping.values import BLANKS, LOST, Fault, TextValue, trimmed, unsendable
+from importer.mapping.values import BLANKS, LOST, Fault, ListValue, TextValue, trimmed, unsendable
 from importer.sheets.rows import Cells, ErrorCell, Row
 from importer.text import quoted
 
@@ -22,6 +22,8 @@ NOTE_LENGTH_SAFE: Final = 200
 """`MaxFieldLength` of notes of other activity kinds (leadsquared.md, "More"); longer ones may be cut off."""
 _NOTE_MARKUP: Final = re.compile(r"\{(?:next|=|keyvalueinfo)\}", re.IGNORECASE)
 _PLAIN_TEXT: Final = TextValue()
+_OF_TEXTS: Final = frozenset({"point-zero", "number-format"})
+"""Findings of a file that mean nothing in a field of numbers or dates: its reader takes the number itself."""
 _ONLY_TEXTS: Final = frozenset({str})
 
 
@@ -75,6 +77,11 @@ class BoundField:
     def index(self) -> int | None:
         """The place of its (first) column from 0; None for a constant."""
         return None if self.heading is None else self._index
+
+    @property
+    def is_text(self) -> bool:
+        """Whether its cells are sent as they are shown."""
+        return self.plan.template is not None or isinstance(self.plan.type, TextValue | ListValue)
 
     @property
     def columns(self) -> tuple[tuple[str, int], ...]:
@@ -249,6 +256,8 @@ class RowMapper:
         self._width = max(places.values(), default=-1) + 1
         self._header = tuple(header)
         self._used = frozenset(places.values())
+        self._texts = frozenset(index for field in self._all() for _, index in field.columns if field.is_text)
+        self._naming = tuple(field for field in self._all() if field.plan.choices is not None)
         self._asking = tuple(field for field in self._all() if field.plan.lookup is not None)
         self._noticing = tuple(field for field in self._all() if field.may_notice)
         self._noticing_texts = tuple(field for field in self._noticing if field.notices_texts)
@@ -328,18 +337,22 @@ class RowMapper:
         return [replace(first, kind=kind, message=f"{first.message} {message}", remedy=remedy)]
 
     def file_findings(self, row: Row) -> list[CellFinding]:
-        """What the file itself shows about this row's cells, as far as the mapping uses them and does not
-        name the very text."""
-        named = [field for field in self._all() if field.plan.choices is not None]
+        """What the file itself shows about this row's cells, as far as the mapping uses them, as texts where
+        it matters only there, and does not name the very text."""
         return [
             found
             for found in row.findings
-            if self.uses(found.index)
-            and not any(
-                field.index == found.index and field.plan.lists(trimmed(row.cells[found.index or 0]))
-                for field in named
+            if found.index is None
+            or (
+                found.index in (self._texts if found.kind in _OF_TEXTS else self._used)
+                and not self._lists(found.index, row.cells)
             )
         ]
+
+    def _lists(self, index: int, cells: Cells) -> bool:
+        """Whether a field names the very text of the cell in `values` or `one_of`."""
+        named = (field.plan for field in self._naming if field.index == index)
+        return any(plan.lists(trimmed(cells[index])) for plan in named)
 
     def notices(self, row: Row, activity: Activity) -> list[CellFinding]:
         """What of this row will arrive other than it looks in the sheet."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import ClassVar, Final, Protocol
 
 from importer.mapping.shown_as import notice_of_format
+from importer.sheets.numbers import is_shown, is_unseen
 from importer.sheets.rows import BooleanCell, DateCell, DurationCell, NumberCell
 from importer.text import quoted
 
@@ -101,7 +102,7 @@ class TextValue:
 
     def notice(self, cell: str) -> Fault | None:
         if isinstance(cell, NumberCell):
-            return notice_of_number(cell)
+            return None if is_shown(cell) else notice_of_number(cell) or _shown_otherwise(cell)
         if isinstance(cell, DateCell):
             return Fault(
                 "date-as-text",
@@ -119,8 +120,21 @@ class TextValue:
 
 def notice_of_number(cell: NumberCell) -> Fault | None:
     """Percentages, currencies and rounded displays: the number is sent, not what Excel makes of it."""
-    found = notice_of_format(str(cell), cell.code)
+    found = notice_of_format(cell.plain, cell.code)
     return None if found is None else Fault(*found)
+
+
+def _shown_otherwise(cell: NumberCell) -> Fault | None:
+    """A format (fractions, conditions) that shows a number as this program cannot. Of a hidden number the
+    sheet
+    itself says so."""
+    if is_unseen(cell):
+        return None
+    return Fault(
+        "number-format",
+        f"The cell's number format shows {quoted(str(cell))} in another way; the number is sent.",
+        "If the field needs what Excel shows, put it into a column as text.",
+    )
 
 
 _BY_THREE: Final = r"[1-9]\d{0,2}(?P<separator>[MARKS])\d{3}(?:(?P=separator)\d{3})*"
@@ -148,6 +162,7 @@ _MONEY: Final = re.compile(
     rf" ?(?P<after>{_CURRENCY_WORDS}|[^\w\s.,'+-])?(?:/-|/=)?",
     re.IGNORECASE,
 )
+_POINT_CURRENCIES: Final = frozenset("₹£")
 _SAME_CURRENCY: Final = {"RS": "₹", "RE": "₹", "INR": "₹", "US$": "$", "USD": "$", "EUR": "€", "GBP": "£"}
 _EXPONENT: Final = re.compile(r"[+-]?(?=[.,]?\d)\d*(?:([.,])\d*)?[eE]([+-]?\d{1,4})", re.ASCII)
 _EXCEL_EXPONENT: Final = re.compile(r"-?\d(?:[.,]\d+)?E[+-]\d{2,3}", re.ASCII)
@@ -194,6 +209,9 @@ class NumberValue:
 
     def read(self, cell: str) -> str | Fault:
         if self.currency and type(cell) is str and (bare := without_currency(cell)) is not None:
+            # Rupees and pounds are never written with a comma before decimals.
+            if self.decimal is None and (cell.endswith("/-") or currency_of(cell) in _POINT_CURRENCIES):
+                return replace(self, decimal=".", currency=False).read(bare)
             cell = bare
         found = self._number(cell)
         if not self.whole or isinstance(found, Fault) or found.isdecimal():
@@ -214,7 +232,7 @@ class NumberValue:
         if typed:
             if not isinstance(cell, NumberCell):
                 return _other_than_number(cell)
-            cell, mark = str(cell), "."
+            cell, mark = cell.plain, "."
         text = cell if cell.isascii() else _plain_signs(cell)
         plain = _PLAIN[mark].fullmatch(text)
         if plain is not None:

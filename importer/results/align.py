@@ -54,8 +54,8 @@ class Alignment:
 def align(header: Sequence[str], found: Sequence[str], where: str) -> Alignment:
     """header: the sheet's headings. found: the file's, without ours; moved, respelt, removed or added ones.
 
-    Raises ResultsError where a heading that stands several times does so less often in the file: which of the
-    columns went cannot be told.
+    Raises ResultsError where a heading that the sheet has several times is there less often in the file: it
+    is not known which column was removed.
     """
     wanted, offered = [_plain(name) for name in header], [_plain(name) for name in found]
     _refuse_unclear(header, wanted, offered, where)

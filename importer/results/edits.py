@@ -16,16 +16,15 @@ from importer.activity import GUID
 from importer.errors import ResultsError
 from importer.results.align import Alignment, align, in_row_order, row_number
 from importer.results.respelling import is_respelling, may_be_meant
-from importer.results.result_line import ResultLine, shown_code, shown_error
+from importer.results.result_line import PROGRESS_ROWS, ResultLine, shown_code, shown_error
 from importer.results.results_reader import FileLine, ResultsFile
 from importer.results.status_edits import Age, Said, StatusWord, age_of, meaning
 from importer.sending.reconcile.normalise import id_key
 from importer.sheets.rows import Cells, ErrorCell, column_letters
 from importer.store.records import Shown
-from importer.text import VALUE_LENGTH_MAX, listed, shown
+from importer.text import QUOTED_LENGTH_MAX, listed, shown
 
-PROGRESS_ROWS: Final = 1_000
-NAMED_MAX: Final = 20
+FIRST_NAMED_MAX: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +82,12 @@ class Named:
 
     def add(self, text: str) -> None:
         self.total += 1
-        if len(self.first) < NAMED_MAX:
+        if len(self.first) < FIRST_NAMED_MAX:
             self.first.append(text)
 
     def listed(self) -> str:
         """`row 2, row 3 and 340 more`."""
-        return listed(self.first, NAMED_MAX, total=self.total)
+        return listed(self.first, FIRST_NAMED_MAX, total=self.total)
 
 
 @dataclass(slots=True)
@@ -315,10 +314,12 @@ class _Reading:
     def _raise_faults(self) -> None:
         if not self.faults:
             return
-        told = [f"{self.faults[kind].listed()} {_FAULTS[kind][0]}" for kind in _FAULTS if kind in self.faults]
+        found = [
+            f"{self.faults[kind].listed()} {_FAULTS[kind][0]}" for kind in _FAULTS if kind in self.faults
+        ]
         remedies = [_FAULTS[kind][1] for kind in _FAULTS if kind in self.faults]
         raise ResultsError(
-            f"The file does not fit its batch: {'; '.join(told)}.",
+            f"The file does not fit its batch: {'; '.join(found)}.",
             where=self.file.path.name,
             remedy=" ".join([*remedies, "Nothing was sent."]),
         )
@@ -340,4 +341,4 @@ def _other_kind(before: str, after: str) -> bool:
 
 
 def _value(text: str) -> str:
-    return f"'{shown(text, VALUE_LENGTH_MAX)}'"
+    return f"'{shown(text, QUOTED_LENGTH_MAX)}'"

@@ -56,7 +56,7 @@ def is_respelling(before: str, after: str) -> bool:
 
 
 def may_be_meant(before: str, after: str) -> bool:
-    """Whether a respelling could as well be a person's, and means the same whoever made it: a date that can
+    """Whether a respelling could as well be a person's, and means the same in either case: a date that can
     be read in one way only, or a number of the same value that keeps its leading zeros."""
     return unambiguous(after.strip()) or number_kept(before, after)
 
@@ -101,7 +101,7 @@ def _characters_lost(old: str, new: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _as_read(char: str, page: str) -> str:
-    """A pattern for what stands in the file, as it is read, for one character of the cell."""
+    """A pattern for what is in the file, as it is read, for one character of the cell."""
     try:
         return "".join(re.escape(_cp1252(byte)) for byte in char.encode(page))
     except UnicodeEncodeError:

@@ -1,7 +1,7 @@
 """How a spreadsheet writes a date or time that it read from a CSV, or that a workbook held. Pure.
 
 Excel reads and writes dates in the computer's own order, so both texts are read in the same order (day,
-month, year, or month before day): `01/02/2026` → `2/1/2026` is no respelling in either and so a person's
+month, year, or month before day): `01/02/2026` → `2/1/2026` is not a respelling in either and so a person's
 edit, while `2026-02-01` may come back as `1/2/2026` or `2/1/2026`. Seconds are lost (`7/31/2026 5:33`), a
 year that was not there is added, and `1.10` or `Mar-5` become days (`01. Okt`, `5-Mar`).
 """
@@ -16,7 +16,7 @@ from typing import Final, Literal, NamedTuple
 
 from importer.sheets.rows import DateCell, DurationCell
 
-LONGEST: Final = 40
+DATE_LENGTH_MAX: Final = 40
 
 Order = Literal["day first", "month first"]
 
@@ -59,7 +59,7 @@ class Moment(NamedTuple):
 def dates_respelt(before: str, after: str) -> bool:
     """Whether both are dates or times, and `after` is how a spreadsheet in some locale writes `before`."""
     old, new = before.strip(), after.strip()
-    if len(old) > LONGEST or len(new) > LONGEST or not any(map(str.isdigit, new)):
+    if len(old) > DATE_LENGTH_MAX or len(new) > DATE_LENGTH_MAX or not any(map(str.isdigit, new)):
         return False
     if match := _MINUTES.fullmatch(new):  # Excel's `mm:ss.0`, for a time with a fraction of a second
         return f":{match.group(1)}:{match.group(2)}." in old.replace(",", ".")
@@ -83,7 +83,7 @@ def unambiguous(text: str) -> bool:
 
 @lru_cache(maxsize=2048)
 def moments(text: str, order: Order) -> tuple[Moment, ...]:
-    """Everything that `text` may say where dates are written in `order`; () if it is no date or time."""
+    """Everything that `text` may say where dates are written in `order`; () if it is not a date or time."""
     match = _TIME.search(text)
     clock = _clock(match) if match else None
     if match and clock is None:

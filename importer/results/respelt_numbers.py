@@ -21,8 +21,8 @@ GENERAL_CHARACTERS: Final = 11
 GENERAL_BELOW: Final = Decimal(10) ** 11
 GENERAL_FROM: Final = Decimal(10) ** -4
 DIGITS_KEPT: Final = 15
-LONGEST: Final = 60
-EXPONENT_MAX: Final = 308
+NUMBER_LENGTH_MAX: Final = 60
+_EXPONENT_MAX: Final = 308
 
 _EXACT: Final = Context(prec=400, rounding=ROUND_HALF_UP)
 _SPACES: Final = dict.fromkeys(map(ord, "\u00a0\u202f\u2009"), " ")
@@ -46,7 +46,7 @@ class Number(NamedTuple):
 
 def numbers_respelt(before: str, after: str) -> bool:
     """Whether both are numbers, and `after` is how a spreadsheet writes `before`."""
-    if len(before) > LONGEST or len(after) > LONGEST:
+    if len(before) > NUMBER_LENGTH_MAX or len(after) > NUMBER_LENGTH_MAX:
         return False
     for mark in _MARKS:
         old, new = _read(before, mark), _read(after, mark)
@@ -73,7 +73,7 @@ def number_written(before: NumberCell, after: str) -> bool:
 
 def number_kept(before: str, after: str) -> bool:
     """Whether both are the same number in some locale, and no leading zeros went."""
-    if len(before) > LONGEST or len(after) > LONGEST or re.match(r"\s*[+-]?0\d", before):
+    if len(before) > NUMBER_LENGTH_MAX or len(after) > NUMBER_LENGTH_MAX or re.match(r"\s*[+-]?0\d", before):
         return False
     readings = ((_read(before, mark), _read(after, mark)) for mark in _MARKS)
     return any(one is not None and two is not None and one.value == two.value for one, two in readings)
@@ -137,7 +137,7 @@ def _read(text: str, mark: str) -> Number | None:
     if not digits and not decimals:
         return None
     value = Decimal(f"{'-' if negative else ''}{digits or 0}.{decimals or 0}E{exponent or 0}")
-    if abs(value.adjusted()) > EXPONENT_MAX:
+    if abs(value.adjusted()) > _EXPONENT_MAX:
         return None
     significant = len(digits) + len(decimals) if exponent else 0
     return Number(value, sign, len(decimals), significant, bool(grouped or indian), bool(indian))

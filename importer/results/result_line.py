@@ -21,8 +21,10 @@ COLUMNS: Final = (
 """Our columns, in the order in which they are written, before the source's."""
 
 NEEDED: Final = ("import_row", "import_batch")
-"""Without these two nothing can be told of a line; people delete the others."""
+"""Without these two a line belongs to no row; people delete the others."""
 
+PROGRESS_ROWS: Final = 1_000
+"""Progress is reported so often."""
 SHEET_NAME: Final = "Results"
 ERROR_MAX_CHARACTERS: Final = 2_000
 CODE_MAX_CHARACTERS: Final = 200
@@ -46,7 +48,7 @@ class ResultLine(NamedTuple):
 
 
 def shown_error(text: str) -> str:
-    """An error as its column holds it: one line of bounded length that is no formula."""
+    """An error as its column holds it: one line of bounded length that is not a formula."""
     return no_formula(one_line(text, ERROR_MAX_CHARACTERS))
 
 

@@ -215,7 +215,7 @@ def _head(path: Path) -> list[str]:
 
 
 def _delimiter(lines: Sequence[str]) -> str | None:
-    """What stands beside our own headings; None if none of them is in the first line."""
+    """What is beside our own headings; None if none of them is in the first line."""
     found = _BESIDE_OURS.search(lines[0]) if lines else None
     return None if found is None else found.group(1) or found.group(2)
 

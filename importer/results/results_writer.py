@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from importer.atomic_file import Draft, draft_beside, put_in_place
 from importer.errors import ResultsError
-from importer.results.result_line import COLUMNS, ResultLine, shown_code, shown_error
+from importer.results.result_line import COLUMNS, PROGRESS_ROWS, ResultLine, shown_code, shown_error
 from importer.results.results_reader import batch_id_in
 from importer.sheets.rows import Cells
 
@@ -24,7 +24,6 @@ __all__ = ["COLUMNS", "ResultLine", "Written", "digest_of", "results_path", "sho
 
 TEXT_SUFFIXES: Final = (".csv", ".tsv", ".txt")
 WORKBOOK_SUFFIX: Final = ".xlsx"
-PROGRESS_ROWS: Final = 1_000
 
 Progress = Callable[[int], None]
 """Told how many rows have been written (or read) so far, every thousand rows and at the end."""
@@ -52,13 +51,13 @@ def results_path(source: Path, family: str, *, rehearsal: bool, explicit: Path |
     path = explicit / name if explicit.is_dir() else explicit
     if path.suffix.lower() not in (*TEXT_SUFFIXES, WORKBOOK_SUFFIX):
         raise ResultsError(
-            f'"{path.suffix}" is no format for results.' if path.suffix else "The name has no ending.",
+            f'"{path.suffix}" is not a format for results.' if path.suffix else "The name has no ending.",
             where=f"--results {explicit}",
             remedy="Results are written as .csv or .xlsx: end the name with one of these.",
         )
     if not path.parent.is_dir():
         raise ResultsError(
-            f"There is no folder {path.parent}.",
+            f"The folder {path.parent} does not exist.",
             where=f"--results {explicit}",
             remedy="Create it, or choose another.",
         )
@@ -138,7 +137,7 @@ def digest_of(path: Path) -> str:
 
 
 def counted(lines: Iterable[ResultLine], progress: Progress | None) -> Iterator[ResultLine]:
-    """The same lines, while `progress` is told of them."""
+    """The same lines, while `progress` hears of them."""
     if progress is None:
         yield from lines
         return

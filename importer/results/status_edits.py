@@ -90,7 +90,7 @@ def said_by(status: str, word: str) -> Said | None:
 def meaning(number: int, status: str, word: str, pasted: str, age: Age) -> StatusWord | str:
     """What `word` says of a row that is shown as `status`; or why it says nothing, as an end of a sentence.
 
-    pasted: what stands in `import_activity_id`. age: LATEST or RESPELT; on other lines no word counts.
+    pasted: what is in `import_activity_id`. age: LATEST or RESPELT; on other lines no word counts.
     """
     word = word.strip().lower()
     said = said_by(status, word)

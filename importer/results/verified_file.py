@@ -15,12 +15,22 @@ from typing import Final, TextIO
 
 from importer.atomic_file import Placed
 from importer.results.beside import write_whole
+from importer.results.result_line import PROGRESS_ROWS
 from importer.text import no_formula
 from importer.verification.readings import Difference, ReadRow, VerificationSummary, summarise
 
 VERIFIED_ENDING: Final = ".verified.csv"
-COLUMNS: Final = ("row", "verdict", "field", "sent", "stored", "detail", "activity_id", "read_at", "batch")
-PROGRESS_ROWS: Final = 1_000
+VERIFIED_COLUMNS: Final = (
+    "row",
+    "verdict",
+    "field",
+    "sent",
+    "stored",
+    "detail",
+    "activity_id",
+    "read_at",
+    "batch",
+)
 
 
 def write_verified(
@@ -32,7 +42,7 @@ def write_verified(
     def write(stream: TextIO) -> None:
         nonlocal summary
         writer = csv.writer(stream, lineterminator="\r\n")
-        writer.writerow(COLUMNS)
+        writer.writerow(VERIFIED_COLUMNS)
 
         def line(row: ReadRow) -> None:
             writer.writerows(_lines(row, batch))
@@ -58,7 +68,7 @@ def batch_in(path: Path) -> str | None:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             records = csv.reader(stream)
-            if tuple(next(records, ())) != COLUMNS:
+            if tuple(next(records, ())) != VERIFIED_COLUMNS:
                 return None
             return next(records, [""])[-1] or None
     except (OSError, ValueError, csv.Error):

@@ -22,7 +22,7 @@ from importer.sheets.rows import Cells, column_letters
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-ROWS_MAX: Final = 1_048_575
+WORKSHEET_ROWS_MAX: Final = 1_048_575
 
 _WIDTHS: Final = (12, 15, 38, 26, 60, 17, 26, 32)
 
@@ -35,8 +35,8 @@ def write_workbook(
     Raises ResultsError for what no worksheet can hold, OSError from the disk. Temporary files of xlsxwriter's
     own are in a folder that goes in any case.
     """
-    if rows > ROWS_MAX:
-        raise _too_big(f"{rows:,} rows are more than the {ROWS_MAX:,} that a worksheet holds.")
+    if rows > WORKSHEET_ROWS_MAX:
+        raise _too_big(f"{rows:,} rows are more than the {WORKSHEET_ROWS_MAX:,} that a worksheet holds.")
     with tempfile.TemporaryDirectory(prefix="importer-") as folder, _Target(stream) as target:
         book = xlsxwriter.Workbook(target, {"constant_memory": True, "tmpdir": folder})
         try:

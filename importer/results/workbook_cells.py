@@ -22,7 +22,7 @@ _GENERAL: Final = ("", "General")
 _SECONDS_A_DAY: Final = 86_400
 _FIRST_DAY: Final = dt.date(1900, 1, 1)
 _LOCAL_DATE: Final = "mm-dd-yy"
-"""What openpyxl calls Excel's built-in format 14: the short date of whoever looks."""
+"""What openpyxl calls Excel's built-in format 14: the short date of the person's country."""
 
 
 FITTED_ROWS: Final = 100

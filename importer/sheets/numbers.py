@@ -1,48 +1,35 @@
 """How a stored number becomes the text that is sent.
 
-15 significant digits, as Excel shows (0.1 + 0.2 is 0.3), never in exponent form, whole numbers without
-`.0`. Only a format of zeros (`00000`) changes the text: its leading zeros belong to the value that people
-see. Percent, currency and rounding formats do not: the number itself is sent, and `check` says so.
+In full it has 15 significant digits, as Excel shows (0.1 + 0.2 is 0.3), never in exponent form, whole numbers
+without `.0`. A format of digits, zeros, decimal places, grouping and literal texts (`00000`, `0.00`, `#,##0`,
+`"INV-"0`, `\\+0`) shows another text, and that is what people see. Of any other format (percent, currency,
+fractions, conditions) the number in full is taken, and `is_shown` says that it looks otherwise.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from decimal import Decimal
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
 from typing import Final
 
-from openpyxl.styles.numbers import BUILTIN_FORMATS
-
-from importer.sheets.rows import ErrorCell, NumberCell
+from importer.sheets.rows import DIGITS_LIMIT, ErrorCell, NumberCell, number_text
 from importer.sheets.serial_dates import FormatKind, date_cell, duration_cell, moment_kind
 
-DIGITS_LIMIT: Final = 1e15
-"""From here on a number has 16 digits, of which Excel keeps 15."""
-
 PIECE: Final = re.compile(r'"[^"]*"?|\\.?|_.?|\*.?|\[[^\]]*\]?|.', re.DOTALL)
-SAFE_LITERALS: Final = frozenset(" -()")
-LOCALE_DATES: Final = dict.fromkeys((*range(27, 32), 36, *range(50, 55), 57, 58), "yyyy-mm-dd")
-LOCALE_TIMES: Final = dict.fromkeys((32, 33, 34, 35, 55, 56), "h:mm:ss")
-"""Formats of East Asian Excel that a file names by number only (ECMA-376 part 1, 18.8.30)."""
+SAFE_LITERALS: Final = frozenset(" -+():")
+CODE_MAX_CHARACTERS: Final = 255
+"""Excel's own limit of a number format."""
+GENERAL_DIGITS_MAX: Final = 11
+"""Of a number without a format Excel shows so many characters."""
 
+_PLACES: Final = frozenset("0#")
+_CODE_TOO_LONG: Final = (
+    "The cell's number format is longer than Excel allows: the workbook is damaged. Format the cell again."
+)
 Converter = Callable[[str], str]
-
-
-def builtin_code(number: str) -> str:
-    """The code of a number format that a style names without spelling it out."""
-    if not number.isdecimal():
-        return "General"
-    key = int(number)
-    return str(BUILTIN_FORMATS.get(key) or LOCALE_DATES.get(key) or LOCALE_TIMES.get(key) or "General")
-
-
-def number_text(value: float) -> str:
-    """The number in full: `1234.5`, `0.3`, `0.00000015`, `1500`."""
-    if value == int(value) and abs(value) < DIGITS_LIMIT:
-        return str(int(value))
-    text = format(value, ".15g")
-    return format(Decimal(text), "f") if "e" in text else text
 
 
 def too_long(value: float) -> ErrorCell:
@@ -66,67 +53,159 @@ def sections(code: str) -> list[list[str]]:
     return parts
 
 
-def zeros_layout(code: str) -> list[str] | None:
-    """`0` for each digit's place, else a text to show: the layout of a format of two zeros or more.
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How one section of a number format shows a number.
 
-    None for any other format. `00000`, `000-00-0000` and `"INV-"0000` have one; `0.00` and `#,##0` do not.
+    pieces: `0` and `#` for the places of whole digits, and texts between and around them. suffix: the text
+    behind the digits. decimals_least, decimals_most: places after the mark. grouped: by thousands.
     """
-    layout: list[str] = []
-    for piece in sections(code)[0]:
-        if piece == "0" or piece in SAFE_LITERALS:
-            layout.append(piece)
-        elif piece[0] == '"':
-            layout.append(piece.strip('"'))
-        elif piece[0] == "\\" and len(piece) == 2:
-            layout.append(piece[1])
-        elif piece[0] == "_":
-            layout.append(" ")
-        elif piece[0] == "*" or re.fullmatch(r"\[(\$-[^\]]*|[A-Za-z]+\d*)\]", piece):
-            continue
+
+    pieces: tuple[str, ...]
+    suffix: str = ""
+    decimals_least: int = 0
+    decimals_most: int = 0
+    grouped: bool = False
+
+    @property
+    def has_digits(self) -> bool:
+        return not _PLACES.isdisjoint(self.pieces)
+
+    def text(self, value: float) -> str:
+        """What is shown of a number that is not negative."""
+        exact = Decimal(format(value, ".15g")).quantize(Decimal(1).scaleb(-self.decimals_most), ROUND_HALF_UP)
+        whole, _, fraction = format(exact, "f").partition(".")
+        fraction = fraction[: self.decimals_least] + fraction[self.decimals_least :].rstrip("0")
+        digits = whole.lstrip("0").zfill(self.pieces.count("0"))
+        if self.grouped:
+            digits = f"{int(digits or 0):,}".zfill(self.pieces.count("0"))
+        mark = "." if self.decimals_most else ""
+        return f"{self._whole(digits)}{mark}{fraction}{self.suffix}"
+
+    def _whole(self, digits: str) -> str:
+        """The digits in their places, from the right; the first place takes all that are left."""
+        places = sum(piece in _PLACES for piece in self.pieces)
+        shown: list[str] = []
+        for piece in reversed(self.pieces):
+            if piece not in _PLACES:
+                shown.append(piece)
+                continue
+            places -= 1
+            shown.append(digits[-1:] if places else digits)
+            digits = digits[:-1]
+        return "".join(reversed(shown))
+
+
+def _layout(pieces: list[str]) -> Layout | None:
+    """The layout of a section; None if it shows more than digits and texts."""
+    before: list[str] = []
+    after: list[str] = []
+    places: list[str] = []
+    mark = grouped = False
+    for piece in pieces:
+        if piece in _PLACES:
+            if any(after):
+                return None
+            (places if mark else before).append(piece)
+        elif piece == "." and not mark:
+            mark = True
+        elif piece == "," and not mark and not _PLACES.isdisjoint(before):
+            grouped = True
+        elif (text := _literal(piece)) is not None:
+            (after if mark else before).append(text)
         else:
             return None
-    return layout if layout.count("0") >= 2 else None
-
-
-def zeros_text(value: float, layout: list[str], *, alone: bool) -> str | None:
-    """The number in a layout; None where the format would not show it in full. alone: one section only."""
-    if value != int(value) or (value <= 0 and not alone and value != 0):
+    if (grouped and not _is_grouped(pieces)) or (places and "0" not in places):
         return None
-    digits = str(abs(int(value))).zfill(layout.count("0"))
-    shown: list[str] = []
-    places = layout.count("0")
-    for item in reversed(layout):
-        if item != "0":
-            shown.append(item)
-            continue
-        places -= 1
-        if places:
-            shown.append(digits[-1])
-            digits = digits[:-1]
-        else:
-            shown.append(digits)
-    text = "".join(reversed(shown)).strip()
-    return f"-{text}" if value < 0 else text
+    while not mark and before and before[-1] not in _PLACES:
+        after.insert(0, before.pop())
+    if not mark and not before:
+        return Layout(tuple(after))
+    return Layout(tuple(before), "".join(after), places.count("0"), len(places), grouped)
+
+
+def _literal(piece: str) -> str | None:
+    """The text that a piece shows; None if it stands for something else."""
+    if piece[0] == '"':
+        return piece.strip('"')
+    if piece[0] == "\\" and len(piece) == 2:
+        return piece[1]
+    if piece[0] == "_":
+        return " "
+    if piece[0] == "*" or re.fullmatch(
+        r"\[(\$-[^\]]*|(?i:black|blue|cyan|green|magenta|red|white|yellow|color\d+))\]", piece
+    ):
+        return ""
+    return piece if piece in SAFE_LITERALS else None
+
+
+def _is_grouped(pieces: list[str]) -> bool:
+    """Whether the commas stand between digits: behind the last one they divide by a thousand."""
+    digits = "".join(piece for piece in pieces if piece in "0#,.").partition(".")[0]
+    return re.fullmatch(r"#+(,#+)*(,#*0)|#+(,#+)+", digits) is not None
+
+
+@lru_cache(maxsize=4096)
+def layouts(code: str) -> tuple[Layout | None, ...]:
+    """The layouts for numbers above, below and at zero, as far as the code has sections for them."""
+    if code.strip().lower() in ("", "general", "@"):
+        return ()
+    return tuple(_layout(section) for section in sections(code)[:3])
+
+
+def shown_text(value: float, code: str) -> str | None:
+    """The number as a format shows it, without outer blanks; None for a format that shows it otherwise, and
+    `""` for one that hides it."""
+    found = layouts(code)
+    if not found:
+        return number_text(value)
+    at = 1 if value < 0 < len(found) - 1 else 2 if value == 0 and len(found) > 2 else 0
+    layout = found[at]
+    if layout is None or abs(value) >= DIGITS_LIMIT:
+        return None
+    text = layout.text(abs(value)) if layout.has_digits else "".join(layout.pieces)
+    sign = "-" if value < 0 and at == 0 and layout.has_digits else ""
+    return f"{sign}{text.strip()}"
+
+
+def is_shown(cell: NumberCell) -> bool:
+    """Whether the cell's text is what Excel shows: else its format does something else with the number."""
+    if cell.code in ("", "General", "@"):
+        return len(cell) <= GENERAL_DIGITS_MAX
+    return bool(cell) and shown_text(cell.value, cell.code) == cell
+
+
+def may_hide(code: str) -> bool:
+    """Whether a format has a section that shows nothing (of a text: a fourth one)."""
+    found = sections(code[:CODE_MAX_CHARACTERS]) if ";" in code else []
+    return any(not "".join(section).strip() for section in found) and moment_kind(code) is FormatKind.NUMBER
+
+
+def is_unseen(cell: NumberCell) -> bool:
+    """Whether the number's format hides it, as `;;;` does."""
+    return shown_text(cell.value, cell.code) == ""
 
 
 def converter(code: str, *, epoch_1904: bool) -> Converter:
     """What turns the stored text of a number with this format into a cell."""
-    kind = moment_kind(code)
+    kind = moment_kind(code[:CODE_MAX_CHARACTERS])
     if kind is FormatKind.DURATION:
         return lambda text: duration_cell(float(text), code)
     if kind is not FormatKind.NUMBER:
         return lambda text: date_cell(float(text), code, kind, epoch_1904=epoch_1904)
-    layout = zeros_layout(code)
-    if layout is None:
+    if len(code) > CODE_MAX_CHARACTERS:
+        return lambda text: ErrorCell(text, _CODE_TOO_LONG)
+    if not layouts(code):
         return lambda text: number_cell(text, code)
-    alone = len(sections(code)) == 1
-    return lambda text: _zeros_cell(text, code, layout, alone=alone)
+    return lambda text: _shown_cell(text, code)
 
 
 def number_cell(stored: str, code: str) -> str:
     """A NumberCell, or an ErrorCell for what is no number a person could mean. Raises ValueError."""
     if stored.isascii() and stored.isdigit() and len(stored) < 16 and (stored[0] != "0" or stored == "0"):
         return NumberCell(stored, float(stored), code)
+    if "_" in stored:
+        raise ValueError(f"{stored[:20]} is not a number")
     value = float(stored)
     if abs(value) < DIGITS_LIMIT:
         return NumberCell(number_text(value), value, code)
@@ -137,9 +216,8 @@ def number_cell(stored: str, code: str) -> str:
     return too_long(value)
 
 
-def _zeros_cell(stored: str, code: str, layout: list[str], *, alone: bool) -> str:
+def _shown_cell(stored: str, code: str) -> str:
     cell = number_cell(stored, code)
     if not isinstance(cell, NumberCell):
         return cell
-    text = zeros_text(cell.value, layout, alone=alone)
-    return cell if text is None else NumberCell(text, cell.value, code)
+    return NumberCell(shown_text(cell.value, code) or cell, cell.value, code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 import zipfile
 from array import array
@@ -13,17 +14,28 @@ from typing import Final, cast
 from defusedxml.common import DefusedXmlException
 from openpyxl.packaging.relationship import Relationship
 from openpyxl.reader.excel import ExcelReader
+from openpyxl.styles.numbers import BUILTIN_FORMATS
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
 from openpyxl.xml.constants import SHEET_MAIN_NS
 
-from importer.sheets.numbers import builtin_code
+from importer.errors import SheetError
+from importer.sheets.numbers import CODE_MAX_CHARACTERS
 from importer.sheets.sheet_selection import Worksheet
 from importer.sheets.xmlparts import elements, entities_refused, transitional
-from importer.sheets.zip_safety import damaged
+from importer.sheets.zip_safety import Archive, damaged
 
 PARTS_MAX_BYTES: Final = 4 << 20
+TEXTS_MAX_BYTES: Final = 256 << 20
+TEXTS_MAX: Final = 10_000_000
+RECALCULATED: Final = re.compile(rb"<(?:\w+:)?calcPr\s[^<>]*?\bfullCalcOnLoad\s*=\s*[\"'](?:1|true)[\"']")
+UNKNOWN_STATE: Final = re.compile(rb"(<(?:\w+:)?sheet\s[^<>]*?\bstate\s*=\s*[\"'])(?:show|)([\"'])")
+"""What some programs write of a sheet that is visible."""
 STYLES_MAX: Final = 100_000
 """Excel itself stops at 65,490."""
+
+LOCALE_DATES: Final = dict.fromkeys((*range(27, 32), 36, *range(50, 55), 57, 58), "yyyy-mm-dd")
+LOCALE_TIMES: Final = dict.fromkeys((32, 33, 34, 35, 55, 56), "h:mm:ss")
+"""Formats of East Asian Excel that a file names by number only (ECMA-376 part 1, 18.8.30)."""
 
 
 def tag(name: str) -> str:
@@ -31,25 +43,39 @@ def tag(name: str) -> str:
     return f"{{{SHEET_MAIN_NS}}}{name}"
 
 
+def builtin_code(number: str) -> str:
+    """The code of a number format that a style names without spelling it out."""
+    if not number.isdecimal():
+        return "General"
+    key = int(number)
+    return str(BUILTIN_FORMATS.get(key) or LOCALE_DATES.get(key) or LOCALE_TIMES.get(key) or "General")
+
+
 @dataclass(frozen=True, slots=True)
 class Package:
     """sheets: worksheets in the order of their tabs. epoch_1904: dates count from 1904 (old Macs).
-    codes: number format of each style, by its index."""
+    codes: number format of each style, by its index, the excess of one that is too long cut. recalculated:
+    Excel calculates every formula again when it opens the workbook."""
 
     sheets: tuple[Worksheet, ...]
     epoch_1904: bool
     codes: tuple[str, ...]
     texts_part: str | None
+    recalculated: bool = False
 
 
-class _SmallParts(zipfile.ZipFile):
+class _SmallParts(Archive):
     """The archive for openpyxl, which unpacks and keeps whole what is read here: never much."""
+
+    recalculated = False
 
     def read(self, name: str | zipfile.ZipInfo, pwd: bytes | None = None) -> bytes:
         info = name if isinstance(name, zipfile.ZipInfo) else self.getinfo(name)
         if info.file_size > PARTS_MAX_BYTES:
             raise ValueError(f"{info.filename} unpacks to more than {PARTS_MAX_BYTES >> 20} MB")
-        return transitional(super().read(info, pwd))
+        part = transitional(super().read(info, pwd))
+        self.recalculated = self.recalculated or RECALCULATED.search(part) is not None
+        return UNKNOWN_STATE.sub(rb"\1visible\2", part)
 
 
 def read_package(path: Path, archive: zipfile.ZipFile) -> Package:
@@ -67,6 +93,7 @@ def read_package(path: Path, archive: zipfile.ZipFile) -> Package:
                 reader.read_manifest()
                 reader.read_workbook()
                 found = list(reader.parser.find_sheets())
+                recalculated = reader.archive.recalculated
                 relations = cast("dict[str, Relationship]", reader.parser.rels)
     except DefusedXmlException as error:
         raise entities_refused(path) from error
@@ -85,7 +112,7 @@ def read_package(path: Path, archive: zipfile.ZipFile) -> Package:
     targets = {_kind(relation): relation.target for relation in relations.values()}
     styles, texts = (names.get(targets.get(kind, "").lower()) for kind in ("styles", "sharedStrings"))
     codes = tuple(_format_codes(path, archive, styles)) if styles else ()
-    return Package(sheets, reader.wb.epoch == CALENDAR_MAC_1904, codes, texts)
+    return Package(sheets, reader.wb.epoch == CALENDAR_MAC_1904, codes, texts, recalculated)
 
 
 def _kind(relation: Relationship) -> str:
@@ -99,10 +126,10 @@ def _format_codes(path: Path, archive: zipfile.ZipFile, part: str) -> Iterator[s
     for element in elements(path, archive, part, *wanted):
         number = element.get("numFmtId", "0")
         if element.tag == tag("numFmt"):
-            own[number] = element.get("formatCode", "General")
+            own[number] = element.get("formatCode", "General")[: CODE_MAX_CHARACTERS + 1]
         else:
             used += 1
-            yield own.get(number) or builtin_code(number)
+            yield own.get(number) or builtin_code(number)  # the same object for all styles that name it
         if max(used, len(own)) > STYLES_MAX:
             raise damaged(path, f"it has more than {STYLES_MAX:,} cell formats")
 
@@ -126,6 +153,13 @@ class SharedTexts:
             if item.find(run) is not None:
                 self._bytes += "".join(piece.text or "" for piece in item.iterfind(run_text)).encode("utf-8")
             self._ends.append(len(self._bytes))
+            if len(self._bytes) > TEXTS_MAX_BYTES or len(self._ends) > TEXTS_MAX:
+                raise SheetError(
+                    f"The workbook's texts take more than {TEXTS_MAX_BYTES >> 20} MB, or are more than"
+                    f" {TEXTS_MAX:,}.",
+                    where=path.name,
+                    remedy="Save the sheet as CSV UTF-8 in Excel, and use that file.",
+                )
 
     def __len__(self) -> int:
         return len(self._ends) - 1

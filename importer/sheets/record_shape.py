@@ -116,12 +116,13 @@ class Shape:
         if count == self.width or count in self.usual or self._excel_left_out(record):
             return None
         if count > self.width:
-            if count - self.width > self.width - 2:
-                return None  # a text of so many pieces does not fit between the first cell and the empty ones
+            if count - self.width > self.width - 2 or any(map(str.strip, record.cells[self.width :])):
+                # A text of so many pieces does not fit between the first cell and the empty ones; of content
+                # right of the headings its own problem speaks.
+                return None
             return (
                 f"The row has {count} cells, its neighbours have {self.width}: a delimiter inside of a text"
-                " may"
-                f" have moved its values. {SAVE_AGAIN}"
+                f" may have moved its values. {SAVE_AGAIN}"
             )
         return self._short(record, before, after)
 

@@ -13,14 +13,26 @@ import hashlib
 import json
 import json.encoder
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any, Final, NamedTuple, Self
 
 from importer.findings import CellFinding
 
+DIGITS_LIMIT: Final = 1e15
+"""From here on a number has 16 digits, of which Excel keeps 15."""
+
+
+def number_text(value: float) -> str:
+    """The number in full: `1234.5`, `0.3`, `0.00000015`, `1500`."""
+    if value == int(value) and abs(value) < DIGITS_LIMIT:
+        return str(int(value))
+    text = format(value, ".15g")
+    return format(Decimal(text), "f") if "e" in text else text
+
 
 class NumberCell(str):
-    """A number. The text is what will be sent (15 significant digits, no exponent, zeros of a `00000`
-    format kept); `value` is what the workbook stores, `code` its number format."""
+    """A number. The text is what its format shows, where that is digits, zeros, decimal places, grouping or
+    literal texts, else the number in full; `value` is what the workbook stores, `code` its number format."""
 
     __slots__ = ("code", "value")
     value: float
@@ -30,6 +42,11 @@ class NumberCell(str):
         cell = super().__new__(cls, text)
         cell.value, cell.code = value, code
         return cell
+
+    @property
+    def plain(self) -> str:
+        """The number in full, whatever its format shows: 15 significant digits, no exponent."""
+        return number_text(self.value)
 
 
 class DateCell(str):

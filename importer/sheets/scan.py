@@ -1,4 +1,4 @@
-"""What a worksheet's unparsed XML tells at a glance: hidden rows, merged cells, where its content ends.
+"""What a worksheet's unparsed XML tells without parsing: hidden rows, merged cells, where its content ends.
 
 A raw search runs at the speed of unpacking, thirty times that of parsing, so that whole sheets can be
 searched before the first row is used.
@@ -17,7 +17,9 @@ TAIL_MAX_BYTES: Final = 4096
 HEADER_MERGES_MAX: Final = 20_000
 EXAMPLES_MAX: Final = 3
 
-HIDDEN_ROW: Final = re.compile(rb"<(?:\w+:)?row\s[^<>]*?\bhidden\s*=\s*[\"'](?:1|true)[\"']")
+HIDDEN_ROW: Final = re.compile(
+    rb"<(?:\w+:)?row\s[^<>]*?\b(?:hidden\s*=\s*[\"'](?:1|true|on)|ht\s*=\s*[\"']0[.0]*)[\"']"
+)
 MERGE: Final = re.compile(
     rb"<(?:\w+:)?mergeCell\s[^<>]*?\bref\s*=\s*[\"']([A-Z]{1,3}\d{1,7}:[A-Z]{1,3}\d{1,7})[\"'][^<>]*>"
 )
@@ -26,7 +28,7 @@ UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(slots=True)
-class Glance:
+class Scan:
     """hidden: some row may be hidden. header_merges: those that touch the header's row. merged_below: how
     many ranges below it span several rows or columns, `examples` the first of them as Excel writes them.
     content_end_bytes: the end of the last block that holds a value; rows: how many it and those before hold.
@@ -40,9 +42,9 @@ class Glance:
     rows: int = 0
 
 
-def glance_at(blocks: Iterable[bytes], header_row: int) -> Glance:
+def scan_worksheet(blocks: Iterable[bytes], header_row: int) -> Scan:
     """Search all of a worksheet's XML."""
-    found = Glance()
+    found = Scan()
     tail = b""
     position = rows = 0
     for block in blocks:
@@ -51,7 +53,7 @@ def glance_at(blocks: Iterable[bytes], header_row: int) -> Glance:
         rows += block.count(b"<row")
         if CONTENT.search(window):
             found.content_end_bytes, found.rows = position, rows
-        if not found.hidden and b"hidden" in window:
+        if not found.hidden and (b"hidden" in window or b"ht=" in window):
             found.hidden = HIDDEN_ROW.search(window) is not None
         searched = 0
         if b"mergeCell" in window:
@@ -65,7 +67,7 @@ def glance_at(blocks: Iterable[bytes], header_row: int) -> Glance:
     return found
 
 
-def _note_merge(found: Glance, ref: str, header_row: int) -> None:
+def _note_merge(found: Scan, ref: str, header_row: int) -> None:
     merge = CellRange(ref)
     if merge.min_row <= header_row <= merge.max_row:
         if len(found.header_merges) < HEADER_MERGES_MAX:

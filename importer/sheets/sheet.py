@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self
 
 from importer.errors import SheetError
-from importer.findings import CellFinding
-from importer.sheets.rows import Row, column_letters
+from importer.findings import CellFinding, Severity
+from importer.sheets.rows import Cells, Row, column_letters
 from importer.text import quoted
 
 Family = Literal["text", "workbook"]
@@ -70,6 +70,7 @@ class Sheet(ABC):
         self.header: tuple[str, ...] = ()
         self.header_row = header_row_of(how, path)
         self.warnings: list[str] = []
+        self._unfilled: list[Row] = []
         self._stamp = stamp(path)
 
     @abstractmethod
@@ -80,8 +81,37 @@ class Sheet(ABC):
         """
 
     def closing_findings(self) -> list[tuple[int, CellFinding]]:
-        """What can be told only once every row was read (`rows()` to its end): (row number, finding)."""
-        return []
+        """What is known only once every row was read (`rows()` to its end): (row number, finding); 0 stands
+        for
+        the whole column or sheet."""
+        if not self._unfilled:
+            return []
+        first, last = self._unfilled[0], self._unfilled[-1]
+        index = first.cells.index("FALSE")
+        numbers = f"row {first.number}" if first is last else f"rows {first.number} to {last.number}"
+        finding = CellFinding(
+            Severity.NOTICE, self.header[index], index, kind="only-checkboxes", value="FALSE",
+            message=f"Below the data, in {numbers}, there is nothing but FALSE: a checkbox column was"
+            " filled down."
+            " They are not rows.",
+            remedy="If they are, fill in their other cells.",
+        )  # fmt: skip
+        return [(0, finding)]
+
+    def without_unfilled(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """The rows without those at the end in which only checkboxes have a value, and that is FALSE."""
+        self._unfilled = []
+        held: list[Row] = []
+        for row in rows:
+            first = row.cells[0]
+            if (not first or first == "FALSE") and row.problem is None and _only_checkboxes(row.cells):
+                held.append(row)
+                continue
+            if held:
+                yield from held
+                held.clear()
+            yield row
+        self._unfilled = held
 
     @abstractmethod
     def close(self) -> None:
@@ -169,6 +199,10 @@ class Sheet(ABC):
             remedy="Delete it if it is there by mistake (Ctrl+End shows it); if it belongs to the table,"
             " delete the blank rows.",
         )
+
+
+def _only_checkboxes(cells: Cells) -> bool:
+    return len(cells) > 1 and {"FALSE"} == set(cells) - {""}
 
 
 def header_row_of(how: SheetOptions, path: Path) -> int:

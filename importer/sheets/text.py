@@ -79,7 +79,7 @@ class TextSheet(Sheet):
             raise unreadable(self.path, error) from error
         self._streams.add(stream)
         try:
-            yield from self._rows(stream, self._shape)
+            yield from self.without_unfilled(self._rows(stream, self._shape))
         except (OSError, MemoryError) as error:
             raise unreadable(self.path, error) from error
         finally:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
+from collections import Counter
 from pathlib import Path
 from typing import IO, Final
 
 from importer.errors import SheetError
 from importer.sheets.kinds import Kind
+from importer.text import quoted
 
 DIRECTORY_MAX_BYTES: Final = 4 << 20
 MEMBERS_MAX: Final = 10_000
@@ -28,6 +30,7 @@ END_RECORD: Final = b"PK\x05\x06"
 END_SEARCH_BYTES: Final = 22 + 0xFFFF
 ZIP64_LOCATOR: Final = b"PK\x06\x07"
 ENCRYPTED_FLAG: Final = 0x1
+HEAD_BYTES: Final = 4096
 
 OTHER_ARCHIVES: Final = (
     ("word/", "a Word document"),
@@ -41,14 +44,20 @@ def zip_kind(path: Path) -> Kind:
     archive = open_archive(path)
     with archive:
         names = archive.namelist()
+        lowered = [name.lower() for name in names]
         mimetype = b""
-        if "mimetype" in names and archive.getinfo("mimetype").file_size < 200:
+        if "mimetype" in lowered and archive.getinfo("mimetype").file_size < 200:
             try:
                 mimetype = archive.read("mimetype")
             except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
                 raise damaged(path, str(error)) from error
-    lowered = [name.lower() for name in names]
-    if mimetype.startswith(b"application/vnd.oasis.opendocument.spreadsheet"):
+        content = b""
+        if "content.xml" in lowered and not mimetype:  # Google's exports have no mimetype
+            with archive.open("content.xml") as stream:
+                content = stream.read(HEAD_BYTES)
+    if mimetype.startswith(b"application/vnd.oasis.opendocument.spreadsheet") or (
+        b"opendocument:xmlns:office" in content and b"office:document-content" in content
+    ):
         return Kind.ODS
     if "xl/workbook.bin" in lowered:
         return Kind.XLSB
@@ -66,12 +75,32 @@ def zip_kind(path: Path) -> Kind:
     )
 
 
-def open_archive(path: Path) -> zipfile.ZipFile:
+class Archive(zipfile.ZipFile):
+    """A workbook's archive: its parts are found as Excel finds them, by names without regard to case, and
+    with
+    the separators of Windows, too."""
+
+    def __init__(self, file: Path | IO[bytes]) -> None:
+        super().__init__(file)
+        self._parts: dict[str, zipfile.ZipInfo] = {}
+        for info in self.infolist():
+            info.filename = info.filename.replace("\\", "/")
+            self._parts.setdefault(info.filename.lower(), info)
+
+    def getinfo(self, name: str) -> zipfile.ZipInfo:
+        """Raises KeyError if there is no such part."""
+        found = self._parts.get(name.replace("\\", "/").lower())
+        if found is None:
+            raise KeyError(f"there is no part {name[:60]!r} in the archive")
+        return found
+
+
+def open_archive(path: Path) -> Archive:
     """The archive, its directory checked. Raises SheetError; OSError comes from the disk."""
     with path.open("rb") as stream:
         _check_directory_size(path, stream)
     try:
-        archive = zipfile.ZipFile(path)
+        archive = Archive(path)
     except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error, EOFError) as error:
         raise damaged(path, str(error)) from error
     try:
@@ -116,6 +145,14 @@ def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
     if len(members) > MEMBERS_MAX:
         raise _hostile(path, f"holds {len(members):,} parts")
     total_bytes = 0
+    names = Counter(member.filename.lower() for member in members)
+    twice = next((name for name, count in names.items() if count > 1), None)
+    if twice is not None:
+        raise SheetError(
+            f"The file holds two parts of one name, {quoted(twice)}: programs differ in which one they read.",
+            where=path.name,
+            remedy="Open it in Excel and save it under another name, or do not trust it.",
+        )
     for member in members:
         if member.flag_bits & ENCRYPTED_FLAG:
             raise SheetError(

@@ -11,28 +11,42 @@ import enum
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from rapidfuzz.distance import OSA
 
 from importer.mapping.choices import folded
-from importer.mapping.date_formats import MONTHS
+from importer.mapping.date_formats import MONTHS, Order
 from importer.mapping.date_values import DateTimeValue, DateValue
-from importer.mapping.values import BooleanValue, Fault, IdValue, NumberValue, TextValue, ValueType
+from importer.mapping.values import (
+    BooleanValue,
+    Fault,
+    IdValue,
+    ListValue,
+    NumberValue,
+    TextValue,
+    ValueType,
+    currency_of,
+    trimmed,
+    without_currency,
+)
 from importer.sheets.rows import BooleanCell, DateCell, DurationCell, ErrorCell, NumberCell
-from importer.starter.date_guesses import DateGuess, Order, guess_dates, other_order, readings
+from importer.starter.date_guesses import DateGuess, guess_dates, other_order, readings, time_format
 from importer.starter.header import EMAIL
 from importer.starter.heading_words import Role, likeness
-from importer.starter.sample import SAMPLE_LENGTH, ColumnValues, Seen
 from importer.text import listed, quoted
 
-MISFITS_MOST: Final = 0.1
-CHOICES_MOST: Final = 12
-SPELLINGS_MOST: Final = 4 * CHOICES_MOST
-CHOICE_LENGTH_MOST: Final = 40
-NUMBER_DIGITS_MOST: Final = 11
+MISFITS_MAX: Final = 0.1
+CHOICES_MAX: Final = 12
+SPELLINGS_MAX: Final = 4 * CHOICES_MAX
+CHOICE_LENGTH_MAX: Final = 40
+NUMBER_DIGITS_MAX: Final = 11
+SAMPLE_LENGTH: Final = 30
+SAMPLES_SHOWN: Final = 3
+LISTS_LEAST: Final = 0.2
+LIST_LENGTH_MAX: Final = 200
 CODE: Final = re.compile(r"[^\W_][\w./#-]{1,23}")
 _LEADING_ZERO: Final = re.compile(r"[+-]?0\d.*")
 
@@ -47,10 +61,12 @@ class Holds(enum.Enum):
     EMAIL = "e-mail addresses"
     DATE = "dates"
     DATETIME = "dates with times of day"
+    TIME = "times of day"
     BOOLEAN = "yes or no"
     INTEGER = "whole numbers"
     NUMBER = "numbers"
     CHOICE = "a few words"
+    LIST = "lists of words"
     CODE = "codes"
     TEXT = "text"
 
@@ -70,18 +86,56 @@ class Guess:
     order: Order | None = None
 
 
+class Seen(NamedTuple):
+    """One distinct value: the cell, how many rows have it, and the first of them."""
+
+    cell: str
+    rows: int
+    first: int
+
+
+class ColumnValues:
+    """The first values of one column, each distinct one once. filled: cells that are not empty."""
+
+    def __init__(self, heading: str) -> None:
+        self.heading = heading
+        self.filled = 0
+        self._seen: dict[tuple[type, str], Seen] = {}
+
+    def __repr__(self) -> str:
+        return f"<ColumnValues {self.heading!r} filled={self.filled} distinct={len(self._seen)}>"
+
+    def add(self, row: int, cell: str) -> None:
+        """The cell of the next row."""
+        text = trimmed(cell)
+        if text or isinstance(cell, ErrorCell):
+            self.filled += 1
+            key = (type(cell), str(text))
+            known = self._seen.get(key)
+            self._seen[key] = Seen(text, 1, row) if known is None else known._replace(rows=known.rows + 1)
+
+    def seen(self) -> list[Seen]:
+        """Each distinct value once, in the sheet's order."""
+        return list(self._seen.values())
+
+    def samples(self) -> list[str]:
+        """Three values for a person to recognise the column by."""
+        texts = dict.fromkeys(quoted(str(each.cell), SAMPLE_LENGTH) for each in self.seen()[:SPELLINGS_MAX])
+        return list(texts)[:SAMPLES_SHOWN]
+
+
 def guess_column(values: ColumnValues, zone: str, prefer: Order | None = None) -> Guess:
     """What the column holds. zone: the time zone for date-times. prefer: which of day and month comes first
-    where the column does not tell."""
+    where the column does not show it."""
     if not values.filled:
         return Guess(Holds.NOTHING)
     seen = values.seen()
-    for attempt in (_ids, _emails, _booleans):
-        if (found := attempt(values, seen)) is not None:
-            return found
     return (
-        _dates(values, seen, zone, prefer)
+        _plain_kinds(values, seen)
+        or _times(values, seen)
+        or _dates(values, seen, zone, prefer)
         or _numbers(values, seen)
+        or _lists(values, seen)
         or _choices(values, seen)
         or _text(values, seen)
     )
@@ -92,6 +146,7 @@ class _Fit(NamedTuple):
 
     good: bool
     doubt: str
+    share: float = 1.0
 
 
 def _fit(values: ColumnValues, seen: Sequence[Seen], reads: Callable[[str], bool], what: str) -> _Fit:
@@ -99,45 +154,50 @@ def _fit(values: ColumnValues, seen: Sequence[Seen], reads: Callable[[str], bool
     rows = sum(each.rows for each in misfits)
     if not misfits:
         return _Fit(good=True, doubt="")
-    shown = ", ".join(f"{quoted(str(each.cell), SAMPLE_LENGTH)} in row {each.first}" for each in misfits[:3])
-    more = f" and {len(misfits) - 3} more" if len(misfits) > 3 else ""
+    named = [f"{quoted(str(each.cell), SAMPLE_LENGTH)} in row {each.first}" for each in misfits[:3]]
+    shown = listed(named, 3, total=len(misfits))
     cells = "1 cell" if rows == 1 else f"{rows:,} cells"
-    doubt = f"{cells} cannot be read as {what} ({shown}{more}); `importer check` will say so."
-    return _Fit(good=rows <= MISFITS_MOST * values.filled, doubt=doubt)
+    doubt = f"{cells} cannot be read as {what} ({shown}); `importer check` names them."
+    return _Fit(good=rows <= MISFITS_MAX * values.filled, doubt=doubt, share=1 - rows / values.filled)
 
 
 def _reads(reader: ValueType) -> Callable[[str], bool]:
     return lambda cell: not isinstance(reader.read(cell), Fault)
 
 
-def _doubts(*sentences: str) -> tuple[str, ...]:
+def _sentences(*sentences: str) -> tuple[str, ...]:
     return tuple(sentence for sentence in sentences if sentence)
 
 
-def _ids(values: ColumnValues, seen: Sequence[Seen]) -> Guess | None:
-    fit = _fit(values, seen, _reads(IdValue()), "LeadSquared Ids")
-    # Codes typed among Ids are exactly what `check` is for.
-    usable = fit.good or _share(values, seen, _reads(IdValue())) >= 0.5
-    return Guess(Holds.ID, {"type": "id"}, doubts=_doubts(fit.doubt)) if usable else None
+def _plain_kinds(values: ColumnValues, seen: Sequence[Seen]) -> Guess | None:
+    """Ids, e-mail addresses, yes or no."""
+    ids = _fit(values, seen, _reads(IdValue()), Holds.ID.value)
+    if ids.share >= 0.5:  # codes typed among Ids are exactly what `check` is for
+        return Guess(Holds.ID, {"type": "id"}, doubts=_sentences(ids.doubt))
+    emails = _fit(values, seen, lambda cell: EMAIL.fullmatch(cell) is not None, Holds.EMAIL.value)
+    if emails.good:
+        return Guess(Holds.EMAIL, doubts=_sentences(emails.doubt))
+    answers = _fit(values, seen, _reads(BooleanValue()), Holds.BOOLEAN.value)
+    # 0 and 1 alone may as well be numbers, which are sent as they are.
+    if answers.good and any(isinstance(each.cell, BooleanCell) or each.cell.isalpha() for each in seen):
+        why = 'sent as true and false; for others use send: {true: "1", false: "0"}'
+        return Guess(Holds.BOOLEAN, {"type": "boolean"}, (why,), _sentences(answers.doubt))
+    return None
 
 
-def _emails(values: ColumnValues, seen: Sequence[Seen]) -> Guess | None:
-    fit = _fit(values, seen, lambda cell: EMAIL.fullmatch(cell) is not None, "e-mail addresses")
-    return Guess(Holds.EMAIL, doubts=_doubts(fit.doubt)) if fit.good else None
-
-
-def _share(values: ColumnValues, seen: Sequence[Seen], reads: Callable[[str], bool]) -> float:
-    return sum(each.rows for each in seen if reads(each.cell)) / values.filled
-
-
-def _booleans(values: ColumnValues, seen: Sequence[Seen]) -> Guess | None:
-    fit = _fit(values, seen, _reads(BooleanValue()), "yes or no")
-    # 0 and 1 alone may as well be numbers, which are sent as they stand.
-    words = any(isinstance(each.cell, BooleanCell) or each.cell.isalpha() for each in seen)
-    if not fit.good or not words:
+def _times(values: ColumnValues, seen: Sequence[Seen]) -> Guess | None:
+    """Times of day: nothing that a field could hold alone, but part of a date-time (see `look.py`)."""
+    formats: Counter[str] = Counter()
+    for each in seen:
+        if isinstance(each.cell, DateCell):
+            stored = isinstance(each.cell.value, dt.time)
+            formats["%H:%M:%S" if stored else ""] += each.rows
+        elif found := time_format(each.cell):
+            formats[found] += each.rows
+    fitting = formats.total() - formats.pop("", 0)
+    if fitting < (1 - MISFITS_MAX) * values.filled:
         return None
-    why = 'sent as true and false; for others say send: {true: "1", false: "0"}'
-    return Guess(Holds.BOOLEAN, {"type": "boolean"}, (why,), _doubts(fit.doubt))
+    return Guess(Holds.TIME, {"format": tuple(text for text, _ in formats.most_common())})
 
 
 def _dates(values: ColumnValues, seen: Sequence[Seen], zone: str, prefer: Order | None) -> Guess | None:
@@ -146,11 +206,10 @@ def _dates(values: ColumnValues, seen: Sequence[Seen], zone: str, prefer: Order 
     if found is None:
         return None
     reader: ValueType = DateValue(found.formats)
-    holds, what = Holds.DATE, "dates"
+    holds = Holds.DATE
     if found.timed:
         reader, holds = DateTimeValue(ZoneInfo(zone), found.formats), Holds.DATETIME
-        what = "dates with times of day"
-    fit = _fit(values, seen, _reads(reader), what)
+    fit = _fit(values, seen, _reads(reader), holds.value)
     if not fit.good and not found.mixed:
         return None
     settings: dict[str, Setting] = {"type": "datetime" if found.timed else "date"}
@@ -158,117 +217,142 @@ def _dates(values: ColumnValues, seen: Sequence[Seen], zone: str, prefer: Order 
         settings["format"] = found.formats if len(found.formats) > 1 else found.formats[0]
     if found.timed:
         settings["timezone"] = zone
-    why, doubts = _about_order(found, seen)
-    if len(found.formats) > 1:
-        why = (f"written in {len(found.formats)} ways, tried in this order", *why)
-    return Guess(holds, settings, why, _doubts(*doubts, fit.doubt), found.order)
+    ways = f"written in {len(found.formats)} ways, tried in this order" if len(found.formats) > 1 else ""
+    why, doubts = _sentences(ways, _proof(found)), _sentences(_order_doubt(found), fit.doubt)
+    return Guess(holds, settings, why, doubts, found.order)
 
 
-def _about_order(found: DateGuess, seen: Sequence[Seen]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What to say about day and month: for the comment, and as a doubt."""
+def _proof(found: DateGuess) -> str:
+    if found.order is None or found.mixed:
+        return ""
+    return f"the {found.order} comes first, as {quoted(found.proof)} shows"
+
+
+def _order_doubt(found: DateGuess) -> str:
+    """What is doubtful about day and month."""
     if found.mixed:
         day, month = (quoted(text) for text in found.mixed)
-        doubt = (
-            f"Some dates have the day first ({day}), others the month ({month}): one order was taken for all,"
-            " and dates that fit both may be read the wrong way round. Mend the sheet."
+        return (
+            f"Some dates have the day first ({day}), others the month ({month}): one order is used for all,"
+            " and dates that fit both may be read the wrong way round. Correct the sheet."
         )
-        return (), (doubt,)
-    if found.open_text and found.chosen is not None:
-        ways = readings(found.open_text)
-        taken, other = (ways[way][1].local for way in (found.chosen, _OTHER[found.chosen]))
-        doubt = (
-            f"Whether day or month comes first cannot be told from this column: {quoted(found.open_text)} was"
-            f" taken for {taken.day} {_month(taken)} {taken.year}, not {other.day} {_month(other)}. If that"
-            f" is wrong, write {other_order(ways[found.chosen][0])} instead."
-        )
-        return (), (doubt,)
-    if found.order is not None:
-        first = "the day" if found.order == "day" else "the month"
-        return (f"{first} comes first, as {quoted(found.proof)} shows",), ()
-    return (), ()
-
-
-def _month(day: dt.datetime) -> str:
-    return MONTHS[day.month - 1].capitalize()
-
-
-_OTHER: Final[dict[Order, Order]] = {"day": "month", "month": "day"}
+    if found.chosen is None:
+        return ""
+    ways = readings(found.open_text)
+    taken = ways[found.chosen][1].local
+    other = ways["month" if found.chosen == "day" else "day"][1].local
+    return (
+        f"Whether day or month comes first cannot be seen in this column: {quoted(found.open_text)} is read"
+        f" as {taken.day} {MONTHS[taken.month - 1]} {taken.year}, not {other.day} {MONTHS[other.month - 1]}."
+        f" If that is wrong, write {other_order(ways[found.chosen][0])} instead."
+    )
 
 
 def _numbers(values: ColumnValues, seen: Sequence[Seen]) -> Guess | None:
     if any(_is_label(each.cell) for each in seen) or likeness(values.heading, Role.LABEL):
         return None
-    dot, comma = NumberValue("."), NumberValue(",")
-    only = {".": 0, ",": 0}
-    unclear = ""
-    for each in seen:
-        if type(each.cell) is not str:
-            continue
-        as_dot, as_comma = dot.read(each.cell), comma.read(each.cell)
-        if isinstance(as_dot, Fault) != isinstance(as_comma, Fault):
-            only["," if isinstance(as_dot, Fault) else "."] += each.rows
-        elif isinstance(as_dot, str) and as_dot != as_comma:
-            unclear = unclear or each.cell
-    mark = "," if only[","] > only["."] else "."
+    texts = [each for each in seen if type(each.cell) is str]
+    currency = any(currency_of(each.cell) for each in texts)
+    dot, comma = NumberValue(".", currency=currency), NumberValue(",", currency=currency)
+    read = [(each, dot.read(each.cell), comma.read(each.cell)) for each in texts]
+    only_dot = sum(each.rows for each, _, other in read if isinstance(other, Fault))
+    only_comma = sum(each.rows for each, other, _ in read if isinstance(other, Fault))
+    different = [each.cell for each, one, other in read if one != other and _are_texts(one, other)]
+    mark = "," if only_comma > only_dot else "."
     doubt = ""
-    if unclear and not only["."] and not only[","]:
+    if different and not only_dot and not only_comma:
         # Three digits after the mark: more likely thousands than decimals.
-        mark = "," if "." in unclear else "."
+        mark = "," if "." in (without_currency(different[0]) or different[0]) else "."
+        meant = (comma if mark == "," else dot).read(different[0])
         doubt = (
-            f"Whether {quoted(unclear)} has decimals or thousands cannot be told from this column; it is sent"
-            f" as {NumberValue(mark).read(unclear)}. If that is wrong, change `decimal`."
+            f"Whether {quoted(different[0])} has decimals or thousands cannot be seen in this column; it is"
+            f" sent as {meant}. If that is wrong, change `decimal`."
         )
-    whole = NumberValue(mark, whole=True)
-    fit = _fit(values, seen, _reads(whole), "whole numbers")
-    if not fit.doubt:
-        settings: dict[str, Setting] = {"type": "integer"}
-        holds = Holds.INTEGER
-    else:
-        fit = _fit(values, seen, _reads(NumberValue(mark)), "numbers")
-        settings, holds = {"type": "number"}, Holds.NUMBER
+    holds, reader = Holds.INTEGER, NumberValue(mark, whole=True, currency=currency)
+    fit = _fit(values, seen, _reads(reader), holds.value)
+    if fit.doubt:
+        holds = Holds.NUMBER
+        fit = _fit(values, seen, _reads(replace(reader, whole=False)), holds.value)
     if not fit.good:
         return None
-    if unclear or only["."] or only[","]:
-        settings["decimal"] = mark
-    return Guess(holds, settings, doubts=_doubts(doubt, fit.doubt))
+    settings: dict[str, Setting] = {"type": "number" if holds is Holds.NUMBER else "integer"}
+    settings |= {"decimal": mark} if different or only_dot or only_comma else {}
+    settings |= {"currency": "true"} if currency else {}
+    return Guess(holds, settings, doubts=_sentences(doubt, fit.doubt))
+
+
+def _are_texts(*read: str | Fault) -> bool:
+    return not any(isinstance(each, Fault) for each in read)
 
 
 def _is_label(cell: str) -> bool:
     """A number in form only: leading zeros count, or there are more digits than anybody adds up."""
+    if len(cell) > SAMPLE_LENGTH:
+        return False
     digits = sum(char.isdecimal() for char in cell)
     number = isinstance(cell, NumberCell) or not isinstance(NumberValue(",").read(cell), Fault)
-    return _LEADING_ZERO.fullmatch(cell) is not None or (number and digits > NUMBER_DIGITS_MOST)
+    return _LEADING_ZERO.fullmatch(cell) is not None or (number and digits > NUMBER_DIGITS_MAX)
+
+
+def _lists(values: ColumnValues, seen: Sequence[Seen]) -> Guess | None:
+    """Several of a few words in one cell."""
+    texts = [each for each in seen if type(each.cell) is str and len(each.cell) <= LIST_LENGTH_MAX]
+    if len(texts) < len(seen):
+        return None
+    for separator in (";", "|", "\n", ","):
+        kind = ListValue(separator)
+        items: Counter[str] = Counter()
+        several = 0
+        for each in texts:
+            found = kind.items(each.cell)
+            items.update(dict.fromkeys(found, each.rows))
+            several += each.rows * (len(found) > 1)
+        spelled = {folded(item): item for item in reversed(items)}
+        words = [spelled[key] for key in reversed(spelled)]
+        if several < LISTS_LEAST * values.filled or not 2 <= len(words) <= min(CHOICES_MAX, len(texts)):
+            continue
+        if items.total() >= 3 * len(words) and all(map(_is_word, words)):
+            shown = "line breaks" if separator == "\n" else quoted(separator)
+            why = f"items separated by {shown}; any other item is a problem of its row"
+            settings: dict[str, Setting] = {"type": "list", "separator": separator, "one_of": tuple(words)}
+            return Guess(Holds.LIST, settings, (why,))
+    return None
+
+
+def _is_word(text: str) -> bool:
+    read = TextValue(CHOICE_LENGTH_MAX).read(text)
+    return not isinstance(read, Fault) and any(map(str.isalpha, text))
 
 
 def _choices(values: ColumnValues, seen: Sequence[Seen]) -> Guess | None:
     if any(likeness(values.heading, role) for role in _ACCOUNT_ROLES):
         return None  # new customers come along
     texts = [each for each in seen if not isinstance(each.cell, ErrorCell)]
+    if any(len(each.cell) > CHOICE_LENGTH_MAX for each in texts):
+        return None
     groups: dict[str, Counter[str]] = {}
     for each in texts:
         groups.setdefault(folded(each.cell), Counter())[" ".join(each.cell.split())] += each.rows
     counts = {max(group, key=lambda word: group[word]): group.total() for group in groups.values()}
-    if len(counts) > SPELLINGS_MOST:
+    if len(counts) > SPELLINGS_MAX:
         return None  # no list, and each is compared with each below
     strays = _strays(counts)
     words = [word for word in counts if word not in strays]
     if not _few(values, texts, len(words)):
         return None
     others = [
-        word for group in groups.values() if len(group) > 1 for word in list(group) if word not in counts
+        quoted(word, SAMPLE_LENGTH) for group in groups.values() for word in group if word not in counts
     ]
-    why = ["what else a cell says is a problem of its row"]
-    if others:
-        named = listed([quoted(word, SAMPLE_LENGTH) for word in others], 3)
-        why.append(f"other spellings ({named}) are sent as they stand here")
+    spellings = f"other spellings ({listed(others, 3)}) are sent as they are written here" if others else ""
     doubts = [
         f"{quoted(stray, SAMPLE_LENGTH)} ({_rows(counts[stray])}) looks like a misspelling of"
-        f" {quoted(meant, SAMPLE_LENGTH)}, so it is not listed and `importer check` will name it. If it is"
-        " right, add it."
+        f" {quoted(meant, SAMPLE_LENGTH)}, so it is not listed and `importer check` names it. If it is right,"
+        " add it."
         for stray, meant in strays.items()
     ]
-    fit = _fit(values, seen, lambda cell: not isinstance(cell, ErrorCell), "words")
-    return Guess(Holds.CHOICE, {"one_of": tuple(words)}, tuple(why), _doubts(*doubts, fit.doubt))
+    fit = _fit(values, seen, lambda _: True, "words")
+    why = _sentences("any other value is a problem of its row", spellings)
+    return Guess(Holds.CHOICE, {"one_of": tuple(words)}, why, _sentences(*doubts, fit.doubt))
 
 
 _ACCOUNT_ROLES: Final = (Role.ACCOUNT_ID, Role.ACCOUNT_CODE, Role.ACCOUNT_NAME)
@@ -276,39 +360,40 @@ _ACCOUNT_ROLES: Final = (Role.ACCOUNT_ID, Role.ACCOUNT_CODE, Role.ACCOUNT_NAME)
 
 def _few(values: ColumnValues, texts: Sequence[Seen], distinct: int) -> bool:
     """Whether so many different words are a closed list rather than chance."""
-    if not 2 <= distinct <= CHOICES_MOST:
+    if not 2 <= distinct <= CHOICES_MAX:
         return False
-    plain = TextValue(CHOICE_LENGTH_MOST)
-    for each in texts:
-        odd = isinstance(each.cell, NumberCell | DateCell | DurationCell) or not each.cell.strip()
-        if odd or isinstance(plain.read(each.cell), Fault) or not any(map(str.isalpha, each.cell)):
-            return False
+    if any(
+        isinstance(each.cell, NumberCell | DateCell | DurationCell) or not _is_word(each.cell)
+        for each in texts
+    ):
+        return False
     named = likeness(values.heading, Role.CHOICE) or likeness(values.heading, Role.EVENT)
     return values.filled >= 3 * distinct or bool(named and values.filled > distinct)
 
 
 def _strays(counts: dict[str, int]) -> dict[str, str]:
     """Rare words that differ from a frequent one by a slip of the finger, with the word that was meant."""
-    found = {}
-    for word, count in counts.items():
-        for other, others in counts.items():
-            if others >= 5 * count and count <= 3 and _is_slip(folded(word), folded(other)):
-                found[word] = other
-    return found
+    return {
+        word: other
+        for word, count in counts.items()
+        for other, others in counts.items()
+        if count <= 3 and others >= 5 * count and _is_slip(folded(word), folded(other))
+    }
 
 
 def _is_slip(text: str, other: str) -> bool:
-    if any(char.isdigit() for char in text + other) or min(len(text), len(other)) < 3:
+    shortest = min(len(text), len(other))
+    if any(char.isdigit() for char in text + other) or shortest < 3:
         return False
-    if sorted(text) == sorted(other):
-        return OSA.distance(text, other) == 1
-    return min(len(text), len(other)) >= 5 and OSA.distance(text, other) == 1
+    return (sorted(text) == sorted(other) or shortest >= 5) and OSA.distance(text, other) == 1
 
 
 def _text(values: ColumnValues, seen: Sequence[Seen]) -> Guess:
     fit = _fit(values, seen, lambda cell: CODE.fullmatch(cell) is not None, "codes")
+    if not fit.good:
+        return Guess(Holds.TEXT)
     coded = sum(any(map(str.isdigit, each.cell)) for each in seen) >= 0.8 * len(seen)
-    return Guess(Holds.CODE if fit.good and coded else Holds.TEXT)
+    return Guess(Holds.CODE if coded else Holds.TEXT)
 
 
 def _rows(count: int) -> str:

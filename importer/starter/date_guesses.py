@@ -1,6 +1,6 @@
 """How a column's dates are written: one or several formats, and whether day or month comes first.
 
-Where nothing in the column tells the order (no number above 12), that is said, and the order in which the
+Where nothing in the column shows the order (no number above 12), that is said, and the order in which the
 dates lie closer together is taken: nobody guesses unseen.
 """
 
@@ -8,36 +8,39 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final
 
-from importer.mapping.date_formats import ISO_FORMATS, DateFormat, FormatError, Moment
+from importer.mapping.date_formats import ISO_FORMATS, DateFormat, FormatError, Moment, Order
 from importer.mapping.date_values import YEAR_PLAUSIBLE
 from importer.sheets.rows import DateCell
 
-Order = Literal["day", "month"]
-
 TEXT_LENGTH_MAX: Final = 60
+ORDERS: Final[tuple[Order, ...]] = ("day", "month")
 _ISO_TEXTS: Final = frozenset(each.text for each in ISO_FORMATS)
 _TIME: Final = re.compile(
-    r"(?P<gap>,? |T)(?P<hour>\d{1,2}):\d{2}(?P<second>:\d{2})?(?P<fraction>\.\d{1,6})?"
+    r"(?P<gap>,? |T)?(?P<hour>\d{1,2}):\d{2}(?P<second>:\d{2})?(?:\.\d{1,6})?"
     r"(?P<half> ?[ap]\.?m\.?)?(?P<zone> ?(?:z|[+-]\d{2}:?\d{2}))?",
     re.IGNORECASE | re.ASCII,
 )
 _WEEKDAY: Final = re.compile(r"[a-z]{3,9}(,? )(?=\d|[a-z]{3,9}\.?,? \d)", re.IGNORECASE)
 _BETWEEN: Final = r"( ?[-/.,]? ?)"
 _NUMERIC: Final = re.compile(r"\d{1,2}( ?[-/.] ?| )\d{1,2}\1(\d{4}|\d{2})", re.ASCII)
-_NAMED: Final = (
-    (
-        re.compile(rf"\d{{1,2}}{_BETWEEN}[a-z]{{3,9}}{_BETWEEN}(\d{{4}}|\d{{2}})", re.ASCII | re.IGNORECASE),
-        "d%b%",
-    ),
-    (re.compile(rf"[a-z]{{3,9}}{_BETWEEN}\d{{1,2}}{_BETWEEN}(\d{{4}})", re.ASCII | re.IGNORECASE), "b%d%"),
+_NAMED: Final = tuple(
+    (re.compile(pattern, re.ASCII | re.IGNORECASE), first, second)
+    for pattern, first, second in (
+        (rf"\d{{1,2}}{_BETWEEN}[a-z]{{3,9}}{_BETWEEN}(\d{{4}}|\d{{2}})", "%d", "%b"),
+        (rf"[a-z]{{3,9}}{_BETWEEN}\d{{1,2}}{_BETWEEN}(\d{{4}})", "%b", "%d"),
+    )
 )
 _YEAR_FIRST: Final = re.compile(r"\d{4}([-/.])\d{1,2}\1\d{1,2}", re.ASCII)
 _COMPACT: Final = re.compile(r"(?:19|20)\d{6}", re.ASCII)
+
+Readings = dict[str, tuple[str, Moment]]
+"""The ways to read a text as a date: by order (`day`, `month`, or `fixed`) the format and the moment."""
 
 
 def reads_as_date(text: str) -> bool:
@@ -45,31 +48,37 @@ def reads_as_date(text: str) -> bool:
     return bool(readings(text))
 
 
-@lru_cache(maxsize=8192)
-def readings(text: str, *, compact: bool = False) -> dict[str, tuple[str, Moment]]:
-    """The ways to read a text as a date: by order (`day`, `month`, or `fixed`) the format and the moment.
+def time_format(text: str) -> str | None:
+    """The format of a text that is a time of day, such as `10:30` or `2:15 PM`; None for others."""
+    line = " ".join(text.split()) if len(text) <= TEXT_LENGTH_MAX else ""
+    match = _TIME.fullmatch(line)
+    if match is None or match["gap"] or match["zone"]:
+        return None
+    format_ = _time_format(match)
+    return format_ if DateFormat(format_, time_only=True).parse_time(text) is not None else None
 
-    compact: take `20260731` for a date, which otherwise is a number.
-    """
+
+@lru_cache(maxsize=8192)
+def readings(text: str, *, compact: bool = False) -> Readings:
+    """The ways to read a text as a date. compact: take `20260731` for a date, which otherwise is a number."""
     if not 6 <= len(text) <= TEXT_LENGTH_MAX:
         return {}
-    line = " ".join(text.split())
-    found: dict[str, tuple[str, Moment]] = {}
-    for order, shape in _formats(line, compact=compact):
-        moment = _compiled(shape).parse(text)
+    found: Readings = {}
+    for order, format_ in _formats(" ".join(text.split()), compact=compact):
+        moment = _compiled(format_).parse(text)
         if isinstance(moment, Moment) and moment.local.year in YEAR_PLAUSIBLE:
-            found[order] = (shape, moment)
+            found[order] = (format_, moment)
     return found
 
 
 def _formats(line: str, *, compact: bool) -> Iterator[tuple[str, str]]:
-    """The formats that have the shape of the line, with the order that each stands for."""
+    """The formats that have the form of the line, with the order that each stands for."""
     before, day_part, after = "", line, ""
-    time = next((each for each in _TIME.finditer(line) if each.end() == len(line)), None)
+    time = next((each for each in _TIME.finditer(line) if each.end() == len(line) and each["gap"]), None)
     if time is not None:
         day_part, after = line[: time.start()], _time_format(time)
     weekday = _WEEKDAY.match(day_part)
-    if weekday is not None and not any(pattern.fullmatch(day_part) for pattern, _ in _NAMED):
+    if weekday is not None and not any(pattern.fullmatch(day_part) for pattern, _, _ in _NAMED):
         before, day_part = f"%a{weekday.group(1)}", day_part[weekday.end() :]
     if compact and _COMPACT.fullmatch(day_part):
         yield "fixed", f"%Y%m%d{after}"
@@ -80,18 +89,15 @@ def _formats(line: str, *, compact: bool) -> Iterator[tuple[str, str]]:
         mark, year = match.group(1), _year(match.group(2))
         yield "day", f"{before}%d{mark}%m{mark}{year}{after}"
         yield "month", f"{before}%m{mark}%d{mark}{year}{after}"
-    for pattern, directives in _NAMED:
+    for pattern, first, second in _NAMED:
         if match := pattern.fullmatch(day_part):
-            first, second = directives[0], directives[2]
             year = _year(match.group(3))
-            yield "fixed", f"{before}%{first}{match.group(1)}%{second}{match.group(2)}{year}{after}"
+            yield "fixed", f"{before}{first}{match.group(1)}{second}{match.group(2)}{year}{after}"
 
 
 def _time_format(match: re.Match[str]) -> str:
-    half, zone = match.group("half") or "", match.group("zone") or ""
-    parts = [match.group("gap").upper(), "%I" if half else "%H", ":%M"]
-    parts += [":%S"] if match.group("second") else []
-    parts += [".%f"] if match.group("fraction") else []
+    half, zone = match["half"] or "", match["zone"] or ""
+    parts = [(match["gap"] or "").upper(), "%I" if half else "%H", ":%M", ":%S" if match["second"] else ""]
     parts += [" %p" if half.startswith(" ") else "%p"] if half else []
     parts += [" %z" if zone.startswith(" ") else "%z"] if zone else []
     return "".join(parts)
@@ -102,22 +108,11 @@ def _year(digits: str) -> str:
 
 
 @lru_cache(maxsize=512)
-def _compiled(shape: str) -> DateFormat:
+def _compiled(format_: str) -> DateFormat:
     try:
-        return DateFormat(shape)
+        return DateFormat(format_)
     except FormatError as error:  # every format here is built from known parts
-        raise AssertionError(shape) from error
-
-
-@dataclass(slots=True)
-class _Shape:
-    """What the cells of one shape tell. Counts of rows: readable only in that order, or in either."""
-
-    formats: dict[str, str] = field(default_factory=dict)
-    only: dict[str, int] = field(default_factory=lambda: {"day": 0, "month": 0})
-    example: dict[str, str] = field(default_factory=dict)
-    either: int = 0
-    open_text: str = ""
+        raise AssertionError(format_) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,113 +138,60 @@ def guess_dates(
 ) -> DateGuess | None:
     """How the dates among the cells (each with its number of rows) are written; None if there are none.
 
-    prefer: the order to take where the column tells none, such as that of the sheet's other columns.
+    prefer: the order to take where the column shows none, such as that of the sheet's other columns.
     """
-    shapes: dict[str, _Shape] = {}
-    counts: dict[str, int] = {}
-    fixed: list[dt.datetime] = []
-    open_days: list[tuple[dt.datetime, dt.datetime]] = []
-    timed = False
+    stored: list[dt.datetime] = []
+    texts: list[tuple[str, int, Readings]] = []
     for cell, count in cells:
         if isinstance(cell, DateCell):
-            if (when := _stored(cell)) is not None:
-                fixed.append(when)
-                timed = timed or when.time() != dt.time()
-            continue
-        ways = readings(cell, compact=compact)
-        if not ways:
-            continue
-        timed = timed or any(way.local.time() != dt.time() for _, way in ways.values())
-        if "fixed" in ways:
-            shape, moment = ways["fixed"]
-            counts[shape] = counts.get(shape, 0) + count
-            fixed.append(moment.local)
-        else:
-            _tally(shapes, cell, ways, count)
-            if len(ways) == 2:
-                open_days.append((ways["day"][1].local, ways["month"][1].local))
-            else:
-                fixed += [moment.local for _, moment in ways.values()]
-    if not fixed and not open_days:
+            stored += _stored(cell)
+        elif ways := readings(cell, compact=compact):
+            texts.append((cell, count, ways))
+    if not stored and not texts:
         return None
-    return _decided(shapes, counts, prefer or _closer(fixed, open_days), timed=timed)
-
-
-def _tally(shapes: dict[str, _Shape], cell: str, ways: dict[str, tuple[str, Moment]], count: int) -> None:
-    # Both orders of a shape differ in nothing but the letters of day and month.
-    key = next(iter(ways.values()))[0].replace("%d", "%?").replace("%m", "%?")
-    shape = shapes.setdefault(key, _Shape())
-    shape.formats |= {order: text for order, (text, _) in ways.items()}
-    if len(ways) == 1:
-        order = next(iter(ways))
-        shape.only[order] += count
-        shape.example.setdefault(order, cell)
-        return
-    shape.either += count
-    if ways["day"][1].swappable and not shape.open_text:
-        shape.open_text = cell
-
-
-def _decided(shapes: dict[str, _Shape], counts: dict[str, int], fallback: Order, *, timed: bool) -> DateGuess:
-    """The formats, by what each shape tells, else what the other shapes tell, else the fallback."""
-    shown: set[Order] = set()
-    for order in _ORDERS:
-        if any(shape.only[order] for shape in shapes.values()):
-            shown.add(order)
-    common: Order | None = next(iter(shown)) if len(shown) == 1 else None
-    mixed: tuple[str, ...] = ()
-    open_text, chosen = "", None
-    for shape in shapes.values():
-        day, month = shape.only["day"], shape.only["month"]
-        order = "day" if day > month else "month" if month > day else common or fallback
-        if day and month:
-            mixed = mixed or (shape.example["day"], shape.example["month"])
-        elif not day and not month and common is None and shape.open_text:
-            open_text, chosen = open_text or shape.open_text, order
-        text = shape.formats.get(order) or _swapped(next(iter(shape.formats.values())))
-        counts[text] = counts.get(text, 0) + shape.either + shape.only[order]
-    examples = (
-        [shape.example[common] for shape in shapes.values() if common in shape.example] if common else []
-    )
-    formats = tuple(sorted(counts, key=lambda text: -counts[text]))
+    only = {order: [(text, count) for text, count, ways in texts if set(ways) == {order}] for order in ORDERS}
+    shown = [order for order in ORDERS if only[order]]
+    votes = {order: sum(count for _, count in only[order]) for order in ORDERS}
+    fallback = prefer or _closer(stored, [ways for _, _, ways in texts])
+    order = fallback if votes["day"] == votes["month"] else max(ORDERS, key=lambda each: votes[each])
+    counts: Counter[str] = Counter()
+    for _, count, ways in sorted(texts, key=lambda each: "fixed" not in each[2]):
+        if way := ways.get("fixed") or ways.get(order):
+            counts[way[0]] += count
+    formats = tuple(text for text, _ in counts.most_common())
+    moments = [*stored, *(moment.local for _, _, ways in texts for _, moment in ways.values())]
+    undecided = (text for text, _, ways in texts if len(ways) == 2 and ways["day"][1].swappable)
+    open_text = "" if shown else next(undecided, "")
     return DateGuess(
         formats=() if _ISO_TEXTS.issuperset(formats) else formats,
-        timed=timed,
-        order=common,
-        proof=examples[0] if examples else "",
+        timed=any(moment.time() != dt.time() for moment in moments),
+        order=shown[0] if len(shown) == 1 else None,
+        proof=only[shown[0]][0][0] if len(shown) == 1 else "",
         open_text=open_text,
-        chosen=chosen,
-        mixed=mixed,
+        chosen=order if open_text else None,
+        mixed=tuple(only[each][0][0] for each in ORDERS) if len(shown) == 2 else (),
     )
-
-
-_ORDERS: Final[tuple[Order, ...]] = ("day", "month")
-
-
-def _swapped(text: str) -> str:
-    return text.replace("%d", "%?").replace("%m", "%d").replace("%?", "%m")
 
 
 def other_order(text: str) -> str:
     """The same format with day and month exchanged."""
-    return _swapped(text)
+    return text.replace("%d", "%?").replace("%m", "%d").replace("%?", "%m")
 
 
-def _stored(cell: DateCell) -> dt.datetime | None:
+def _stored(cell: DateCell) -> list[dt.datetime]:
     value = cell.value
     if isinstance(value, dt.time):
-        return None
+        return []
     if isinstance(value, dt.datetime):
-        return value.replace(tzinfo=None)
-    return dt.datetime.combine(value, dt.time())
+        return [value.replace(tzinfo=None)]
+    return [dt.datetime.combine(value, dt.time())]
 
 
-def _closer(fixed: Sequence[dt.datetime], open_days: Sequence[tuple[dt.datetime, dt.datetime]]) -> Order:
+def _closer(stored: Sequence[dt.datetime], texts: Sequence[Readings]) -> Order:
     """The order in which all the dates lie within fewer days; day first if both do."""
-    if not open_days:
-        return "day"
-    spans = []
-    for at in (0, 1):
-        days = [*fixed, *(pair[at] for pair in open_days)]
-        spans.append(max(days) - min(days))
-    return "month" if spans[1] < spans[0] else "day"
+    spans: dict[Order, dt.timedelta] = {}
+    for order in ORDERS:
+        read = [ways.get(order) or next(iter(ways.values())) for ways in texts]
+        days = [*stored, *(moment.local for _, moment in read)]
+        spans[order] = max(days) - min(days)
+    return min(ORDERS, key=lambda each: spans[each])

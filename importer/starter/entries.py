@@ -1,4 +1,4 @@
-"""What a person is told, and asked, about each column: the entries of a proposed mapping."""
+"""What a person reads, and is asked, about each column: the entries of a proposed mapping."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from importer.starter.columns import Holds, Setting
 from importer.starter.heading_words import Role
 from importer.starter.look import CODED, Column, Findings, best_of
 from importer.starter.writing import Entry, Proposal, commented, rendered
+from importer.starter.zone import UNKNOWN_ZONE
 from importer.text import quoted
 
-FIELDS_MOST: Final = 1_000
-COLUMNS_SHOWN_MOST: Final = 2_000
+FIELDS_MAX: Final = 1_000
+COLUMNS_SHOWN_MAX: Final = 2_000
 EXAMPLE_CODE: Final = 10001
 WHERE_CODES_ARE: Final = "Settings > Accounts Customization"
+_BY_CODE: Final[dict[str, Setting]] = {
+    "lookup": "account", "company_type": "Account", "by": "mx_Account_Code",
+}  # fmt: skip
 
 
 def propose(
@@ -34,7 +38,7 @@ def propose(
     """The mapping for the sheet.
 
     asked: how the person wanted the sheet to be read, which the mapping keeps. name: the mapping file's.
-    event: the activity type's code, None if it is not known. schema_at_hand: the JSON Schema lies beside it.
+    event: the activity type's code, None if it is not known. schema_at_hand: the JSON Schema is beside it.
     """
     head = _head(findings, sheet, asked, schema_at_hand=schema_at_hand)
     return rendered(head, entries_of(findings, event), name)
@@ -51,26 +55,26 @@ def entries_of(findings: Findings, event: int | None) -> list[Entry]:
 
 
 def _head(findings: Findings, sheet: Sheet, asked: SheetOptions, *, schema_at_hand: bool) -> list[str]:
-    if schema_at_hand:
-        lines = [f"# yaml-language-server: $schema={SCHEMA_FILE}"]
-    else:
-        lines = commented(
-            f"`importer schema > {SCHEMA_FILE}` lets your editor help; then the first line here should be:"
-        )
-        lines.append(f"# # yaml-language-server: $schema={SCHEMA_FILE}")
+    hint = f"`importer schema > {SCHEMA_FILE}` lets your editor help; then the first line here should be:"
+    mark = "" if schema_at_hand else "# "
+    lines = [] if schema_at_hand else commented(hint)
     rows = "1 row" if findings.rows == 1 else f"{findings.rows:,} rows"
-    read = f"the first {rows}; further rows were not looked at" if findings.more else rows
-    lines += commented(f"Written by `importer init` from {quoted(sheet.place(), 200)[1:-1]} ({read}).")
-    lines += commented(
-        "A # makes the rest of its line a comment: take it away before a field to send that column. Lines"
-        " that say CHECK were decided on doubtful grounds."
-    )
-    lines.append(f"name: {scalar(sheet.path.stem)}")
-    return lines + list(_reading(sheet, asked))
+    read = f"the first {rows}; further rows were not read" if findings.more else rows
+    return [
+        *lines,
+        f"{mark}# yaml-language-server: $schema={SCHEMA_FILE}",
+        *commented(f"Written by `importer init` from {quoted(sheet.place(), 200)[1:-1]} ({read})."),
+        *commented(
+            "A # makes the rest of its line a comment: delete it before a field to send that column. CHECK"
+            " marks a guess: please review it."
+        ),
+        f"name: {scalar(sheet.path.stem)}",
+        *_reading(sheet, asked),
+    ]
 
 
 def _reading(sheet: Sheet, asked: SheetOptions) -> Iterator[str]:
-    """How the sheet is read, as far as it does not go without saying."""
+    """How the sheet is read, where that is not obvious."""
     if asked.sheet is not None and sheet.name is not None:
         yield f"sheet: {scalar(sheet.name)}"
     if asked.encoding is not None and sheet.encoding is not None and _same(asked.encoding, sheet.encoding):
@@ -80,7 +84,7 @@ def _reading(sheet: Sheet, asked: SheetOptions) -> Iterator[str]:
         if sheet.delimiter in names:
             yield f"delimiter: {names[sheet.delimiter]}"
         else:
-            yield f"# A mapping cannot name this delimiter: always say --delimiter {quoted(sheet.delimiter)}."
+            yield f"# A mapping cannot name this delimiter: always use --delimiter {quoted(sheet.delimiter)}."
     if sheet.header_row != 1:
         yield f"header_row: {sheet.header_row}"
 
@@ -94,14 +98,10 @@ def _same(asked: str, found: str) -> bool:
 
 
 def _about(column: Column) -> str:
-    """The comment that says which column it is, and what stands there."""
+    """The comment that says which column it is, and what it holds."""
     shown = ", ".join(column.values.samples())
     what = "" if column.guess.holds in {Holds.TEXT, Holds.NOTHING} else f", {column.guess.holds.value}"
     return f"Column {column.letters}{what}: {shown or 'no values in the rows that were read'}"
-
-
-def _lookup(by: str) -> dict[str, Setting]:
-    return {"lookup": "account", "company_type": "Account", "by": by}
 
 
 def _account_entry(findings: Findings) -> Entry:
@@ -111,40 +111,37 @@ def _account_entry(findings: Findings) -> Entry:
             "Which account the activity belongs to. Codes can be looked up: {column: Account code,"
             " lookup: account, company_type: Account, by: mx_Account_Code}"
         )
-        missing = (
-            "no column seems to say which account a row belongs to; write the heading of the one that does"
-        )
+        missing = "no column seems to hold the account of a row; write the heading of the one that does"
         return Entry(key, comments=(hint,), fill_in=missing)
     settings, doubts = _account_found(column)
     empty = findings.rows - column.values.filled
     if empty:
-        doubts.append(
-            f"There is no value here in {empty:,} of {findings.rows:,} rows; `importer check` will name them."
-        )
+        rows = f"{empty:,} of {findings.rows:,} rows"
+        doubts.append(f"There is no value here in {rows}; `importer check` names them.")
     return Entry(key, column.heading, settings=settings, comments=(_about(column),), doubts=tuple(doubts))
 
 
 def _account_found(column: Column) -> tuple[dict[str, Setting], list[str]]:
     """How a column says which account it is, and what is doubtful about that."""
     heading = quoted(column.heading)
+    named = column.sounds_like(Role.ACCOUNT_ID, Role.ACCOUNT_CODE)
     if column.guess.holds is Holds.ID or not column.values.filled:
-        doubts = list(column.guess.doubts)
-        if not column.sounds_like(Role.ACCOUNT_ID, Role.ACCOUNT_CODE, Role.ACCOUNT_NAME):
-            doubts.append(f"{heading} was taken for the account because it holds Ids.")
-        return {}, doubts
-    if column.sounds_like(Role.ACCOUNT_ID, Role.ACCOUNT_CODE):
+        taken = f"{heading} is used as the account because it holds Ids."
+        unnamed = not named and not column.sounds_like(Role.ACCOUNT_NAME)
+        return {}, [*column.guess.doubts, *([taken] if unnamed else [])]
+    if named:
         doubt = (
             f"{heading} holds codes, not Ids, so LeadSquared is asked for each account. `by` must be the"
             " schema name of the account field that holds the code, `company_type` the account type's name"
             f" ({WHERE_CODES_ARE})."
         )
-        return _lookup("mx_Account_Code"), [doubt]
+        return _BY_CODE, [doubt]
     doubt = (
         f"{heading} holds names, so LeadSquared is asked for the account of that name; a name that two"
         " accounts have is a problem of the row. Ids or codes are safer. `company_type` is the account type's"
         f" name ({WHERE_CODES_ARE})."
     )
-    return _lookup("CompanyName"), [doubt]
+    return {**_BY_CODE, "by": "CompanyName"}, [doubt]
 
 
 def _event_entry(findings: Findings, event: int | None) -> Entry:
@@ -152,7 +149,7 @@ def _event_entry(findings: Findings, event: int | None) -> Entry:
     if event is not None:
         return Entry(key, value=str(event), comments=("The activity type's code.",))
     if findings.event is not None:
-        taken = f"The codes of the activity types were taken from {quoted(findings.event.heading)}."
+        taken = f"The codes of the activity types are read from {quoted(findings.event.heading)}."
         return Entry(key, findings.event.heading, comments=(_about(findings.event),), doubts=(taken,))
     kinds = [each for each in findings.columns if each.guess.holds is Holds.CHOICE and not each.unusable]
     words = best_of(kinds, Role.EVENT, Role.KIND)
@@ -160,9 +157,8 @@ def _event_entry(findings: Findings, event: int | None) -> Entry:
     if words is not None:
         named = words.guess.settings["one_of"]
         codes = ", ".join(f"{scalar(word)}: {EXAMPLE_CODE + at}" for at, word in enumerate(named))
-        comments = (
-            f"One code for each kind, for example: {{column: {scalar(words.heading)}, values: {{{codes}}}}}",
-        )
+        example = f"{{column: {scalar(words.heading)}, values: {{{codes}}}}}"
+        comments = (f"One code for each kind, for example: {example}",)
     missing = f"the code of the activity type, a number such as {EXAMPLE_CODE} ({WHERE_CODES_ARE})"
     return Entry(key, comments=comments, fill_in=missing)
 
@@ -175,38 +171,34 @@ def _note_entries(findings: Findings) -> Iterator[Entry]:
 
 def _field_entries(findings: Findings, event: int | None) -> Iterator[Entry]:
     """The activity's fields: an entry for every column that has no other part to play."""
-    yield Entry(
-        "Status",
-        settings={"value": "Active"},
-        active=False,
-        in_fields=True,
-        comments=("A field that is the same for every row looks like this:",),
-    )
+    example = "A field that is the same for every row looks like this:"
+    yield Entry("Status", settings={"value": "Active"}, active=False, in_fields=True, comments=(example,))
     parts = [findings.account, findings.note, *([findings.event] if event is None else [])]
     used = {each.index for each in parts if each is not None}
+    pairs = {date.index: time for date, time in findings.pairs if date.index not in used}
+    used |= {time.index for time in pairs.values()}
     named = active = 0
-    for column in findings.columns[:COLUMNS_SHOWN_MOST]:
+    for column in findings.columns[:COLUMNS_SHOWN_MAX]:
         if column.index in used:
             continue
         if column.unusable:
-            yield _unusable_entry(column)
+            called = f" {quoted(column.heading)}" if column.heading else ""
+            comment = f"{_about(column)}. Left out{called}: {column.unusable}."
+            yield Entry("", in_fields=True, active=False, comments=(comment,))
         elif column is findings.owner:
             yield _owner_entry(column)
         else:
             named += 1
-            typed = column.is_typed and active < FIELDS_MOST
+            typed = column.is_typed and active < FIELDS_MAX
             active += typed
-            first = typed and active == 1
-            yield _custom_entry(findings, column, f"mx_Custom_{named}", active=typed, first=first)
-    if len(findings.columns) > COLUMNS_SHOWN_MOST:
-        rest = len(findings.columns) - COLUMNS_SHOWN_MOST
+            first, key = typed and active == 1, f"mx_Custom_{named}"
+            if typed and column.index in pairs:
+                yield _pair_entry(findings, column, pairs[column.index], key, first=first)
+            else:
+                yield _custom_entry(findings, column, key, active=typed, first=first)
+    if len(findings.columns) > COLUMNS_SHOWN_MAX:
+        rest = len(findings.columns) - COLUMNS_SHOWN_MAX
         yield Entry("", in_fields=True, active=False, comments=(f"… and {rest:,} more columns.",))
-
-
-def _unusable_entry(column: Column) -> Entry:
-    called = f" {quoted(column.heading)}" if column.heading else ""
-    comment = f"{_about(column)}. Left out{called}: {column.unusable}."
-    return Entry("", in_fields=True, active=False, comments=(comment,))
 
 
 def _owner_entry(column: Column) -> Entry:
@@ -215,7 +207,7 @@ def _owner_entry(column: Column) -> Entry:
     doubts = column.guess.doubts
     if not column.sounds_like(Role.OWNER):
         taken = (
-            f"{quoted(column.heading)} was taken for the activity's owner because it holds e-mail addresses;"
+            f"{quoted(column.heading)} is used as the activity's owner because it holds e-mail addresses;"
             " each must be that of a LeadSquared user."
         )
         doubts = (taken, *doubts)
@@ -224,30 +216,46 @@ def _owner_entry(column: Column) -> Entry:
     )
 
 
+def _pair_entry(findings: Findings, date: Column, time: Column, key: str, *, first: bool) -> Entry:
+    """A date and a time of day in two columns: one date-time."""
+    settings: dict[str, Setting] = {"template": f"{{{date.heading}}} {{{time.heading}}}", "type": "datetime"}
+    given = date.guess.settings.get("format", ())
+    dates = (given,) if isinstance(given, str) else given
+    times = time.guess.settings["format"]
+    if dates:
+        formats = [*(f"{each} {times[0]}" for each in dates), *(f"{dates[0]} {each}" for each in times[1:])]
+        settings["format"] = tuple(formats) if len(formats) > 1 else formats[0]
+    settings["timezone"] = findings.zone or UNKNOWN_ZONE
+    doubts = (*_naming(first=first), *date.guess.doubts, _zone_doubt(findings))
+    comments = ("; ".join((_about(date), *date.guess.why)), _about(time))
+    return Entry(key, date.heading, settings=settings, comments=comments, doubts=doubts, in_fields=True)
+
+
 def _custom_entry(findings: Findings, column: Column, key: str, *, active: bool, first: bool) -> Entry:
     """A field whose schema name nobody can see in a sheet."""
     guess = column.guess
-    doubts: list[str] = []
-    if first:
-        doubts.append(
-            "The mx_Custom_ names here only count the columns: put in the schema names that your activity"
-            f" type has for them ({WHERE_CODES_ARE})."
-        )
-    if active:
-        doubts += guess.doubts
+    doubts = (*_naming(first=first), *(guess.doubts if active else ()))
     if active and guess.holds is Holds.DATETIME:
-        zone = findings.zone
-        told = f"{zone} is this computer's time zone" if zone else "No time zone is known on this computer"
-        doubts.append(f"{told}; `timezone` must be where the clock of the sheet hangs.")
+        doubts = (*doubts, _zone_doubt(findings))
+    settings = {} if guess.holds is Holds.TIME else guess.settings
     return Entry(
-        key,
-        column.heading,
-        settings=guess.settings,
-        active=active,
+        key, column.heading, settings=settings, active=active, in_fields=True, doubts=doubts,
         comments=tuple(_about_custom(findings, column)),
-        doubts=tuple(doubts),
-        in_fields=True,
+    )  # fmt: skip
+
+
+def _naming(*, first: bool) -> tuple[str, ...]:
+    text = (
+        "The mx_Custom_ names here only count the columns: replace them by the schema names of your activity"
+        f" type ({WHERE_CODES_ARE})."
     )
+    return (text,) if first else ()
+
+
+def _zone_doubt(findings: Findings) -> str:
+    zone = findings.zone
+    known = f"{zone} is this computer's time zone" if zone else "This computer's time zone is not known"
+    return f"{known}; `timezone` must be the time zone of the sheet's dates."
 
 
 def _about_custom(findings: Findings, column: Column) -> Iterator[str]:
@@ -255,6 +263,8 @@ def _about_custom(findings: Findings, column: Column) -> Iterator[str]:
     yield "; ".join((_about(column), *guess.why))
     if guess.holds is Holds.EMAIL:
         yield "If these are users of LeadSquared, add lookup: user, by: EmailAddress."
+    if guess.holds is Holds.TIME:
+        yield 'With a column of dates it is one value: {template: "{Date} {Time}", type: datetime, …}'
     if findings.account is not None and guess.holds in CODED and column.sounds_like(Role.ACCOUNT_CODE):
         yield (
             "Accounts can be found by this code instead: RelatedCompanyId:"

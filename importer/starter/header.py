@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,33 +60,28 @@ def likely_header(top: Sequence[TopRow]) -> HeaderGuess:
         (_score(top, at), _known_words(cells), number)
         for at, (number, cells) in enumerate(top[:SEARCHED_ROWS])
     ]
-    good = [each for each in scored if each[0] > 0.0]
-    if not good:
-        return HeaderGuess(top[0][0], certain=len(top) == 1)
-    score, known, row = good[0]
-    for other in good[1:]:
+    best: tuple[float, int, int] | None = None
+    for each in scored:
         # Two cells `Printed by | Müller` above a table of two columns look like headings, too.
-        if other[1] >= known + 2:
-            score, known, row = other
-    return HeaderGuess(row, certain=True, score=score)
+        if each[0] > 0.0 and (best is None or each[1] >= best[1] + 2):
+            best = each
+    if best is None:
+        return HeaderGuess(top[0][0], certain=len(top) == 1)
+    return HeaderGuess(best[2], certain=True, score=best[0])
 
 
 def _score(top: Sequence[TopRow], at: int) -> float:
-    """How much of the columns that are used below the row names; 0 if it cannot be the header."""
-    filled = {index for index, cell in enumerate(top[at][1]) if cell.strip()}
+    """How much of the columns that are used below it the row names; 0 if it cannot be the header."""
+    heads = {index: cell for index, cell in enumerate(top[at][1]) if cell.strip()}
     below = [cells for _, cells in top[at + 1 : at + 1 + SEARCHED_ROWS]]
-    if not filled or not below or any(_is_value(top[at][1][index]) for index in filled):
+    if not heads or not below or any(map(_is_value, heads.values())):
         return 0.0
-    counts: dict[int, int] = {}
-    for cells in below:
-        for index, cell in enumerate(cells):
-            if cell.strip():
-                counts[index] = counts.get(index, 0) + 1
+    counts = Counter(index for cells in below for index, cell in enumerate(cells) if cell.strip())
     used = {index for index, count in counts.items() if 4 * count >= len(below)}
     if not used:
         return 0.0
-    covered = len(filled & used) / len(used)
-    texts = sum(_could_head(top[at][1][index]) for index in filled) / len(filled)
+    covered = len(heads.keys() & used) / len(used)
+    texts = sum(map(_could_head, heads.values())) / len(heads)
     return covered * texts if covered >= COVERED_LEAST and texts >= TEXT_LEAST else 0.0
 
 
@@ -115,30 +112,19 @@ def _in_text(path: Path, how: SheetOptions) -> HeaderGuess:
     """The header of a text file, whose delimiter is not known yet and shows below the title rows only."""
     lines = _first_lines(path, how)
     separator = separator_line(lines[0]) if lines else None
-    if separator is not None:
-        lines = lines[1:]
-    if how.delimiter is not None:
-        return likely_header(_records(lines, delimiter_named(how.delimiter, path)))
-    if separator is not None:
-        return likely_header(_records(lines, separator))
+    lines = lines if separator is None else lines[1:]
+    if how.delimiter is not None or separator is not None:
+        return likely_header(_records(lines, separator or delimiter_named(how.delimiter or "", path)))
     found: list[tuple[float, HeaderGuess]] = []
-    sniffed = [sniff_delimiter(lines, row) for row in range(1, SEARCHED_ROWS + 1)]
-    for delimiter in dict.fromkeys(each for each in sniffed if each is not None):
+    for delimiter in ",;\t|":
         records = _records(lines, delimiter)
         guess = likely_header(records)
         # The sheet will be opened with that row as its header, and has to see the same columns then.
-        if guess.row <= SEARCHED_ROWS and sniffed[guess.row - 1] == delimiter:
-            found.append((guess.score * _evenness(records, guess.row), guess))
-    if found:
-        return max(found, key=lambda each: each[0])[1]
-    return likely_header(_records(lines, ","))
-
-
-def _evenness(records: Sequence[TopRow], header_row: int) -> float:
-    """The share of the rows below the header that are as wide as it is."""
-    width = next((len(cells) for number, cells in records if number == header_row), 0)
-    below = [len(cells) == width for number, cells in records if number > header_row]
-    return sum(below) / len(below) if below else 1.0
+        if guess.row <= SEARCHED_ROWS and sniff_delimiter(lines, guess.row) == delimiter:
+            width = next((len(cells) for number, cells in records if number == guess.row), 0)
+            even = [len(cells) == width for number, cells in records if number > guess.row]
+            found.append((guess.score * (sum(even) / len(even) if even else 1.0), guess))
+    return max(found, key=lambda each: each[0])[1] if found else likely_header(_records(lines, ","))
 
 
 def _first_lines(path: Path, how: SheetOptions) -> list[str]:
@@ -151,25 +137,19 @@ def _first_lines(path: Path, how: SheetOptions) -> list[str]:
         raise unreadable(path, error) from error
     # What cannot be decoded is refused, with its line, when the sheet is opened.
     text = sample.decode(encoding.codec, "replace")
-    return list(itertools.islice(_split(text), SAMPLE_LINES))
-
-
-def _split(text: str) -> list[str]:
-    return re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+$", text)
+    return re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+$", text)[:SAMPLE_LINES]
 
 
 def _records(lines: Sequence[str], delimiter: str) -> list[TopRow]:
     """The first records with content, numbered as they will be."""
-    found: list[TopRow] = []
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    try:
+    found: list[TopRow] = []
+    with contextlib.suppress(csv.Error):  # the sample may end inside a quoted cell
         for number, record in enumerate(reader, 1):
             if any(cell.strip() for cell in record):
                 found.append((number, record))
             if len(found) == SAMPLE_ROWS:
                 break
-    except csv.Error:
-        pass  # the sample may end inside a quoted cell
     return found
 
 

@@ -116,7 +116,8 @@ def _block(entry: Entry) -> list[str]:
     # For an activity type a plain number would be the code itself, not a column of that name.
     if entry.column is not None and not entry.settings and entry.key != "ActivityEvent":
         return [f"{entry.key}: {scalar(entry.column)}"]
-    pairs = [] if entry.column is None else [f"column: {scalar(entry.column)}"]
+    templated = entry.column is None or "template" in entry.settings
+    pairs = [] if templated else [f"column: {scalar(entry.column or '')}"]
     pairs += [f"{key}: {_setting(value)}" for key, value in entry.settings.items()]
     line = f"{entry.key}: {{{', '.join(pairs)}}}"
     if len(line) <= LINE_LENGTH:

@@ -42,6 +42,7 @@ class Database(ABC):
     """Connections to one database. location: for a person, never with a password."""
 
     engine: Engine
+    long_engine: Engine
     quick_engine: Engine
     dialect: str
     location: str
@@ -74,6 +75,7 @@ class Database(ABC):
 
         patient: it may take minutes (a statement otherwise counts as lost after 15 s)."""
         with self.trouble(), ExitStack() as stack:
+            self.expect_in_place()
             if connection is None:
                 connection = stack.enter_context(self.engine.connect()).execution_options(**WRITES)
             with connection.begin():
@@ -86,7 +88,7 @@ class Database(ABC):
         is on
         the disk before it returns (else only once a durable one of this database is)."""
         with self.trouble():
-            engine = self.engine if durable else self.quick_engine
+            engine = self.long_engine if durable else self.quick_engine
             return engine.connect().execution_options(**WRITES)
 
     @contextmanager
@@ -131,6 +133,11 @@ class Database(ABC):
     def lock(self, name: str, connection: Connection) -> Lock | None:
         """Takes the name without waiting, on this connection where that matters; None when another has it."""
 
+    def free(self, name: str) -> bool:
+        """Ends the connection of whoever holds the name and was not heard of for long; whether that was
+        done."""
+        return False
+
     @abstractmethod
     def locked(self, names: Sequence[str]) -> set[str]:
         """Those of the names that any process holds now."""
@@ -157,8 +164,8 @@ class Database(ABC):
 
     def close(self) -> None:
         """Idempotent."""
-        self.engine.dispose()
-        self.quick_engine.dispose()
+        for engine in (self.engine, self.long_engine, self.quick_engine):
+            engine.dispose()
 
     # ---- both ---------------------------------------------------------------------------------------
 
@@ -205,6 +212,9 @@ class Database(ABC):
             if version != VERSIONS[-1]:
                 self.begin_schema(connection)
                 _upgrade(connection)
+
+    def expect_in_place(self) -> None:  # noqa: B027 - most have nothing to do
+        """Raises OSError when what is written would be found by nobody."""
 
     def begin_schema(self, connection: Connection) -> None:  # noqa: B027 - most have nothing to do
         """What has to be done before the first step."""

@@ -11,7 +11,24 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, Subquery, and_, case, func, or_, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Select,
+    Table,
+    and_,
+    case,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+)
 
 from importer.store import schema
 from importer.store.batch_rows import ASKED_MAX, chunked
@@ -30,6 +47,15 @@ from importer.store.records import (
 _batch: Final = schema.batch.c
 _row: Final = schema.row.c
 _CREATED: Final = int(RowStatus.CREATED)
+_compared: Final = Table(
+    "compared",
+    MetaData(),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Index("ix_compared_fingerprint", "fingerprint"),
+    prefixes=["TEMPORARY"],
+    postgresql_on_commit="DROP",
+)
 _OPEN: Final = (int(RowStatus.PENDING), *map(int, IN_DOUBT))
 
 
@@ -69,25 +95,22 @@ class DuplicateCheck:
         """How many rows other batches of the tenant have created, or hold open."""
         if self.batch.rehearsal:
             return Overlap()
-        with self._reading() as connection:
-            others = self._others(connection)
-            paired = self._paired(others).subquery()
+        with self._comparing() as connection:
+            void = self._without_void(connection)
+            paired = self._paired(void).subquery()
             created = connection.execute(select(paired.c.batch, func.count()).group_by(paired.c.batch)).all()
-            held: Counter[bytes] = Counter()
-            mine: dict[bytes, int] = {}
+            held: dict[bytes, tuple[int, int]] = {}
             by: Counter[int] = Counter()
-            for fingerprint, key, theirs, ours in connection.execute(self._holding(others)):
-                held[fingerprint] += theirs
-                mine[fingerprint] = ours
+            for fingerprint, key, theirs, ours in connection.execute(self._holding(void)):
+                held[fingerprint] = (held.get(fingerprint, (0, 0))[0] + theirs, ours)
                 by[key] += min(theirs, ours)
-            named = dict(
-                summaries(self._database, connection, _batch.key.in_({*by, *(key for key, _ in created)}))
-            )
+            keys = {*by, *(key for key, _ in created)}
+            named = dict(summaries(self._database, connection, _batch.key.in_(keys)))
         counts = [(key, count) for key, count in created]
         return Overlap(
             created=sum(count for _, count in counts),
             created_by=_named(named, counts),
-            held=sum(min(count, mine[fingerprint]) for fingerprint, count in held.items()),
+            held=sum(min(each) for each in held.values()),
             held_by=_named(named, by.items()),
         )
 
@@ -95,8 +118,8 @@ class DuplicateCheck:
         """The rows that were created before, in source order, each with an Id of its own."""
         if self.batch.rehearsal:
             return
-        with self._reading() as connection:
-            paired = self._paired(self._others(connection)).subquery()
+        with self._comparing() as connection:
+            paired = self._paired(self._without_void(connection)).subquery()
             asked = (
                 select(paired.c.position, paired.c.activity_id, _batch.id, paired.c.created_position)
                 .join(schema.batch, _batch.key == paired.c.batch)
@@ -109,21 +132,17 @@ class DuplicateCheck:
     def replaced(self) -> list[BatchSummary]:
         """Batches that never sent and that nobody owns, of the same sheet or with rows of it: publishing
         removes them. Their results files have become meaningless."""
-        with self._reading() as connection:
-            return [summary for _, summary in self.void(connection)]
+        if self.batch.rehearsal:
+            return []
+        with self._comparing() as connection:
+            return [summary for _, summary in self._void(connection)]
 
-    def void(self, connection: Connection) -> list[tuple[int, BatchSummary]]:
+    def void(self) -> list[tuple[int, BatchSummary]]:
         """For this room: (key, summary) of `replaced`."""
         if self.batch.rehearsal:
             return []
-        holding = connection.execute(self._holders()).scalars().all()
-        found = dict(self._same(connection))
-        found |= dict(summaries(self._database, connection, _batch.key.in_(holding)))
-        return [
-            (key, summary)
-            for key, summary in found.items()
-            if is_void(self._database, connection, key, summary)
-        ]
+        with self._comparing() as connection:
+            return self._void(connection)
 
     # ---- inside -------------------------------------------------------------------------------------
 
@@ -131,11 +150,53 @@ class DuplicateCheck:
     def _reading(self) -> Iterator[Connection]:
         if self._connection is None:
             # One transaction, so that all questions see the same.
-            with self._database.snapshot() as connection:
+            with self._database.snapshot() as connection, self._database.patience(connection):
                 yield connection
         else:
             with self._database.trouble():
                 yield self._connection
+
+    @contextmanager
+    def _comparing(self) -> Iterator[Connection]:
+        """With our rows that have an equal one elsewhere, mostly none, in a table of the connection's own:
+        the rest is done among these."""
+        with self._reading() as connection:
+            if self._left(connection):
+                _compared.drop(connection, checkfirst=False)
+            _compared.create(connection, checkfirst=False)
+            for mine in self._mine():
+                connection.execute(insert(_compared).from_select(["position", "fingerprint"], mine))
+            if self._database.dialect == "postgresql":
+                connection.execute(text("ANALYZE compared"))
+            yield connection
+
+    def _left(self, connection: Connection) -> bool:
+        where = (
+            "sqlite_temp_master WHERE name"
+            if self._database.dialect == "sqlite"
+            else ("pg_class WHERE relpersistence = 't' AND pg_table_is_visible(oid) AND relname")
+        )
+        found = connection.execute(text(f"SELECT 1 FROM {where} = 'compared'"))  # noqa: S608 - of two names
+        return found.first() is not None
+
+    def _mine(self) -> Iterator[Select[*tuple[Any, ...]]]:
+        """Our rows that are to be sent and that another batch has."""
+        me = select(_batch.key).where(_batch.id == self.batch.id).scalar_subquery()
+        other = schema.row.alias("known")
+        others = select(_batch.key).where(self._of_tenant())
+        # By the index on fingerprints, which knows the batch too: our own row is passed over without a look.
+        # The sum keeps databases from going through all batches instead.
+        there = select(other.c.batch).where(
+            other.c.fingerprint == _row.fingerprint, other.c.batch != me, (other.c.batch + 0).in_(others)
+        )
+        asked = select(_row.position, _row.fingerprint).where(
+            _row.batch == me, _row.status == int(RowStatus.PENDING), there.exists()
+        )
+        if self._positions is None:
+            yield asked
+            return
+        for some in chunked(self._positions):
+            yield asked.where(_row.position.in_(some))
 
     def _same(self, connection: Connection) -> list[tuple[int, BatchSummary]]:
         if self.batch.rehearsal:
@@ -154,97 +215,72 @@ class DuplicateCheck:
             _batch.tenant == tenant.scalar_subquery(),
         )
 
-    def _others(self, connection: Connection) -> ColumnElement[bool]:
-        """The same without those that are void."""
-        void = [key for key, _ in self.void(connection)]
-        return and_(self._of_tenant(), _batch.key.not_in(void)) if void else self._of_tenant()
+    def _void(self, connection: Connection) -> list[tuple[int, BatchSummary]]:
+        holders = self._others([]).with_only_columns(_row.batch).where(_held(_row)).distinct()
+        found = dict(self._same(connection))
+        keys = connection.execute(holders).scalars().all()
+        found |= dict(summaries(self._database, connection, _batch.key.in_(keys)))
+        return [
+            (key, summary)
+            for key, summary in found.items()
+            if is_void(self._database, connection, key, summary)
+        ]
 
-    def _mine(self) -> Select[*tuple[Any, ...]]:
-        """Our rows that are to be sent, the n-th of each fingerprint."""
-        me = select(_batch.key).where(_batch.id == self.batch.id).scalar_subquery()
-        nth = func.row_number().over(partition_by=_row.fingerprint, order_by=_row.position).label("nth")
-        asked = select(_row.position, _row.fingerprint, nth).where(
-            _row.batch == me, _row.status == int(RowStatus.PENDING)
+    def _without_void(self, connection: Connection) -> list[int]:
+        return [key for key, _ in self._void(connection)]
+
+    def _others(self, void: list[int]) -> Select[*tuple[Any, ...]]:
+        """Rows of other batches that are equal to one of ours, each once."""
+        known = select(_compared.c.fingerprint).distinct().subquery("known")
+        others = self._of_tenant() if not void else and_(self._of_tenant(), _batch.key.not_in(void))
+        return (
+            select(_row.fingerprint)
+            .join_from(known, schema.row, _row.fingerprint == known.c.fingerprint)
+            .join(schema.batch, _batch.key == _row.batch)
+            .where(others)
         )
-        if self._positions is not None:
-            some = list(chunked(self._positions))
-            asked = asked.where(or_(*(_row.position.in_(each) for each in some)) if some else _row.batch < 0)
-        return asked
 
-    def _known(self, others: ColumnElement[bool]) -> Subquery:
-        """Our rows that have an equal one elsewhere: mostly none, so the rest is done among these."""
-        mine = self._mine().subquery("mine")
-        other = schema.row.alias("known")
-        there = (
-            select(other.c.position)
-            .join(schema.batch, _batch.key == other.c.batch)
-            .where(other.c.fingerprint == mine.c.fingerprint, others)
-        )
-        return select(mine).where(there.exists()).subquery("hit")
-
-    def _paired(self, others: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
+    def _paired(self, void: list[int]) -> Select[*tuple[Any, ...]]:
         """Our rows beside created ones, the n-th beside the n-th; without those that a row of ours took
         over."""
-        hit = self._known(others)
-        created, taken = schema.row.alias("created"), schema.row.alias("taken")
+        taken = schema.row.alias("taken")
         me = select(_batch.key).where(_batch.id == self.batch.id).scalar_subquery()
-        ours = (
-            select(taken.c.position)
-            .where(
-                taken.c.batch == me,
-                taken.c.taken_batch == created.c.batch,
-                taken.c.taken_position == created.c.position,
-            )
-            .exists()
+        ours = select(taken.c.position).where(
+            taken.c.batch == me, taken.c.taken_batch == _row.batch, taken.c.taken_position == _row.position
         )
-        nth = func.row_number().over(
-            partition_by=created.c.fingerprint, order_by=(created.c.batch, created.c.position)
-        )
+        order = (_row.batch, _row.position)
+        nth = func.row_number().over(partition_by=_row.fingerprint, order_by=order).label("nth")
         theirs = (
-            select(
-                created.c.fingerprint,
-                created.c.batch,
-                created.c.position,
-                created.c.activity_id,
-                nth.label("nth"),
-            )
-            .join(schema.batch, _batch.key == created.c.batch)
-            .where(
-                created.c.fingerprint.in_(select(hit.c.fingerprint)),
-                created.c.status == _CREATED,
-                created.c.taken_batch.is_(None),
-                others,
-                ~ours,
-            )
+            self._others(void)
+            .with_only_columns(_row.fingerprint, _row.batch, _row.position, _row.activity_id, nth)
+            .where(_row.status == _CREATED, _row.taken_batch.is_(None), ~ours.exists())
             .subquery("theirs")
         )
+        same = _compared.c.fingerprint
+        mine = select(
+            _compared.c.position,
+            same,
+            func.row_number().over(partition_by=same, order_by=_compared.c.position).label("nth"),
+        ).subquery("mine")
         return select(
-            hit.c.position, theirs.c.activity_id, theirs.c.batch, theirs.c.position.label("created_position")
-        ).join_from(hit, theirs, and_(hit.c.fingerprint == theirs.c.fingerprint, hit.c.nth == theirs.c.nth))
+            mine.c.position, theirs.c.activity_id, theirs.c.batch, theirs.c.position.label("created_position")
+        ).join_from(
+            mine, theirs, and_(mine.c.fingerprint == theirs.c.fingerprint, mine.c.nth == theirs.c.nth)
+        )
 
-    def _holding(self, others: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
+    def _holding(self, void: list[int]) -> Select[*tuple[Any, ...]]:
         """(fingerprint, batch, rows that it holds open, rows of ours)."""
-        hit = self._known(others)
-        ours = (
-            select(hit.c.fingerprint, func.count().label("ours")).group_by(hit.c.fingerprint).subquery("ours")
-        )
-        return (
-            select(_row.fingerprint, _row.batch, func.count(), func.max(ours.c.ours))
-            .join_from(ours, schema.row, _row.fingerprint == ours.c.fingerprint)
-            .join(schema.batch, _batch.key == _row.batch)
-            .where(_held(_row), others)
+        same = _compared.c.fingerprint
+        ours = select(same, func.count().label("ours")).group_by(same).subquery("ours")
+        theirs = (
+            self._others(void)
+            .with_only_columns(_row.fingerprint, _row.batch, func.count().label("theirs"))
+            .where(_held(_row))
             .group_by(_row.fingerprint, _row.batch)
+            .subquery("theirs")
         )
-
-    def _holders(self) -> Select[*tuple[Any, ...]]:
-        """Other batches that hold rows of ours open."""
-        hit = self._known(self._of_tenant())
-        return (
-            select(_row.batch)
-            .join_from(hit, schema.row, _row.fingerprint == hit.c.fingerprint)
-            .join(schema.batch, _batch.key == _row.batch)
-            .where(_held(_row), self._of_tenant())
-            .distinct()
+        return select(theirs.c.fingerprint, theirs.c.batch, theirs.c.theirs, ours.c.ours).join_from(
+            theirs, ours, theirs.c.fingerprint == ours.c.fingerprint
         )
 
 

@@ -27,6 +27,7 @@ from importer.store.records import (
     RowStatus,
 )
 
+ALIVE_EVERY_S: Final = 5.0
 _row: Final = schema.row.c
 _attempt: Final = schema.attempt.c
 _CHANGING: Final = tuple(each.name for each in fields(RowChange) if each.name != "position")
@@ -275,6 +276,9 @@ class Ownership:
         self._connection = connection
         self._lock: Lock | None = lock
         self._one_at_a_time = threading.RLock()
+        self._ended = threading.Event()
+        if database.dialect == "postgresql":
+            threading.Thread(target=self._keep_alive, name="store-owner", daemon=True).start()
 
     def __repr__(self) -> str:
         return f"<Ownership {self.number} of {self.rows.id}>"
@@ -307,6 +311,15 @@ class Ownership:
                     )
                 yield connection
 
+    def _keep_alive(self) -> None:
+        """Says that this process lives, while it may be waiting for a person's answer."""
+        while not self._ended.wait(ALIVE_EVERY_S):
+            try:
+                with self.transaction():
+                    pass
+            except StoreError:
+                return  # whoever writes next is told
+
     def keep_facts(self, **facts: object) -> None:
         """`change` with nothing but facts."""
         with self.change() as change:
@@ -318,6 +331,7 @@ class Ownership:
 
     def release(self) -> tuple[Lock, Connection] | None:
         """For this room: lock and connection, to be given back by the caller; None if they were already."""
+        self._ended.set()
         with self._one_at_a_time:
             lock, self._lock = self._lock, None
         return None if lock is None else (lock, self._connection)

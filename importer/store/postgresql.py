@@ -28,11 +28,14 @@ from sqlalchemy import (
     Table,
     cast,
     create_engine,
+    event,
     func,
     literal,
     select,
     text,
 )
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from importer.errors import StoreError, StoreUnusableError
 from importer.store.database import Database, Lock
@@ -78,6 +81,22 @@ _TROUBLE: Final = {
     "57P03": ("The store's server is starting or stopping.", "Wait until it runs again, then resume."),
     "25006": ("The store's server is read-only (a standby).", "Check the address in IMPORTER_STORE."),
 }
+
+_PHRASES: Final = {
+    "password authentication failed": "28P01",
+    "no password supplied": "28P01",
+    "no pg_hba.conf entry": "28000",
+    "is not permitted to log in": "28000",
+    "too many clients": "53300",
+    "remaining connection slots": "53300",
+    "the database system is starting up": "57P03",
+    "the database system is shutting down": "57P03",
+    'FATAL: role "': "28000",
+    'FATAL: database "': "3D000",
+}
+IDLE_S: Final = 5.0
+"""A connection that nobody used for so long is tried before it is used: the server may have been
+restarted."""
 
 
 class GuardedConnection(psycopg.Connection[Any]):
@@ -154,9 +173,13 @@ class PostgresqlDatabase(Database):
             str(known[name]) for name in ("password", "sslpassword") if known.get(name) is not None
         )
         complete = conninfo.make_conninfo(url, **{k: v for k, v in _DEFAULTS.items() if k not in known})
-        self.engine = self.quick_engine = self._engine(complete)
+        self.engine = self._engine(complete, pool_size=3, max_overflow=7, pool_use_lifo=True)
+        event.listen(self.engine, "checkin", _note_use)
+        event.listen(self.engine, "checkout", _try_first)
+        # Closed, and not kept, so that no lock outlives its owner.
+        self.long_engine = self.quick_engine = self._engine(complete, poolclass=NullPool)
 
-    def _engine(self, complete: str) -> Engine:
+    def _engine(self, complete: str, **pool: Any) -> Engine:
         def connect() -> psycopg.Connection[Any]:
             connection = GuardedConnection.connect(complete, autocommit=True)
             _watch.add(connection)
@@ -165,10 +188,7 @@ class PostgresqlDatabase(Database):
             connection.autocommit = False
             return connection
 
-        return create_engine(
-            "postgresql+psycopg://", creator=connect, hide_parameters=True, pool_size=3, max_overflow=7,
-            pool_use_lifo=True,
-        )  # fmt: skip
+        return create_engine("postgresql+psycopg://", creator=connect, hide_parameters=True, **pool)
 
     def expect_fit(self) -> None:
         """Raises StoreUnusableError where the server cannot keep what is promised."""
@@ -194,13 +214,13 @@ class PostgresqlDatabase(Database):
         """A longer deadline, the server's and ours."""
         raw = connection.connection.driver_connection
         connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{PATIENCE_S:.0f}s'")
-        if isinstance(raw, GuardedConnection):
-            raw.silence_max_s = PATIENCE_S
+        if not isinstance(raw, GuardedConnection):
+            raise TypeError("this is not a connection of ours")
+        before, raw.silence_max_s = raw.silence_max_s, PATIENCE_S
         try:
             yield
         finally:
-            if isinstance(raw, GuardedConnection):
-                raw.silence_max_s = SILENCE_MAX_S
+            raw.silence_max_s = before
 
     def clock(self) -> ColumnElement[float]:
         """The server's."""
@@ -213,23 +233,36 @@ class PostgresqlDatabase(Database):
     def lock(self, name: str, connection: Connection) -> Lock | None:
         """An advisory lock of this connection; it ends with it."""
         key = self._key(connection, name)
+        alone = not connection.in_transaction()
         with self.trouble():
             asked = select(func.pg_try_advisory_lock(literal(key, BigInteger)))
             taken = connection.execute(asked).scalar_one()
-            connection.rollback()
+            if alone:
+                connection.commit()
         return _AdvisoryLock(connection, key) if taken else None
 
     def locked(self, names: Sequence[str]) -> set[str]:
         """From the server's table of locks."""
         with self.reading() as connection:
             keys = {self._key(connection, name): name for name in names}
-            found = connection.exec_driver_sql(
-                "SELECT classid::bigint, objid::bigint FROM pg_locks WHERE locktype = 'advisory'"
-                " AND objsubid = 1 AND granted"
-                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-            ).all()
-        held = {_signed(high << 32 | low) for high, low in found}
-        return {name for key, name in keys.items() if key in held}
+            return {keys[key] for key in self._holders(connection) if key in keys}
+
+    def free(self, name: str) -> bool:
+        """Needs to be the same user as the holder, or a member of pg_signal_backend."""
+        with suppress(StoreError), self.reading() as connection:
+            process = self._holders(connection).get(self._key(connection, name))
+            if process is not None:
+                return bool(connection.execute(select(func.pg_terminate_backend(process))).scalar())
+        return False
+
+    def _holders(self, connection: Connection) -> dict[int, int]:
+        """Numbers of locks that are held → the server's process that holds it."""
+        found = connection.exec_driver_sql(
+            "SELECT classid::bigint, objid::bigint, pid FROM pg_locks WHERE locktype = 'advisory'"
+            " AND objsubid = 1 AND granted"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        ).all()
+        return {_signed(high << 32 | low): process for high, low, process in found}
 
     def one_at_a_time(self, connection: Connection, name: str) -> None:
         """An advisory lock of the transaction."""
@@ -275,11 +308,8 @@ class PostgresqlDatabase(Database):
         """The server's trouble, or the network's."""
         state = getattr(getattr(error, "orig", error), "sqlstate", None) or ""
         said = self.said(error)
-        for code, phrase in (("28P01", "password authentication failed"), ("53300", "too many clients"),
-                             ("28P01", "no password supplied"), ("57P03", ("the database system is starting"
-                             " up")),
-                             ("28000", "no pg_hba.conf entry")):  # fmt: skip
-            state = code if not state and phrase in said else state
+        if not state:  # while connecting, there is only the text
+            state = next((code for phrase, code in _PHRASES.items() if phrase in said), "")
         if state in _TROUBLE:
             what, remedy = _TROUBLE[state]
             return StoreError(what, where=self.location, remedy=remedy)
@@ -315,7 +345,7 @@ class _AdvisoryLock(Lock):
 
     def release(self) -> None:
         key, self._key = self._key, None
-        if key is None:
+        if key is None or self._connection.closed or self._connection.invalidated:
             return
         try:
             self._connection.execute(select(func.pg_advisory_unlock(literal(key, BigInteger))))
@@ -323,6 +353,20 @@ class _AdvisoryLock(Lock):
         except Exception:  # noqa: BLE001 - a connection that is lost has no lock; one that is not must not keep it
             with suppress(Exception):
                 self._connection.invalidate()
+
+
+def _note_use(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info["used_at"] = time.monotonic()
+
+
+def _try_first(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:  # noqa: ANN401
+    if time.monotonic() - record.info.get("used_at", time.monotonic()) < IDLE_S:
+        return
+    try:
+        connection.execute("SELECT 1")
+        connection.rollback()
+    except psycopg.Error as error:
+        raise DisconnectionError from error  # the pool makes another one
 
 
 def _signed(number: int) -> int:
@@ -335,4 +379,7 @@ def _shown(known: Mapping[str, Any]) -> str:
         return f"postgresql://?service={known['service']}"
     user = f"{known['user']}@" if known.get("user") else ""
     port = f":{known['port']}" if known.get("port") else ""
-    return f"postgresql://{user}{known.get('host') or ''}{port}/{known.get('dbname') or ''}"
+    host = str(known.get("host") or "")
+    if host.startswith("/"):  # a socket of this computer
+        return f"postgresql://{user}{port}/{known.get('dbname') or ''}?host={host}"
+    return f"postgresql://{user}{host}{port}/{known.get('dbname') or ''}"

@@ -71,8 +71,7 @@ batch: Final = Table(
     Column("erased_at", Text),  # UTC; NULL while its customer data is here
     Column("owner", BigInteger, nullable=False, server_default="0"),  # counts up with every owner
     Column("owner_name", Text, nullable=False, server_default=""),  # `ana on desk-4`
-    Column("owner_backend", Integer),  # PostgreSQL: the process that serves the owner
-    Column("owner_seen", Double, nullable=False, server_default="0"),  # Unix seconds, the store's clock
+    Column("owner_seen", Double, nullable=False, server_default="0"),  # heard of last; the store's clock, s
     CheckConstraint("tenant IS NOT NULL OR NOT published", name="published_has_tenant"),
     Index("ix_batch_tenant", "tenant"),
     sqlite_autoincrement=True,
@@ -137,6 +136,7 @@ row: Final = Table(
     Index(
         "ix_sheet_row_fingerprint",
         "fingerprint",
+        "batch",
         sqlite_where=text("fingerprint IS NOT NULL"),
         postgresql_where=text("fingerprint IS NOT NULL"),
     ),
@@ -266,7 +266,7 @@ store_fact: Final = Table(
 # ---- what checks cannot say -----------------------------------------------------------------------------
 
 _GOES_BACK: Final = (
-    "OLD.status = 4 AND (NEW.status <> 4 OR lower(NEW.activity_id) <> lower(OLD.activity_id)"
+    "OLD.status = 4 AND (NEW.status <> 4 OR lower(coalesce(NEW.activity_id, '')) <> lower(OLD.activity_id)"
     " OR coalesce(NEW.taken_batch, -1) <> coalesce(OLD.taken_batch, -1))"
 )
 _DELETED_BY_HAND: Final = (

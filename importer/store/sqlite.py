@@ -39,9 +39,11 @@ class SqliteDatabase(Database):
         self.home = home
         self.path = None if home is None else home / FILE_NAME
         self.location = "nothing was stored yet" if self.path is None else str(self.path)
+        self._inode = 0
         if self.path is not None:
             _prepare(self.path)
-        self.engine = self._engine(durable=True)
+            self._inode = self.path.stat().st_ino
+        self.engine = self.long_engine = self._engine(durable=True)
         self.quick_engine = self.engine if self.path is None else self._engine(durable=False)
 
     def _engine(self, *, durable: bool) -> Engine:
@@ -153,6 +155,11 @@ class SqliteDatabase(Database):
                         remedy="End the other window, then erase the batch again.",
                     )
                 time.sleep(TRY_AGAIN_S)
+
+    def expect_in_place(self) -> None:
+        """On Unix a removed file can be written to for ever."""
+        if self.path is not None and self.path.stat().st_ino != self._inode:
+            raise OSError("the file was replaced by another")
 
     def begin_schema(self, connection: Connection) -> None:
         """The file says what it is."""

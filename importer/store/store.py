@@ -39,6 +39,10 @@ from importer.store.staging import Staging, remove_rows
 TRIES: Final = 5
 TRY_AGAIN_S: Final = 0.1
 """Whoever lists batches holds a batch's lock for a moment."""
+OWNER_SILENT_S: Final = 30.0
+"""An owner of a batch in a team's store is heard of every few seconds, unless its computer sleeps, its
+process was stopped or its connection is dead: then another process may end the connection and take the batch
+over."""
 URL_SCHEMES: Final = ("postgresql://", "postgres://")
 _batch: Final = schema.batch.c
 _row: Final = schema.row.c
@@ -273,7 +277,7 @@ class Store:
         if batch.id != staging.id:
             raise ValueError(f"{staging.id} was staged, not {batch.id}")
         lock, connection = staging.release()
-        held: list[Lock] = []
+        replaced: list[Lock] = []
         try:
             connection = self.database.durable(connection)
             with self.database.writing(connection, patient=True) as writing:
@@ -281,7 +285,7 @@ class Store:
                 compared = DuplicateCheck(self.database, batch, connection=writing)
                 if check is not None and not batch.rehearsal:
                     check(compared)
-                self._replace(writing, compared, held)
+                self._replace(writing, compared, replaced)
                 number = self._register(writing, staging.rows.key, batch)
         except BaseException:
             with suppress(StoreError):
@@ -289,13 +293,13 @@ class Store:
             _give_back(lock, connection)
             raise
         finally:
-            for each in held:
+            for each in replaced:
                 each.release()
         return Ownership(self.database, connection, lock, staging.rows, number=number)
 
     def _replace(self, connection: Connection, compared: DuplicateCheck, held: list[Lock]) -> None:
         """Removes batches that never sent, unless somebody begins to work on one just now."""
-        for key, summary in compared.void(connection):
+        for key, summary in compared.void():
             lock = self.database.lock(summary.batch.id, connection)
             if lock is None or not BatchRows(self.database, key, summary.batch.id, connection).never_sent():
                 raise ResultsError(
@@ -498,20 +502,32 @@ class Store:
 
     def _locked(self, batch_id: str, connection: Connection) -> Lock:
         """Raises ResultsError when another process has it."""
+        name, silent_s = "", 0.0
         for tried in range(TRIES):
             lock = self.database.lock(batch_id, connection)
             if lock is not None:
                 return lock
+            if not tried:
+                name, silent_s = self._owner(batch_id)
+                if silent_s > OWNER_SILENT_S:
+                    self.database.free(batch_id)
             if tried + 1 < TRIES:
                 time.sleep(TRY_AGAIN_S)
-        with self.database.reading() as reading:
-            name = reading.execute(select(_batch.owner_name).where(_batch.id == batch_id)).scalar()
         raise ResultsError(
             f"The batch is in use by {name or 'another window'}.",
             where=batch_id,
             remedy="Wait until it has ended there, or stop it there with Ctrl-C. Nothing was sent from here.",
             code="in-use",
         )
+
+    def _owner(self, batch_id: str) -> tuple[str, float]:
+        """Who owns a batch, or did last, and how long ago it was heard of (seconds, the store's clock)."""
+        asked = select(_batch.owner_name, self.database.clock() - _batch.owner_seen).where(
+            _batch.id == batch_id
+        )
+        with self.database.reading() as connection:
+            found = connection.execute(asked).first()
+        return ("", 0.0) if found is None else (found[0], found[1])
 
     def _owner_values(self) -> dict[str, object]:
         return {

@@ -18,13 +18,12 @@ from importer.mapping.round_trip import scalar
 from importer.mapping.yaml_file import read_document
 from importer.sheets import SheetOptions, open_sheet
 from importer.sheets.rows import DateCell, ErrorCell, NumberCell
-from importer.starter.columns import Guess, Holds, guess_column
+from importer.starter.columns import ColumnValues, Guess, Holds, guess_column
 from importer.starter.date_guesses import guess_dates, readings
 from importer.starter.entries import propose
 from importer.starter.header import find_header_row, likely_header
 from importer.starter.heading_words import Role, likeness
 from importer.starter.look import look_at_sheet
-from importer.starter.sample import ColumnValues
 from importer.starter.zone import local_zone
 
 GUID = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
@@ -86,6 +85,15 @@ def test_other_headings_are_no_account(heading: str) -> None:
         ("Visit date", ["20260731"], Holds.DATE, {"type": "date", "format": "%Y%m%d"}),
         ("Amount", ["20260731"], Holds.INTEGER, {"type": "integer"}),
         ("x", ["31/07/2026 00:00"], Holds.DATE, {"type": "date", "format": "%d/%m/%Y %H:%M"}),
+        ("x", ["₹ 12,500.50", "₹ 300"], Holds.NUMBER, {"type": "number", "decimal": ".", "currency": "true"}),
+        (
+            "x",
+            ["Rs. 1,250/-", "Rs. 2,000/-"],
+            Holds.INTEGER,
+            {"type": "integer", "decimal": ".", "currency": "true"},
+        ),
+        ("x", ["10:30", "9:05"], Holds.TIME, {"format": ("%H:%M",)}),
+        ("x", ["2:15 PM", "11:05 am"], Holds.TIME, {"format": ("%I:%M %p",)}),
         ("x", ["Won", "Lost"] * 3, Holds.CHOICE, {"one_of": ("Won", "Lost")}),
         ("Outcome", ["Won", "Lost", "Won"], Holds.CHOICE, {"one_of": ("Won", "Lost")}),
         ("x", ["Won", "Lost", "Open"], Holds.TEXT, {}),
@@ -101,6 +109,21 @@ def test_values_say_what_a_column_holds(
     found = _guess(heading, *cells)
 
     assert (found.holds, found.settings) == (holds, said)
+
+
+def test_several_words_in_a_cell_are_a_list() -> None:
+    """Multi-select: the items are what is listed."""
+    cells = ["Red; Blue", "Blue", "Red;Green", "Blue;Green;Red", "Green"]
+
+    assert _guess("Colours", *cells).settings == {
+        "type": "list", "separator": ";", "one_of": ("Red", "Blue", "Green"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("cells", [["Met owner; will call", "Closed; come back"], ["Won; late", "Lost"]])
+def test_notes_are_no_lists(cells: list[str]) -> None:
+    """Sentences with a semicolon hold no few words."""
+    assert _guess("x", *cells).holds in {Holds.TEXT, Holds.CHOICE}
 
 
 def test_times_of_day_make_a_datetime_with_a_zone() -> None:
@@ -119,7 +142,7 @@ def test_an_order_that_cannot_be_told_is_said() -> None:
     day, month = _guess("x", "01/07/2026", "02/07/2026"), _guess("x", "07/01/2026", "07/02/2026")
 
     assert (day.settings["format"], month.settings["format"]) == ("%d/%m/%Y", "%m/%d/%Y")
-    assert "cannot be told" in day.doubts[0]
+    assert "cannot be seen" in day.doubts[0]
     assert "1 July 2026, not 7 January" in day.doubts[0]
     assert "%m/%d/%Y" in day.doubts[0]
 
@@ -152,7 +175,7 @@ def test_a_number_that_could_be_either_is_said() -> None:
     comma, dot = _guess("Amount", "45,000"), _guess("Amount", "45.000", "7")
 
     assert (comma.settings["decimal"], dot.settings["decimal"]) == (".", ",")
-    assert ("cannot be told" in comma.doubts[0], "45000" in dot.doubts[0]) == (True, True)
+    assert ("cannot be seen" in comma.doubts[0], "45000" in dot.doubts[0]) == (True, True)
 
 
 def test_a_slip_of_the_finger_is_not_listed() -> None:

@@ -1,0 +1,187 @@
+"""What the sheets of all workbooks have in common: rows of numbered cells, and what nobody sees of them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, Literal, NamedTuple
+
+from openpyxl.worksheet.cell_range import CellRange
+
+from importer.errors import SheetError
+from importer.findings import CellFinding, Severity
+from importer.sheets.rows import ErrorCell, Row, column_letters
+from importer.sheets.sheet import BLANK_ROWS_MAX, Sheet, unreadable
+from importer.sheets.zip_safety import damaged
+from importer.text import quoted
+
+VALUE_LENGTH_MAX: Final = 200
+BLANK_HEADINGS_MAX: Final = 256
+
+
+class RawRow(NamedTuple):
+    """number: as Excel shows it. hidden: by filter, by hand or by its height. cells: by column index, empty
+    ones
+    absent. problem: why the row cannot be trusted. formulas: columns whose value Excel would calculate again
+    on opening. unseen: columns whose number format shows nothing."""
+
+    number: int
+    hidden: bool
+    cells: dict[int, str]
+    problem: str | None = None
+    formulas: Sequence[int] = ()
+    unseen: Sequence[int] = ()
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether there is nothing in it but blanks."""
+        return self.problem is None and all(
+            cell.isspace() and not isinstance(cell, ErrorCell) for cell in self.cells.values()
+        )
+
+
+class WorkbookSheet(Sheet):
+    """A worksheet; the families differ in how they get at its raw rows."""
+
+    family: Literal["text", "workbook"] = "workbook"
+
+    @abstractmethod
+    def raw_rows(self) -> Iterator[RawRow]:
+        """Every row that has cells, in order, from the first on."""
+
+    def table(self) -> Iterator[RawRow]:
+        """The rows with content below the header. Raises SheetError for content far below the table's end."""
+        last = self.header_row
+        for raw in merged(self.raw_rows()):
+            if raw.number <= self.header_row or raw.is_blank:
+                continue
+            if raw.number - last > BLANK_ROWS_MAX:
+                raise self.far_below(
+                    last, f"cell {column_letters(min(raw.cells, default=0))}{raw.number} holds something"
+                )
+            last = raw.number
+            yield raw
+
+    def rows(self) -> Iterator[Row]:
+        self.check_unchanged()
+        try:
+            yield from self.without_unfilled(self._rows())
+        except (OSError, MemoryError) as error:
+            raise unreadable(self.path, error) from error
+
+    def _rows(self) -> Iterator[Row]:
+        columns = range(len(self.header))
+        skip_hidden = self.how.hidden == "skip"
+        for raw in self.table():
+            number, hidden, cells, problem, formulas, unseen = raw
+            if hidden and skip_hidden:
+                continue
+            get = cells.get
+            row = tuple([get(index, "") for index in columns])
+            if problem is None and cells and max(cells) not in columns:
+                problem = self._surplus(number, cells)
+            findings = self._findings(raw) if formulas or unseen else ()
+            yield Row(number, row, problem, findings)
+
+    def _surplus(self, number: int, cells: dict[int, str]) -> str | None:
+        surplus = min(index for index in cells if index >= len(self.header))
+        return None if cells[surplus].isspace() else self.surplus(number, surplus, cells[surplus])
+
+    def _findings(self, raw: RawRow) -> tuple[CellFinding, ...]:
+        """What is to be said of cells whose value is not what a person sees, or will see."""
+        found: list[CellFinding] = []
+        for index in sorted({*raw.formulas, *raw.unseen}):
+            cell = raw.cells.get(index, "")
+            if index >= len(self.header) or isinstance(cell, ErrorCell):
+                continue
+            value, heading = cell[:VALUE_LENGTH_MAX], self.header[index]
+            if index in raw.formulas:
+                found.append(
+                    CellFinding(
+                        Severity.QUESTION, heading, index, kind="not-recalculated", value=value,
+                        message=f"The cell holds a formula, and the workbook asks to be calculated when it is"
+                        f" opened: {quoted(cell)} is stored, Excel may show another value.",
+                        remedy="Open the workbook in Excel and save it; or, if the stored values are right,"
+                        " use"
+                        " --accept not-recalculated (or `accept: [not-recalculated]` in the mapping).",
+                    )
+                )  # fmt: skip
+            if index in raw.unseen:
+                found.append(
+                    CellFinding(
+                        Severity.NOTICE, heading, index, kind="unseen-value", value=value,
+                        message=f"The cell's number format hides its value; {quoted(cell)} is sent.",
+                        remedy="Give the cell another number format to see it, or empty it.",
+                    )
+                )  # fmt: skip
+        return tuple(found)
+
+    def read_header(self, merges: Iterable[CellRange] = ()) -> None:
+        """Take the header's texts; one merged from above counts, one merged to the right names one column."""
+        tops = {(merge.min_row, merge.min_col - 1) for merge in merges}
+        merged_texts: dict[tuple[int, int], str] = {}
+        header: dict[int, str] = {}
+        first_filled: int | None = None
+        for raw in self.raw_rows():
+            if first_filled is None and not raw.is_blank:
+                first_filled = raw.number
+            if raw.number <= self.header_row and tops:
+                merged_texts |= {top: raw.cells.get(top[1], "") for top in tops if top[0] == raw.number}
+            if raw.number == self.header_row:
+                if raw.problem is not None:
+                    raise damaged(self.path, raw.problem.partition(":")[0])
+                header = dict(raw.cells)
+            if raw.number >= self.header_row and first_filled is not None:
+                break
+        for merge in merges:
+            text = merged_texts.get((merge.min_row, merge.min_col - 1), "").strip()
+            if text:
+                header.setdefault(merge.min_col - 1, text)
+                self._warn_of_wide_heading(merge, text)
+        self._check_gaps(header)
+        width = max(header, default=-1) + 1
+        self.adopt_header([header.get(index, "") for index in range(width)], first_filled)
+        if len(self.header) == 1:
+            self.warnings.append(
+                f"Row {self.header_row} holds one heading only, {quoted(self.header[0])}. If that is a"
+                " title, say"
+                " with `header_row:` in the mapping which row holds the headings."
+            )
+
+    def _warn_of_wide_heading(self, merge: CellRange, text: str) -> None:
+        if merge.max_col > merge.min_col:
+            first, last = column_letters(merge.min_col - 1), column_letters(merge.max_col - 1)
+            self.warnings.append(
+                f"The heading {quoted(text)} is merged over columns {first} to {last}: it names {first} only,"
+                " the others have no heading."
+            )
+
+    def _check_gaps(self, header: dict[int, str]) -> None:
+        before = -1
+        for column in sorted(header):
+            if column - before > BLANK_HEADINGS_MAX:
+                raise SheetError(
+                    f"Cell {column_letters(column)}{self.header_row} is {column - before - 1:,}"
+                    " blank columns right of the other headings.",
+                    where=self.place(),
+                    remedy="Delete it if it is there by mistake (Ctrl+End shows it).",
+                )
+            before = column
+
+
+def merged(rows: Iterable[RawRow]) -> Iterator[RawRow]:
+    """The rows; those of one number, which a damaged workbook may have, are one that cannot be trusted."""
+    held: RawRow | None = None
+    for raw in rows:
+        if held is not None and raw.number == held.number:
+            held = held._replace(
+                cells=held.cells | raw.cells,
+                problem="The workbook holds this row more than once. Open it in Excel, save it under another"
+                " name, and use that file.",
+            )
+            continue
+        if held is not None:
+            yield held
+        held = raw
+    if held is not None:
+        yield held
