@@ -62,9 +62,9 @@ def with_tables(text: str) -> str:
 
 def commands() -> dict[str, TyperCommand]:
     """Each command as the parser has it."""
-    from importer.cli.main import _parser
+    from importer.cli.main import COMMANDS, loaded
 
-    found = _parser().commands
+    found = {name: loaded(name) for name in COMMANDS}
     return {name: command for name, command in found.items() if isinstance(command, TyperCommand)}
 
 

@@ -71,12 +71,12 @@ def test_every_option_of_a_command_is_in_readme(name: str) -> None:
 
 def test_every_option_of_the_whole_program_is_in_readme() -> None:
     """`importer --help` has some of its own."""
-    from importer.cli.main import _parser
+    from importer.cli.main import parser
 
     told = section("## Commands and options")
     missing = [
         opt
-        for parameter in _parser().params
+        for parameter in parser().params
         for opt in parameter.opts
         if opt.startswith("-") and opt not in told
     ]

@@ -126,7 +126,7 @@ def test_ctrl_c_while_the_sheet_is_read_ends_at_once_and_leaves_nothing(
 ) -> None:
     write_csv(sheet, visits.visits(60_000))
     with running("run", sheet, "-m", "visits.yaml", "--yes") as process:
-        until(lambda: list(home.glob("journals/*.staging")))
+        until((home / "importer.db").exists)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
     assert process.returncode == 130
@@ -137,22 +137,22 @@ def test_ctrl_c_while_the_sheet_is_read_ends_at_once_and_leaves_nothing(
 def test_an_unexpected_fault_in_mid_run_still_writes_the_results_file(
     importer: Importer, tenant: RunningTenant, home: Path, sheet: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from importer.sending.worker_pool import Poster
+    from importer.sending.worker_pool import WorkerPool
 
-    run = Poster.run
+    run = WorkerPool.run
 
-    async def run_and_break(self: Poster) -> object:
+    async def run_and_break(self: WorkerPool) -> object:
         await run(self)
         raise RuntimeError("a fault of ours")
 
-    monkeypatch.setattr(Poster, "run", run_and_break)
+    monkeypatch.setattr(WorkerPool, "run", run_and_break)
     result = importer("run", sheet, "-m", "visits.yaml", "--yes", "--json")
     assert (result.exit, result.json["exit"]) == (3, 3)
     assert set(result.json) >= RUN_KEYS
     assert statuses(RESULTS) == ["created"] * 30
 
 
-def test_a_results_file_that_cannot_be_written_at_the_end_is_said_and_the_journal_named(
+def test_a_results_file_that_cannot_be_written_at_the_end_is_said_and_the_store_named(
     importer: Importer, tenant: RunningTenant, home: Path, sheet: Path
 ) -> None:
     """The folder went away in mid-run (a network drive)."""
@@ -166,7 +166,7 @@ def test_a_results_file_that_cannot_be_written_at_the_end_is_said_and_the_journa
     tenant.ask(lambda sandbox: _before_each_create(sandbox, take_away))
     result = importer("run", sheet, "-m", "visits.yaml", "--yes", "--results", "share", "--json")
     assert (result.exit, result.json["created"]) == (3, 30)
-    assert "journal" in result.stderr
+    assert "is in the store" in result.stderr
     resumed = importer("resume", result.json["batch"], "--results", "visits.results.csv", "--json")
     assert resumed.exit == 0
     assert statuses(RESULTS) == ["created"] * 30

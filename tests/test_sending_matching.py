@@ -10,9 +10,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from importer.activity import Activity, Marker, StoredActivity
+from importer.activity import NOTE, Activity, Marker, StoredActivity
 from importer.sending.reconcile.matching import (
-    NOTE,
     Comparison,
     Created,
     FieldComparison,

@@ -156,15 +156,26 @@ async def _watch(run: RunState, observer: Observer, start: _Start) -> None:
         observer.progress(start.progress(run))
 
 
+class BrokenRunError(Exception):
+    """A fault of the importer (its cause) ended a run. result: how far the batch came."""
+
+    def __init__(self, result: RunResult) -> None:
+        super().__init__(result.batch)
+        self.result = result
+
+
 @asynccontextmanager
 async def results_whatever_happens(work: Work) -> AsyncIterator[None]:
     """A fault of ours, too, leaves a results file that shows how far the batch came."""
     try:
         yield
-    except Exception:
+    except Exception as error:
+        result = None
         with suppress(Exception):  # the first one says more
-            write_results_file(work.rows, work.owned.keep_facts, work.observer, work.results, read=work.read)
-        raise
+            result = conclude(work, None)
+        if result is None:
+            raise
+        raise BrokenRunError(result) from error
 
 
 def conclude(work: Work, sent: SendResult | None) -> RunResult:

@@ -59,7 +59,7 @@ class _Commands(TyperGroup):
 
     def get_command(self, _ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401
         if cmd_name in COMMANDS and cmd_name not in self.commands:
-            self.commands[cmd_name] = _loaded(cmd_name)
+            self.commands[cmd_name] = loaded(cmd_name)
         return self.commands.get(cmd_name)
 
     def format_commands(self, _ctx: Any, formatter: Any) -> None:  # noqa: ANN401
@@ -67,7 +67,8 @@ class _Commands(TyperGroup):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
-def _loaded(name: str) -> Any:  # noqa: ANN401
+def loaded(name: str) -> Any:  # noqa: ANN401
+    """A command as typer has it."""
     module = import_module(f"importer.cli.{COMMANDS[name][0]}")
     alone = _typer()
     alone.command(name, context_settings=_SETTINGS)(takes_console(getattr(module, name)))

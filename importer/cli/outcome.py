@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+import asyncio
+from collections.abc import Coroutine, Mapping
+from typing import Any, Final
 
 from importer.app.records import RunResult
+from importer.app.running import BrokenRunError
 from importer.cli.console import Console
 from importer.store.records import SHOWN_STATUSES
 from importer.wording import count, duration
@@ -20,6 +22,16 @@ def summary(counts: Mapping[str, int], already: int, seconds: float, results: st
         parts.append(f"{already:,} {ALREADY}")
     took = f" in {duration(seconds)}" if seconds >= 1 else ""
     return f"{count(counts['rows'], 'row')}: {', '.join(parts) or 'none'}{took}.\nResults: {results}"
+
+
+def run_shown(console: Console, work: Coroutine[Any, Any, RunResult]) -> int:
+    """Runs it and shows how it ended; the exit code. A fault of ours is raised, after what was done."""
+    try:
+        result = asyncio.run(work)
+    except BrokenRunError as broken:
+        console.result("", broken.result.as_json())
+        raise broken.__cause__ or broken from None
+    return show_result(console, result)
 
 
 def show_result(console: Console, result: RunResult) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from importer.app.options import (
     DEFAULT_MAX_ATTEMPTS,
     DEFAULT_MAX_OUTAGE_S,
@@ -21,7 +19,7 @@ from importer.app.stores import open_store
 from importer.cli import options
 from importer.cli.asking import settled
 from importer.cli.console import Console
-from importer.cli.outcome import show_result
+from importer.cli.outcome import run_shown
 from importer.cli.watching import watched
 
 
@@ -78,7 +76,7 @@ def resume(
         ),
         yes=yes,
     )  # fmt: skip
-    return show_result(console, asyncio.run(_resume(console, asked)))
+    return run_shown(console, _resume(console, asked))
 
 
 async def _resume(console: Console, asked: ResumeOptions) -> RunResult:

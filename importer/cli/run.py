@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from importer.app.options import (
     DEFAULT_MAX_ATTEMPTS,
     DEFAULT_MAX_OUTAGE_S,
@@ -24,7 +22,7 @@ from importer.app.stores import open_store
 from importer.cli import options
 from importer.cli.asking import settled
 from importer.cli.console import Console
-from importer.cli.outcome import show_result
+from importer.cli.outcome import run_shown
 from importer.cli.watching import watched
 
 
@@ -88,8 +86,7 @@ def run(
         again=again,
         resume=resume,
     )  # fmt: skip
-    result = asyncio.run(_run(console, asked))
-    return show_result(console, result)
+    return run_shown(console, _run(console, asked))
 
 
 async def _run(console: Console, asked: RunOptions) -> RunResult:
