@@ -14,7 +14,7 @@ from importer.errors import UserError
 
 if TYPE_CHECKING:
     from importer.sheets import Sheet
-    from importer.starter.look import Findings
+    from importer.starter.look import Guesses
     from importer.starter.writing import Proposal, Remark
 
 ASKED_TIMES_MOST: Final = 3
@@ -119,7 +119,7 @@ def _write(output: Path, text: str, source: Path) -> None:
         raise _taken(output) from error
 
 
-def _tell(console: Console, sheet: Sheet, findings: Findings, proposal: Proposal, output: Path) -> None:
+def _tell(console: Console, sheet: Sheet, findings: Guesses, proposal: Proposal, output: Path) -> None:
     columns = len(findings.columns)
     rows = "1 row" if findings.rows == 1 else f"{findings.rows:,} rows"
     read = f"the first {rows}" if findings.more else rows

@@ -12,12 +12,12 @@ from importer.mapping.round_trip import scalar
 from importer.sheets import Sheet, SheetOptions
 from importer.starter.columns import Holds, Setting
 from importer.starter.heading_words import Role
-from importer.starter.look import CODED, Column, Findings, best_of
+from importer.starter.look import CODED, Column, Guesses, best_of
 from importer.starter.writing import Entry, Proposal, commented, rendered
 from importer.starter.zone import UNKNOWN_ZONE
 from importer.text import quoted
 
-FIELDS_MAX: Final = 1_000
+PROPOSED_MAX: Final = 1_000
 COLUMNS_SHOWN_MAX: Final = 2_000
 EXAMPLE_CODE: Final = 10001
 WHERE_CODES_ARE: Final = "Settings > Accounts Customization"
@@ -27,7 +27,7 @@ _BY_CODE: Final[dict[str, Setting]] = {
 
 
 def propose(
-    findings: Findings,
+    findings: Guesses,
     sheet: Sheet,
     asked: SheetOptions,
     name: str,
@@ -44,7 +44,7 @@ def propose(
     return rendered(head, entries_of(findings, event), name)
 
 
-def entries_of(findings: Findings, event: int | None) -> list[Entry]:
+def entries_of(findings: Guesses, event: int | None) -> list[Entry]:
     """The mapping's entries, in their order."""
     return [
         _account_entry(findings),
@@ -54,7 +54,7 @@ def entries_of(findings: Findings, event: int | None) -> list[Entry]:
     ]
 
 
-def _head(findings: Findings, sheet: Sheet, asked: SheetOptions, *, schema_at_hand: bool) -> list[str]:
+def _head(findings: Guesses, sheet: Sheet, asked: SheetOptions, *, schema_at_hand: bool) -> list[str]:
     hint = f"`importer schema > {SCHEMA_FILE}` lets your editor help; then the first line here should be:"
     mark = "" if schema_at_hand else "# "
     lines = [] if schema_at_hand else commented(hint)
@@ -104,7 +104,7 @@ def _about(column: Column) -> str:
     return f"Column {column.letters}{what}: {shown or 'no values in the rows that were read'}"
 
 
-def _account_entry(findings: Findings) -> Entry:
+def _account_entry(findings: Guesses) -> Entry:
     key, column = "RelatedCompanyId", findings.account
     if column is None:
         hint = (
@@ -144,7 +144,7 @@ def _account_found(column: Column) -> tuple[dict[str, Setting], list[str]]:
     return {**_BY_CODE, "by": "CompanyName"}, [doubt]
 
 
-def _event_entry(findings: Findings, event: int | None) -> Entry:
+def _event_entry(findings: Guesses, event: int | None) -> Entry:
     key = "ActivityEvent"
     if event is not None:
         return Entry(key, value=str(event), comments=("The activity type's code.",))
@@ -163,13 +163,13 @@ def _event_entry(findings: Findings, event: int | None) -> Entry:
     return Entry(key, comments=comments, fill_in=missing)
 
 
-def _note_entries(findings: Findings) -> Iterator[Entry]:
+def _note_entries(findings: Guesses) -> Iterator[Entry]:
     if findings.note is not None:
         comments = (_about(findings.note), 'Several columns: {template: "{Outcome}: {Remarks}"}')
         yield Entry("ActivityNote", findings.note.heading, comments=comments)
 
 
-def _field_entries(findings: Findings, event: int | None) -> Iterator[Entry]:
+def _field_entries(findings: Guesses, event: int | None) -> Iterator[Entry]:
     """The activity's fields: an entry for every column that has no other part to play."""
     example = "A field that is the same for every row looks like this:"
     yield Entry("Status", settings={"value": "Active"}, active=False, in_fields=True, comments=(example,))
@@ -189,7 +189,7 @@ def _field_entries(findings: Findings, event: int | None) -> Iterator[Entry]:
             yield _owner_entry(column)
         else:
             named += 1
-            typed = column.is_typed and active < FIELDS_MAX
+            typed = column.is_typed and active < PROPOSED_MAX
             active += typed
             first, key = typed and active == 1, f"mx_Custom_{named}"
             if typed and column.index in pairs:
@@ -216,7 +216,7 @@ def _owner_entry(column: Column) -> Entry:
     )
 
 
-def _pair_entry(findings: Findings, date: Column, time: Column, key: str, *, first: bool) -> Entry:
+def _pair_entry(findings: Guesses, date: Column, time: Column, key: str, *, first: bool) -> Entry:
     """A date and a time of day in two columns: one date-time."""
     settings: dict[str, Setting] = {"template": f"{{{date.heading}}} {{{time.heading}}}", "type": "datetime"}
     given = date.guess.settings.get("format", ())
@@ -231,7 +231,7 @@ def _pair_entry(findings: Findings, date: Column, time: Column, key: str, *, fir
     return Entry(key, date.heading, settings=settings, comments=comments, doubts=doubts, in_fields=True)
 
 
-def _custom_entry(findings: Findings, column: Column, key: str, *, active: bool, first: bool) -> Entry:
+def _custom_entry(findings: Guesses, column: Column, key: str, *, active: bool, first: bool) -> Entry:
     """A field whose schema name nobody can see in a sheet."""
     guess = column.guess
     doubts = (*_naming(first=first), *(guess.doubts if active else ()))
@@ -252,13 +252,13 @@ def _naming(*, first: bool) -> tuple[str, ...]:
     return (text,) if first else ()
 
 
-def _zone_doubt(findings: Findings) -> str:
+def _zone_doubt(findings: Guesses) -> str:
     zone = findings.zone
     known = f"{zone} is this computer's time zone" if zone else "This computer's time zone is not known"
     return f"{known}; `timezone` must be the time zone of the sheet's dates."
 
 
-def _about_custom(findings: Findings, column: Column) -> Iterator[str]:
+def _about_custom(findings: Guesses, column: Column) -> Iterator[str]:
     guess = column.guess
     yield "; ".join((_about(column), *guess.why))
     if guess.holds is Holds.EMAIL:
