@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from rapidfuzz import process
+
+from importer.mapping.activity_types import TypeField
 from importer.mapping.builder import DELIMITERS
 from importer.mapping.model import SCHEMA_FILE
 from importer.mapping.round_trip import scalar
 from importer.sheets import Sheet, SheetOptions
 from importer.starter.columns import Holds, Setting
-from importer.starter.heading_words import Role
+from importer.starter.heading_words import ALIKE_LEAST, Role, words
 from importer.starter.look import CODED, Column, Guesses, best_of
 from importer.starter.writing import Entry, Proposal, commented, rendered
 from importer.starter.zone import UNKNOWN_ZONE
@@ -34,23 +37,25 @@ def propose(
     event: int | None,
     *,
     schema_at_hand: bool,
+    known: Sequence[TypeField] = (),
 ) -> Proposal:
     """The mapping for the sheet.
 
     asked: how the person wanted the sheet to be read, which the mapping keeps. name: the mapping file's.
     event: the activity type's code, None if it is not known. schema_at_hand: the JSON Schema is beside it.
+    known: the fields of the activity type, as far as LeadSquared says them; columns then get their names.
     """
     head = _head(findings, sheet, asked, schema_at_hand=schema_at_hand)
-    return rendered(head, entries_of(findings, event), name)
+    return rendered(head, entries_of(findings, event, known), name)
 
 
-def entries_of(findings: Guesses, event: int | None) -> list[Entry]:
+def entries_of(findings: Guesses, event: int | None, known: Sequence[TypeField] = ()) -> list[Entry]:
     """The mapping's entries, in their order."""
     return [
         _account_entry(findings),
         _event_entry(findings, event),
         *_note_entries(findings),
-        *_field_entries(findings, event),
+        *_field_entries(findings, event, _schema_names(findings, known), known_names=bool(known)),
     ]
 
 
@@ -152,12 +157,12 @@ def _event_entry(findings: Guesses, event: int | None) -> Entry:
         taken = f"The codes of the activity types are read from {quoted(findings.event.heading)}."
         return Entry(key, findings.event.heading, comments=(_about(findings.event),), doubts=(taken,))
     kinds = [each for each in findings.columns if each.guess.holds is Holds.CHOICE and not each.unusable]
-    words = best_of(kinds, Role.EVENT, Role.KIND)
+    kind = best_of(kinds, Role.EVENT, Role.KIND)
     comments: tuple[str, ...] = ()
-    if words is not None:
-        named = words.guess.settings["one_of"]
+    if kind is not None:
+        named = kind.guess.settings["one_of"]
         codes = ", ".join(f"{scalar(word)}: {EXAMPLE_CODE + at}" for at, word in enumerate(named))
-        example = f"{{column: {scalar(words.heading)}, values: {{{codes}}}}}"
+        example = f"{{column: {scalar(kind.heading)}, values: {{{codes}}}}}"
         comments = (f"One code for each kind, for example: {example}",)
     missing = f"the code of the activity type, a number such as {EXAMPLE_CODE} ({WHERE_CODES_ARE})"
     return Entry(key, comments=comments, fill_in=missing)
@@ -169,8 +174,22 @@ def _note_entries(findings: Guesses) -> Iterator[Entry]:
         yield Entry("ActivityNote", findings.note.heading, comments=comments)
 
 
-def _field_entries(findings: Guesses, event: int | None) -> Iterator[Entry]:
-    """The activity's fields: an entry for every column that has no other part to play."""
+def _schema_names(findings: Guesses, known: Sequence[TypeField]) -> dict[int, str]:
+    """The field of the activity type that each column sounds like, by the column's place."""
+    free = {words(field.display_name): field.schema_name for field in known}
+    found: dict[int, str] = {}
+    for column in findings.columns:
+        near = process.extractOne(words(column.heading), list(free), score_cutoff=ALIKE_LEAST)
+        if near is not None and not column.unusable:
+            found[column.index] = free.pop(near[0])
+    return found
+
+
+def _field_entries(
+    findings: Guesses, event: int | None, names: Mapping[int, str], *, known_names: bool
+) -> Iterator[Entry]:
+    """The activity's fields: an entry for every column that has no other part to play. names: schema names
+    by the column's place; with known_names a column without one is left as a comment."""
     example = "A field that is the same for every row looks like this:"
     yield Entry("Status", settings={"value": "Active"}, active=False, in_fields=True, comments=(example,))
     parts = [findings.account, findings.note, *([findings.event] if event is None else [])]
@@ -189,9 +208,11 @@ def _field_entries(findings: Guesses, event: int | None) -> Iterator[Entry]:
             yield _owner_entry(column)
         else:
             named += 1
-            typed = column.is_typed and active < PROPOSED_MAX
+            key = names.get(column.index, f"mx_Custom_{named}")
+            is_known = column.index in names
+            typed = active < PROPOSED_MAX and (is_known if known_names else column.is_typed)
             active += typed
-            first, key = typed and active == 1, f"mx_Custom_{named}"
+            first = typed and active == 1 and not known_names
             if typed and column.index in pairs:
                 yield _pair_entry(findings, column, pairs[column.index], key, first=first)
             else:
