@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from importer.checking.activity_types import TypeField, type_fields
 from importer.checking.metadata import mapping_findings, option_watches
 from importer.checking.survey import Survey
+from importer.mapping.activity_types import TypeField, type_fields
 from importer.mapping.mapping import Mapping
 from importer.sheets import open_sheet
 

@@ -60,8 +60,8 @@ def test_every_mistake_is_told_at_once_in_the_files_order(tmp_path: Path) -> Non
             " A datetime needs a `timezone`, such as timezone: Asia/Kolkata."
         ),
         (
-            f'{path}, line 6, Fields → mx_Custom_1: "mx_Custom_1" stands here a second time'
-            " (first in line 4). Leave one out."
+            f'{path}, line 6, Fields → mx_Custom_1: "mx_Custom_1" is here a second time'
+            " (first in line 4). Delete one."
         ),
     ]
 
@@ -102,7 +102,7 @@ def test_every_mistake_is_told_at_once_in_the_files_order(tmp_path: Path) -> Non
         ("<<: {a: b}", "<<: Merging with << is not supported. Write the keys out."),
         (
             "ActivityEvent: 10002",
-            'ActivityEvent: "ActivityEvent" stands here a second time (first in line 2).',
+            'ActivityEvent: "ActivityEvent" is here a second time (first in line 2).',
         ),
     ],
 )
@@ -125,7 +125,7 @@ def test_mistakes_at_the_top(text: str, expected: str) -> None:
         ("{column: A, one_of: Won}", "one_of: A list is wanted here"),
         ("{column: A, one_of: [a], values: {a: b}}", "values: `values` and `one_of` exclude each other"),
         ("{column: A, one_of: [a], default: b}", 'default: "b" is not one of "a"'),
-        ("{column: A, values: {a: 1, a: 2}}", 'values → a: "a" stands here a second time'),
+        ("{column: A, values: {a: 1, a: 2}}", 'values → a: "a" is here a second time'),
         ("{column: A, values: {a: 1, 'a ': 2}}", 'values → a : "a" is listed twice, with different values'),
         ("{column: A, values: {'': 1}}", "values → : An empty key matches nothing"),
         ("{column: A, type: number, values: {a: x}}", 'values → a: "x" is not a number'),
@@ -246,7 +246,7 @@ def test_mistakes_in_the_account(company: str, start: str) -> None:
         ("# only a comment", "The mapping is empty. Start from `importer init`, or a sample."),
         ("just text", "line 1: The mapping must consist of lines like `key: value`."),
         ("- a\n- b", "line 1: The mapping must consist of lines like `key: value`."),
-        ("Fields:\n\tmx_A: x", "line 2: A tab stands where blanks should. Indent with spaces."),
+        ("Fields:\n\tmx_A: x", "line 2: There is a tab where blanks should be. Indent with spaces."),
         ("a: %d", "line 1: A value must not begin with %, @ or ` unquoted. Put quotes around it"),
         ("a: b: c", "line 1: There is a colon too many, or the indentation is wrong. Put quotes around"),
         ("a: 'x", "line 1: A quoted text does not end. Add the missing quote."),

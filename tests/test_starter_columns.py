@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from importer.activity import Activity
+from importer.mapping.activity_types import TypeField
 from importer.mapping.mapping import load_mapping
 from importer.mapping.round_trip import scalar
 from importer.mapping.yaml_file import read_document
@@ -260,6 +261,24 @@ def test_every_text_is_a_scalar(text: str) -> None:
     document = read_document(f"a: {said}\nb: [{said}, {said}]\nc: {{d: {said}}}\n", "m")
 
     assert document.data == {"a": text, "b": [text, text], "c": {"d": text}}
+
+
+def test_columns_get_the_schema_names_that_leadsquared_says(tmp_path: Path) -> None:
+    """By their display names; a column that sounds like none stays a comment."""
+    source = tmp_path / "visits.csv"
+    source.write_text(f"Account ID,Visit outcome,Amount,City\n{GUID},Won,12,Pune\n", encoding="utf-8")
+    known = [
+        TypeField("mx_Custom_7", "Visit Outcome", "Dropdown", required=False),
+        TypeField("mx_Custom_9", "City", "String", required=False),
+    ]
+    with open_sheet(source) as sheet:
+        found = look_at_sheet(sheet, None, "UTC")
+        text = propose(found, sheet, SheetOptions(), "m", 1, schema_at_hand=True, known=known).text
+
+    lines = [line.strip() for line in text.splitlines()]
+    assert "mx_Custom_7: Visit outcome" in lines
+    assert "mx_Custom_9: City" in lines
+    assert any(line.startswith("# mx_Custom_") and "Amount" in line for line in lines)
 
 
 SHAPES = (

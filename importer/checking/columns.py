@@ -184,7 +184,7 @@ class PointWatch:
             Severity.QUESTION, self._heading, self._index, "decimal-or-thousands", text,
             f'"{text}" can be {text} or {text.replace(".", "")}: every point in this column has three digits'
             " after it.",
-            'Set `decimal: "."` in the mapping if the point stands before decimals, or `decimal: ","` if it'
+            'Set `decimal: "."` in the mapping if the point is the decimal mark, or `decimal: ","` if it'
             f" groups thousands. --accept decimal-or-thousands sends {text}.",
         )  # fmt: skip
         yield found, self._group_like

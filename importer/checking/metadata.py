@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from importer.checking.activity_types import TypeField
 from importer.checking.columns import FoundCells
 from importer.checking.findings import Cells
 from importer.findings import CellFinding, Severity
+from importer.mapping.activity_types import TypeField
 from importer.mapping.choices import did_you_mean, listing
 from importer.mapping.field_plan import FieldPlan
 from importer.mapping.mapping import Mapping

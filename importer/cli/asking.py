@@ -50,9 +50,7 @@ def _asked(console: Console, question: Question) -> str:
     for line in question.details if question.kind is not QuestionKind.SEND else ():
         console.say(line)
     choices = [(choice.value, choice.text) for choice in question.choices]
-    if (
-        question.kind is QuestionKind.OVERLAP
-    ):  # duplicates are made by an option only
+    if question.kind is QuestionKind.OVERLAP:  # duplicates are made by an option only
         choices = choices[:1]
     text = question.text
     if question.kind is QuestionKind.SEND:

@@ -59,7 +59,7 @@ def init(
         code = _asked_event(console)
         if code is not None:
             proposed = propose(replace(asked, event=code))
-    _write(output, proposed.text)
+    _write(output, proposed.text, source)
     _show(console, source, output, proposed)
     return 0
 
@@ -84,10 +84,10 @@ def _taken(output: Path) -> UserError:
     )
 
 
-def _write(output: Path, text: str) -> None:
+def _write(output: Path, text: str, source: Path) -> None:
     """Raises UserError if somebody else just created it, FileError if the disk refuses."""
     try:
-        write_new(output, text)
+        write_new(output, text, source=source)
     except FileExistsError as error:
         raise _taken(output) from error
 

@@ -11,7 +11,7 @@ from typing import Final
 from importer.mapping.values import BLANKS, Fault
 from importer.text import listed, quoted
 
-LISTED_MAX: Final = 8
+CHOICES_LISTED_MAX: Final = 8
 NEAREST_MAX: Final = 300
 """In longer lists the nearest entry is not looked for: it takes too long when many cells are wrong."""
 LOOK_ALIKE_MAX: Final = 2
@@ -75,7 +75,7 @@ def _named(sign: str) -> str:
 
 def listing(words: Iterable[str]) -> str:
     """The first few words, and how many more there are."""
-    return listed([quoted(word, 30) for word in words], LISTED_MAX)
+    return listed([quoted(word, 30) for word in words], CHOICES_LISTED_MAX)
 
 
 class Choices:

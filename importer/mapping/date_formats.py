@@ -64,7 +64,7 @@ _LITERAL_ZONE: Final = re.compile(r"(?<![A-Za-z])(?:Z|UTC|GMT)(?![A-Za-z])|[+-]\
 _TIME_DIRECTIVE: Final = re.compile(r"%-?[HIpMSfzTR]")
 
 
-class Moment(NamedTuple):
+class WrittenDate(NamedTuple):
     """local: as written, whole seconds. offset: from UTC, if the text gives it. has_time: a time was written.
     order: whether day or month was written first, both as numbers; None where neither could be the other."""
 
@@ -117,7 +117,7 @@ class DateFormat:
         """Whether months are written by name."""
         return "?P<month_name>" in self._regex.pattern
 
-    def parse(self, text: str) -> Moment | Fault | None:
+    def parse(self, text: str) -> WrittenDate | Fault | None:
         """The moment; None if the text has another form; a Fault if it has, but there is no such date."""
         match = self._regex.fullmatch(text)
         if match is None:
@@ -149,7 +149,7 @@ class DateFormat:
         found = match.groupdict()
         return int(found["month"] or 0) > 12 and 1 <= int(found["day"] or 0) <= 12
 
-    def _moment(self, found: dict[str, str | None]) -> Moment:
+    def _moment(self, found: dict[str, str | None]) -> WrittenDate:
         year = _year(found)
         if found.get("day_of_year"):
             day = dt.date(year, 1, 1) + dt.timedelta(days=int(found["day_of_year"] or 0) - 1)
@@ -162,7 +162,7 @@ class DateFormat:
         if weekday and english and _WEEKDAYS[day.weekday()][: max(3, len(weekday))] != weekday:
             raise ValueError
         local = dt.datetime.combine(day, _time(found))
-        return Moment(local, _offset(found.get("offset")), self.has_time, self._order)
+        return WrittenDate(local, _offset(found.get("offset")), self.has_time, self._order)
 
     def _month(self, found: dict[str, str | None]) -> int:
         name = found.get("month_name")

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import ClassVar, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from importer.mapping.date_formats import ISO_FORMATS, MONTHS, DateFormat, Moment, parted
+from importer.mapping.date_formats import ISO_FORMATS, MONTHS, DateFormat, WrittenDate, parted
 from importer.mapping.month_names import ENGLISH, folded_name, locales_of, month_numbers
 from importer.mapping.values import BLANKS, Fault
 from importer.sheets.rows import DateCell, DurationCell, NumberCell
@@ -35,11 +35,11 @@ class _Formats:
         self.parse = lru_cache(maxsize=CACHE_SIZE)(self._parse)
         self.notice = lru_cache(maxsize=CACHE_SIZE)(self._notice)
 
-    def _parse(self, text: str) -> Moment | Fault:
+    def _parse(self, text: str) -> WrittenDate | Fault:
         fault: Fault | None = None
         for one in self.tried:
             found = one.parse(text)
-            if isinstance(found, Moment):
+            if isinstance(found, WrittenDate):
                 return found
             fault = fault or found
         return fault or self.not_a_date(text)
@@ -109,7 +109,7 @@ def _far_off_cell(cell: DateCell) -> Fault | None:
     return _far_off(str(cell), value)
 
 
-def _cell_moment(cell: str, formats: _Formats) -> Moment | Fault:
+def _cell_moment(cell: str, formats: _Formats) -> WrittenDate | Fault:
     """What a cell of a workbook or a text holds."""
     if type(cell) is str:
         return formats.parse(cell)
@@ -125,9 +125,9 @@ def _cell_moment(cell: str, formats: _Formats) -> Moment | Fault:
     value = cell.value
     if isinstance(value, dt.datetime):
         whole = _nearest_second(value)
-        return Moment(whole, None, whole.time() != dt.time())
+        return WrittenDate(whole, None, whole.time() != dt.time())
     if isinstance(value, dt.date):
-        return Moment(dt.datetime.combine(value, dt.time()), None, has_time=False)
+        return WrittenDate(dt.datetime.combine(value, dt.time()), None, has_time=False)
     return Fault(
         "not-a-date",
         f"{quoted(str(cell))} is a time of day without a date.",
@@ -190,7 +190,7 @@ class _Unclear:
     twice: bool
 
 
-def to_utc(moment: Moment, zone: ZoneInfo) -> dt.datetime | _Unclear:
+def to_utc(moment: WrittenDate, zone: ZoneInfo) -> dt.datetime | _Unclear:
     """The moment in UTC, naive. A day without a time begins at its first existing instant.
 
     Raises OverflowError at the ends of the calendar.
@@ -225,7 +225,7 @@ class DateTimeValue:
         moment = _cell_moment(cell, self.formats)
         return moment if isinstance(moment, Fault) else self.sent(moment, str(cell))
 
-    def sent(self, moment: Moment, text: str) -> str | Fault:
+    def sent(self, moment: WrittenDate, text: str) -> str | Fault:
         """The moment as it is sent; text: how the sheet writes it, for messages."""
         shown = quoted(text)
         try:
@@ -285,7 +285,7 @@ class DateAndTime:
         clock = self._clock(time)
         if isinstance(clock, Fault):
             return PartFault(1, clock)
-        moment = Moment(dt.datetime.combine(day.local.date(), clock[0]), clock[1], has_time=True)
+        moment = WrittenDate(dt.datetime.combine(day.local.date(), clock[0]), clock[1], has_time=True)
         sent = self._value.sent(moment, f"{date} {time}")
         return PartFault(1, sent) if isinstance(sent, Fault) else sent
 

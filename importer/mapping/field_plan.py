@@ -345,7 +345,7 @@ class _Planner:
         return Choices(self._mapped(value_type, place, entries))
 
     def _mapped(self, value_type: ValueType, place: str, entries: Iterable[tuple[str, str]]) -> Entries:
-        """The entries with what is sent made of each value; doubled and empty keys are mistakes."""
+        """The entries with what is sent made of each value; repeated and empty keys are mistakes."""
         known: dict[str, str] = {}
         for raw_key, value in entries:
             key = trimmed(raw_key)

@@ -26,7 +26,7 @@ class Lookup:
 
     def key(self, value: str) -> str:
         """The form in which two values ask for the same thing: e-mail addresses and people's names have no
-        case, and names no double blanks."""
+        case, and names no runs of blanks."""
         if self.by == FULL_NAME:
             return " ".join(unicodedata.normalize("NFC", value).split()).casefold()
         return value.casefold() if "email" in self.by.casefold() else value

@@ -152,7 +152,7 @@ class BoundField:
         return "" if self._constant is not None else self._cell(cells)
 
     def _date_and_time(self, cells: Cells) -> str | CellFinding | None:
-        """The value of a date column and a time column; a problem stands at the cell that has it."""
+        """The value of a date column and a time column; a problem is reported at the cell that has it."""
         assert self.plan.date_and_time is not None
         parts = [trimmed(cells[index]) for _, index in self._headings]
         for (heading, index), part in zip(self._headings, parts, strict=True):

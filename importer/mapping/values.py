@@ -81,7 +81,7 @@ def unsendable(text: str) -> Fault | None:
 
 @dataclass(frozen=True, slots=True)
 class TextValue:
-    """Text exactly as it stands. `max_length` counts characters as a person does."""
+    """Text exactly as it is. `max_length` counts characters as a person does."""
 
     notices_texts: ClassVar = False
     max_length: int | None = None
@@ -254,7 +254,7 @@ class NumberValue:
         return Fault(
             "ambiguous-number",
             f"{quoted(cell)} can be {meant} or {other}.",
-            'Set in the mapping which mark stands before decimals: decimal: "." or decimal: ",".',
+            'Set the decimal mark in the mapping: decimal: "." or decimal: ",".',
         )
 
     def _exponent(self, cell: str, text: str, mark: str) -> str | Fault:
@@ -383,7 +383,7 @@ _GUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.ASC
 
 @dataclass(frozen=True, slots=True)
 class IdValue:
-    """A GUID, with or without braces in the sheet, sent without them and otherwise as it stands."""
+    """A GUID, with or without braces in the sheet, sent without them and otherwise as it is."""
 
     notices_texts: ClassVar = False
     name: str = "id"

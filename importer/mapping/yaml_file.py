@@ -1,6 +1,6 @@
 """A mapping file's text → plain values that know their line; and its faults, each with file, line and path.
 
-Every scalar is the text that stands in the file: `007`, `1.10`, `no` and `null` stay what they are.
+Every scalar is the text as it is in the file: `007`, `1.10`, `no` and `null` stay what they are.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from importer.text import quoted
 SIZE_MAX_BYTES: Final = 512 * 1024
 VALUES_MAX: Final = 50_000
 """Values in a file after its aliases are written out: an alias bomb has billions."""
-DEPTH_MAX: Final = 12
-SHOWN_MAX: Final = 40
+NESTING_MAX: Final = 12
+MISTAKES_SHOWN_MAX: Final = 40
 
 Where = tuple[str | int, ...]
 
@@ -42,7 +42,7 @@ _SHAPE_WORDING: Final = {
 }
 
 _YAML_WORDING: Final = (
-    (r"character '\\t'", "A tab stands where blanks should.", "Indent with spaces."),
+    (r"character '\\t'", "There is a tab where blanks should be.", "Indent with spaces."),
     (
         r"character '[%@`]'",
         "A value must not begin with %, @ or ` unquoted.",
@@ -54,7 +54,7 @@ _YAML_WORDING: Final = (
         'Put quotes around texts with ": " in them, and indent keys of one block alike.',
     ),
     (r"while scanning a quoted scalar", "A quoted text does not end.", "Add the missing quote."),
-    (r"unknown escape character", "A backslash in double quotes is not understood.", "Use single quotes."),
+    (r"unknown escape character", 'A backslash between " marks is not understood.', "Use ' marks."),
     (r"flow (mapping|sequence)", "A { or [ is not closed, or a comma is missing.", "Close it with } or ]."),
     (r"undefined alias", "A * refers to nothing.", "Put quotes around texts that begin with *."),
     (r"single document", "A line --- begins a second document.", "Keep one mapping in a file."),
@@ -87,9 +87,9 @@ class MistakesError(MappingError):
 def mapping_error(file: str, mistakes: Iterable[Mistake]) -> MistakesError:
     """All mistakes in one error, in the file's order, each on a line with file, line and path."""
     found = sorted(set(mistakes))
-    lines = [mistake.sentence(file) for mistake in found[:SHOWN_MAX]]
-    if len(found) > SHOWN_MAX:
-        lines.append(f"… and {len(found) - SHOWN_MAX} more.")
+    lines = [mistake.sentence(file) for mistake in found[:MISTAKES_SHOWN_MAX]]
+    if len(found) > MISTAKES_SHOWN_MAX:
+        lines.append(f"… and {len(found) - MISTAKES_SHOWN_MAX} more.")
     return MistakesError("\n".join(lines), tuple(found))
 
 
@@ -106,7 +106,7 @@ def line_of(lines: dict[Where, int], where: Where) -> int:
 
 
 class Document:
-    """A mapping file's content. data: dicts, lists and texts. lines: where each thing stands. root: YAML's
+    """A mapping file's content. data: dicts, lists and texts. lines: the line of each part. root: YAML's
     own view of it, with the places in the text."""
 
     def __init__(self, text: str) -> None:
@@ -137,7 +137,7 @@ class Document:
 
     def _plain(self, node: Node, where: Where) -> Any:  # noqa: ANN401 - whatever the file holds
         self._count += 1
-        if self._count > VALUES_MAX or len(where) > DEPTH_MAX:
+        if self._count > VALUES_MAX or len(where) > NESTING_MAX:
             raise _Unreadable(Mistake(_line(node), "", "The mapping is nested too deep, or is too large."))
         if isinstance(node, MappingNode):
             return self._mapping(node, where)
@@ -158,7 +158,7 @@ class Document:
             here = (*where, key)
             if key in found:
                 first = self.lines[here]
-                text = f"{quoted(key)} stands here a second time (first in line {first}). Leave one out."
+                text = f"{quoted(key)} is here a second time (first in line {first}). Delete one."
                 self.mistakes.append(Mistake(_line(key_node), path_text(here), text))
                 continue
             self.lines[here] = _line(key_node)

@@ -34,7 +34,7 @@ from importer.mapping.values import (
 )
 from importer.sheets.rows import BooleanCell, DateCell, DurationCell, ErrorCell, NumberCell
 from importer.starter.date_guesses import DateGuess, guess_dates, other_order, readings, time_format
-from importer.starter.header import EMAIL
+from importer.starter.header import ADDRESS
 from importer.starter.heading_words import Role, likeness
 from importer.text import listed, quoted
 
@@ -174,7 +174,7 @@ def _plain_kinds(values: ColumnValues, seen: Sequence[Seen]) -> Guess | None:
     ids = _fit(values, seen, _reads(IdValue()), Holds.ID.value)
     if ids.share >= 0.5:  # codes typed among Ids are exactly what `check` is for
         return Guess(Holds.ID, {"type": "id"}, doubts=_sentences(ids.doubt))
-    emails = _fit(values, seen, lambda cell: EMAIL.fullmatch(cell) is not None, Holds.EMAIL.value)
+    emails = _fit(values, seen, lambda cell: ADDRESS.fullmatch(cell) is not None, Holds.EMAIL.value)
     if emails.good:
         return Guess(Holds.EMAIL, doubts=_sentences(emails.doubt))
     answers = _fit(values, seen, _reads(BooleanValue()), Holds.BOOLEAN.value)

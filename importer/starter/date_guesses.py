@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from importer.mapping.date_formats import ISO_FORMATS, DateFormat, FormatError, Moment, Order
+from importer.mapping.date_formats import ISO_FORMATS, DateFormat, FormatError, Order, WrittenDate
 from importer.mapping.date_values import YEAR_PLAUSIBLE
 from importer.sheets.rows import DateCell
 
@@ -39,7 +39,7 @@ _NAMED: Final = tuple(
 _YEAR_FIRST: Final = re.compile(r"\d{4}([-/.])\d{1,2}\1\d{1,2}", re.ASCII)
 _COMPACT: Final = re.compile(r"(?:19|20)\d{6}", re.ASCII)
 
-Readings = dict[str, tuple[str, Moment]]
+Readings = dict[str, tuple[str, WrittenDate]]
 """The ways to read a text as a date: by order (`day`, `month`, or `fixed`) the format and the moment."""
 
 
@@ -66,7 +66,7 @@ def readings(text: str, *, compact: bool = False) -> Readings:
     found: Readings = {}
     for order, format_ in _formats(" ".join(text.split()), compact=compact):
         moment = _compiled(format_).parse(text)
-        if isinstance(moment, Moment) and moment.local.year in YEAR_PLAUSIBLE:
+        if isinstance(moment, WrittenDate) and moment.local.year in YEAR_PLAUSIBLE:
             found[order] = (format_, moment)
     return found
 

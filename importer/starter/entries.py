@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from rapidfuzz import process
+
+from importer.mapping.activity_types import TypeField
 from importer.mapping.builder import DELIMITERS
 from importer.mapping.model import SCHEMA_FILE
 from importer.mapping.round_trip import scalar
 from importer.sheets import Sheet, SheetOptions
 from importer.starter.columns import Holds, Setting
-from importer.starter.heading_words import Role
-from importer.starter.look import CODED, Column, Findings, best_of
+from importer.starter.heading_words import ALIKE_LEAST, Role, words
+from importer.starter.look import CODED, Column, Guesses, best_of
 from importer.starter.writing import Entry, Proposal, commented, rendered
 from importer.starter.zone import UNKNOWN_ZONE
 from importer.text import quoted
 
-FIELDS_MAX: Final = 1_000
+PROPOSED_MAX: Final = 1_000
 COLUMNS_SHOWN_MAX: Final = 2_000
 EXAMPLE_CODE: Final = 10001
 WHERE_CODES_ARE: Final = "Settings > Accounts Customization"
@@ -27,34 +30,36 @@ _BY_CODE: Final[dict[str, Setting]] = {
 
 
 def propose(
-    findings: Findings,
+    findings: Guesses,
     sheet: Sheet,
     asked: SheetOptions,
     name: str,
     event: int | None,
     *,
     schema_at_hand: bool,
+    known: Sequence[TypeField] = (),
 ) -> Proposal:
     """The mapping for the sheet.
 
     asked: how the person wanted the sheet to be read, which the mapping keeps. name: the mapping file's.
     event: the activity type's code, None if it is not known. schema_at_hand: the JSON Schema is beside it.
+    known: the fields of the activity type, as far as LeadSquared says them; columns then get their names.
     """
     head = _head(findings, sheet, asked, schema_at_hand=schema_at_hand)
-    return rendered(head, entries_of(findings, event), name)
+    return rendered(head, entries_of(findings, event, known), name)
 
 
-def entries_of(findings: Findings, event: int | None) -> list[Entry]:
+def entries_of(findings: Guesses, event: int | None, known: Sequence[TypeField] = ()) -> list[Entry]:
     """The mapping's entries, in their order."""
     return [
         _account_entry(findings),
         _event_entry(findings, event),
         *_note_entries(findings),
-        *_field_entries(findings, event),
+        *_field_entries(findings, event, _schema_names(findings, known), known_names=bool(known)),
     ]
 
 
-def _head(findings: Findings, sheet: Sheet, asked: SheetOptions, *, schema_at_hand: bool) -> list[str]:
+def _head(findings: Guesses, sheet: Sheet, asked: SheetOptions, *, schema_at_hand: bool) -> list[str]:
     hint = f"`importer schema > {SCHEMA_FILE}` lets your editor help; then the first line here should be:"
     mark = "" if schema_at_hand else "# "
     lines = [] if schema_at_hand else commented(hint)
@@ -104,7 +109,7 @@ def _about(column: Column) -> str:
     return f"Column {column.letters}{what}: {shown or 'no values in the rows that were read'}"
 
 
-def _account_entry(findings: Findings) -> Entry:
+def _account_entry(findings: Guesses) -> Entry:
     key, column = "RelatedCompanyId", findings.account
     if column is None:
         hint = (
@@ -144,7 +149,7 @@ def _account_found(column: Column) -> tuple[dict[str, Setting], list[str]]:
     return {**_BY_CODE, "by": "CompanyName"}, [doubt]
 
 
-def _event_entry(findings: Findings, event: int | None) -> Entry:
+def _event_entry(findings: Guesses, event: int | None) -> Entry:
     key = "ActivityEvent"
     if event is not None:
         return Entry(key, value=str(event), comments=("The activity type's code.",))
@@ -152,25 +157,39 @@ def _event_entry(findings: Findings, event: int | None) -> Entry:
         taken = f"The codes of the activity types are read from {quoted(findings.event.heading)}."
         return Entry(key, findings.event.heading, comments=(_about(findings.event),), doubts=(taken,))
     kinds = [each for each in findings.columns if each.guess.holds is Holds.CHOICE and not each.unusable]
-    words = best_of(kinds, Role.EVENT, Role.KIND)
+    kind = best_of(kinds, Role.EVENT, Role.KIND)
     comments: tuple[str, ...] = ()
-    if words is not None:
-        named = words.guess.settings["one_of"]
+    if kind is not None:
+        named = kind.guess.settings["one_of"]
         codes = ", ".join(f"{scalar(word)}: {EXAMPLE_CODE + at}" for at, word in enumerate(named))
-        example = f"{{column: {scalar(words.heading)}, values: {{{codes}}}}}"
+        example = f"{{column: {scalar(kind.heading)}, values: {{{codes}}}}}"
         comments = (f"One code for each kind, for example: {example}",)
     missing = f"the code of the activity type, a number such as {EXAMPLE_CODE} ({WHERE_CODES_ARE})"
     return Entry(key, comments=comments, fill_in=missing)
 
 
-def _note_entries(findings: Findings) -> Iterator[Entry]:
+def _note_entries(findings: Guesses) -> Iterator[Entry]:
     if findings.note is not None:
         comments = (_about(findings.note), 'Several columns: {template: "{Outcome}: {Remarks}"}')
         yield Entry("ActivityNote", findings.note.heading, comments=comments)
 
 
-def _field_entries(findings: Findings, event: int | None) -> Iterator[Entry]:
-    """The activity's fields: an entry for every column that has no other part to play."""
+def _schema_names(findings: Guesses, known: Sequence[TypeField]) -> dict[int, str]:
+    """The field of the activity type that each column sounds like, by the column's place."""
+    free = {words(field.display_name): field.schema_name for field in known}
+    found: dict[int, str] = {}
+    for column in findings.columns:
+        near = process.extractOne(words(column.heading), list(free), score_cutoff=ALIKE_LEAST)
+        if near is not None and not column.unusable:
+            found[column.index] = free.pop(near[0])
+    return found
+
+
+def _field_entries(
+    findings: Guesses, event: int | None, names: Mapping[int, str], *, known_names: bool
+) -> Iterator[Entry]:
+    """The activity's fields: an entry for every column that has no other part to play. names: schema names
+    by the column's place; with known_names a column without one is left as a comment."""
     example = "A field that is the same for every row looks like this:"
     yield Entry("Status", settings={"value": "Active"}, active=False, in_fields=True, comments=(example,))
     parts = [findings.account, findings.note, *([findings.event] if event is None else [])]
@@ -189,9 +208,11 @@ def _field_entries(findings: Findings, event: int | None) -> Iterator[Entry]:
             yield _owner_entry(column)
         else:
             named += 1
-            typed = column.is_typed and active < FIELDS_MAX
+            key = names.get(column.index, f"mx_Custom_{named}")
+            is_known = column.index in names
+            typed = active < PROPOSED_MAX and (is_known if known_names else column.is_typed)
             active += typed
-            first, key = typed and active == 1, f"mx_Custom_{named}"
+            first = typed and active == 1 and not known_names
             if typed and column.index in pairs:
                 yield _pair_entry(findings, column, pairs[column.index], key, first=first)
             else:
@@ -216,7 +237,7 @@ def _owner_entry(column: Column) -> Entry:
     )
 
 
-def _pair_entry(findings: Findings, date: Column, time: Column, key: str, *, first: bool) -> Entry:
+def _pair_entry(findings: Guesses, date: Column, time: Column, key: str, *, first: bool) -> Entry:
     """A date and a time of day in two columns: one date-time."""
     settings: dict[str, Setting] = {"template": f"{{{date.heading}}} {{{time.heading}}}", "type": "datetime"}
     given = date.guess.settings.get("format", ())
@@ -231,7 +252,7 @@ def _pair_entry(findings: Findings, date: Column, time: Column, key: str, *, fir
     return Entry(key, date.heading, settings=settings, comments=comments, doubts=doubts, in_fields=True)
 
 
-def _custom_entry(findings: Findings, column: Column, key: str, *, active: bool, first: bool) -> Entry:
+def _custom_entry(findings: Guesses, column: Column, key: str, *, active: bool, first: bool) -> Entry:
     """A field whose schema name nobody can see in a sheet."""
     guess = column.guess
     doubts = (*_naming(first=first), *(guess.doubts if active else ()))
@@ -252,13 +273,13 @@ def _naming(*, first: bool) -> tuple[str, ...]:
     return (text,) if first else ()
 
 
-def _zone_doubt(findings: Findings) -> str:
+def _zone_doubt(findings: Guesses) -> str:
     zone = findings.zone
     known = f"{zone} is this computer's time zone" if zone else "This computer's time zone is not known"
     return f"{known}; `timezone` must be the time zone of the sheet's dates."
 
 
-def _about_custom(findings: Findings, column: Column) -> Iterator[str]:
+def _about_custom(findings: Guesses, column: Column) -> Iterator[str]:
     guess = column.guess
     yield "; ".join((_about(column), *guess.why))
     if guess.holds is Holds.EMAIL:

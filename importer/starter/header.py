@@ -24,13 +24,13 @@ from importer.starter.date_guesses import reads_as_date
 from importer.starter.heading_words import HEADING_WORDS, words
 
 SEARCHED_ROWS: Final = 30
-SAMPLE_ROWS: Final = 80
+TOP_ROWS: Final = 80
 SAMPLE_LINES: Final = 600
 SAMPLE_CHARACTERS: Final = 1 << 20
-HEADING_LENGTH_MAX: Final = 120
+HEADING_CHARACTERS_MAX: Final = 120
 COVERED_LEAST: Final = 0.75
 TEXT_LEAST: Final = 0.75
-EMAIL: Final = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+\.[^@\s.,;<>]{2,}")
+ADDRESS: Final = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+\.[^@\s.,;<>]{2,}")
 
 TopRow = tuple[int, Sequence[str]]
 """A row's number as Excel shows it, and its cells."""
@@ -88,7 +88,7 @@ def _score(top: Sequence[TopRow], at: int) -> float:
 def _is_value(cell: str) -> bool:
     """Whether a cell holds what nobody calls a column: an Id, an e-mail address, a date."""
     text = trimmed(str(cell))
-    return isinstance(IdValue().read(text), str) or bool(EMAIL.fullmatch(text)) or reads_as_date(text)
+    return isinstance(IdValue().read(text), str) or bool(ADDRESS.fullmatch(text)) or reads_as_date(text)
 
 
 def _could_head(cell: str) -> bool:
@@ -96,7 +96,7 @@ def _could_head(cell: str) -> bool:
     text = trimmed(str(cell))
     return (
         type(cell) is str
-        and len(text) <= HEADING_LENGTH_MAX
+        and len(text) <= HEADING_CHARACTERS_MAX
         and any(char.isalpha() for char in text)
         and not isinstance(NumberValue().read(text), str)
     )
@@ -148,7 +148,7 @@ def _records(lines: Sequence[str], delimiter: str) -> list[TopRow]:
         for number, record in enumerate(reader, 1):
             if any(cell.strip() for cell in record):
                 found.append((number, record))
-            if len(found) == SAMPLE_ROWS:
+            if len(found) == TOP_ROWS:
                 break
     return found
 
@@ -169,4 +169,4 @@ def _rows_from(path: Path, how: SheetOptions) -> list[TopRow]:
         first: TopRow = (sheet.header_row, sheet.header)
         # Below a title of one cell, rows would be cut to one cell.
         sheet.adopt_header(["any"] * COLUMNS_MAX, None)
-        return [first, *((row.number, row.cells) for row in itertools.islice(sheet.rows(), SAMPLE_ROWS))]
+        return [first, *((row.number, row.cells) for row in itertools.islice(sheet.rows(), TOP_ROWS))]

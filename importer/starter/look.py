@@ -56,7 +56,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class Guesses:
     """What a sheet seems to hold. rows: how many were read; more: there are others below them.
 
     account, owner, note, event: the columns that play these parts, None where none does. pairs: columns of
@@ -87,7 +87,7 @@ class Findings:
         return len({each.index for each in (*parts, *typed) if each is not None})
 
 
-def look_at_sheet(sheet: Sheet, zone: str | None, fallback_zone: str) -> Findings:
+def look_at_sheet(sheet: Sheet, zone: str | None, fallback_zone: str) -> Guesses:
     """Read the first rows of the sheet and guess. zone: this computer's, if it is known."""
     values, rows, more = sampled(sheet.header, sheet.rows())
     used_zone = zone or fallback_zone
@@ -110,7 +110,7 @@ def look_at_sheet(sheet: Sheet, zone: str | None, fallback_zone: str) -> Finding
     owner = _owner([each for each in usable if each is not account])
     note = best_of([each for each in usable if each.guess.holds in _NOTES and each is not account], Role.NOTE)
     event = best_of([each for each in usable if _gives_events(each)], Role.EVENT)
-    return Findings(columns, rows, more, zone, account, owner, note, event, tuple(_pairs(columns)))
+    return Guesses(columns, rows, more, zone, account, owner, note, event, tuple(_pairs(columns)))
 
 
 def sampled(header: Sequence[str], rows: Iterable[Row]) -> tuple[list[ColumnValues], int, bool]:

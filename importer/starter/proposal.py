@@ -45,7 +45,11 @@ class Proposals:
 def proposals(sheet: Sheet, how: SheetOptions, *, name: str, zone: str | None) -> Proposals:
     """Reads the sheet's first rows. name: the mapping file's. zone: this computer's time zone, if known."""
     findings = look_at_sheet(sheet, zone, UNKNOWN_ZONE)
-    entries = {entry.column: entry for entry in entries_of(findings, None) if entry.column and entry.key}
+    entries = {
+        entry.column: entry
+        for entry in entries_of(findings, None)
+        if entry.column and entry.key and "template" not in entry.settings
+    }
     fields = []
     for column in findings.columns:
         if column.unusable:

@@ -1,6 +1,6 @@
 """A proposed mapping as text: one entry for each column, with comments, and the line of each entry.
 
-Written line by line rather than by a YAML library, since commented-out entries have to stand between the
+Written line by line rather than by a YAML library, since commented-out entries have to be between the
 others, ready to be used once the `#` is gone. Each text goes through `scalar`, and the whole is parsed again
 by the mapping's own reader before anybody gets it.
 """
@@ -21,7 +21,7 @@ class Entry:
     """A line or block of the mapping.
 
     key: `RelatedCompanyId`, a schema name, …; "" for a comment alone. column: the heading it takes, None for
-    none. value: what stands there instead of a column. settings: further keys of the block. active: False
+    none. value: what is there instead of a column. settings: further keys of the block. active: False
     writes it as a comment. comments: sentences above it; doubts: the same, for a person to look at.
     fill_in: what is missing there; the value then stays empty, and `check` refuses the mapping.
     """
@@ -52,8 +52,8 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """text: the mapping. fill_in: without these it cannot be used. look_at: what was decided on doubtful
-    grounds."""
+    """text: the mapping. fill_in: without these it cannot be used. look_at: guesses to be
+    reviewed."""
 
     text: str
     fill_in: tuple[Remark, ...]

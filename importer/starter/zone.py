@@ -1,4 +1,4 @@
-"""Where this computer's clock hangs, as far as it says so by a name that a mapping can take."""
+"""This computer's time zone, by a name that a mapping can take."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def local_zone(
     timezone_file: Path = Path("/etc/timezone"),
     localtime: Path = Path("/etc/localtime"),
 ) -> str | None:
-    """The name of the system's time zone, such as Asia/Kolkata; None if it is not told.
+    """The name of the system's time zone, such as Asia/Kolkata; None if it is not known.
 
     Asked in the C library's order: TZ, then /etc/localtime (a link into the zone files); Debian also keeps
     the name in /etc/timezone.
@@ -27,5 +27,5 @@ def local_zone(
         candidates.append(str(localtime.resolve()).rpartition("/zoneinfo/")[2])
         candidates.append(timezone_file.read_text(encoding="utf-8").strip())
     except (OSError, UnicodeDecodeError, RuntimeError):
-        pass  # another system, or a broken link: then it is not told
+        pass  # another system, or a broken link: then it is not known
     return next((name for name in candidates if name in known and name != "localtime"), None)
