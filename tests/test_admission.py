@@ -11,16 +11,12 @@ from pathlib import Path
 import pytest
 import visits
 from conftest import Importer, Result, RunningTenant, StartTenant, child_environment, importer_command
-from visits import results_of, write_csv, write_mapping, write_xlsx
+from visits import batches_in, forget_everything, results_of, write_csv, write_mapping, write_xlsx
 
 
 @pytest.fixture
 def mapping(home: Path) -> Path:
     return write_mapping(Path("visits.yaml"))
-
-
-def journals(home: Path) -> list[str]:
-    return sorted(file.stem for file in (home / "journals").glob("*.journal"))
 
 
 def refused_for(earlier: Result, result: Result, home: Path) -> None:
@@ -29,7 +25,7 @@ def refused_for(earlier: Result, result: Result, home: Path) -> None:
     assert (result.exit, set(told)) == (2, {"error", "error_code", "exit"}), result.stderr
     assert earlier.json["batch"] in told["error"]
     assert "importer resume" in told["error"]
-    assert journals(home) == [earlier.json["batch"]]
+    assert batches_in(home) == [earlier.json["batch"]]
     assert not list(Path().rglob("*(2)*"))
 
 
@@ -68,7 +64,7 @@ def test_the_same_sheet_is_not_sent_twice(
     assert len(tenant.creates) == 3
 
 
-def test_a_mended_mapping_does_not_make_it_another_sheet(
+def test_a_corrected_mapping_does_not_make_it_another_sheet(
     importer: Importer, tenant: RunningTenant, home: Path, mapping: Path
 ) -> None:
     sheet = write_csv(Path("visits.csv"), visits.visits(3))
@@ -96,7 +92,7 @@ def test_again_sends_it_once_more(importer: Importer, tenant: RunningTenant, map
     assert Path(second.json["results"]).name == "visits.results (2).csv"
 
 
-def test_another_organisation_has_a_ledger_of_its_own(
+def test_another_organisation_has_batches_of_its_own(
     importer: Importer, start_tenant: StartTenant, mapping: Path
 ) -> None:
     sheet = write_csv(Path("visits.csv"), visits.visits(2))
@@ -170,16 +166,16 @@ def test_a_batch_that_never_sent_a_call_is_replaced_with_its_results_file(
     sheet = write_csv(Path("visits.csv"), visits.visits(2))
     first = _never_sent(sheet, mapping)
     assert tenant.creates == []
-    assert journals(home) == [first]
+    assert batches_in(home) == [first]
     second = importer("run", sheet, "-m", mapping, "--yes", "--json")
     assert second.exit == 0, second.stderr
-    assert journals(home) == [second.json["batch"]]
+    assert batches_in(home) == [second.json["batch"]]
     assert {line["import_batch"] for line in results_of("visits.results.csv")} == {second.json["batch"]}
     assert not Path("visits.results (2).csv").exists()
 
 
 def _never_sent(sheet: Path, mapping: Path) -> str:
-    """A batch killed right after it was let in: its journal and results file are there, no call was made."""
+    """A batch killed right after it was published, with its results file; no call was made."""
     process = subprocess.Popen(
         importer_command("run", sheet, "-m", mapping, "--yes", "--rate", "1/1"), env=child_environment(),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -207,7 +203,7 @@ def test_of_two_runs_started_at_the_same_moment_one_sends(
     ended = [(process.communicate(timeout=60), process.returncode) for process in both]
     assert sorted(code for _, code in ended) == [0, 2], ended
     assert len(tenant.creates) == 30
-    assert len(journals(home)) == 1
+    assert len(batches_in(home)) == 1
     assert visits.statuses("visits.results.csv") == ["created"] * 30
     assert sorted(file.name for file in Path().glob("*results*")) == ["visits.results.csv"]
 
@@ -217,8 +213,8 @@ def test_an_equal_activity_of_a_colleague_stops_the_run(
 ) -> None:
     sheet = write_csv(Path("visits.csv"), visits.visits(2))
     importer("run", sheet, "-m", mapping, "--yes")
-    for file in [*(home / "journals").iterdir(), *home.glob("ledger*"), Path("visits.results.csv")]:
-        file.unlink()  # as if a colleague had sent it from another computer
+    forget_everything(home)  # as if a colleague had sent it from another computer
+    Path("visits.results.csv").unlink()
     result = importer("run", sheet, "-m", mapping, "--yes", "--json")
     assert (result.exit, len(tenant.creates)) == (2, 2)
     assert "colleague" in result.json["error"]

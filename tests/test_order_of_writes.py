@@ -58,12 +58,12 @@ def traced(tmp_path: Path, start_tenant: StartTenant) -> list[str]:
 
 
 def events(log: list[str]) -> str:
-    """One letter each: S the journal is on the disk, P a Create leaves, A its answer comes, W somebody is
+    """One letter each: S the store is on the disk, P a Create leaves, A its answer comes, W somebody is
     told (progress, summary, results file)."""
     found: list[str] = []
     for line in log:
         synced = re.search(r"(fsync|fdatasync)", line) and "= 0" in line
-        if synced and (".journal" in line or "resumed" in line):
+        if synced and ("importer.db" in line or "resumed" in line):
             found.append("S")
         elif (
             re.search(r"(sendto|sendmsg|write|writev)\(\d+<(TCP|socket)", line)
@@ -84,7 +84,7 @@ def events(log: list[str]) -> str:
 def test_the_mark_is_durable_before_its_call_and_the_outcome_before_it_is_told(
     tmp_path: Path, start_tenant: StartTenant
 ) -> None:
-    """Between any two calls lies an fsync of the journal: the outcome of one and the mark of the next may
+    """Between any two calls lies an fsync of the store: the outcome of one and the mark of the next may
     share it."""
     story = events(traced(tmp_path, start_tenant))
     calls = story[: story.rindex("A") + 1]

@@ -195,7 +195,7 @@ def test_the_columns_of_the_results_file_are_all_explained() -> None:
 
 def test_every_status_is_explained() -> None:
     """Each word that `import_status` can hold."""
-    from importer.journal.journal import RowStatus
+    from importer.store.records import RowStatus
 
     told = [cells[0].strip("`") for cells in rows_of(section("## What can happen to a row"))]
     assert {name for name in told if not name.startswith("import_")} == {status.shown for status in RowStatus}

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import visits
 from conftest import Importer, Result, RunningTenant, StartTenant
-from visits import RUN_KEYS, edit, results_of, statuses, write_csv, write_mapping
+from visits import RUN_KEYS, edit, forget_everything, results_of, statuses, write_csv, write_mapping
+
+from importer.store.store import open_store
 
 RESULTS = Path("visits.results.csv")
 
@@ -261,10 +263,10 @@ def test_remap_without_a_mapping_is_a_usage_error(importer: Importer, begun: Res
     assert "-m" in result.json["error"]
 
 
-def test_a_batch_in_use_is_not_touched(importer: Importer, tenant: RunningTenant, begun: Result) -> None:
-    from importer.journal.lock import batch_lock
-
-    with batch_lock(Path(begun.json["journal"])):
+def test_a_batch_in_use_is_not_touched(
+    importer: Importer, tenant: RunningTenant, begun: Result, home: Path
+) -> None:
+    with open_store(home) as store, store.own(begun.json["batch"]):
         result = importer("resume", RESULTS, "--yes", "--json")
     assert (result.exit, len(tenant.creates)) == (2, 2)
     assert "in use" in result.json["error"]
@@ -366,11 +368,10 @@ def _before_each_create(sandbox: object, act: Callable[[object], None]) -> None:
     model.add = added
 
 
-def test_without_the_journal_the_mapping_is_wanted_and_nothing_is_sent_twice(
+def test_without_the_batch_in_the_store_the_mapping_is_wanted_and_nothing_is_sent_twice(
     importer: Importer, tenant: RunningTenant, begun: Result, home: Path
 ) -> None:
-    for file in [*(home / "journals").iterdir(), *home.glob("ledger*")]:
-        file.unlink()  # another computer
+    forget_everything(home)  # another computer
     refused = importer("resume", RESULTS, "--yes", "--json")
     assert (refused.exit, len(tenant.creates)) == (2, 2)
     assert "-m MAPPING" in refused.json["error"]

@@ -103,18 +103,18 @@ def test_they_travel_in_headers_and_not_in_the_url(
 def test_they_are_in_no_traceback(
     importer: Importer, keyed: RunningTenant, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Something that should not happen, with the settings at hand."""
-    from importer.cli import admitting
+    """Something that Unexpected error, with the settings at hand."""
+    from importer.app.run import RunPreparation
 
     def fault(*arguments: object) -> object:
         raise RuntimeError(f"{arguments!r}")
 
-    monkeypatch.setattr(admitting, "_publish", fault)
+    monkeypatch.setattr(RunPreparation, "_publish", fault)
     result = importer("run", "visits.csv", "-m", "visits.yaml", "--yes", "--verbose", "--json")
     assert result.exit == 2
-    assert "should not happen" in result.json["error"]
+    assert "Unexpected error" in result.json["error"]
     expect_no_keys(home, result)
-    assert [file for file in visits.left_behind(home) if "ledger" not in file] == []
+    assert visits.left_behind(home) == []
 
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks into /proc")

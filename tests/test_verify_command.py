@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import signal
-import sqlite3
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
 from conftest import Importer, RunningTenant, StartTenant, child_environment, importer_command
+from visits import batches_in
+
+from importer.store.store import open_store
 
 ACCOUNTS = ("3f2504e0-4f89-41d3-9a0c-0305e82c3301", "3f2504e0-4f89-41d3-9a0c-0305e82c3302")
 MAPPING = """\
@@ -310,16 +312,14 @@ def test_rehearsals_and_imports_are_not_mixed(importer: Importer, imported: Impo
     rehearsed = importer("verify", imported.results, "--sandbox")
 
     assert (real.exit, rehearsed.exit) == (2, 2)
-    assert "Say --sandbox" in real.stderr
+    assert "Use --sandbox" in real.stderr
     assert "Leave --sandbox out" in rehearsed.stderr
 
 
 def test_a_batch_in_use_is_left_alone(importer: Importer, imported: Imported, home: Path) -> None:
     """Another window may be creating rows."""
-    from importer.journal.lock import batch_lock
-
-    (journal,) = (home / "journals").glob("*.journal")
-    with batch_lock(journal):
+    (batch,) = batches_in(home)
+    with open_store(home) as store, store.own(batch):
         result = importer("verify", imported.results)
 
     assert (result.exit, "in use" in result.stderr) == (2, True)
@@ -372,10 +372,9 @@ def test_readings_of_later_rows_are_new(
     second = importer("verify", made.results, "--settle", "0", "--json")
 
     assert (trial.exit, first.json["rows"], second.json["rows"]) == (3, 2, 4)
-    (journal,) = (home / "journals").glob("*.journal")
-    with sqlite3.connect(journal) as connection:
-        assert connection.execute("SELECT count(*) FROM reading").fetchone() == (4,)
-    connection.close()
+    (batch,) = batches_in(home)
+    with open_store(home) as store:
+        assert store.open(batch).readings_count() == 4
 
 
 def test_ctrl_c_ends_with_130_and_the_next_verify_goes_on(

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from openpyxl import Workbook, load_workbook
 
+from importer.store.store import open_store
+
 HEADER = ("Account", "Outcome", "Remarks", "Visit no")
 MAPPING = """\
 name: Visit
@@ -105,6 +107,18 @@ def edit(path: str | Path, changes: dict[int, dict[str, str]], *, without: Itera
         writer = csv.DictWriter(stream, lines[0].keys())
         writer.writeheader()
         writer.writerows(lines)
+
+
+def batches_in(home: Path) -> list[str]:
+    """The ids of the batches that the store has."""
+    with open_store(home, create=False) as store:
+        return sorted(one.batch.id for one in store.batches())
+
+
+def forget_everything(home: Path) -> None:
+    """As if the store were another computer's."""
+    for file in home.glob("importer.db*"):
+        file.unlink()
 
 
 def left_behind(home: Path) -> list[str]:

@@ -117,6 +117,7 @@ class ResumeOptions:
     sending: SendingOptions = SendingOptions()
     changes: ScreenChanges | None = None
     yes: bool = False
+    unattended: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

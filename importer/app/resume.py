@@ -18,7 +18,7 @@ from importer.app.observer import SILENT, Observer, Progress, Stage, StopHandle
 from importer.app.options import ResumeOptions
 from importer.app.plan import Plan
 from importer.app.preparing import Preparing, send_question
-from importer.app.questions import Answers, Choice, Question, QuestionKind
+from importer.app.questions import Answers, Choice, Question, QuestionKind, QuestionOpenError
 from importer.app.rebuild import RebuildRequest, asked_by, rebuild
 from importer.app.records import PlanFacts, RunResult
 from importer.app.results_file import is_open, replaceable, result_lines, write_results_file
@@ -207,6 +207,9 @@ class ResumePreparation:
     async def _connect(self) -> None:
         if self._idle:
             return
+        asks = not self.options.yes and not self._batch.rehearsal and is_open(self._owned.rows)
+        if asks and self.options.unattended:
+            raise QuestionOpenError((send_question(),))
         self._asked = asked_values(self._mapped_again(), self._mapper)
         if self._session is None:
             await self._open(self._batch.id, self._asked if self._batch.rehearsal else {})

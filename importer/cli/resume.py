@@ -75,6 +75,7 @@ def resume(
             results=results_path, replace=replace,
         ),
         yes=yes,
+        unattended=not console.has_terminal,
     )  # fmt: skip
     return run_shown(console, _resume(console, asked))
 
