@@ -77,7 +77,7 @@ def test_a_field_that_arrived_empty_is_named(
     result = importer("verify", imported.results, "--settle", "0")
 
     assert result.exit == 1
-    assert "mx_Custom_2 arrived empty in 4 of 4: is the schema name right?" in result.stdout
+    assert 'mx_Custom_2 (column "Amount") arrived empty in 4 of 4 values: is the schema name right?' in result.stdout
 
 
 def test_an_altered_field_shows_what_was_sent_and_what_is_stored(
@@ -103,7 +103,7 @@ def test_an_altered_field_shows_what_was_sent_and_what_is_stored(
 
 @pytest.mark.parametrize(
     ("change", "detail"),
-    [({"change": "truncate", "length": 4}, "cut short"), ({"change": "upper"}, "spelt otherwise")],
+    [({"change": "truncate", "length": 4}, "cut short"), ({"change": "upper"}, "spelled differently")],
 )
 def test_near_misses_are_differences_here(
     importer: Importer, tenant: RunningTenant, imported: Imported, change: dict[str, object], detail: str
@@ -222,7 +222,7 @@ def test_an_outage_ends_with_3_and_the_next_verify_goes_on(
 
     assert (stopped.exit, stopped.json["equal"], stopped.json["unread"]) == (3, 2, 2)
     assert (result.exit, [call.kind for call in tenant.calls[before:]]) == (0, ["whoami", "retrieve"])
-    assert "Going on with a reading that was cut off: 2 rows of 4 done." in result.stderr
+    assert "Continuing an interrupted reading: 2 rows of 4 done." in result.stderr
 
 
 def test_an_account_that_cannot_be_read_holds_nobody_up(

@@ -127,7 +127,9 @@ def _field(field: FieldSummary, heading: str) -> Iterator[str]:
         how = "arrived changed"
         if altered is not None:
             number, sent, stored, detail = altered
-            how = {"cut short": "was cut short", "spelt otherwise": "is spelt differently"}.get(detail, how)
+            how = {"cut short": "was cut short", "spelled differently": "is spelled differently"}.get(
+                detail, how
+            )
         example = (
             f": row {number} sent {_value(sent)}, stored {_value(stored)}" if altered is not None else ""
         )

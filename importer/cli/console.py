@@ -20,6 +20,7 @@ from importer.errors import SettingsError, UserError
 from importer.text import command_line, json_line, printable
 from importer.wording import SCREEN_COLUMNS, wrap
 
+BEFORE_COMMAND_MAX: Final = 40
 _RED: Final = "31"
 _YELLOW: Final = "33"
 
@@ -106,12 +107,15 @@ class Console:
         self._message(text, prefix="Error: ", colour=_RED)
 
     def command(self, command: Sequence[str], *, before: str = "") -> None:
-        """A command line to be pasted: on a line of its own and never wrapped. before: what it is for."""
+        """A command line to be pasted, never wrapped. before: what it is for; on the same line if short."""
         if self.quiet:
             return
-        if before:
-            self._message(before)
-        self._write(sys.stderr, f"  {command_line('importer', *command)}")
+        line = command_line("importer", *command)
+        if len(before) <= BEFORE_COMMAND_MAX:
+            self._write(sys.stderr, f"{before} {line}".lstrip())
+            return
+        self._message(before)
+        self._write(sys.stderr, f"  {line}")
 
     def result(self, text: str, data: Mapping[str, Any]) -> None:
         """What the command was called for: `text` on stdout at once, or `data` in the JSON object at the end.

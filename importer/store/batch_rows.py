@@ -35,6 +35,8 @@ T = TypeVar("T")
 ASKED_MAX: Final = 500
 """So many values go into one `IN (…)`."""
 UNREAD_ROWS: Final = 20_000
+MARKED_AHEAD_S: Final = 1.0
+"""Calls are marked up to so long before they leave."""
 RATE_ATTEMPTS_MAX: Final = 100_000
 _STATUSES: Final = tuple(RowStatus)
 _row: Final = schema.row.c
@@ -293,7 +295,7 @@ class BatchRows:
             return 0.0
         asked = select(func.count(), func.min(_attempt.marked_at))
         ((count, oldest),) = self._all(asked.where(recent, _attempt.marked_at > newest - over_s))
-        return (count - 1) / (newest - oldest) if count > 1 and newest > oldest else 0.0
+        return (count - 1) / (newest - oldest + MARKED_AHEAD_S) if count > 1 else 0.0
 
     def created_of(self, event: int) -> tuple[StoredRow, Activity, float] | None:
         """Any created row of an event of which it is known what the call that created it sent, that content
