@@ -134,6 +134,10 @@ class Shape:
                 " marks at"
                 " its beginning and end and halve those inside, or export the sheet again from its origin."
             )
+        if self._is_foreign(record) and (
+            before is None or len(before.cells) >= self.width or self._is_foreign(before)
+        ):
+            return None  # a total or a footer of a report
         if self.writes_empty:
             return (
                 f"The row has {count} cells, its neighbours have {self.width}, also where the last ones are"
@@ -147,6 +151,10 @@ class Shape:
                     f" {SAVE_AGAIN}"
                 )
         return None
+
+    def _is_foreign(self, record: Record) -> bool:
+        """Whether a record is blank, or does not begin as rows of this file do."""
+        return not record.cells or self.fits(0, record.cells[0]) is False
 
     def _excel_left_out(self, record: Record) -> bool:
         return self.blocks.get((record.number - 1) // EXCEL_BLOCK_ROWS) == len(record.cells)
@@ -165,7 +173,7 @@ class Shape:
             min(counts) > 0
             and max(counts) < self.width
             and sum(counts) == self.width + 1
-            and self.fits(0, second.cells[0]) is False
+            and self._is_foreign(second)
         )
 
     def _whole_line_quoted(self, record: Record) -> bool:

@@ -64,14 +64,14 @@ def zip_kind(path: Path) -> Kind:
     for start, name in OTHER_ARCHIVES:
         if any(member.startswith(start) for member in names):
             raise SheetError(
-                f"The contents are {name}, no workbook.",
+                f"The contents are {name}, not a workbook.",
                 where=path.name,
                 remedy="Export it as an Excel workbook.",
             )
     if "[content_types].xml" in lowered or any(name.startswith("xl/") for name in lowered):
         return Kind.XLSX
     raise SheetError(
-        "The contents are a zip archive, no workbook.", where=path.name, remedy="Unpack it first."
+        "The contents are a zip archive, not a workbook.", where=path.name, remedy="Unpack it first."
     )
 
 
