@@ -24,7 +24,7 @@ from stores import postgres_database
 from importer.store.store import Store, open_store
 
 ACCOUNTS = [f"8933fa5e-5b39-11e9-826a-{number:012x}" for number in range(6)]
-QUICK = ("--yes", "--json", "--rate", "200/1", "--workers", "8", "--settle", "0.3", "--timeout", "2")
+QUICK = ("--yes", "--json", "--rate", "200/1", "--workers", "8", "--settle", "0.3")
 
 
 class Computer:
@@ -38,10 +38,16 @@ class Computer:
         folder.mkdir()
         (folder / "mapping.yaml").write_text(MAPPING, encoding="utf-8")
 
-    def start(self, *command: str, quick: bool = True) -> subprocess.Popen[str]:
-        """The command line in a process of its own."""
+    def start(self, *command: str, quick: bool = True, timeout_s: float = 2) -> subprocess.Popen[str]:
+        """The command line in a process of its own. timeout_s: how long a call may take."""
         return subprocess.Popen(
-            [sys.executable, "-m", "importer", *command, *(QUICK if quick else ())],
+            [
+                sys.executable,
+                "-m",
+                "importer",
+                *command,
+                *((*QUICK, "--timeout", str(timeout_s)) if quick else ()),
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
