@@ -127,7 +127,7 @@ def test_a_header_quoted_as_a_whole_is_refused_for_what_it_is(tmp_path: Path) ->
     """Another delimiter would not help."""
     with pytest.raises(SheetError) as caught:
         rows_of(tmp_path, '\ufeff"A,B,C"\r\n"ID1,""x, y"",z"\r\n')
-    assert "whole line stands in quotation marks" in str(caught.value)
+    assert "whole line is in quotation marks" in str(caught.value)
     assert "--delimiter" not in str(caught.value)
 
 

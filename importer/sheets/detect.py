@@ -14,6 +14,7 @@ from typing import Final
 from importer.errors import SheetError
 from importer.sheets.kinds import Kind
 from importer.sheets.sheet import unreadable
+from importer.sheets.zip_safety import zip_kind
 
 HEAD_BYTES: Final = 4096
 OLE_MAGIC: Final = bytes.fromhex("D0CF11E0A1B11AE1")
@@ -103,7 +104,7 @@ USUAL_SUFFIX: Final = {
 
 
 def find_kind(path: Path) -> Kind:
-    """The file's format. Raises SheetError for what is no regular file, no spreadsheet, or misnamed."""
+    """The file's format. Raises SheetError for what is not a regular file, not a spreadsheet, or misnamed."""
     try:
         _check_regular(path)
         _refuse_lock_file(path)
@@ -119,7 +120,7 @@ def find_kind(path: Path) -> Kind:
         raise SheetError(
             f"The name says {named.value}, but the contents are {kind.value}.",
             where=path.name,
-            remedy=f"Save it again in the format that its name says, or, if you trust it, rename it to"
+            remedy="Save it again in the format that its name says, or, if you trust it, rename it to"
             f" {path.stem}{USUAL_SUFFIX[kind]}.",
         )
     return kind
@@ -165,8 +166,6 @@ def _kind_of(path: Path, head: bytes) -> Kind:
     if head.startswith(OLE_MAGIC):
         return _kind_of_ole(path)
     if head.startswith((ZIP_MAGIC, ZIP_EMPTY_MAGIC)):
-        from importer.sheets.zip_safety import zip_kind
-
         return zip_kind(path)
     if head.startswith(BIFF_STARTS):
         return Kind.XLS
@@ -184,8 +183,8 @@ def _kind_of(path: Path, head: bytes) -> Kind:
         and not head.startswith((b"\xff\xfe", b"\xfe\xff"))
     ):
         raise SheetError(
-            f"The contents are not {BY_SUFFIX[path.suffix.lower()].value}: the file is damaged, or of another"
-            " kind.",
+            f"The contents are not {BY_SUFFIX[path.suffix.lower()].value}: the file is damaged, or of"
+            " another kind.",
             where=path.name,
             remedy="Export the sheet again.",
         )
@@ -203,8 +202,7 @@ def _kind_of_ole(path: Path) -> Kind:
             if ENCRYPTED_STREAM in window:
                 raise SheetError(
                     "The workbook is encrypted with a password: one of your own, or the one that Excel has"
-                    " built"
-                    " in and does not ask for.",
+                    " built in and does not ask for.",
                     where=path.name,
                     remedy="Open it in Excel and save it without a password (File, Info, Protect Workbook).",
                 )

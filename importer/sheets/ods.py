@@ -28,7 +28,7 @@ from importer.sheets.xmltext import error_cell, sendable
 from importer.sheets.zip_safety import damaged, open_archive
 
 REPEATED_CELLS_MAX: Final = 2_000_000
-"""A row that stands for so many cells with content is not one that a person made."""
+"""A row element for so many cells with content is not one that a person made."""
 MANIFEST_MAX_BYTES: Final = 1 << 20
 SHOWN_MAX_CHARACTERS: Final = 100
 DAY_S: Final = 86_400
@@ -59,7 +59,7 @@ VALUE, VALUE_TYPE = _name("office:value"), _name("office:value-type")
 FORMULA: Final = _name("table:formula")
 PARAGRAPH, SPACE = _name("text:p"), _name("text:s")
 UNSHOWN: Final = frozenset((_name("office:annotation"), _name("text:note"), _name("text:ruby-text")))
-"""What stands inside of a text and is no part of it: comments above all."""
+"""What is inside of a text and not part of it: comments above all."""
 
 _LITERALS: Final = {SPACE: "\ufdd0", _name("text:tab"): "\ufdd1", _name("text:line-break"): "\ufdd2"}
 _TO_TEXT: Final = str.maketrans({"\ufdd0": " ", "\ufdd1": "\t", "\ufdd2": "\n"})
@@ -221,7 +221,7 @@ class OdsBook:
 
 
 def _repeated(element: Element, name: str) -> int:
-    """How many rows or cells an element stands for."""
+    """How many rows or cells an element is for."""
     text = element.get(name, "1")
     return max(1, int(text)) if text.isdecimal() and len(text) < 10 else 1
 
@@ -257,7 +257,7 @@ def _is_error(text: str) -> bool:
 
 
 def _text(element: Element) -> str:
-    """A paragraph's text: white space of the file is one blank, what its tags stand for is kept."""
+    """A paragraph's text: white space of the file is one blank, what its tags mean is kept."""
     text = re.sub(r"[ \t\r\n]+", " ", "".join(_pieces(element))).strip(" ")
     return text.translate(_TO_TEXT)
 

@@ -1,6 +1,6 @@
 """Old Excel workbooks (.xls) through xlrd: values, number formats, hidden rows, error cells.
 
-Of one thing xlrd tells nothing: whether Excel would calculate a formula again. That is in the records of the
+xlrd does not show whether Excel would calculate a formula again. That is in the records of the
 sheet ([MS-XLS] Formula, Uncalced and RecalcId), which are walked for it.
 """
 
@@ -42,8 +42,7 @@ class XlsBook:
             if "encrypted" in str(error):
                 raise SheetError(
                     "The workbook is encrypted with a password: one of your own, or the one that Excel has"
-                    " built"
-                    " in and does not ask for.",
+                    " built in and does not ask for.",
                     where=path.name,
                     remedy="Open it in Excel and save it as .xlsx without a password.",
                 ) from error
