@@ -115,7 +115,7 @@ class CheckReport:
             "valid": self.valid,
             "invalid": self.invalid,
             "problems": [found.as_json() for found in self.findings.problems],
-            "questions": [question.as_json() for question in self.questions],
+            "questions": [found.as_json() for found in self.findings.questions],
             "notices": [found.as_json() for found in self.findings.notices],
             "imported_before": [one.as_json() for one in self.imported_before],
         }
