@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, cast
 
 from aiohttp import web
 
-from importer.app.check import check
+from importer.app.check_sheet import check
 from importer.app.options import Cell, CheckOptions, SheetInput
 from importer.app.questions import Question, QuestionKind
 from importer.app.records import CheckReport

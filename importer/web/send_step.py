@@ -23,7 +23,7 @@ from importer.app.plan import Plan
 from importer.app.records import BatchStatus, RunResult
 from importer.app.resume import prepare_resume
 from importer.app.run import prepare_run
-from importer.app.verify import verify
+from importer.app.verify_batch import verify
 from importer.errors import ResultsError, SettingsError
 from importer.store.store import Store
 from importer.web.check_step import SHOWN_AT_ONCE_S, corrections_of, sheet_input
