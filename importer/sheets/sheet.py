@@ -90,9 +90,9 @@ class Sheet(ABC):
         index = first.cells.index("FALSE")
         numbers = f"row {first.number}" if first is last else f"rows {first.number} to {last.number}"
         finding = CellFinding(
-            Severity.NOTICE, self.header[index], index, kind="only-checkboxes", value="FALSE",
-            message=f"Below the data, in {numbers}, there is nothing but FALSE: a checkbox column was filled"
-            " down. They are not rows.",
+            Severity.NOTICE, None, None, kind="only-checkboxes", value="FALSE",
+            message=f"Below the data, in {numbers}, there is nothing but FALSE, as in the column"
+            f" {quoted(self.header[index])}: a checkbox was filled down. They are not rows.",
             remedy="If they are, fill in their other cells.",
         )  # fmt: skip
         return [(0, finding)]
