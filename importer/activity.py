@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple, Self
 
+from importer.errors import damaged
+
 Fields = tuple[tuple[str, str], ...]
 ACCOUNT: Final = "RelatedCompanyId"
 EVENT: Final = "ActivityEvent"
@@ -47,10 +49,14 @@ class Activity(NamedTuple):
 
     @classmethod
     def decoded(cls, body: bytes) -> Self:
-        """The activity whose `encoded()` is `body`. Raises ValueError or KeyError on anything else."""
-        read = json.loads(body)
-        fields = tuple((field["SchemaName"], field["Value"]) for field in read["Fields"])
-        return cls(read["RelatedCompanyId"], read["ActivityEvent"], read.get("ActivityNote"), fields)
+        """The activity whose `encoded()` is `body`. Raises StoreError on anything else: bodies are read from
+        the store alone."""
+        try:
+            read = json.loads(body)
+            fields = tuple((field["SchemaName"], field["Value"]) for field in read["Fields"])
+            return cls(read["RelatedCompanyId"], read["ActivityEvent"], read.get("ActivityNote"), fields)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise damaged("an activity") from None
 
 
 _ADDRESS: Final = re.compile(rb'\{"RelatedCompanyId":"([^"\\]*)","ActivityEvent":(-?\d+)')

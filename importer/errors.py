@@ -143,3 +143,11 @@ class StoreError(WorkError):
     """
 
     error_code = "store"
+
+
+def damaged(what: str) -> StoreError:
+    """What is read from the store and is not as it was written: somebody changed it, or the disk did."""
+    return StoreError(
+        f"The store holds {what} that is damaged.",
+        remedy="Restore the store from a backup. Nothing more was sent.",
+    )

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import Final
+
+VALUE_SHOWN_MAX: Final = 200
+"""Characters of a cell that a finding keeps."""
 
 
 class Severity(enum.StrEnum):

@@ -25,7 +25,7 @@ from importer.address import base_url, is_near
 from importer.credentials import KeyringError, Keys, load
 from importer.errors import SettingsError
 from importer.home import Home, home
-from importer.pacing.pacing import Rate
+from importer.pacing.window import Rate
 from importer.text import listed, quoted, shown
 
 DEFAULT_RATE: Final = Rate(25, 5.0)
@@ -99,7 +99,7 @@ class _Trouble:
     wrong: list[str] = field(default_factory=list)
 
 
-def load_settings(*, host: str | None = None, rate: str | None = None) -> Settings:
+def load_settings(*, host: str | None = None, rate: Rate | None = None) -> Settings:
     """The settings for calls to LeadSquared. host, rate: the options, None when not given.
 
     Raises SettingsError with everything that is missing or wrong. A keyring that fails is mentioned only
@@ -121,7 +121,7 @@ def load_settings(*, host: str | None = None, rate: str | None = None) -> Settin
     return Settings(address, keys, chosen, home(), place.name, host_from)
 
 
-def load_rate(rate: str | None = None) -> Rate:
+def load_rate(rate: Rate | None = None) -> Rate:
     """The rate alone, for rehearsals, which need no keys. Raises SettingsError."""
     return _rate(rate, _environment(), _env_file())
 
@@ -299,17 +299,16 @@ def _trimmed(key: SecretStr) -> SecretStr:
     return SecretStr(key.get_secret_value().strip())
 
 
-def _rate(option: str | None, *places: Place) -> Rate:
-    where = "--rate" if option is not None else "LEADSQUARED_RATE"
-    given = option if option is not None else next((each.rate for each in places if each.rate), None)
-    if given is None:
-        return DEFAULT_RATE
+def _rate(option: Rate | None, *places: Place) -> Rate:
+    given = next((each.rate for each in places if each.rate), None)
+    if option is not None or given is None:
+        return option or DEFAULT_RATE
     try:
         return Rate.parse(given.strip())
     except ValueError:
         raise SettingsError(
             f"'{shown(given, 40)}' is not a rate.",
-            where=where,
+            where="LEADSQUARED_RATE",
             remedy="Write calls/seconds, as in 25/5 (the tenant's plan names the numbers).",
         ) from None
 

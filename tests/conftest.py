@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 from stores import Place, postgres_database
 
 from importer.store.store import Store
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from importer.sandbox.options import SandboxOptions
     from importer.sandbox.server import Sandbox
     from importer.sandbox.store import Held
+
+# A busy computer is no failure: no test depends on how fast examples are made or run.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 T = TypeVar("T")
 

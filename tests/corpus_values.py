@@ -48,6 +48,9 @@ VALUES: Final = (
     Trap("date cells alone", [_JULY, dt.datetime(2026, 7, 13)], _FLAT, (), ("2026-07-05", "2026-07-13"), workbook=True),  # noqa: DTZ001
     Trap("date cells beside ISO texts", [_JULY, "2026-07-13"], _FLAT, (), ("2026-07-05", "2026-07-13"), workbook=True),
     Trap("a year far from the others", ["13/07/2026"] * 9 + ["14/07/2062"], DATES, ("notice unusual-year B11",), ("2026-07-13",) * 9 + ("2062-07-14",)),
+    Trap("a year that nobody means", ["13/07/2206"], DATES, ("notice far-off-date B2",), ("2206-07-13",)),
+    Trap("a stray 5, shown as a date", [dt.datetime(1900, 1, 5)], _FLAT, ("notice far-off-date B2",), ("1900-01-05",), workbook=True),  # noqa: DTZ001
+    Trap("day or month", ["03/04/2026", "04/04/2026"], DATES, ("notice day-or-month B2",), ("2026-04-03", "2026-04-04")),
     Trap("birthdays are spread", [f"13/07/{year}" for year in range(1950, 2010, 6)], DATES, (), tuple(f"{year}-07-13" for year in range(1950, 2010, 6))),
     Trap("two digits of a year", ["31/07/29", "31/07/30"], '{column: Value, type: date, format: "%d/%m/%y"}', ("notice far-off-date B3",), ("2029-07-31", "1930-07-31")),
     Trap("dollars grouped by a comma", ["$ 1,250"], MONEY, ("problem ambiguous-number B2",), ("-",)),
@@ -59,7 +62,7 @@ VALUES: Final = (
     Trap("foreign months unannounced", ["31 juil. 2026"], MONTHS, ("problem not-a-date B2",), ("-",)),
     Trap("a time in a date field", ["2026-07-31 10:00"], _FLAT, ("problem not-a-date B2",), ("-",)),
     # ---- a date and a time in two columns
-    Trap("date and time", [("31/07/2026", "10:30"), ("1/8/2026", "9:05")], TWO_COLUMNS, (), ("2026-07-31 05:00:00", "2026-08-01 03:35:00"), ("Day", "Time")),
+    Trap("date and time", [("31/07/2026", "10:30"), ("8/8/2026", "9:05")], TWO_COLUMNS, (), ("2026-07-31 05:00:00", "2026-08-08 03:35:00"), ("Day", "Time")),
     Trap("a bad time is at its own cell", [("31/07/2026", "25:00"), ("31/11/2026", "10:30")], TWO_COLUMNS, ("problem no-such-date B3", "problem not-a-date C2"), ("-", "-"), ("Day", "Time")),
     Trap("a missing time", [("31/07/2026", ""), ("", "")], TWO_COLUMNS, ("problem missing C2",), ("-", ""), ("Day", "Time")),
     Trap("typed date and time cells", [(_JULY, dt.time(10, 30))], TWO_COLUMNS, (), ("2026-07-05 05:00:00",), ("Day", "Time"), workbook=True),

@@ -68,6 +68,23 @@ class Answer:
     body: str
 
 
+def read_page(address: str, cookie: str = "", body: bytes | None = None, kind: str = "") -> Answer:
+    """One request to a screen wherever it runs, as its own pages make it; redirects are not followed."""
+    parts = urlsplit(address)
+    headers = {"Cookie": cookie} if cookie else {}
+    if body is not None:
+        headers |= {"Origin": f"{parts.scheme}://{parts.netloc}", "Content-Type": kind}
+    connection = http.client.HTTPConnection(parts.netloc, timeout=60)
+    try:
+        path = parts.path + (f"?{parts.query}" if parts.query else "")
+        connection.request("GET" if body is None else "POST", path, body=body, headers=headers)
+        got = connection.getresponse()
+        named = {name.lower(): text for name, text in got.getheaders()}
+        return Answer(got.status, named, got.read().decode("utf-8", "replace"))
+    finally:
+        connection.close()
+
+
 class Caller:
     """A program on this computer that speaks HTTP to the screen, with or without the person's cookie."""
 

@@ -29,6 +29,7 @@ from importer.store.records import Batch, RowStatus, StagedRow
 from importer.store.store import Store, open_store
 
 AT = "2026-11-28T04:00:00.000Z"
+PASSWORD_IN_URL = "tr0ub4dor"
 TENANT = "api.leadsquared.com/acme"
 _numbers = itertools.count(1)
 

@@ -7,17 +7,20 @@ from pathlib import Path
 import pytest
 from conftest import Importer
 from corpus import Trap
+from corpus_sheets import CELLS, RECORDS, CellTrap, TextTrap
 from corpus_values import VALUES
 
 from importer.activity import Activity
 from importer.mapping.mapping import load_mapping
 from importer.sheets import open_sheet
 
-CORPUS = (*VALUES,)
+CORPUS = (*VALUES, *RECORDS, *CELLS)
 
 
 @pytest.mark.parametrize("trap", CORPUS, ids=lambda trap: trap.name)
-def test_what_is_found_and_what_arrives(trap: Trap, importer: Importer, tmp_path: Path) -> None:
+def test_what_is_found_and_what_arrives(
+    trap: Trap | TextTrap | CellTrap, importer: Importer, tmp_path: Path
+) -> None:
     """As the corpus says, through the command line; its exit code fits."""
     mapping = tmp_path / "mapping.yaml"
     mapping.write_text(trap.mapping(), encoding="utf-8")

@@ -305,10 +305,12 @@ def test_notices_name_what_arrives_other_than_it_looks(load: Load) -> None:
     mapper = load(
         HEAD + "Fields:\n  a: {column: A, type: number}\n  b: {column: B, type: date, format: '%d/%m/%Y'}"
     ).bind(["A", "B"])
-    found = notices(mapper, NumberCell("0.25", 0.25, "0%"), "03/04/2026")
+    when = dt.datetime(2026, 4, 3, 10, 30)  # noqa: DTZ001 - a cell has no zone
+    cells = NumberCell("0.25", 0.25, "0%"), DateCell("2026-04-03 10:30:00", when, "dd/mm/yyyy hh:mm")
+    found = notices(mapper, *cells)
     assert [(n.column, n.index, n.kind, n.value) for n in found] == [
         ("A", 0, "shown-as-percent", "0.25"),
-        ("B", 1, "day-or-month", "03/04/2026"),
+        ("B", 1, "time-dropped", "2026-04-03 10:30:00"),
     ]
 
 
@@ -415,15 +417,24 @@ def test_any_activity_is_encoded_as_json_and_read_back(sent: Activity) -> None:
     assert addressed(body) == (sent.company_id, sent.event)
 
 
-@given(st.lists(st.text(), min_size=6, max_size=6))
-def test_any_cells_give_an_activity_or_problems(cells: list[str]) -> None:
-    """Whatever stands in a row, and an activity that comes out can always be encoded and read back."""
-    sent = _EVERYTHING.map(Row(2, tuple(cells)))
+PIECES = st.text() | st.lists(
+    st.sampled_from(
+        ["₹", "Rs.", "1", "12", ",", ".", "/", "31", "07", "2026", " ", "juil.", ":", "-", "Total"]
+    ),
+    max_size=6,
+).map("".join)
+
+
+@given(st.lists(PIECES, min_size=6, max_size=6), st.booleans())
+def test_any_cells_give_an_activity_or_problems(cells: list[str], more: bool) -> None:
+    """Whatever is in a row, and an activity that comes out can always be encoded and read back."""
+    mapper = _MORE if more else _EVERYTHING
+    sent = mapper.map(Row(2, tuple(cells)))
     if isinstance(sent, Activity):
         assert Activity.decoded(sent.encoded()) == sent
         assert sent.encoded() == _as_json(sent)
         assert addressed(sent.encoded()) == (sent.company_id, sent.event)
-        assert isinstance(_EVERYTHING.notices(Row(2, tuple(cells)), sent), list)
+        assert isinstance(mapper.notices(Row(2, tuple(cells)), sent), list)
     else:
         assert sent
         assert all(problem.message and len(problem.value) <= 200 for problem in sent)
@@ -445,4 +456,18 @@ Fields:
   mx_Custom_5: {column: F, lookup: user}
 """,
     }
+).bind(list("ABCDEF"))
+
+_MORE = Mapping.of_text(
+    HEAD
+    + """
+locale: fr
+Fields:
+  mx_Custom_1: {column: A, type: list, separator: ","}
+  mx_Custom_2: {template: "{B} {C}", type: datetime, format: "%d/%m/%Y %H:%M", timezone: Asia/Kolkata}
+  mx_Custom_3: {column: D, type: number, currency: true}
+  mx_Custom_4: {column: E, type: date, format: ["%d %b %Y", "%a %d %B %y"]}
+  mx_Custom_5: {column: F, type: integer, currency: true}
+""",
+    "more.yaml",
 ).bind(list("ABCDEF"))

@@ -567,3 +567,29 @@ def test_a_run_without_a_record_or_with_a_lost_one_does_not_think_that_it_is_alo
         return found
 
     assert virtually(body) == [False, False]
+
+
+def test_a_run_closes_between_two_meetings_and_never_beside_one() -> None:
+    """The record is used by one thread at a time, also by a run that ends while it meets the others."""
+
+    async def body() -> int:
+        most = [0, 0]
+
+        class Slow(MemoryRecord):
+            def meet(self, run: str, change: Callable[[Sequence[PaceEntry]], PaceEntry]) -> None:
+                most[0] += 1
+                most[1] = max(most)
+                time.sleep(0.05)
+                super().meet(run, change)
+                most[0] -= 1
+
+        for delay_s in (0.0, 0.01, 0.06, 0.2):
+            pace = Pace(Rate(1000, 1.0), Slow(time.monotonic))
+            waiting = asyncio.create_task(pace.slot())
+            await asyncio.sleep(delay_s)
+            await pace.close()
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+        return most[1]
+
+    assert asyncio.run(body()) == 1

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from openpyxl import load_workbook
 
 from importer.errors import ResultsError
+from importer.results import align
 from importer.results.edits import CellChange, Edits, NewerLine, RowEdit, edits
 from importer.results.respelling import is_respelling
 from importer.results.result_line import COLUMNS, ResultLine, is_results_header
@@ -346,6 +347,17 @@ def test_an_id_pasted_on_an_uncertain_row_is_a_persons_word(tmp_path: Path) -> N
 
 
 # ---- lines ----------------------------------------------------------------------------------------
+
+
+def test_a_file_that_was_sorted_is_put_in_order_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A million lines are never in memory at once: here three are."""
+    monkeypatch.setattr(align, "SORTED_IN_MEMORY", 3)
+    rows = [row(n, f"0{n}", "Won\ud7ff") for n in range(2, 40)]
+    path = written(tmp_path, rows)
+    resave(path, lambda records: records.__setitem__(slice(1, None), records[:0:-1]))
+    assert said_nothing(found(path, rows))
 
 
 def test_lines_may_be_sorted_filtered_and_deleted_once_created(tmp_path: Path) -> None:

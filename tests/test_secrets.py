@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 import visits
 from conftest import Importer, Result, RunningTenant, StartTenant, child_environment, importer_command
 from visits import write_csv, write_mapping
+
+from importer.app.run import RunPreparation
 
 pytestmark = pytest.mark.security
 
@@ -51,6 +54,11 @@ def test_they_are_in_nothing_that_a_whole_session_leaves(
     expect_no_keys(home, *results)
 
 
+REFUSAL = {
+    "Status": "Error",
+    "ExceptionType": "MXInvalidInputException",
+    "ExceptionMessage": f"Not with {ACCESS} and {SECRET}",
+}
 FAULTS: dict[str, dict[str, object]] = {
     "revoked": {"do": "revoke", "on": "create"},
     "redirect": {"do": "redirect", "on": "create", "to": "http://127.0.0.1:1/login"},
@@ -58,6 +66,13 @@ FAULTS: dict[str, dict[str, object]] = {
         "do": "answer", "on": "create", "status": 404, "text": f"You sent {ACCESS} and {SECRET}",
     },
     "echoed in a refusal": {"do": "refuse", "message": f"Invalid key {SECRET}"},
+    "echoed in a refusal with escapes": {
+        "do": "answer", "on": "create", "status": 400, "text": json.dumps(REFUSAL).replace("$", "\\u0024"),
+    },
+    "echoed in a refusal, letter by letter": {
+        "do": "answer", "on": "create", "status": 400,
+        "text": json.dumps(REFUSAL).replace(SECRET, "".join(f"\\u{ord(char):04x}" for char in SECRET)),
+    },
     "html": {"do": "answer", "on": "any", "body": "html"},
     "not http": {"do": "answer", "on": "any", "body": "not-http"},
 }  # fmt: skip
@@ -103,16 +118,15 @@ def test_they_travel_in_headers_and_not_in_the_url(
 def test_they_are_in_no_traceback(
     importer: Importer, keyed: RunningTenant, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Something that Unexpected error, with the settings at hand."""
-    from importer.app.run import RunPreparation
+    """Something that should not happen, with the settings at hand."""
 
-    def fault(*arguments: object) -> object:
-        raise RuntimeError(f"{arguments!r}")
+    def fault(preparation: RunPreparation) -> object:
+        keys = preparation._session.settings.keys
+        raise RuntimeError(f"{vars(preparation)!r} {keys.access.get_secret_value()} {keys.secret!r}")
 
     monkeypatch.setattr(RunPreparation, "_publish", fault)
     result = importer("run", "visits.csv", "-m", "visits.yaml", "--yes", "--verbose", "--json")
-    assert result.exit == 2
-    assert "Unexpected error" in result.json["error"]
+    assert (result.exit, result.json["error_code"]) == (2, "unexpected")
     expect_no_keys(home, result)
     assert visits.left_behind(home) == []
 

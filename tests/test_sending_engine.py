@@ -179,7 +179,7 @@ async def test_what_was_created_and_cannot_be_recorded_is_reported_with_its_id(
     assert (result.stop.reason, result.stop.exit_code) == (StopReason.STORE, 3)
     assert 1 <= len(made) <= QUICK.workers
     assert {activity_id.lower() for _, activity_id in result.unrecorded} == made
-    error = unrecorded_error(result, batch)
+    error = unrecorded_error(result, batch.id)
     assert error is not None
     assert all(activity_id in str(error) for _, activity_id in result.unrecorded)
 

@@ -60,7 +60,7 @@ def test_flags_win_over_the_environment_and_it_over_the_file(monkeypatch: pytest
 
     assert (settings.base_url, settings.rate) == ("https://api-us11.leadsquared.com", Rate(10, 5))
     assert settings.keys.secret.get_secret_value() == "s3cret"
-    assert load_settings(rate="3/1").rate == Rate(3, 1)
+    assert load_settings(rate=Rate(3, 1)).rate == Rate(3, 1)
     monkeypatch.setenv("LEADSQUARED_RATE", "")
     assert load_rate() == Rate(2, 5)
 
@@ -147,10 +147,11 @@ def test_keys_are_shown_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("text", ["25", "25/", "/5", "0/5", "25/0", "-1/5", "2/5/5", "a/b", "nan/5", "1/inf"])
-def test_a_rate_that_is_not_calls_by_seconds_is_refused(text: str) -> None:
-    """Before anything is sent."""
-    with pytest.raises(SettingsError, match="--rate"):
-        load_rate(text)
+def test_a_rate_that_is_not_calls_by_seconds_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Before anything is sent; wherever it is written (`--rate` is read by the command line)."""
+    set_all(monkeypatch, RATE=text)
+    with pytest.raises(SettingsError, match="LEADSQUARED_RATE"):
+        load_rate()
 
 
 @pytest.mark.usefixtures("memory_keyring")

@@ -19,6 +19,8 @@ from conftest import child_environment
 from sheets import MAIN, inflate_member, open_document, raw_workbook, sheet_xml, text_rows, written_workbook
 from sheets.sending import ACCOUNT, MAPPING, table_of
 
+pytestmark = pytest.mark.security
+
 MEMORY_MAX_MB = 400
 TIME_MAX_S = 20
 SHEET = "xl/worksheets/sheet1.xml"
@@ -29,7 +31,6 @@ import json, os, sys
 start = sum(os.times()[:4])
 from importer.cli.main import run
 
-pytestmark = pytest.mark.security
 code = run(sys.argv[1:])
 seconds = sum(os.times()[:4]) - start
 peak = 0

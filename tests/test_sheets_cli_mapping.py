@@ -100,9 +100,8 @@ def test_an_empty_cell_sends_no_field_unless_told(sheet: Sheet) -> None:
     sheet.rows(f"{ACCOUNT},,,,,")
 
     result = sheet.send(
-        "  mx_Custom_1: Outcome\n"
-        "  mx_Custom_2: {column: Remarks, send_empty: true}\n"
-        "  mx_Custom_3: {column: Amount, default: 0}\n"
+        "  mx_Custom_1: Outcome\n  mx_Custom_2: {column: Remarks, send_empty: true}\n  mx_Custom_3:"
+        " {column: Amount, default: 0}\n"
     )
 
     assert (result.exit, sheet.arrived) == (0, [{"mx_Custom_2": "", "mx_Custom_3": "0"}])

@@ -166,3 +166,49 @@ def test_an_empty_archive(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w"):
         pass
     assert "zip archive" in refusal(path)
+
+
+OTHER_TEXTS = {
+    "a web archive": b"MIME-Version: 1.0\r\nContent-Type: multipart/related; boundary=x\r\n\r\n--x\r\n",
+    "a SYLK file": b'ID;PWXL;N;E\r\nP;PGeneral\r\nC;Y1;X1;K"Account ID"\r\nE\r\n',
+    "a DIF file": b'TABLE\r\n0,1\r\n"EXCEL"\r\nVECTORS\r\n0,2\r\n""\r\n',
+    "a JSON file": b'[\n  {"Account ID": "1", "Note": "x"}\n]',
+    "an XML file": b'<?xml version="1.0"?>\n<rows><row id="1"/></rows>',
+    "a web page": b"<!-- report -->\n<div><table><tr><td>A</td></tr></table></div>",
+    "an XML spreadsheet of 2003": b'<Workbook xmlns="urn:schemas-microsoft-com:office:spreadsheet"/>',
+    "a flat OpenDocument file": b'<?xml version="1.0"?><office:document xmlns:office="urn:x">',
+    "SQL commands": b"-- dump\nINSERT INTO visits VALUES (1, 2);\n",
+    "contacts": b"BEGIN:VCARD\r\nVERSION:3.0\r\n",
+    "an RTF document": b"{\\rtf1\\ansi A}",
+}
+
+
+@pytest.mark.parametrize("what", OTHER_TEXTS)
+@pytest.mark.parametrize("suffix", [".csv", ".xls", ".xlsx", ".txt"])
+def test_text_of_another_kind_is_called_what_it_is(tmp_path: Path, what: str, suffix: str) -> None:
+    """With a way out that helps, which is not another name."""
+    path = tmp_path / f"visits{suffix}"
+    path.write_bytes(OTHER_TEXTS[what])
+    told = refusal(path)
+    assert what in told
+    assert "rename" not in told
+    assert ".xlsx" in told
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ID;Phone;Name\n1;2;3\n",
+        "[Account ID],Note\n1,x\n",
+        "TABLE,Note\n1,x\n",
+        "<Account>,Note\n1,x\n",
+        "Date: 2026,Note\n1,x\n",
+        "{Id},Note\n1,x\n",
+        "Begin,End\n1,2\n",
+    ],
+)
+def test_headings_that_only_begin_alike_are_text(tmp_path: Path, text: str) -> None:
+    """A first heading ID is usual, though Excel itself takes such a file for SYLK."""
+    path = tmp_path / "visits.csv"
+    path.write_text(text, encoding="utf-8")
+    assert len(cells(path)) == 1

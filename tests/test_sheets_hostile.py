@@ -28,13 +28,14 @@ MEMORY_MAX_MB = 400
 TIME_MAX_S = 20
 SHEET = "xl/worksheets/sheet1.xml"
 
+pytestmark = pytest.mark.security
+
 READER = """
 import json, os, sys
 from pathlib import Path
 from importer.errors import SheetError
 from importer.sheets import open_sheet
 
-pytestmark = pytest.mark.security
 start, told, rows = sum(os.times()[:4]), "", 0
 try:
     with open_sheet(Path(sys.argv[1])) as sheet:

@@ -57,15 +57,6 @@ def test_values_of_an_old_workbook_have_their_types(tmp_path: Path) -> None:
     assert [type(cell) for cell in row] == kinds
 
 
-def test_what_a_format_loses_is_told(tmp_path: Path) -> None:
-    """Number formats do not come through."""
-    path = old_workbook(tmp_path / "visits.xls", {"Visits": [["A", "B"], ["1", "2"]]})
-    with open_sheet(path) as sheet:
-        (warning,) = sheet.warnings
-    assert "leading zeros" in warning
-    assert ".xlsx" in warning
-
-
 @pytest.mark.parametrize("filler", [0, 500])
 def test_error_values_and_hidden_rows_of_an_old_workbook(tmp_path: Path, filler: int) -> None:
     """calamine shows neither: they are read from the records, in a stream of any size."""

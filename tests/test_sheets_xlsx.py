@@ -40,9 +40,9 @@ def test_inline_texts_arrive_too(path: Path) -> None:
 def test_rich_and_phonetic_texts(path: Path) -> None:
     """The runs of a rich text belong together; its reading aid for Japanese is not shown in the cell."""
     shared = (
-        "<si><t>Name</t></si>"
-        "<si><r><t>ri</t></r><r><rPr><b/></rPr><t xml:space='preserve'>ch </t></r><r><t>text</t></r></si>"
-        "<si><t>東京</t><rPh sb='0' eb='2'><t>トウキョウ</t></rPh><phoneticPr fontId='1'/></si>"
+        "<si><t>Name</t></si><si><r><t>ri</t></r><r><rPr><b/></rPr><t xml:space='preserve'>ch"
+        " </t></r><r><t>text</t></r></si><si><t>東京</t><rPh sb='0' eb='2'><t>トウキョウ</t></rPh><phoneticPr"
+        " fontId='1'/></si>"
     )
     rows = "".join(f'<row r="{at + 1}"><c r="A{at + 1}" t="s"><v>{at}</v></c></row>' for at in range(3))
     raw_workbook(path, sheet_xml(rows), shared=shared)
@@ -151,9 +151,8 @@ def test_a_wrong_dimension_loses_nothing(path: Path) -> None:
 def test_rows_and_cells_without_references_count_from_the_one_before(path: Path) -> None:
     """References are optional in the format."""
     rows = (
-        "<row><c t='str'><v>A</v></c><c t='str'><v>B</v></c></row>"
-        "<row r='4'><c r='B4'><v>1</v></c><c><v>2</v></c></row>"
-        "<row><c/><c><v>3</v></c></row>"
+        "<row><c t='str'><v>A</v></c><c t='str'><v>B</v></c></row><row r='4'><c"
+        " r='B4'><v>1</v></c><c><v>2</v></c></row><row><c/><c><v>3</v></c></row>"
     )
     raw_workbook(path, sheet_xml(rows))
     found = read(path)

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from stores import Place, batch_id, postgres_database, published, server_url, url_of
+from stores import PASSWORD_IN_URL, Place, batch_id, postgres_database, published, server_url, url_of
 
 from importer.errors import StoreError, StoreUnusableError
 from importer.store import postgresql
@@ -23,7 +23,7 @@ from importer.store.records import RowStatus
 from importer.store.store import open_store
 from importer.store.writer import StoreWriter
 
-PASSWORD = "tr0ub4dor"
+PASSWORD = PASSWORD_IN_URL
 
 
 @pytest.fixture

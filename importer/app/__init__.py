@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from importer.app.batches import batch_status, erase, list_batches, write_report
-    from importer.app.check import check
+    from importer.app.check_sheet import check
     from importer.app.keys import login, logout, whoami
     from importer.app.observer import Observer, Progress, Silent, Stage, StopHandle
     from importer.app.options import (
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         VerifyOptions,
     )
     from importer.app.plan import Plan, answer, discard, start
-    from importer.app.propose import ProposedMapping, propose
+    from importer.app.propose_mapping import ProposedMapping, propose
     from importer.app.questions import (
         Answers,
         Choice,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from importer.app.run import prepare_run
     from importer.app.sheet_input import save_frame
     from importer.app.stores import copy_store, open_store, store_info
-    from importer.app.verify import verify
+    from importer.app.verify_batch import verify
 
 __all__ = [
     "Answers", "BatchStatus", "CallOptions", "CheckOptions", "CheckReport", "Choice", "DeclinedError",
@@ -57,16 +57,16 @@ _MODULES: Final = (
     "questions",
     "observer",
     "plan",
-    "check",
+    "check_sheet",
     "batches",
     "records",
     "stores",
     "keys",
-    "propose",
+    "propose_mapping",
     "sheet_input",
     "run",
     "resume",
-    "verify",
+    "verify_batch",
 )
 
 

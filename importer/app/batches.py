@@ -11,7 +11,7 @@ from importer.app.named import find_batch
 from importer.app.observer import SILENT, Observer, Progress, Stage
 from importer.app.questions import Choice, Question, QuestionKind
 from importer.app.records import BatchStatus, EraseResult
-from importer.app.results_file import taken_over
+from importer.app.results_file import place_here, taken_over
 from importer.errors import ResultsError
 from importer.report.facts import gather
 from importer.report.page import REPORT_ENDING
@@ -108,7 +108,7 @@ def write_report(
     facts = gather(rows, running=summary.running)
     found = rows_for_search(rows, facts.counts["rows"])
     observer.progress(Progress(Stage.WRITING, facts.counts["rows"]))
-    path = beside(batch.results or Path(facts.batch.results), REPORT_ENDING).absolute()
+    path = beside(batch.results or place_here(rows), REPORT_ENDING).absolute()
     placed = write_page(path, facts, found)
     return WrittenReport(batch.id, placed.path, facts.counts, placed.aside, found.note)
 

@@ -22,6 +22,7 @@ from importer.errors import WorkError
 from importer.home import Home, home
 from importer.leadsquared.answers import CurrentUser
 from importer.leadsquared.calls import Unreachable
+from importer.pacing.window import Rate
 from importer.sandbox.options import SandboxOptions
 from importer.sandbox.server import Sandbox
 from importer.sending.engine import TenantConnection, connected, tenant_name
@@ -116,7 +117,7 @@ async def connected_session(
 
 
 @asynccontextmanager
-async def _embedded(batch: str, rate: str | None, asked: AskedValues) -> AsyncIterator[Settings]:
+async def _embedded(batch: str, rate: Rate | None, asked: AskedValues) -> AsyncIterator[Settings]:
     own = home()
     own.prepare()
     users = [value for lookup, values in asked.items() if lookup.kind == "user" for value in values.values()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from importer.app.questions import Choice, Question, QuestionKind
@@ -74,9 +74,10 @@ def first_rows(survey: Survey, mapper: RowMapper) -> FirstRows:
     return FirstRows(tuple(mapper.describe()), tuple(survey.first))
 
 
-def hidden_question(sheet: Sheet) -> Question | None:
-    """What to do with rows that a filter hides; None where there are none, or it is decided."""
-    if not sheet.hidden_rows or sheet.how.hidden is not None:
+def hidden_question(sheet: Sheet, accepted: Collection[str]) -> Question | None:
+    """What to do with rows that a filter hides; None where there are none, or it is decided. accepted: kinds
+    that are fine as they are (hidden rows are then rows like others)."""
+    if not sheet.hidden_rows or sheet.how.hidden is not None or HIDDEN_KIND in accepted:
         return None
     rows = sheet.hidden_rows
     return Question(

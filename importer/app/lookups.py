@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importer.app.connecting import persistently
-from importer.app.observer import Observer, Progress, Stage
+from importer.app.connecting import persistently, send_options, session
+from importer.app.observer import SILENT, Observer, Progress, Stage
+from importer.app.options import CallOptions
 from importer.app.staging import AskedValues
 from importer.leadsquared.calls import Tenant
 from importer.leadsquared.lookups import from_plain, resolve
@@ -34,3 +35,10 @@ async def looked_up(
         observer,
         what="Looking up accounts and users",
     )
+
+
+async def try_values(asked: AskedValues, calls: CallOptions) -> Resolved:
+    """Answers for a few values, for somebody who writes a mapping. Raises SettingsError, TenantError,
+    WorkError."""
+    async with session(calls, send_options(calls), None, asked=asked) as opened:
+        return await looked_up(opened.connection.tenant, asked, SILENT)

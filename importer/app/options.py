@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from importer.mapping.mapping import Mapping
+from importer.pacing.window import Rate
 
 DEFAULT_WORKERS: Final = 32
 DEFAULT_TIMEOUT_S: Final = 60.0
@@ -41,13 +42,13 @@ class SheetInput:
 class CallOptions:
     """How LeadSquared (or with `sandbox` the embedded sandbox) is called.
 
-    host: instead of the settings' own. rate: `calls/seconds`, such as `25/5`, instead of the settings'.
+    host, rate: instead of the settings' own (`Rate(25, 5.0)` is 25 calls in 5 seconds).
     max_outage_s: how long to wait without one success before giving up.
     """
 
     host: str | None = None
     sandbox: bool = False
-    rate: str | None = None
+    rate: Rate | None = None
     workers: int = DEFAULT_WORKERS
     timeout_s: float = DEFAULT_TIMEOUT_S
     max_outage_s: float = DEFAULT_MAX_OUTAGE_S

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from importer.errors import UserError
 
@@ -76,20 +76,6 @@ class Question:
     def key(self) -> str:
         """What its answer is kept under: `send`, `accept:ambiguous-date`."""
         return f"{self.kind}:{self.subject}" if self.subject else str(self.kind)
-
-    def as_json(self) -> dict[str, Any]:
-        """One entry of `questions` in `--json`."""
-        shown: dict[str, Any] = {
-            "kind": str(self.kind),
-            "text": self.text,
-            "choices": [choice.value for choice in self.choices],
-            "unattended": self.unattended,
-        }
-        if self.subject:
-            shown["accept"] = self.subject
-        if self.batch:
-            shown["batch"] = self.batch
-        return shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,7 @@ class CheckReport:
             "valid": self.valid,
             "invalid": self.invalid,
             "problems": [found.as_json() for found in self.findings.problems],
-            "questions": [question.as_json() for question in self.questions],
+            "questions": [found.as_json() for found in self.findings.questions],
             "notices": [found.as_json() for found in self.findings.notices],
             "imported_before": [one.as_json() for one in self.imported_before],
         }
@@ -321,8 +321,9 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class StoreInfo:
-    """location: never with a password. version: of the schema. latency_ms: of one small question.
-    team: the store that an embedded one was copied to, "" if it is in use itself."""
+    """location: never with a password. version: of the schema. latency_ms: of one small question. running:
+    batches that a process works on now, with who does and where. team: the store that an embedded one was
+    copied to, "" if it is in use itself."""
 
     location: str
     dialect: str
@@ -331,6 +332,7 @@ class StoreInfo:
     rows: int
     size_bytes: int
     latency_ms: float
+    running: tuple[str, ...] = ()
     team: str = ""
 
     def as_json(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from importer.results.results_writer import Written, write_results
 from importer.sheets.rows import decode_cells
 from importer.store.batch_rows import BatchRows
 from importer.store.records import Batch, BatchSummary, RowStatus
-from importer.store.store import Store
+from importer.store.store import Store, computer
 
 
 def result_lines(rows: BatchRows) -> Iterator[ResultLine]:
@@ -29,6 +30,17 @@ def result_lines(rows: BatchRows) -> Iterator[ResultLine]:
             row.changed_at,
             decode_cells(row.cells),
         )
+
+
+def place_here(rows: BatchRows) -> Path:
+    """Where a batch's results file goes on this computer: where it was written last, if that was here; beside
+    the sheet, if the batch was started here; else into the working folder."""
+    batch, here = rows.batch(), computer()
+    written = Path(batch.results)
+    if rows.fact("results_on", batch.computer) == here:
+        return written
+    name = re.split(r"[\\/]", batch.results)[-1]  # another computer may have another system
+    return Path(batch.source).with_name(name) if batch.computer == here else Path.cwd() / name
 
 
 def write_results_file(
@@ -51,7 +63,7 @@ def write_results_file(
     batch = rows.batch()
     total = rows.shown_counts()["rows"]
     written: Written = write_results(
-        path or Path(batch.results),
+        path or place_here(rows),
         result_lines(rows),
         batch=batch.id,
         header=batch.header,
@@ -64,7 +76,7 @@ def write_results_file(
     )
     if written.aside:
         observer.notice(written.aside, warning=True)
-    keep_facts(results=str(written.path), results_digest=written.digest)
+    keep_facts(results=str(written.path), results_digest=written.digest, results_on=computer())
     return written.path
 
 

@@ -21,7 +21,7 @@ from importer.app.preparing import Preparing, send_question
 from importer.app.questions import Answers, Choice, Question, QuestionKind, QuestionOpenError
 from importer.app.rebuild import RebuildRequest, asked_by, rebuild
 from importer.app.records import PlanFacts, RunResult
-from importer.app.results_file import is_open, replaceable, result_lines, write_results_file
+from importer.app.results_file import is_open, place_here, replaceable, result_lines, write_results_file
 from importer.app.running import Work, conclude, expected_s, results_whatever_happens, spoken_rate
 from importer.app.sheet_input import loaded_mapping
 from importer.app.staging import AskedValues, asked_values, source_row
@@ -368,7 +368,7 @@ class ResumePreparation:
         """Where the results file goes: where the person says, or where they had it."""
         explicit = self.options.sending.results
         if explicit is None:
-            return self._named.results or Path(self._batch.results)
+            return self._named.results or place_here(self._owned.rows)
         source, rehearsal = Path(self._batch.source), self._batch.rehearsal
         place = results_path(source, self._batch.family, rehearsal=rehearsal, explicit=explicit)
         if self.options.sending.replace:

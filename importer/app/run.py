@@ -193,7 +193,7 @@ class RunPreparation:
             if self.options.sending.replace:
                 self._replaces = replaceable(place, self.store)
             self._results = place
-            self._steps.ask(hidden_question(sheet))
+            self._steps.ask(hidden_question(sheet, self.mapping.accept | self.options.accept))
 
     async def _stage(self) -> None:
         decided = self._steps.answer_to(QuestionKind.HIDDEN)

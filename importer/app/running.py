@@ -17,7 +17,7 @@ from importer.app.connecting import Session
 from importer.app.observer import Observer, Progress, Stage, StopHandle
 from importer.app.records import NextStep, RunResult
 from importer.app.results_file import shown_counts, write_results_file
-from importer.errors import FileError, ResultsError, WorkError
+from importer.errors import FileError, ResultsError, StoreError, WorkError
 from importer.mapping.row_mapper import RowMapper
 from importer.pacing.pacing import Rate
 from importer.remedies import remedy_for
@@ -179,11 +179,23 @@ async def results_whatever_happens(work: Work) -> AsyncIterator[None]:
 
 
 def conclude(work: Work, sent: SendResult | None) -> RunResult:
-    """Writes the results file and says how the batch ended. sent: None where nothing was left to send."""
+    """Writes the results file and says how the batch ended. sent: None where nothing was left to send.
+
+    Raises StoreError when the store is lost; Ids that are recorded nowhere are in its message then.
+    """
+    trouble = unrecorded_error(sent, work.rows.id) if sent else None
+    try:
+        return _concluded(work, sent, trouble)
+    except StoreError as error:
+        if trouble is None:
+            raise
+        raise StoreError(f"{trouble.what} {error}", where=trouble.where, remedy=trouble.remedy) from None
+
+
+def _concluded(work: Work, sent: SendResult | None, trouble: WorkError | None) -> RunResult:
     batch = work.rows.batch()
     for notice in sent.notices if sent else ():
         work.observer.notice(notice, warning=True)
-    trouble = unrecorded_error(sent, batch) if sent else None
     path, written = _written(work)
     already = work.rows.fact("already", 0)
     counts = shown_counts(work.rows, already)

@@ -46,6 +46,7 @@ def store_info(store: Store) -> StoreInfo:
         rows=sum(one.counts["rows"] for one in batches),
         size_bytes=store.size_bytes(),
         latency_ms=round(store.latency_s() * 1_000, 1),
+        running=tuple(f"{one.batch.id}, {one.running_on}" for one in batches if one.running),
         team=store.moved_to or "",
     )
 
@@ -57,6 +58,11 @@ def copy_store(store: Store, url: str, observer: Observer = SILENT) -> StoreInfo
         raise SettingsError(
             f"{STORE_VARIABLE} is set, so the store in use is not the one of this computer.",
             remedy=f"Unset {STORE_VARIABLE}, then copy.",
+        )
+    if stores.has_password(url):
+        raise SettingsError(
+            "A password must not be part of the address: others can see options.",
+            remedy="Leave it out, and keep it in the file that PGPASSFILE names (or ~/.pgpass).",
         )
     total = sum(one.counts["rows"] for one in store.batches())
     with stores.open_store(home().root, url) as other:

@@ -6,15 +6,17 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
-from importer.checking.findings import Cells
+from importer.checking.findings import EXAMPLES_KEPT, ROWS_KEPT, Cells
 from importer.findings import CellFinding, Severity
-from importer.mapping.date_values import DateTimeValue, DateValue
+from importer.mapping.date_formats import MONTHS
+from importer.mapping.date_values import YEAR_PLAUSIBLE, DateTimeValue, DateValue
 from importer.mapping.row_mapper import RowMapper
 from importer.mapping.values import BLANKS, Fault, NumberValue, currency_of, without_currency
 from importer.sheets.rows import DateCell, Row
+from importer.text import quoted
 
 YEARS_APART_LEAST: Final = 8
 """So far from the others a year is more likely mistyped (2062, 1926, 2016) than meant."""
@@ -69,7 +71,7 @@ class DateWatch:
         self._index = index
         self._formats = value.formats
         self._years: dict[int, Cells] = {}
-        self._orders: dict[str, int] = {}
+        self._orders: set[str] = set()
         self._refused_order = 0
         self._swappable_texts = Cells()
         self._swappable_cells = Cells()
@@ -93,7 +95,7 @@ class DateWatch:
             return
         self._count_year(found.local.year, number, text)
         if found.order is not None:
-            self._orders[found.order] = self._orders.get(found.order, 0) + 1
+            self._orders.add(found.order)
             if found.swappable:
                 self._swappable_texts.add(number, text)
 
@@ -105,6 +107,7 @@ class DateWatch:
 
     def findings(self) -> Iterator[FoundCells]:
         yield from self._mixed()
+        yield from self._day_or_month()
         yield from self._unusual_years()
 
     def _mixed(self) -> Iterator[FoundCells]:
@@ -130,7 +133,31 @@ class DateWatch:
         )  # fmt: skip
         return found, cells
 
+    def _day_or_month(self) -> Iterator[FoundCells]:
+        if not self._swappable_texts.count:
+            return
+        text = _first(self._swappable_texts)
+        read = self._formats.parse(text)
+        if isinstance(read, Fault):  # it was read before
+            return
+        day, month = read.local.day, read.local.month
+        found = CellFinding(
+            Severity.NOTICE, self._heading, self._index, "day-or-month", text,
+            f"{quoted(text)} is read as {day} {MONTHS[month - 1]} {read.local.year}; with day and month"
+            f" exchanged it would be {month} {MONTHS[day - 1]}.",
+            "Compare one of them with its source; the order is set by `format` in the mapping.",
+        )  # fmt: skip
+        yield found, self._swappable_texts
+
     def _unusual_years(self) -> Iterator[FoundCells]:
+        unlikely = self._of_years(year for year in self._years if year not in YEAR_PLAUSIBLE)
+        if unlikely.count:
+            text = _first(unlikely)
+            found = CellFinding(
+                Severity.NOTICE, self._heading, self._index, "far-off-date", text,
+                f"{quoted(text)} is in an unlikely year.", "Check the year.",
+            )  # fmt: skip
+            yield found, unlikely
         total = sum(cells.count for cells in self._years.values())
         usual = _middle(self._years, total)
         near = sum(
@@ -138,20 +165,23 @@ class DateWatch:
         )
         if near < USUAL_CELLS_LEAST or near < USUAL_SHARE_LEAST * total:
             return
-        far = Cells()
-        for year, cells in sorted(self._years.items()):
-            if abs(year - usual) >= YEARS_APART_LEAST:
-                far.count += cells.count
-                far.rows += cells.rows
-                far.examples += cells.examples
+        far = self._of_years(
+            year for year in self._years if abs(year - usual) >= YEARS_APART_LEAST and year in YEAR_PLAUSIBLE
+        )
         if far.count:
-            far.rows.sort()
             found = CellFinding(
                 Severity.NOTICE, self._heading, self._index, "unusual-year", _first(far),
                 f"The year is far from those of the other cells, most of which are near {usual}.",
                 "Check it.",
             )  # fmt: skip
             yield found, far
+
+    def _of_years(self, years: Iterable[int]) -> Cells:
+        """The cells of some years together."""
+        several = [self._years[year] for year in years]
+        rows = sorted(row for cells in several for row in cells.rows)[:ROWS_KEPT]
+        examples = sorted((each for cells in several for each in cells.examples), key=lambda each: each.row)
+        return Cells(sum(cells.count for cells in several), rows, examples[:EXAMPLES_KEPT])
 
 
 class PointWatch:
@@ -182,7 +212,7 @@ class PointWatch:
         text = _first(self._group_like)
         found = CellFinding(
             Severity.QUESTION, self._heading, self._index, "decimal-or-thousands", text,
-            f'"{text}" can be {text} or {text.replace(".", "")}: every point in this column has three digits'
+            f'{quoted(text)} can be {text} or {text.replace(".", "")}: every point here has three digits'
             " after it.",
             'Set `decimal: "."` in the mapping if the point is the decimal mark, or `decimal: ","` if it'
             f" groups thousands. --accept decimal-or-thousands sends {text}.",

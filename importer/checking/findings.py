@@ -103,8 +103,9 @@ class Cells:
     def add(self, row: int, value: str) -> None:
         """One more, in row `row`, which shows `value`."""
         self.count += 1
-        if len(self.rows) < ROWS_KEPT:
-            self.rows.append(row)
+        if self.count > ROWS_KEPT:
+            return
+        self.rows.append(row)
         if len(self.examples) < EXAMPLES_KEPT and all(each.value != value for each in self.examples):
             self.examples.append(Example(row, value))
 

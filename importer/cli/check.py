@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from importer.app.check import check as check_sheet
+from importer.app.check_sheet import check as check_sheet
 from importer.app.options import CallOptions, CheckOptions, SheetInput
 from importer.app.records import CheckReport
 from importer.app.stores import open_store

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from importer.app.options import ProposeOptions, SheetInput
-from importer.app.propose import ProposedMapping, propose
+from importer.app.propose_mapping import ProposedMapping, propose
 from importer.atomic_file import is_link, write_new
 from importer.cli import options
 from importer.cli.console import Console

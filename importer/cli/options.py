@@ -17,6 +17,7 @@ from typer.models import OptionInfo
 
 from importer.errors import UserError
 from importer.finding_kinds import QUESTIONS
+from importer.pacing.window import Rate
 
 WORKERS_MOST: Final = 256
 HOUR_S: Final = 3600.0
@@ -56,12 +57,10 @@ def seconds(least: float, most: float) -> Callable[[object], float]:
     return read
 
 
-def rate(given: str) -> str:
-    """A rate as `CALLS/SECONDS`; kept as text, since `settings.py` also reads it from the environment."""
-    from importer.pacing.window import Rate
-
+def rate(given: str) -> Rate:
+    """A rate written as `CALLS/SECONDS`."""
     try:
-        return str(Rate.parse(given))
+        return Rate.parse(given)
     except ValueError as error:
         raise typer.BadParameter(f"{error}" or f"{given!r} is not a rate such as 25/5.") from None
 
@@ -195,7 +194,7 @@ OfRehearsal = Annotated[
     bool, typer.Option("--sandbox", help="The rehearsal of a sheet, where it was also imported.")
 ]
 RateLimit = Annotated[
-    str | None,
+    Rate | None,
     typer.Option(
         "--rate",
         parser=rate,

@@ -47,6 +47,7 @@ def _described(found: StoreInfo) -> list[str]:
         f"Size      {found.size_bytes / 1_000_000:,.1f} MB",
         f"Answers   in {found.latency_ms:g} ms",
     ]
+    lines += [f"Running   {shown(one)}" for one in found.running]
     if found.team:
         lines.append(f"It is read-only: it was copied to {shown(found.team)}.")
     return lines

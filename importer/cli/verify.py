@@ -14,8 +14,8 @@ from importer.app.options import (
 )
 from importer.app.records import VerifyResult
 from importer.app.stores import open_store
-from importer.app.verify import PartlyReadError
-from importer.app.verify import verify as verify_batch
+from importer.app.verify_batch import PartlyReadError
+from importer.app.verify_batch import verify as verify_batch
 from importer.cli import options
 from importer.cli.console import Console
 from importer.cli.watching import watched

@@ -66,17 +66,14 @@ _TIME_DIRECTIVE: Final = re.compile(r"%-?[HIpMSfzTR]")
 
 class WrittenDate(NamedTuple):
     """local: as written, whole seconds. offset: from UTC, if the text gives it. has_time: a time was written.
-    order: whether day or month was written first, both as numbers; None where neither could be the other."""
+    order: whether day or month was written first, both as numbers; None where neither could be the other.
+    swappable: day and month could change places and give another date."""
 
     local: dt.datetime
     offset: dt.timedelta | None
     has_time: bool
     order: Order | None = None
-
-    @property
-    def swappable(self) -> bool:
-        """Whether day and month could change places and give another date."""
-        return self.order is not None and self.local.day <= 12 and self.local.day != self.local.month
+    swappable: bool = False
 
 
 class FormatError(ValueError):
@@ -162,7 +159,8 @@ class DateFormat:
         if weekday and english and _WEEKDAYS[day.weekday()][: max(3, len(weekday))] != weekday:
             raise ValueError
         local = dt.datetime.combine(day, _time(found))
-        return WrittenDate(local, _offset(found.get("offset")), self.has_time, self._order)
+        swappable = self._order is not None and local.day <= 12 and local.day != local.month
+        return WrittenDate(local, _offset(found.get("offset")), self.has_time, self._order, swappable)
 
     def _month(self, found: dict[str, str | None]) -> int:
         name = found.get("month_name")

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar, Final, NamedTuple
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from importer.mapping.date_formats import ISO_FORMATS, MONTHS, DateFormat, WrittenDate, parted
+from importer.mapping.date_formats import ISO_FORMATS, DateFormat, WrittenDate, parted
 from importer.mapping.month_names import ENGLISH, folded_name, locales_of, month_numbers
 from importer.mapping.values import BLANKS, Fault
 from importer.sheets.rows import DateCell, DurationCell, NumberCell
@@ -33,7 +33,6 @@ class _Formats:
         self.example = example
         self.locale = locale
         self.parse = lru_cache(maxsize=CACHE_SIZE)(self._parse)
-        self.notice = lru_cache(maxsize=CACHE_SIZE)(self._notice)
 
     def _parse(self, text: str) -> WrittenDate | Fault:
         fault: Fault | None = None
@@ -79,35 +78,6 @@ class _Formats:
             f" For another language set `locale` beside `format` in the mapping: {example}."
         )
 
-    def _notice(self, text: str) -> Fault | None:
-        """A date that could be read with day and month exchanged, or lies far off."""
-        found = self.parse(text)
-        if isinstance(found, Fault):
-            return None
-        if found.local.year not in YEAR_PLAUSIBLE:
-            return _far_off(text, found.local)
-        if not found.swappable:
-            return None
-        day, month = found.local.day, found.local.month
-        return Fault(
-            "day-or-month",
-            f"{quoted(text)} is read as {day} {MONTHS[month - 1]} {found.local.year};"
-            f" with day and month exchanged it would be {month} {MONTHS[day - 1]}.",
-            "Compare one of them with its source; the order is set by `format` in the mapping.",
-        )
-
-
-def _far_off(text: str, day: dt.date) -> Fault:
-    return Fault("far-off-date", f"{quoted(text)} is in the year {day.year}.", "Check the year.")
-
-
-def _far_off_cell(cell: DateCell) -> Fault | None:
-    """A date cell outside of the plausible years."""
-    value = cell.value
-    if isinstance(value, dt.time) or value.year in YEAR_PLAUSIBLE:
-        return None
-    return _far_off(str(cell), value)
-
 
 def _cell_moment(cell: str, formats: _Formats) -> WrittenDate | Fault:
     """What a cell of a workbook or a text holds."""
@@ -146,7 +116,6 @@ def _nearest_second(value: dt.datetime) -> dt.datetime:
 class DateValue:
     """A day: `YYYY-MM-DD`. A time of day that rides along in a workbook's cell is not sent."""
 
-    notices_texts: ClassVar = True
     name: Final = "date"
 
     def __init__(self, formats: Iterable[str] = (), locale: str = ENGLISH) -> None:
@@ -170,17 +139,15 @@ class DateValue:
         return found.local.date().isoformat()
 
     def notice(self, cell: str) -> Fault | None:
-        if not isinstance(cell, DateCell):
-            return self.formats.notice(str(cell))
-        value = cell.value
+        value = cell.value if isinstance(cell, DateCell) else None
         timed = isinstance(value, dt.datetime) and _nearest_second(value).time() != dt.time()
-        if timed and "h" in cell.code.lower():
+        if isinstance(cell, DateCell) and timed and "h" in cell.code.lower():
             return Fault(
                 "time-dropped",
                 f"{quoted(str(cell))} has a time of day; only the date is sent.",
                 "Use `type: datetime` if the time matters.",
             )
-        return _far_off_cell(cell)
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +177,6 @@ class DateTimeValue:
     """An instant: `YYYY-MM-DD HH:MM:SS` in UTC. `zone` is the time zone of the sheet's dates, unless the text
     has an offset of its own. A time that the zone skips or has twice (clock changes) is a fault."""
 
-    notices_texts: ClassVar = True
     name: Final = "datetime"
 
     def __init__(self, zone: ZoneInfo, formats: Iterable[str] = (), locale: str = ENGLISH) -> None:
@@ -247,9 +213,7 @@ class DateTimeValue:
         )
 
     def notice(self, cell: str) -> Fault | None:
-        if not isinstance(cell, DateCell):
-            return self.formats.notice(str(cell))
-        return _far_off_cell(cell)
+        return None
 
 
 class PartFault(NamedTuple):

@@ -132,11 +132,6 @@ class BoundField:
         """Whether `notices` can ever find anything."""
         return bool(self._headings) and not self.plan.maps and self.plan.lookup is None
 
-    @property
-    def notices_texts(self) -> bool:
-        """Whether `notices` can find anything in plain texts, none of which has lost characters."""
-        return self.may_notice and self.plan.template is None and self.plan.type.notices_texts
-
     def notices(self, cells: Cells) -> list[CellFinding]:
         """What will arrive other than it looks. Asked only of fields that `may_notice`."""
         noticed: list[CellFinding] = []
@@ -260,7 +255,6 @@ class RowMapper:
         self._naming = tuple(field for field in self._all() if field.plan.choices is not None)
         self._asking = tuple(field for field in self._all() if field.plan.lookup is not None)
         self._noticing = tuple(field for field in self._all() if field.may_notice)
-        self._noticing_texts = tuple(field for field in self._noticing if field.notices_texts)
 
     def __repr__(self) -> str:
         return f"RowMapper({', '.join(f'{line.source} → {line.schema_name}' for line in self.describe())})"
@@ -357,9 +351,9 @@ class RowMapper:
     def notices(self, row: Row, activity: Activity) -> list[CellFinding]:
         """What of this row will arrive other than it looks in the sheet."""
         cells = self._padded(row.cells)
-        plain = _ONLY_TEXTS.issuperset(map(type, cells)) and LOST not in "".join(cells)
-        noticing = self._noticing_texts if plain else self._noticing
-        found = [notice for field in noticing for notice in field.notices(cells)]
+        found: list[CellFinding] = []
+        if LOST in "".join(cells) or not _ONLY_TEXTS.issuperset(map(type, cells)):
+            found = [notice for field in self._noticing for notice in field.notices(cells)]
         if activity.note is not None and (len(activity.note) > NOTE_LENGTH_SAFE or "{" in activity.note):
             found += self._note_notices(activity.note)
         return list(dict.fromkeys(found)) if found else found

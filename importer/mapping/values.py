@@ -10,7 +10,7 @@ import re
 import unicodedata
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import ClassVar, Final, Protocol
+from typing import Final, Protocol
 
 from importer.mapping.shown_as import notice_of_format
 from importer.sheets.numbers import is_shown, is_unseen
@@ -44,9 +44,6 @@ class Fault:
 class ValueType(Protocol):
     """How the cells of one field are read."""
 
-    notices_texts: ClassVar[bool]
-    """Whether `notice` may find something in a plain text without a �: most types only do in typed cells."""
-
     @property
     def name(self) -> str:
         """The type as the mapping calls it."""
@@ -55,7 +52,8 @@ class ValueType(Protocol):
         """The text to send for a cell that is not empty."""
 
     def notice(self, cell: str) -> Fault | None:
-        """What will arrive other than it looks; only for cells that `read` accepts."""
+        """What will arrive other than it looks, of a typed cell or a text with �, if `read` accepts it. What
+        a column of plain texts shows as a whole is seen in `checking/columns.py`."""
 
 
 def trimmed(cell: str) -> str:
@@ -83,7 +81,6 @@ def unsendable(text: str) -> Fault | None:
 class TextValue:
     """Text exactly as it is. `max_length` counts characters as a person does."""
 
-    notices_texts: ClassVar = False
     max_length: int | None = None
     name: str = "text"
 
@@ -198,7 +195,6 @@ class NumberValue:
     are, unless `currency` allows them beside the number.
     """
 
-    notices_texts: ClassVar = False
     decimal: str | None = None
     whole: bool = False
     currency: bool = False
@@ -359,7 +355,6 @@ _BOOLEAN_WORDS: Final = {
 class BooleanValue:
     """Yes or no, in the words and figures that sheets use; `send` holds what is sent for either."""
 
-    notices_texts: ClassVar = False
     send: tuple[str, str] = ("true", "false")
     name: str = "boolean"
 
@@ -385,7 +380,6 @@ _GUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.ASC
 class IdValue:
     """A GUID, with or without braces in the sheet, sent without them and otherwise as it is."""
 
-    notices_texts: ClassVar = False
     name: str = "id"
 
     def read(self, cell: str) -> str | Fault:
@@ -411,7 +405,6 @@ EVENT_CODE_MAX: Final = 2**31 - 1
 class EventValue:
     """An activity type's code: a whole number from 1."""
 
-    notices_texts: ClassVar = False
     name: str = "integer"
 
     def read(self, cell: str) -> str | Fault:
@@ -438,7 +431,6 @@ class ListValue:
     """Several values in one cell (multi-select): each item trimmed, empty ones left out, put together again
     with `join`. What the items may be is the field's `one_of` or `values`."""
 
-    notices_texts: ClassVar = False
     separator: str = ";"
     join: str = ";"
     name: str = "list"

@@ -317,8 +317,9 @@ class Pace:
 
     async def close(self) -> None:
         """Leave our part to the other runs at once, instead of in some seconds."""
-        if self._heartbeat is not None:
-            await self._heartbeat.stop()
+        heartbeat, self._heartbeat = self._heartbeat, None
+        if heartbeat is not None:
+            await heartbeat.stop()
 
     def _wants_calls(self) -> bool:
         return self._waiting > 0 or self._ahead > 0 or self._now() - self._spaced_at < IDLE_S

@@ -154,6 +154,7 @@ class Heartbeat:
         self._heard = heard
         self._call = asyncio.Event()
         self._idle = True
+        self._stopping = False
         self._beating: asyncio.Task[None] | None = None
         self._trouble_said = False
         self.others = 0
@@ -175,16 +176,18 @@ class Heartbeat:
         """Leave, so that the others have the whole allowance at once."""
         if self._beating is None:
             return
-        self._beating.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._beating
-        self._beating = None
-        await self._meet(live=False)
-        with suppress(Exception):
-            await asyncio.to_thread(self._record.close)
+        self._stopping = True
+        self._call.set()
+        try:
+            await self._beating  # not cancelled: its thread would go on beside the next one
+        finally:
+            self._beating = None
+            await self._meet(live=False)
+            with suppress(Exception):
+                await asyncio.to_thread(self._record.close)
 
     async def _beat(self) -> None:
-        while True:
+        while not self._stopping:
             self._call.clear()
             live = self._wanted()
             self._idle = not live

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import json
 import re
-import sqlite3
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +18,7 @@ from importer.results.respelling import is_respelling
 from importer.results.results_reader import FileLine, OurCells
 from importer.sheets.rows import Cells, decode_cells, encode_cells
 
+SORTED_IN_MEMORY: Final = 50_000
 _WHOLE: Final = re.compile(r"(\d{1,9})(?:[.,]0+)?", re.ASCII)
 _GROUPED: Final = re.compile(r"\d{1,3}(?:[.,' \u00a0\u202f]\d{3}){1,2}")
 
@@ -104,15 +107,26 @@ def row_number(text: str | None) -> int | None:
 
 def in_row_order(lines: Iterable[FileLine]) -> Iterator[FileLine]:
     """The lines by row number, those of one number in the file's order; sorted on disk, not in memory."""
-    with closing(sqlite3.connect("")) as store:  # a temporary database of SQLite's own, gone when closed
-        store.execute("CREATE TABLE line (number INTEGER, place INTEGER, ours TEXT, cells TEXT)")
-        store.executemany(
-            "INSERT INTO line VALUES (?, ?, ?, ?)",
-            (
-                (row_number(line.ours.row), line.place, json.dumps(line.ours), encode_cells(line.cells))
-                for line in lines
-            ),
-        )
-        found = store.execute("SELECT place, ours, cells FROM line ORDER BY number, place")
-        for place, ours, cells in found:
-            yield FileLine(place, OurCells(*json.loads(ours)), decode_cells(cells))
+    lines = iter(lines)
+    with ExitStack() as stack:
+        runs = []
+        while run := sorted(itertools.islice(lines, SORTED_IN_MEMORY), key=_order):
+            # Without a name where the system can do that: it holds customer data.
+            spool = stack.enter_context(
+                tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogatepass", prefix="importer-")
+            )
+            for line in run:
+                spool.write(json.dumps([line.place, line.ours, encode_cells(line.cells)]) + "\n")
+            spool.seek(0)
+            runs.append(map(_line, spool))
+        yield from heapq.merge(*runs, key=_order)
+
+
+def _order(line: FileLine) -> tuple[int, int]:
+    number = row_number(line.ours.row)
+    return (-1 if number is None else number, line.place)
+
+
+def _line(text: str) -> FileLine:
+    place, ours, cells = json.loads(text)
+    return FileLine(place, OurCells(*ours), decode_cells(cells))

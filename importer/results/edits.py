@@ -131,19 +131,19 @@ def edits(
     batch.
     """
     alignment = align(header, file.header, file.path.name)
-    reading = _Reading(file, header, alignment, progress)
+    comparison = _Comparison(file, header, alignment, progress)
     try:
-        return reading.compared(file.lines(), stored())
+        return comparison.compared(file.lines(), stored())
     except _OutOfOrderError:
-        reading = _Reading(file, header, alignment, progress)
-        return reading.compared(in_row_order(file.lines()), stored())
+        comparison = _Comparison(file, header, alignment, progress)
+        return comparison.compared(in_row_order(file.lines()), stored())
 
 
 class _OutOfOrderError(Exception):
     """The lines are not in the order of their rows."""
 
 
-class _Reading:
+class _Comparison:
     """One pass over the file beside the store's rows."""
 
     def __init__(

@@ -27,7 +27,7 @@ PROGRESS_ROWS: Final = 1_000
 """Progress is reported so often."""
 SHEET_NAME: Final = "Results"
 ERROR_MAX_CHARACTERS: Final = 2_000
-CODE_MAX_CHARACTERS: Final = 200
+SHOWN_CODE_MAX_CHARACTERS: Final = 200
 
 
 class ResultLine(NamedTuple):
@@ -54,7 +54,7 @@ def shown_error(text: str) -> str:
 
 def shown_code(code: str) -> str:
     """An error's code as its column holds it."""
-    return no_formula(one_line(code, CODE_MAX_CHARACTERS))
+    return no_formula(one_line(code, SHOWN_CODE_MAX_CHARACTERS))
 
 
 def is_results_header(header: Iterable[str]) -> bool:

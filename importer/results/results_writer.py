@@ -26,7 +26,7 @@ TEXT_SUFFIXES: Final = (".csv", ".tsv", ".txt")
 WORKBOOK_SUFFIX: Final = ".xlsx"
 
 Progress = Callable[[int], None]
-"""Told how many rows have been written (or read) so far, every thousand rows and at the end."""
+"""Hears how many rows have been written (or read) so far, every thousand rows and at the end."""
 
 
 class Written(NamedTuple):

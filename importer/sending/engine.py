@@ -27,7 +27,7 @@ from importer.sending.reconcile.reconciler import Reconciler
 from importer.sending.run_state import RunState, SendOptions, Stop
 from importer.sending.worker_pool import WorkerPool
 from importer.store.ownership import Ownership
-from importer.store.records import Batch, RowStatus
+from importer.store.records import RowStatus
 from importer.store.store import Store
 from importer.store.writer import StoreWriter
 
@@ -139,13 +139,13 @@ def _conclude(owned: Ownership, seconds: float, throttled: int) -> None:
     )
 
 
-def unrecorded_error(result: SendResult, batch: Batch) -> WorkError | None:
+def unrecorded_error(result: SendResult, batch_id: str) -> WorkError | None:
     """The error that names what was created and is recorded nowhere."""
     if not result.unrecorded:
         return None
     rows = "; ".join(f"row {number}: {activity_id}" for number, activity_id in result.unrecorded)
     return WorkError(
         f"These rows were created, but their Ids could not be recorded: {rows}.",
-        where=batch.id,
+        where=batch_id,
         remedy="Keep this message. `importer resume` finds them in LeadSquared and does not send them again.",
     )

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from importer.sheets.detect import find_kind
 from importer.sheets.encoding import UnknownEncodingError
+from importer.sheets.kinds import Kind
 from importer.sheets.rows import Row
 from importer.sheets.sheet import Sheet, SheetOptions
+from importer.sheets.table import key_value_rows
+from importer.sheets.text import TextSheet
 
 __all__ = ["Row", "Sheet", "SheetOptions", "UnknownEncodingError", "open_sheet", "read_table"]
 
@@ -18,17 +22,12 @@ __all__ = ["Row", "Sheet", "SheetOptions", "UnknownEncodingError", "open_sheet",
 def open_sheet(path: Path, how: SheetOptions | None = None) -> Sheet:
     """The sheet in `path`, opened and checked as far as that goes without reading every row.
 
-    Raises SheetError for anything that is no spreadsheet, that would have to be guessed at, or that would
-    take unreasonable time or memory. Each family's module is imported only when such a file is opened.
+    Raises SheetError for anything that is not a spreadsheet, that would have to be guessed at, or that would
+    take unreasonable time or memory. The modules of workbooks load openpyxl, and only when one is opened.
     """
-    from importer.sheets.detect import find_kind
-    from importer.sheets.kinds import Kind
-
     options = how or SheetOptions()
     kind = find_kind(path)
     if kind is Kind.TEXT:
-        from importer.sheets.text import TextSheet
-
         return TextSheet(path, options)
     if kind is Kind.XLSX:
         from importer.sheets.xlsx import XlsxSheet
@@ -45,9 +44,7 @@ def read_table(
     """The (row number, key, value) of each row of a table in a CSV or workbook, texts exactly as shown.
 
     The columns are those headed `key` and `value` (without regard to case); a sheet of exactly two columns
-    may call them anything. Raises SheetError for missing or doubled columns and for cells without a value.
+    may call them anything. Raises SheetError for missing or repeated columns and for cells without a value.
     """
-    from importer.sheets.table import key_value_rows
-
     with open_sheet(path, how) as sheet:
         return key_value_rows(sheet, key, value)

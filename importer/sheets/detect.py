@@ -6,6 +6,7 @@ page `.xls`, and both mean that nobody has seen it as what it is.
 
 from __future__ import annotations
 
+import re
 import stat
 from pathlib import Path
 from typing import Final
@@ -13,12 +14,14 @@ from typing import Final
 from importer.errors import SheetError
 from importer.sheets.kinds import Kind
 from importer.sheets.sheet import unreadable
+from importer.sheets.zip_safety import zip_kind
 
 HEAD_BYTES: Final = 4096
 OLE_MAGIC: Final = bytes.fromhex("D0CF11E0A1B11AE1")
 ZIP_MAGIC: Final = b"PK\x03\x04"
 ZIP_EMPTY_MAGIC: Final = b"PK\x05\x06"
 ENCRYPTED_STREAM: Final = "EncryptedPackage".encode("utf-16-le")
+WORD_STREAM: Final = "WordDocument".encode("utf-16-le")
 OLE_SEARCH_BYTES: Final = 256 << 20
 BIFF_STARTS: Final = (
     b"\x09\x08\x10\x00",
@@ -32,7 +35,6 @@ LOCK_FILE_STARTS: Final = ("~$", ".~lock.")
 
 OTHER_MAGICS: Final = (
     (b"%PDF", "a PDF document"),
-    (b"{\\rtf", "an RTF document"),
     (b"\x1f\x8b", "a gzip archive"),
     (b"7z\xbc\xaf", "a 7-Zip archive"),
     (b"Rar!", "a RAR archive"),
@@ -42,6 +44,42 @@ OTHER_MAGICS: Final = (
     (b"GIF8", "a picture"),
     (b"PAR1", "a Parquet file"),
 )
+
+WITH_EXCEL: Final = "Open it in Excel and save it as .xlsx."
+WITH_OFFICE: Final = "Open it in LibreOffice and save it as .xlsx."
+AGAIN: Final = "Export the sheet as CSV or .xlsx from the program that it came from."
+WEB_TAGS: Final = b"html|table|head|body|meta|style|div|center|font|title|script|p|br|span|b"
+OTHER_TEXTS: Final = tuple(
+    (re.compile(pattern, re.IGNORECASE | re.DOTALL), name, remedy)
+    for pattern, name, remedy in (
+        (
+            rb"(?:[\w-]+: [^\n]{0,200}\r?\n.{0,2000}\bcontent-type:|mime-version:.{0,2000})\s*multipart/",
+            "a web archive (MHT)",
+            WITH_EXCEL,
+        ),
+        (rb"\{\\rtf", "an RTF document", "Copy its table into Excel and save it as .xlsx."),
+        (rb"ID;P[^\r\n]*\r?\n(?:[BCFPOE]|NN|NU|W);", "a SYLK file (.slk)", WITH_EXCEL),
+        (rb"TABLE\r?\n0,1\r?\n", "a DIF file", WITH_EXCEL),
+        (rb"(?:<\?xml.*)?<[\w:]*workbook\b.*office:spreadsheet", "an XML spreadsheet of 2003", WITH_EXCEL),
+        (rb"<\?xml.*(?:office:spreadsheet\"|excel\.sheet)", "an XML spreadsheet of 2003", WITH_EXCEL),
+        (rb"(?:<\?xml.*)?<office:document\b", "a flat OpenDocument file (.fods)", WITH_OFFICE),
+        (
+            rb"(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype html|%s)\b" % WEB_TAGS,
+            "a web page (HTML)",
+            WITH_EXCEL,
+        ),
+        (rb"<\?xml", "an XML file", WITH_EXCEL),
+        (rb"<!doctype|<([a-z_][\w:.-]*)[\s>].*</", "an XML file", WITH_EXCEL),
+        (rb"\{\s*(?:\"|\})|\[\s*(?:[\[{\"]|\])", "a JSON file", AGAIN),
+        (rb"BEGIN:V(?:CARD|CALENDAR)\b", "a list of contacts or dates (vCard, iCalendar)", AGAIN),
+        (
+            rb"(?:--[^\n]*\n\s*|/\*.*?\*/;?\s*)*(?:CREATE TABLE|INSERT INTO|DROP TABLE)\b",
+            "SQL commands",
+            AGAIN,
+        ),
+    )
+)
+"""What else is text and often named as a sheet: how it begins, its name, the way out."""
 
 
 BY_SUFFIX: Final = {
@@ -66,7 +104,7 @@ USUAL_SUFFIX: Final = {
 
 
 def find_kind(path: Path) -> Kind:
-    """The file's format. Raises SheetError for what is no regular file, no spreadsheet, or misnamed."""
+    """The file's format. Raises SheetError for what is not a regular file, not a spreadsheet, or misnamed."""
     try:
         _check_regular(path)
         _refuse_lock_file(path)
@@ -82,7 +120,7 @@ def find_kind(path: Path) -> Kind:
         raise SheetError(
             f"The name says {named.value}, but the contents are {kind.value}.",
             where=path.name,
-            remedy=f"Save it again in the format that its name says, or, if you trust it, rename it to"
+            remedy="Save it again in the format that its name says, or, if you trust it, rename it to"
             f" {path.stem}{USUAL_SUFFIX[kind]}.",
         )
     return kind
@@ -95,7 +133,7 @@ def _check_regular(path: Path) -> None:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError
     raise SheetError(
-        "This is no file but a device or a pipe.",
+        "This is not a file but a device or a pipe.",
         where=str(path),
         remedy="Save the spreadsheet as a file first.",
     )
@@ -114,7 +152,7 @@ def _refuse_lock_file(path: Path) -> None:
 
 def _unknown_suffix(path: Path) -> SheetError:
     return SheetError(
-        f'"{path.suffix}" is no spreadsheet that can be read.'
+        f'"{path.suffix}" is not the ending of a spreadsheet that can be read.'
         if path.suffix
         else "The file's name has no ending.",
         where=path.name,
@@ -128,27 +166,25 @@ def _kind_of(path: Path, head: bytes) -> Kind:
     if head.startswith(OLE_MAGIC):
         return _kind_of_ole(path)
     if head.startswith((ZIP_MAGIC, ZIP_EMPTY_MAGIC)):
-        from importer.sheets.zip_safety import zip_kind
-
         return zip_kind(path)
     if head.startswith(BIFF_STARTS):
         return Kind.XLS
     for magic, name in OTHER_MAGICS:
         if head.startswith(magic):
             raise SheetError(
-                f"The contents are {name}, no spreadsheet.",
+                f"The contents are {name}, not a spreadsheet.",
                 where=path.name,
                 remedy="Choose the exported sheet.",
             )
-    _refuse_markup(path, head)
+    _refuse_other_text(path, head)
     if (
         BY_SUFFIX[path.suffix.lower()] is not Kind.TEXT
         and b"\0" in head
         and not head.startswith((b"\xff\xfe", b"\xfe\xff"))
     ):
         raise SheetError(
-            f"The contents are not {BY_SUFFIX[path.suffix.lower()].value}: the file is damaged, or of another"
-            " kind.",
+            f"The contents are not {BY_SUFFIX[path.suffix.lower()].value}: the file is damaged, or of"
+            " another kind.",
             where=path.name,
             remedy="Export the sheet again.",
         )
@@ -156,33 +192,38 @@ def _kind_of(path: Path, head: bytes) -> Kind:
 
 
 def _kind_of_ole(path: Path) -> Kind:
-    """Old workbooks and encrypted new ones share a container; the latter name a stream in its directory."""
+    """Old workbooks share a container with encrypted new ones and other documents; its directory names what
+    is
+    inside."""
     tail, left = b"", OLE_SEARCH_BYTES
     with path.open("rb") as stream:
         while left > 0 and (block := stream.read(1 << 20)):
-            if ENCRYPTED_STREAM in tail + block:
+            window = tail + block
+            if ENCRYPTED_STREAM in window:
                 raise SheetError(
-                    "The workbook is encrypted with a password.",
+                    "The workbook is encrypted with a password: one of your own, or the one that Excel has"
+                    " built in and does not ask for.",
                     where=path.name,
                     remedy="Open it in Excel and save it without a password (File, Info, Protect Workbook).",
+                )
+            if WORD_STREAM in window:
+                raise SheetError(
+                    "The contents are a Word document, not a spreadsheet.",
+                    where=path.name,
+                    remedy="Copy its table into Excel and save it as .xlsx.",
                 )
             tail, left = block[-len(ENCRYPTED_STREAM) :], left - len(block)
     return Kind.XLS
 
 
-def _refuse_markup(path: Path, head: bytes) -> None:
-    """Web pages and XML named as spreadsheets: many report exports do that, and Excel only warns."""
-    start = head.removeprefix(b"\xef\xbb\xbf").replace(b"\0", b"").lstrip().lower()
-    if start.startswith((b"<!doctype html", b"<html", b"<table", b"<head", b"<body", b"<meta", b"<style")):
-        what = "a web page (HTML)"
-    elif start.startswith(b"<?xml") and (b"office:spreadsheet" in start or b"excel.sheet" in start):
-        what = "an XML spreadsheet of 2003"
-    elif start.startswith(b"<?xml"):
-        what = "an XML file"
-    else:
-        return
-    raise SheetError(
-        f"The contents are {what}, not {BY_SUFFIX[path.suffix.lower()].value}.",
-        where=path.name,
-        remedy="Open it in Excel and save it as .xlsx.",
-    )
+def _refuse_other_text(path: Path, head: bytes) -> None:
+    """Web pages, archives and data of other kinds, which many report exports name as spreadsheets."""
+    start = head.removeprefix(b"\xef\xbb\xbf").removeprefix(b"\xff\xfe").removeprefix(b"\xfe\xff")
+    start = start.replace(b"\0", b"").lstrip()
+    for pattern, name, remedy in OTHER_TEXTS:
+        if pattern.match(start):
+            raise SheetError(
+                f"The contents are {name}, not {BY_SUFFIX[path.suffix.lower()].value}.",
+                where=path.name,
+                remedy=remedy,
+            )

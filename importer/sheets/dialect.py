@@ -1,7 +1,7 @@
 """Which character divides the columns of a text file, and where a quotation mark went wrong.
 
 `csv.Sniffer` is not asked: it looks for a delimiter beside any pair of quotation marks or apostrophes, so
-that one note like `it's, 'so', fine` in a file divided by `;` makes it say `,`. Here the header decides: a
+that one note like `it's, 'so', fine` in a file divided by `;` makes it answer `,`. Here the header decides: a
 delimiter that does not divide it is out, and the rows below have to agree with it.
 """
 
@@ -74,7 +74,7 @@ def _records(sample: list[str], delimiter: str, header_row: int) -> Iterator[lis
 @dataclass(frozen=True, slots=True)
 class QuoteFault:
     """column: index of the cell whose quotation mark opens on `line`; `after`: what wrongly follows its
-    closing mark, on `end_line`; empty if nothing closes it. escaped: a backslash stands before that mark."""
+    closing mark, on `end_line`; empty if nothing closes it. escaped: a backslash is before that mark."""
 
     column: int
     line: int

@@ -17,11 +17,11 @@ from typing import Any, Final
 from importer.errors import SheetError
 from importer.text import shown
 
-BLOCK_BYTES: Final = 1 << 20
+TEXT_BLOCK_BYTES: Final = 1 << 20
 LINE_MAX_CHARACTERS: Final = 4 << 20
 SHOWN_BEFORE: Final = 40
 SHOWN_AFTER: Final = 40
-END_SEARCH_BYTES: Final = 4096
+CTRL_Z_SEARCH_BYTES: Final = 4096
 MARK_MAX_CHARACTERS: Final = 8
 
 BYTE_ORDER_MARKS: Final = (
@@ -36,7 +36,7 @@ BYTE_ORDER_MARKS: Final = (
 NOT_FOR_FILES: Final = frozenset(
     ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7")
 )
-"""Codecs that Python counts as text encodings, but that rewrite what stands in the file."""
+"""Codecs that Python counts as text encodings, but that rewrite the contents of a file."""
 
 COMMON: Final = (
     "utf-8",
@@ -52,13 +52,13 @@ COMMON: Final = (
 
 
 class UnknownEncodingError(SheetError):
-    """The file is not UTF-8 and does not say what it is: a person has to name the encoding."""
+    """The file is not UTF-8 and has no mark of another encoding: a person has to name the encoding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
     """codec: decodes the bytes after the first `skip_bytes`, the byte order mark. announced: by a person.
-    end_bytes: where the text ends, if an end-of-file mark of DOS (Ctrl-Z) stands before the file's end."""
+    end_bytes: where the text ends, if an end-of-file mark of DOS (Ctrl-Z) comes before the file's end."""
 
     codec: str
     skip_bytes: int = 0
@@ -133,8 +133,8 @@ def find_encoding(path: Path, announced: str | None) -> tuple[Encoding, str | No
             warning = None
             if codec is not None and not name.startswith(codec.removesuffix("-sig")):
                 warning = (
-                    f"The file begins with the mark of {shown_name(name)}"
-                    f" and is read as that, not as {announced}."
+                    f"The file begins with the mark of {shown_name(name)} and is read as that, not as"
+                    f" {announced}."
                 )
             return Encoding(name, skip_bytes, end_bytes=_end_bytes(path, name)), warning
     if codec is None:
@@ -145,12 +145,12 @@ def find_encoding(path: Path, announced: str | None) -> tuple[Encoding, str | No
 
 
 def _end_bytes(path: Path, codec: str) -> int | None:
-    """Where the DOS end-of-file mark stands (FoxPro, Tally and mainframes write one, or pad with it)."""
+    """Where the DOS end-of-file mark is (FoxPro, Tally and mainframes write one, or pad with it)."""
     if codec.startswith(("utf-16", "utf-32")):
         return None
     with path.open("rb") as stream:
         size_bytes = stream.seek(0, io.SEEK_END)
-        stream.seek(max(0, size_bytes - END_SEARCH_BYTES))
+        stream.seek(max(0, size_bytes - CTRL_Z_SEARCH_BYTES))
         tail = stream.read()
     text = tail.rstrip(b"\x1a\r\n")
     at = tail.find(b"\x1a", len(text))
@@ -222,8 +222,8 @@ def _decoded(path: Path, encoding: Encoding) -> Iterator[tuple[bytes, str]]:
     with path.open("rb") as stream:
         stream.seek(position)
         while True:
-            left = BLOCK_BYTES if encoding.end_bytes is None else max(0, encoding.end_bytes - position)
-            block = stream.read(min(BLOCK_BYTES, left))
+            left = TEXT_BLOCK_BYTES if encoding.end_bytes is None else max(0, encoding.end_bytes - position)
+            block = stream.read(min(TEXT_BLOCK_BYTES, left))
             position += len(block)
             try:
                 text = decoder.decode(block, final=not block)
@@ -265,7 +265,7 @@ def _spot(path: Path, encoding: Encoding, offset: int, shown_as: str) -> _Spot:
     with path.open("rb") as stream:
         stream.seek(encoding.skip_bytes)
         left = offset - encoding.skip_bytes
-        while left > 0 and (block := stream.read(min(BLOCK_BYTES, left))):
+        while left > 0 and (block := stream.read(min(TEXT_BLOCK_BYTES, left))):
             left -= len(block)
             text = tail + decoder.decode(block)
             breaks = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
@@ -287,16 +287,16 @@ def _decode_error(path: Path, encoding: Encoding, offset: int) -> SheetError:
         return SheetError(
             f'The file is not {shown_name(encoding.codec)}, {why}: this line cannot be read: "{spot.shown}".',
             where=f"{path.name}, line {spot.line}, character {spot.column}",
-            remedy="Name the right encoding with --encoding (or `encoding:` in the mapping),"
-            " or save the sheet again as CSV UTF-8.",
+            remedy="Name the right encoding with --encoding (or `encoding:` in the mapping), or save the"
+            " sheet again as CSV UTF-8.",
         )
     spot = _spot(path, encoding, offset, "cp1252")
     return UnknownEncodingError(
         "The file is not UTF-8, and nothing in it says which encoding it has."
         f' Read as cp1252 this line is "{spot.shown}".',
         where=f"{path.name}, line {spot.line}, character {spot.column}",
-        remedy="If that looks right, use --encoding cp1252 (or `encoding: cp1252` in the mapping);"
-        " else name the right one, or save the sheet as CSV UTF-8.",
+        remedy="If that looks right, use --encoding cp1252 (or `encoding: cp1252` in the mapping); else"
+        " name the right one, or save the sheet as CSV UTF-8.",
     )
 
 

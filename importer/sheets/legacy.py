@@ -1,40 +1,37 @@
-"""Old and other workbooks (.xls, .xlsb, .ods): pandas and calamine, in a process of their own.
+"""Workbooks other than .xlsx (.xls, .xlsb, .ods), read in a process of their own.
 
-calamine is fast but can abort the whole process, or ask for gigabytes, over one far cell. So a child reads,
-within limits of time and memory, and writes the rows as text to an unnamed temporary file; whatever becomes
-of the child, this process only reads lines. Number formats do not come through calamine: the warnings of the
-sheet say so. Nor do error values and hidden rows, which the child looks up in the file's own records.
+The libraries for these formats can take gigabytes or an hour over a hostile file, or abort the process. So a
+child reads, within limits of processor time and memory, and writes the rows as text to an unnamed temporary
+file; whatever becomes of the child, this process only reads lines.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Final, Literal
+from typing import IO, Any, Final
 
 import importer
 from importer.errors import SheetError
-from importer.sheets.rows import Cells, ErrorCell, Row, decode_cells
-from importer.sheets.sheet import BLANK_ROWS_MAX, Sheet, SheetOptions
+from importer.sheets.rows import decode_cells
+from importer.sheets.sheet import SheetOptions
+from importer.sheets.workbook import RawRow, WorkbookSheet
 
-TIME_LIMIT_S: Final = 15.0
+CPU_LIMIT_S: Final = 15
+TIME_LIMIT_S: Final = 60.0
+"""Wall clock: only for a child that waits, or where the system limits no processor time."""
+
 READ_BYTES: Final = 1 << 20
 
-LOST: Final = (
-    "In a {suffix} file number formats{more} cannot be seen: leading zeros that only a format shows are"
-    " missing. To be sure, save the workbook as .xlsx in Excel and read that."
-)
 
-
-class LegacySheet(Sheet):
+class LegacySheet(WorkbookSheet):
     """One worksheet of such a file, spooled by a child process; see the module."""
-
-    family: Literal["text", "workbook"] = "workbook"
 
     def __init__(self, path: Path, how: SheetOptions) -> None:
         """Raises SheetError for a file that is not read within the limits, or if no sheet can be chosen."""
@@ -45,42 +42,22 @@ class LegacySheet(Sheet):
             about = self._about()
             self.name = str(about["name"])
             self.sheet_names = tuple(about["visible"])
-            self._hidden = frozenset(about["hidden"])
-            self._read_header()
-            if self._hidden:
-                self.hidden_rows = sum(row.number in self._hidden for row in self._all_rows())
-            more = "" if about["marks"] else ", hidden rows and error values (#N/A)"
-            self.warnings.append(LOST.format(suffix=path.suffix.lower(), more=more))
+            self.read_header()
+            self.hidden_rows = sum(raw.hidden for raw in self.table())
         except BaseException:
             self.close()
             raise
 
-    def rows(self) -> Iterator[Row]:
-        self.check_unchanged()
-        for row in self._all_rows():
-            if self.how.hidden != "skip" or row.number not in self._hidden:
-                yield row
-
-    def _all_rows(self) -> Iterator[Row]:
-        width = len(self.header)
-        last = self.header_row
-        for number, cells in enumerate(self._records(), 1):
-            if number <= self.header_row or _is_blank(cells):
-                continue
-            if number - last > BLANK_ROWS_MAX:
-                raise self.far_below(last, f"row {number} holds something")
-            last = number
-            fitted = (*cells[:width], *("",) * (width - len(cells)))
-            yield Row(number, fitted, self._problem(number, cells))
-
-    def _problem(self, number: int, cells: Cells) -> str | None:
-        for index in range(len(self.header), len(cells)):
-            if cells[index].strip() or isinstance(cells[index], ErrorCell):
-                return self.surplus(number, index, cells[index])
-        return None
-
     def close(self) -> None:
         self._spool.close()
+
+    def raw_rows(self) -> Iterator[RawRow]:
+        lines = self._lines()
+        next(lines)
+        for line in lines:
+            if line.startswith(b"{"):
+                raise self._refusal(json.loads(line))
+            yield decode_row(line.decode("utf-8"))
 
     def _lines(self) -> Iterator[bytes]:
         """The spool's lines; each call has a position of its own, so that several may run at a time."""
@@ -98,43 +75,33 @@ class LegacySheet(Sheet):
         first = next(self._lines(), b"{}")
         about: dict[str, Any] = json.loads(first)
         if "what" in about:
-            raise SheetError(about["what"], where=about["where"] or self.path.name, remedy=about["remedy"])
+            raise self._refusal(about)
         return about
 
-    def _records(self) -> Iterator[Cells]:
-        lines = self._lines()
-        next(lines)
-        for line in lines:
-            yield decode_cells(line.decode("utf-8"))
-
-    def _read_header(self) -> None:
-        header: Cells = ()
-        filled: int | None = None
-        for number, cells in enumerate(self._records(), 1):
-            if filled is None and any(cell.strip() for cell in cells):
-                filled = number
-            if number == self.header_row:
-                header = cells
-            if number >= self.header_row and filled is not None:
-                break
-        self.adopt_header(header, filled)
+    def _refusal(self, about: dict[str, Any]) -> SheetError:
+        return SheetError(about["what"], where=about["where"] or self.path.name, remedy=about["remedy"])
 
 
-def _is_blank(cells: Cells) -> bool:
-    return not any(cell.strip() or isinstance(cell, ErrorCell) for cell in cells)
+def decode_row(line: str) -> RawRow:
+    """The row that `legacy_child.encode_row` wrote."""
+    head, _, cells = line.partition("\t")
+    number, hidden, columns, problem, formulas, unseen = json.loads(head)
+    return RawRow(
+        number, hidden, dict(zip(columns, decode_cells(cells), strict=True)), problem, formulas, unseen
+    )
 
 
 def read_in_child(path: Path, sheet: str | None, spool: IO[bytes]) -> None:
     """Have a child write the sheet to `spool`. Raises SheetError if it dies or takes too long."""
-    # Whoever reads a workbook needs no keys.
+    # Reading a workbook takes no keys.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LEADSQUARED_")}
     roots = [str(Path(importer.__file__).parents[1]), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(root for root in roots if root)
     environment["OPENBLAS_NUM_THREADS"] = environment["OMP_NUM_THREADS"] = "1"
     environment["PYTHONUTF8"] = "1"
-    # -P: a pandas.py in the working directory is none of ours
-    command = [sys.executable, "-P", "-m", "importer.sheets.legacy_child", str(path.absolute())]
-    command += [] if sheet is None else [sheet]
+    # -P: a pandas.py in the working directory is not ours. -O: xlrd asserts what some programs do not write.
+    command = [sys.executable, "-P", "-O", "-m", "importer.sheets.legacy_child", str(CPU_LIMIT_S)]
+    command += [str(path.absolute()), *([] if sheet is None else [sheet])]
     try:
         ended = subprocess.run(  # noqa: S603 - our own interpreter and module
             command,
@@ -149,6 +116,11 @@ def read_in_child(path: Path, sheet: str | None, spool: IO[bytes]) -> None:
         raise _refused(path, f"could not be read within {TIME_LIMIT_S:g} seconds") from error
     except (OSError, ValueError) as error:
         raise _refused(path, f"could not be read (its reader did not start: {error})") from error
+    if (
+        ended.returncode in (-getattr(signal, "SIGXCPU", 0), -getattr(signal, "SIGKILL", 0))
+        and ended.returncode
+    ):
+        raise _refused(path, f"could not be read within {CPU_LIMIT_S} seconds of processor time")
     if ended.returncode != 0:
         raise _refused(path, "is damaged, or needs more memory than a sheet should")
 

@@ -125,7 +125,7 @@ def _layout(pieces: list[str]) -> Layout | None:
 
 
 def _literal(piece: str) -> str | None:
-    """The text that a piece shows; None if it stands for something else."""
+    """The text that a piece shows; None if it means something else."""
     if piece[0] == '"':
         return piece.strip('"')
     if piece[0] == "\\" and len(piece) == 2:
@@ -140,7 +140,7 @@ def _literal(piece: str) -> str | None:
 
 
 def _is_grouped(pieces: list[str]) -> bool:
-    """Whether the commas stand between digits: behind the last one they divide by a thousand."""
+    """Whether the commas are between digits: behind the last one they divide by a thousand."""
     digits = "".join(piece for piece in pieces if piece in "0#,.").partition(".")[0]
     return re.fullmatch(r"#+(,#+)*(,#*0)|#+(,#+)+", digits) is not None
 
@@ -201,7 +201,7 @@ def converter(code: str, *, epoch_1904: bool) -> Converter:
 
 
 def number_cell(stored: str, code: str) -> str:
-    """A NumberCell, or an ErrorCell for what is no number a person could mean. Raises ValueError."""
+    """A NumberCell, or an ErrorCell for what is not a number a person could mean. Raises ValueError."""
     if stored.isascii() and stored.isdigit() and len(stored) < 16 and (stored[0] != "0" or stored == "0"):
         return NumberCell(stored, float(stored), code)
     if "_" in stored:
@@ -211,7 +211,7 @@ def number_cell(stored: str, code: str) -> str:
         return NumberCell(number_text(value), value, code)
     if value - value != 0:  # infinite, or not a number
         return ErrorCell(
-            stored, f"The workbook stores {stored} here, which is no number. Enter the value again."
+            stored, f"The workbook stores {stored} here, which is not a number. Enter the value again."
         )
     return too_long(value)
 

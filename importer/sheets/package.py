@@ -137,8 +137,8 @@ def _format_codes(path: Path, archive: zipfile.ZipFile, part: str) -> Iterator[s
 class SharedTexts:
     """The workbook's shared texts, kept as UTF-8 in one piece: a quarter of what a list of `str` takes.
 
-    openpyxl's own table of them takes out every `x005F_`, so that `_x005F_x000D_`, which stands for the text
-    `_x000D_`, can no longer be told from a line break.
+    openpyxl's own table of them takes out every `x005F_`, so that `_x005F_x000D_`, which means the text
+    `_x000D_`, can no longer be distinguished from a line break.
     """
 
     def __init__(self, path: Path, archive: zipfile.ZipFile, part: str | None) -> None:

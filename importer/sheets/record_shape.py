@@ -2,7 +2,7 @@
 
 `csv` accepts a note that was cut in two by a line break, values that an unquoted comma moved by a column,
 and a quotation mark that swallows the rows after it. A first reading of the whole file learns what is usual
-in it, so that the second can tell what is not. Files that leave out empty cells at the end of rows, files
+in it, so that the second finds what is not. Files that leave out empty cells at the end of rows, files
 with a delimiter behind every row, and texts of several lines are usual.
 """
 
@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from importer.activity import GUID
 from importer.sheets.rows import column_letters
 from importer.sheets.text_damage import CELL_LENGTH_MAX, POINT_ZERO
 from importer.text import quoted
@@ -25,7 +26,6 @@ EXCEL_BLOCK_ROWS: Final = 16
 """Excel looks at so many rows at a time, and leaves out columns that are empty in all of them (KB 77295)."""
 
 LINE_ENDS: Final = re.compile(r"\r\n|\n|\r")
-GUID: Final = re.compile(r"\{?[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\}?", re.ASCII | re.IGNORECASE)
 LONG_ID: Final = re.compile(r"(?=.*\d)[0-9A-Za-z]{15,40}", re.ASCII)
 EMAIL: Final = re.compile(r"\S+@\S+\.\w+")
 UNIQUE: Final = frozenset(("guid", "id", "email"))
@@ -130,23 +130,29 @@ class Shape:
         count = len(record.cells)
         if count == 1 and self.width > 1 and self._whole_line_quoted(record):
             return (
-                "The whole line stands in quotation marks, so that it is one cell. Delete the quotation"
-                " marks at"
+                "The whole line is in quotation marks, so that it is one cell. Delete the quotation marks at"
                 " its beginning and end and halve those inside, or export the sheet again from its origin."
             )
+        if self._is_foreign(record) and (
+            before is None or len(before.cells) >= self.width or self._is_foreign(before)
+        ):
+            return None  # a total or a footer of a report
         if self.writes_empty:
             return (
                 f"The row has {count} cells, its neighbours have {self.width}, also where the last ones are"
-                " empty:"
-                f" a line break may have cut it off. {SAVE_AGAIN}"
+                f" empty: a line break may have cut it off. {SAVE_AGAIN}"
             )
         for first, second in ((before, record), (record, after)):
             if first is not None and second is not None and self._halves(first, second):
                 return (
-                    f"A line break inside of a text seems to cut the row in two; this is one half."
+                    "A line break inside of a text seems to cut the row in two; this is one half."
                     f" {SAVE_AGAIN}"
                 )
         return None
+
+    def _is_foreign(self, record: Record) -> bool:
+        """Whether a record is blank, or does not begin as rows of this file do."""
+        return not record.cells or self.fits(0, record.cells[0]) is False
 
     def _excel_left_out(self, record: Record) -> bool:
         return self.blocks.get((record.number - 1) // EXCEL_BLOCK_ROWS) == len(record.cells)
@@ -165,7 +171,7 @@ class Shape:
             min(counts) > 0
             and max(counts) < self.width
             and sum(counts) == self.width + 1
-            and self.fits(0, second.cells[0]) is False
+            and self._is_foreign(second)
         )
 
     def _whole_line_quoted(self, record: Record) -> bool:
@@ -215,18 +221,16 @@ class Shape:
             if escaped and cell.endswith('"') and any(f"{delimiter}{cell}{end}" in raw for end in ends):
                 return (
                     f"{place}: the quotation marks seem to be escaped by a backslash, so that the text was"
-                    " cut at"
-                    " a delimiter and the values moved. Export the sheet again with doubled quotation marks"
+                    " cut at a delimiter and the values moved. Export the sheet again with doubled quotation"
+                    " marks"
                     ' (`"5"" pipe"`).'
                 )
             escaped = escaped or (cell.endswith("\\") and f'\\"{delimiter}' in raw)
             blank = cell[:1] in (" ", "\t") and cell.lstrip(" \t").startswith('"')
             if blank and (f"{delimiter}{cell}" in raw or raw.startswith(cell)):
                 return (
-                    f"{place} begins with a blank before a quotation mark ({quoted(cell)}), so that"
-                    " the mark"
-                    " does not quote and values may have moved. Delete the blanks after the delimiters,"
-                    " or"
+                    f"{place} begins with a blank before a quotation mark ({quoted(cell)}), so that the mark"
+                    " does not quote and values may have moved. Delete the blanks after the delimiters, or"
                     " export the sheet again without them."
                 )
         return None

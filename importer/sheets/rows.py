@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Final, NamedTuple, Self
 
+from importer.errors import damaged
 from importer.findings import CellFinding
 
 DIGITS_LIMIT: Final = 1e15
@@ -153,11 +154,14 @@ class CellsDigest:
 
 
 def decode_cells(line: str) -> Cells:
-    """The cells that `encode_cells` wrote."""
-    cells, _ = _DECODER.raw_decode(line)
-    if line.find("[", 1) < 0:  # plain texts all of them, as of a CSV file
-        return tuple(cells)
-    return tuple(cell if isinstance(cell, str) else _decode_typed(cell) for cell in cells)
+    """The cells that `encode_cells` wrote. Raises StoreError for anything else."""
+    try:
+        cells, _ = _DECODER.raw_decode(line)
+        if line.find("[", 1) < 0:  # plain texts all of them, as of a CSV file
+            return tuple(cells)
+        return tuple(cell if isinstance(cell, str) else _decode_typed(cell) for cell in cells)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise damaged("a row's cells") from None
 
 
 def _encode_typed(cell: str) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What a worksheet's unparsed XML tells without parsing: hidden rows, merged cells, where its content ends.
+"""What a worksheet's XML shows without parsing: hidden rows, merged cells, where its content ends.
 
 A raw search runs at the speed of unpacking, thirty times that of parsing, so that whole sheets can be
 searched before the first row is used.

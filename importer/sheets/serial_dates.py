@@ -17,8 +17,8 @@ LAST_SERIAL: Final = 2_958_466
 
 LITERALS: Final = re.compile(r'"[^"]*"?|\\.?|_.?|\*.?|\[(?!h+\]|m+\]|s+\])[^\]]*\]?', re.IGNORECASE)
 NO_DATE: Final = (
-    "The cell is formatted as a date, but its number is no date that exists. Enter the date again, or format"
-    " the cell as a number."
+    "The cell is formatted as a date, but no date exists for its number. Enter the date again, or format the"
+    " cell as a number."
 )
 
 

@@ -51,8 +51,8 @@ class Sheet(ABC):
     """One sheet of a file, opened and checked. A context manager; `close` ends every running `rows()`.
 
     path: the file. name: the worksheet's name, None for text. family: decides the results file's format.
-    header: headings as shown, trimmed, one for each column from A on; empty and doubled ones are possible.
-    header_row: its row number. delimiter, encoding: of a text file, as found or as told.
+    header: headings as shown, trimmed, one for each column from A on; empty and repeated ones are possible.
+    header_row: its row number. delimiter, encoding: of a text file, as found or as specified.
     hidden_rows: rows with content below the header that a filter (or a person) hides.
     sheet_names: the visible worksheets. warnings: what a person should know before trusting the rows.
     """
@@ -75,7 +75,7 @@ class Sheet(ABC):
 
     @abstractmethod
     def rows(self) -> Iterator[Row]:
-        """Rows below the header, in order, blank ones left out. Each call begins anew.
+        """Rows below the header, in order, blank ones left out. Each call begins again.
 
         Raises SheetError, possibly after thousands of rows, where the file turns out to be damaged.
         """
@@ -90,10 +90,9 @@ class Sheet(ABC):
         index = first.cells.index("FALSE")
         numbers = f"row {first.number}" if first is last else f"rows {first.number} to {last.number}"
         finding = CellFinding(
-            Severity.NOTICE, self.header[index], index, kind="only-checkboxes", value="FALSE",
-            message=f"Below the data, in {numbers}, there is nothing but FALSE: a checkbox column was"
-            " filled down."
-            " They are not rows.",
+            Severity.NOTICE, None, None, kind="only-checkboxes", value="FALSE",
+            message=f"Below the data, in {numbers}, there is nothing but FALSE, as in the column"
+            f" {quoted(self.header[index])}: a checkbox was filled down. They are not rows.",
             remedy="If they are, fill in their other cells.",
         )  # fmt: skip
         return [(0, finding)]
@@ -172,11 +171,11 @@ class Sheet(ABC):
             remedy = f"There is something in row {first_filled:,} only: delete what is there by mistake."
         elif first_filled > self.header_row:
             remedy = (
-                f"The first row with content is {first_filled}:"
-                f" say `header_row: {first_filled}` in the mapping."
+                f"The first row with content is {first_filled}: set `header_row: {first_filled}` in the"
+                " mapping."
             )
         else:
-            remedy = "Say in the mapping which row holds the headings, for example `header_row: 1`."
+            remedy = "Set the row of the headings in the mapping, for example `header_row: 1`."
         return SheetError(
             f"Row {self.header_row}, where the headings should be, is empty.",
             where=self.place(),
@@ -192,7 +191,7 @@ class Sheet(ABC):
         )
 
     def far_below(self, last: int, what: str) -> SheetError:
-        """The error of content so far below the table that it cannot be told whether it belongs to it."""
+        """The error of content so far below the table that it may not belong to it."""
         return SheetError(
             f"The table ends in row {last}, but {what}, over {BLANK_ROWS_MAX:,} blank rows below it.",
             where=self.place(),

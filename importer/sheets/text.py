@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from importer.errors import SheetError
-from importer.findings import CellFinding, Severity
+from importer.findings import VALUE_SHOWN_MAX, CellFinding, Severity
 from importer.sheets.dialect import (
     SUSPICIOUS,
     delimiter_named,
@@ -27,14 +27,14 @@ from importer.sheets.encoding import check_text, find_encoding
 from importer.sheets.record_shape import Record, RecordParts, Shape, ShapeSurvey, read_records
 from importer.sheets.rows import Row, column_letters
 from importer.sheets.sheet import Sheet, SheetOptions, unreadable
-from importer.sheets.text_damage import MARKS, VALUE_LENGTH_MAX, DamageFinder
+from importer.sheets.text_damage import MARKS, DamageFinder
 from importer.text import quoted
 
 SUFFIXES: Final = (".csv", ".tsv", ".tab", ".txt", ".psv")
 FIRST_FILLED_SEARCH: Final = 1000
 CELL_READ_MAX: Final = 4 << 20
 QUOTE_MARKS: Final = frozenset(('\\"', ' "', '\t"'))
-"""What a file holds if its quotation marks are escaped by a backslash, or stand after a blank."""
+"""What a file holds if its quotation marks are escaped by a backslash, or come after a blank."""
 
 csv.field_size_limit(CELL_READ_MAX)
 
@@ -155,16 +155,16 @@ class TextSheet(Sheet):
         text = self.header[0]
         if self._one_column and header.raw.startswith('"') and SUSPICIOUS.intersection(text):
             raise SheetError(
-                "The whole line stands in quotation marks, so that the header is one cell,"
-                f" {quoted(text, 60)}.",
+                f"The whole line is in quotation marks, so that the header is one cell, {quoted(text, 60)}.",
                 where=self.place(self.header_row),
-                remedy="If every line does, open the file in a text editor, delete the quotation marks at the"
-                " beginning and end of each line and halve those inside; or export the sheet again.",
+                remedy="If every line does, open the file in a text editor, delete the quotation marks at"
+                " the beginning and end of each line and halve those inside; or export the sheet"
+                " again.",
             )
         at = next((index for index, cell in enumerate(self.header) if cell[:1] == '"' == cell[-1:]), None)
         if at is not None and f"{self.delimiter} " in header.raw:
             raise SheetError(
-                f"The heading {self.header[at]} stands in quotation marks after a blank, so that they do not"
+                f"The heading {self.header[at]} is in quotation marks after a blank, so that they do not"
                 " quote, and texts with a delimiter in them would be cut.",
                 where=self.place(self.header_row, at),
                 remedy="Delete the blanks after the delimiters, or export the sheet again without them.",
@@ -175,8 +175,8 @@ class TextSheet(Sheet):
             raise SheetError(
                 f"The header gives one column only, {quoted(self.header[0], 60)}.",
                 where=self.place(self.header_row),
-                remedy="Name the character that divides the columns with --delimiter"
-                " (if it really is one column: `--delimiter comma`, the heading in quotation marks).",
+                remedy="Name the character that divides the columns with --delimiter (if it really is one"
+                " column: `--delimiter comma`, the heading in quotation marks).",
             )
         self.warnings.append(
             f"The header gives one column only, {quoted(self.header[0], 60)}. If there should be more, name"
@@ -244,13 +244,11 @@ class TextSheet(Sheet):
         place = f"{column_letters(index)}{record.number} (line {record.first_line + self._skip_lines})"
         finding = CellFinding(
             Severity.QUESTION, None, None, kind="rows-swallowed",
-            value=record.cells[index][:VALUE_LENGTH_MAX],
+            value=record.cells[index][:VALUE_SHOWN_MAX],
             message=f"Cell {place} begins with a quotation mark and holds lines that look like rows of this"
-            " table,"
-            f" such as {quoted(line, 60)}: are they rows?",
-            remedy="If they are, double that quotation mark and put the text in quotation marks, or export"
-            " the"
-            " sheet again. If they belong to the text, use --accept rows-swallowed (or"
+            f" table, such as {quoted(line, 60)}: are they rows?",
+            remedy="If they are, write that quotation mark twice and put the text in quotation marks, or"
+            " export the sheet again. If they belong to the text, use --accept rows-swallowed (or"
             " `accept: [rows-swallowed]` in the mapping).",
         )  # fmt: skip
         return None, (finding,)
@@ -283,19 +281,18 @@ class TextSheet(Sheet):
         if fault.escaped:
             what = (
                 "A quotation mark inside of the cell seems to be escaped by a backslash, which ends the"
-                " cell; after"
-                f" it (line {fault.end_line}) follows {quoted(fault.after)}."
+                f" cell; after it (line {fault.end_line}) follows {quoted(fault.after)}."
             )
         elif fault.after:
             what = (
-                "The cell begins with a quotation mark, but after the one that closes it"
-                f" (line {fault.end_line}) follows {quoted(fault.after)}."
+                "The cell begins with a quotation mark, but after the one that closes it (line"
+                f" {fault.end_line}) follows {quoted(fault.after)}."
             )
         else:
             what = "The cell begins with a quotation mark that is never closed."
         return SheetError(
             what,
             where=where,
-            remedy='Close it, and double those that belong to the text (`"5"" pipe"`); or save the sheet'
+            remedy='Close it, and write those that belong to the text twice (`"5"" pipe"`); or save the sheet'
             " as CSV from Excel, which does both.",
         )

@@ -10,11 +10,10 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from importer.findings import CellFinding, Severity
+from importer.findings import VALUE_SHOWN_MAX, CellFinding, Severity
 from importer.sheets.rows import ErrorCell
 from importer.text import quoted
 
-VALUE_LENGTH_MAX: Final = 200
 CELL_LENGTH_MAX: Final = 131_072
 """Four times what a cell of Excel holds."""
 
@@ -51,8 +50,7 @@ MARKS: Final = (
 _FIRST: Final = {'="': "=", "#": "#", "Err:5": "E", "'": "'", "\\N": "\\", "(null)": "(", "<NA>": "<"}
 _ERROR_REASON: Final = (
     "The cell shows {}, an error that a spreadsheet left in the text file. Correct the formula in the"
-    " workbook"
-    " and export it again, or enter the value."
+    " workbook and export it again, or enter the value."
 )
 _SHORTENED_REASON: Final = (
     "Excel cut a long number short (as 9.19877E+11); its other digits are lost. Export the sheet again from"
@@ -124,7 +122,7 @@ class DamageFinder:
     def _unwrapped(self, index: int, cell: str, text: str) -> tuple[str, CellFinding]:
         return text, CellFinding(
             Severity.NOTICE, self._heading(index), index, kind="text-formula",
-            value=cell[:VALUE_LENGTH_MAX],
+            value=cell[:VALUE_SHOWN_MAX],
             message=f"{quoted(cell)} guards a text for Excel; {quoted(text)} is sent, as Excel shows it.",
             remedy="Nothing needs to be done.",
         )  # fmt: skip
@@ -132,7 +130,7 @@ class DamageFinder:
     def _broken_lines(self, index: int, cell: str) -> tuple[str, CellFinding]:
         return cell.replace("\x0b", "\n"), CellFinding(
             Severity.NOTICE, self._heading(index), index, kind="vertical-tab",
-            value=cell[:VALUE_LENGTH_MAX],
+            value=cell[:VALUE_SHOWN_MAX],
             message=f"{quoted(cell)} holds the line break of FileMaker or Word (U+000B); a usual one is"
             " sent.",
             remedy="Nothing needs to be done.",
@@ -143,24 +141,22 @@ class DamageFinder:
             return CellFinding(
                 Severity.NOTICE, self._heading(index), index, kind="database-null", value=text,
                 message=f"{quoted(text)} is what databases write for nothing; it is sent as a text.",
-                remedy=f'If it means nothing, say `values: {{"{text}": ""}}` in the mapping, or empty the'
+                remedy=f'If it means nothing, write `values: {{"{text}": ""}}` in the mapping, or empty the'
                 ' cells.',
             )  # fmt: skip
         if text[0] == "'" and APOSTROPHE.fullmatch(text):
             return CellFinding(
                 Severity.NOTICE, self._heading(index), index, kind="guarding-apostrophe",
-                value=cell[:VALUE_LENGTH_MAX],
+                value=cell[:VALUE_SHOWN_MAX],
                 message=f"The apostrophe before {quoted(text[1:])} guards it in Excel, which does not show"
-                " it;"
-                " it is sent.",
+                " it; it is sent.",
                 remedy="If it does not belong to the value, delete it in the sheet.",
             )  # fmt: skip
         if MISREAD.search(cell):
             return CellFinding(
                 Severity.NOTICE, self._heading(index), index, kind="double-encoded",
-                value=cell[:VALUE_LENGTH_MAX],
-                message=f"{quoted(cell)} seems to be UTF-8 text that was read in another encoding and"
-                " saved.",
+                value=cell[:VALUE_SHOWN_MAX],
+                message=f"{quoted(cell)} seems to be UTF-8 text that was read in another encoding and saved.",
                 remedy="Export the sheet again from its origin as CSV UTF-8.",
             )  # fmt: skip
         return None

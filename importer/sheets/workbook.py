@@ -9,13 +9,12 @@ from typing import Final, Literal, NamedTuple
 from openpyxl.worksheet.cell_range import CellRange
 
 from importer.errors import SheetError
-from importer.findings import CellFinding, Severity
+from importer.findings import VALUE_SHOWN_MAX, CellFinding, Severity
 from importer.sheets.rows import ErrorCell, Row, column_letters
 from importer.sheets.sheet import BLANK_ROWS_MAX, Sheet, unreadable
 from importer.sheets.zip_safety import damaged
 from importer.text import quoted
 
-VALUE_LENGTH_MAX: Final = 200
 BLANK_HEADINGS_MAX: Final = 256
 
 
@@ -94,16 +93,16 @@ class WorkbookSheet(Sheet):
             cell = raw.cells.get(index, "")
             if index >= len(self.header) or isinstance(cell, ErrorCell):
                 continue
-            value, heading = cell[:VALUE_LENGTH_MAX], self.header[index]
+            value, heading = cell[:VALUE_SHOWN_MAX], self.header[index]
             if index in raw.formulas:
                 found.append(
                     CellFinding(
                         Severity.QUESTION, heading, index, kind="not-recalculated", value=value,
-                        message=f"The cell holds a formula, and the workbook asks to be calculated when it is"
-                        f" opened: {quoted(cell)} is stored, Excel may show another value.",
+                        message="The cell holds a formula, and the workbook asks to be calculated when it"
+                        f" is opened: {quoted(cell)} is stored, Excel may show another value.",
                         remedy="Open the workbook in Excel and save it; or, if the stored values are right,"
-                        " use"
-                        " --accept not-recalculated (or `accept: [not-recalculated]` in the mapping).",
+                        " use --accept not-recalculated (or `accept: [not-recalculated]` in the"
+                        " mapping).",
                     )
                 )  # fmt: skip
             if index in raw.unseen:
@@ -143,9 +142,8 @@ class WorkbookSheet(Sheet):
         self.adopt_header([header.get(index, "") for index in range(width)], first_filled)
         if len(self.header) == 1:
             self.warnings.append(
-                f"Row {self.header_row} holds one heading only, {quoted(self.header[0])}. If that is a"
-                " title, say"
-                " with `header_row:` in the mapping which row holds the headings."
+                f"Row {self.header_row} holds one heading only, {quoted(self.header[0])}. If that is a title,"
+                " set `header_row:` in the mapping to the row that holds the headings."
             )
 
     def _warn_of_wide_heading(self, merge: CellRange, text: str) -> None:
@@ -161,8 +159,8 @@ class WorkbookSheet(Sheet):
         for column in sorted(header):
             if column - before > BLANK_HEADINGS_MAX:
                 raise SheetError(
-                    f"Cell {column_letters(column)}{self.header_row} is {column - before - 1:,}"
-                    " blank columns right of the other headings.",
+                    f"Cell {column_letters(column)}{self.header_row} is {column - before - 1:,} blank"
+                    " columns right of the other headings.",
                     where=self.place(),
                     remedy="Delete it if it is there by mistake (Ctrl+End shows it).",
                 )
@@ -176,8 +174,8 @@ def merged(rows: Iterable[RawRow]) -> Iterator[RawRow]:
         if held is not None and raw.number == held.number:
             held = held._replace(
                 cells=held.cells | raw.cells,
-                problem="The workbook holds this row more than once. Open it in Excel, save it under another"
-                " name, and use that file.",
+                problem="The workbook holds this row more than once. Open it in Excel, save it under"
+                " another name, and use that file.",
             )
             continue
         if held is not None:

@@ -1,7 +1,7 @@
 """A worksheet's rows, cell by cell.
 
 openpyxl's read-only rows leave out rows and cells that are not in order without a word, keep the last of two
-cells in one place, tell neither hidden rows nor a formula without a stored value from an empty cell, and end
+cells in one place, show neither hidden rows nor a formula without a stored value from an empty cell, and end
 over one bad date. So the elements are read here, and openpyxl reads what is in them.
 """
 
@@ -32,8 +32,8 @@ NEVER_CALCULATED: Final = (
     " and save it."
 )
 RICH_VALUE: Final = (
-    "The cell holds a picture or a linked data type (such as Stocks or Geography), which is not a text. Enter"
-    " the value as text."
+    "The cell holds a picture or a linked data type (such as Stocks or Geography), which is not a text."
+    " Enter the value as text."
 )
 CELL: Final = tag("c")
 FORMULA: Final = tag("f")
@@ -198,9 +198,7 @@ def _boolean(text: str) -> BooleanCell:
 def _unreadable(column: int, number: int, error: Exception) -> str:
     return (
         f"Cell {column_letters(column)}{number} cannot be read ({shown(str(error), 100)}): the workbook is"
-        " damaged there. Enter the"
-        " value"
-        " again in Excel and save it."
+        " damaged there. Enter the value again in Excel and save it."
     )
 
 

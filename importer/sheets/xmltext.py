@@ -10,13 +10,13 @@ from importer.sheets.rows import ErrorCell
 ESCAPE: Final = re.compile(r"_x([0-9A-Fa-f]{4})_")
 NO_CHARACTER: Final = re.compile("[\0\ud800-\udfff]")
 NO_TEXT: Final = (
-    "The cell holds a character that is no text (NUL, or half of another one). Enter the value again."
+    "The cell holds a character that is not text (NUL, or half of another one). Enter the value again."
 )
 
 
 def error_cell(text: str) -> ErrorCell:
     """The cell of an error value such as `#N/A`."""
-    return ErrorCell(text, f"The cell shows {text}, an error. Mend its formula, or enter the value.")
+    return ErrorCell(text, f"The cell shows {text}, an error. Correct its formula, or enter the value.")
 
 
 def plain_text(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What a zip archive's directory tells before anything in it is unpacked.
+"""What a zip archive's directory shows before anything in it is unpacked.
 
 Honest workbooks pack 8 to 13 to 1, bombs 400 to 1,000 to 1 (measured). A directory that lies about a
 size is caught later: `zipfile` unpacks no more than it says, and the checksum then fails.
@@ -30,7 +30,7 @@ END_RECORD: Final = b"PK\x05\x06"
 END_SEARCH_BYTES: Final = 22 + 0xFFFF
 ZIP64_LOCATOR: Final = b"PK\x06\x07"
 ENCRYPTED_FLAG: Final = 0x1
-HEAD_BYTES: Final = 4096
+CONTENT_HEAD_BYTES: Final = 4096
 
 OTHER_ARCHIVES: Final = (
     ("word/", "a Word document"),
@@ -54,7 +54,7 @@ def zip_kind(path: Path) -> Kind:
         content = b""
         if "content.xml" in lowered and not mimetype:  # Google's exports have no mimetype
             with archive.open("content.xml") as stream:
-                content = stream.read(HEAD_BYTES)
+                content = stream.read(CONTENT_HEAD_BYTES)
     if mimetype.startswith(b"application/vnd.oasis.opendocument.spreadsheet") or (
         b"opendocument:xmlns:office" in content and b"office:document-content" in content
     ):
@@ -64,14 +64,14 @@ def zip_kind(path: Path) -> Kind:
     for start, name in OTHER_ARCHIVES:
         if any(member.startswith(start) for member in names):
             raise SheetError(
-                f"The contents are {name}, no workbook.",
+                f"The contents are {name}, not a workbook.",
                 where=path.name,
                 remedy="Export it as an Excel workbook.",
             )
     if "[content_types].xml" in lowered or any(name.startswith("xl/") for name in lowered):
         return Kind.XLSX
     raise SheetError(
-        "The contents are a zip archive, no workbook.", where=path.name, remedy="Unpack it first."
+        "The contents are a zip archive, not a workbook.", where=path.name, remedy="Unpack it first."
     )
 
 

@@ -369,6 +369,14 @@ def _try_first(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> 
         raise DisconnectionError from error  # the pool makes another one
 
 
+def has_password(url: str) -> bool:
+    """Whether an address has a password in it; False for what is no address."""
+    with suppress(psycopg.Error):
+        known = conninfo.conninfo_to_dict(url)
+        return known.get("password") is not None or known.get("sslpassword") is not None
+    return False
+
+
 def _signed(number: int) -> int:
     return number - (1 << 64) if number >= 1 << 63 else number
 

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, Self, assert_never
+from typing import Any, Final, Literal, NamedTuple, NoReturn, Self, assert_never
+
+from importer.errors import damaged
 
 CHUNK_ROWS: Final = 1_000
 """Rows are read and staged in chunks of this size."""
@@ -53,6 +55,10 @@ class RowStatus(enum.IntEnum):
     FAILED = 5
     INVALID = 6
     SKIPPED = 7
+
+    @classmethod
+    def _missing_(cls, value: object) -> NoReturn:
+        raise damaged("a row's status")
 
     @property
     def shown(self) -> Shown:

@@ -31,10 +31,12 @@ from importer.store.duplicates import DuplicateCheck, Recognition
 from importer.store.erasing import erase_batch
 from importer.store.ownership import Ownership, keep_facts, newest_mark_s
 from importer.store.pace import StoredPace, known_tenant, remember_tenant
-from importer.store.postgresql import PostgresqlDatabase
+from importer.store.postgresql import PostgresqlDatabase, has_password
 from importer.store.records import IN_DOUBT, Batch, BatchSummary, is_batch_id
 from importer.store.sqlite import FILE_NAME, SqliteDatabase
 from importer.store.staging import Staging, remove_rows
+
+__all__ = ["Store", "computer", "has_password", "open_store", "os_user"]
 
 TRIES: Final = 5
 TRY_AGAIN_S: Final = 0.1

@@ -86,15 +86,7 @@ class Guard:
     @web.middleware
     async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Let the request through, or answer it with 401 or 403; never with a redirect."""
-        try:
-            response = await self._answer(request, handler)
-        except web.HTTPException as ended:
-            ended.headers.update(HEADERS)
-            raise
-        if not response.prepared:
-            for name, value in HEADERS.items():
-                response.headers.setdefault(name, value)
-        return response
+        return await self._answer(request, handler)
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.headers.getall("Host", []) not in [[host] for host in self._hosts()]:

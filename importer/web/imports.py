@@ -16,6 +16,7 @@ import json
 import re
 import secrets
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ STATE: Final = "state.json"
 STATE_MAX_BYTES: Final = 16 << 20
 ID_SHAPE: Final = re.compile(r"u-[0-9a-f]{16}")
 NAME_MAX: Final = 120
+Texts = dict[str, dict[str, str]]
+_saving: Final = threading.Lock()
 _DEVICES: Final = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _REPLACED: Final = frozenset('<>:"/\\|?*')
 
@@ -40,10 +43,14 @@ class ImportState:
     """What a person decided so far.
 
     file: name of the sheet's file. begun_at: seconds since 1970. sheet, encoding, delimiter, header_row,
-    hidden: how the sheet is read, None where that is found out. corrections: new texts of cells, by the
-    row as Excel numbers it, then by the column's place from 0, both as texts (JSON has no other keys).
-    leave_out_invalid: import the valid rows although others are invalid. batches: the batch of this
-    import, by `real` or `rehearsal`. loaded: the mapping was loaded from a file or saved, not guessed.
+    hidden: how the sheet is read, None where that is found out. corrections: new texts of cells, by the row
+    as Excel numbers it, then by the column's place from 0, both as texts (JSON has no other keys).
+    leave_out_invalid: import the valid rows although others are invalid. loaded: the mapping was loaded or
+    changed, not only guessed.
+
+    The others have a part for each mode, `real` and `rehearsal`. batches: the batch of this import. mapped:
+    the mapping's digest when it began. answers: to questions, by their keys. marks: a status for a row, by
+    its number, and ids: with `created` its activity. equal: of a reading back, rows equal and rows read.
     """
 
     file: str
@@ -53,10 +60,15 @@ class ImportState:
     delimiter: str | None = None
     header_row: int | None = None
     hidden: str | None = None
-    corrections: dict[str, dict[str, str]] = field(default_factory=dict)
+    corrections: Texts = field(default_factory=dict)
     leave_out_invalid: bool = False
-    batches: dict[str, str] = field(default_factory=dict)
     loaded: bool = False
+    batches: dict[str, str] = field(default_factory=dict)
+    mapped: dict[str, str] = field(default_factory=dict)
+    answers: Texts = field(default_factory=dict)
+    marks: Texts = field(default_factory=dict)
+    ids: Texts = field(default_factory=dict)
+    equal: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,19 +88,38 @@ class WebImport:
     def mapping(self) -> Path:
         return self.folder / MAPPING
 
+    @property
+    def has_sheet(self) -> bool:
+        """False for a batch that was begun elsewhere: by the command line, or by a colleague."""
+        return self.source.is_file()
+
     def having(self, **changes: Any) -> WebImport:
         """The import with these parts of its state changed; not saved."""
         return dataclasses.replace(self, state=dataclasses.replace(self.state, **changes))
 
     def changed(self, **changes: Any) -> WebImport:
         """The import with these parts of its state changed, and saved."""
-        after = self.having(**changes)
-        _write(self.folder / STATE, json.dumps(dataclasses.asdict(after.state)).encode())
-        return after
+        with _saving:
+            return _saved(self._latest().having(**changes))
+
+    def changed_in(self, mode: str, **changes: Any) -> WebImport:
+        """The same for the parts that there are for each mode; None takes one out."""
+        with _saving:
+            latest = self._latest()
+            parts = {}
+            for name, value in changes.items():
+                others = {each: kept for each, kept in getattr(latest.state, name).items() if each != mode}
+                parts[name] = others if value is None else {**others, mode: value}
+            return _saved(latest.having(**parts))
 
     def save_mapping(self, text: str) -> None:
         """The mapping's text, exactly as it is."""
         _write(self.mapping, text.encode("utf-8"))
+
+    def _latest(self) -> WebImport:
+        """As it is on the disk: a use case may have saved something in its own thread."""
+        state = _read_state(self.folder / STATE)
+        return self if state is None else dataclasses.replace(self, state=state)
 
 
 class Imports:
@@ -159,6 +190,11 @@ def file_name(given: str) -> str:
     return f"_{kept}" if _DEVICES.fullmatch(kept) or kept.startswith(("~$", ".")) else kept
 
 
+def _saved(own: WebImport) -> WebImport:
+    _write(own.folder / STATE, json.dumps(dataclasses.asdict(own.state)).encode())
+    return own
+
+
 def _write(path: Path, content: bytes) -> None:
     """Whole, in place of what was there. Raises FileError."""
     with draft_beside(path) as draft:
@@ -187,14 +223,16 @@ def _checked(read: dict[str, Any]) -> ImportState | None:
         and isinstance(read.get("begun_at"), int | float)
         and all(isinstance(read.get(name), str | None) for name in optional)
         and isinstance(read.get("header_row"), int | None)
-        and isinstance(read.get("leave_out_invalid", False), bool)
-        and isinstance(read.get("loaded", False), bool)
-        and _texts(read.get("batches", {}))
-        and isinstance(read.get("corrections", {}), dict)
-        and all(_texts(cells) for cells in read.get("corrections", {}).values())
+        and all(isinstance(read.get(name, False), bool) for name in ("leave_out_invalid", "loaded"))
+        and all(_texts(read.get(name, {})) for name in ("batches", "mapped", "equal"))
+        and all(_texts_of_texts(read.get(name, {})) for name in ("corrections", "answers", "marks", "ids"))
     )
     return ImportState(**read) if fits else None
 
 
 def _texts(read: object) -> bool:
     return isinstance(read, dict) and all(isinstance(value, str) for value in read.values())
+
+
+def _texts_of_texts(read: object) -> bool:
+    return isinstance(read, dict) and all(_texts(inner) for inner in read.values())

@@ -12,19 +12,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from importer.mapping.round_trip import MappingText
+from importer.mapping.round_trip import FIELDS, MappingText
 
-ACCOUNT: Final = "RelatedCompanyId"
-EVENT: Final = "ActivityEvent"
-NOTE: Final = "ActivityNote"
-PLACES: Final = (ACCOUNT, EVENT, NOTE)
-FIELDS: Final = "Fields"
+ACCOUNT_KEY: Final = "RelatedCompanyId"
+EVENT_KEY: Final = "ActivityEvent"
+NOTE_KEY: Final = "ActivityNote"
+PLACES: Final = (ACCOUNT_KEY, EVENT_KEY, NOTE_KEY)
 FIELD: Final = "field"
 SEND_AS: Final = (
     ("", "Not sent"),
-    (ACCOUNT, "Account"),
-    (EVENT, "Activity type"),
-    (NOTE, "Note"),
+    (ACCOUNT_KEY, "Account"),
+    (EVENT_KEY, "Activity type"),
+    (NOTE_KEY, "Note"),
     (FIELD, "Field"),
 )
 TYPES: Final = (
@@ -56,9 +55,9 @@ _OF_TYPES: Final = {
     "max_length": ("text",),
 }
 _OF_PLACES: Final = {
-    ACCOUNT: frozenset({"default", "values", "values_file", "lookup", "by", "company_type"}),
-    EVENT: frozenset({"default", "values", "values_file"}),
-    NOTE: frozenset(
+    ACCOUNT_KEY: frozenset({"default", "values", "values_file", "lookup", "by", "company_type"}),
+    EVENT_KEY: frozenset({"default", "values", "values_file"}),
+    NOTE_KEY: frozenset(
         {"default", "values", "values_file", "required", "one_of", "max_length", "strip", "send_empty"}
     ),
 }
@@ -161,8 +160,8 @@ def lines_of(
 
 def event_code(text: MappingText) -> str:
     """The activity type's code, "" where a column says it, or nothing does yet."""
-    block = _as_block(EVENT, text.block((EVENT,)))
-    return str(block.get("value", "")) if _is_event_code(EVENT, block) else ""
+    block = _as_block(EVENT_KEY, text.block((EVENT_KEY,)))
+    return str(block.get("value", "")) if _is_event_code(EVENT_KEY, block) else ""
 
 
 @dataclass(frozen=True)
@@ -216,12 +215,12 @@ def _numbers(form: Mapping[str, str]) -> list[int]:
 
 def _take_event(code: str, present: Mapping[str, Block], wanted: dict[str, Block], shown: set[str]) -> None:
     """The field "Activity type" at the top; a column that says the type wins."""
-    if EVENT in wanted:
+    if EVENT_KEY in wanted:
         return
     if code.strip():
-        wanted[EVENT] = {"value": code.strip()}
-    elif _is_event_code(EVENT, present.get(EVENT, {})):
-        shown.add(EVENT)
+        wanted[EVENT_KEY] = {"value": code.strip()}
+    elif _is_event_code(EVENT_KEY, present.get(EVENT_KEY, {})):
+        shown.add(EVENT_KEY)
 
 
 def _may_rename(old: str, key: str, present: Mapping[str, Block], wanted: Mapping[str, Block]) -> bool:
@@ -260,7 +259,7 @@ def _settings_of_form(number: int, before: Block, key: str, source: str, form: M
         asked["type"] = kind
     by = given("by")
     if by:
-        asked["lookup"] = "user" if by in USER_ATTRIBUTES and key != ACCOUNT else "account"
+        asked["lookup"] = "user" if by in USER_ATTRIBUTES and key != ACCOUNT_KEY else "account"
         asked["by"] = by
         if asked["lookup"] == "account":
             asked["company_type"] = given("company") or "Account"
@@ -272,7 +271,7 @@ def _settings_of_form(number: int, before: Block, key: str, source: str, form: M
     for name in ("separator", "join"):
         asked[name] = form.get(f"{name}.{number}", "")
     for name in ("currency", "required"):
-        asked[name] = "true" if given(name) and key not in {ACCOUNT, EVENT} else ""
+        asked[name] = "true" if given(name) and key not in {ACCOUNT_KEY, EVENT_KEY} else ""
     asked["send"] = {"true": given("yes"), "false": given("no")} if given("yes") and given("no") else ""
     asked["one_of"] = list(filter(None, (each.strip() for each in given("one_of").splitlines())))
     asked["values"] = dict(_values_of_form(number, form)) or ""
@@ -295,7 +294,7 @@ def _values_of_form(number: int, form: Mapping[str, str]) -> Iterator[tuple[str,
 
 def _fits(name: str, kind: str, key: str, source: str) -> bool:
     """Whether a setting means something for a line of that type, at that place, from that source."""
-    if key in {ACCOUNT, EVENT} and name in {"type", "required"}:
+    if key in {ACCOUNT_KEY, EVENT_KEY} and name in {"type", "required"}:
         return True  # they may only say what is so anyway
     if key in _OF_PLACES and name not in _OF_PLACES[key]:
         return False
@@ -308,7 +307,7 @@ def _is_unseen(name: str, value: object, key: str) -> bool:
     """Whether a setting of the file is none of the form's, and stays as it is."""
     if name in {"values_file", "strip", "send_empty"}:
         return True
-    if name in {"type", "required"} and key in {ACCOUNT, EVENT}:
+    if name in {"type", "required"} and key in {ACCOUNT_KEY, EVENT_KEY}:
         return True
     return (name, value) in {("type", "text"), ("required", "false"), ("currency", "false")}
 
@@ -343,14 +342,14 @@ def _as_block(key: str, found: object) -> Block:
     if found is None or found == "":
         return {}
     text = str(found)
-    return {"value": text} if key == EVENT and text.strip().isdigit() else {"column": text}
+    return {"value": text} if key == EVENT_KEY and text.strip().isdigit() else {"column": text}
 
 
 def _written(key: str, block: Block) -> Block | str:
     """The shortest spelling of a block."""
-    if block.keys() == {"column"} and not (key == EVENT and str(block["column"]).strip().isdigit()):
+    if block.keys() == {"column"} and not (key == EVENT_KEY and str(block["column"]).strip().isdigit()):
         return str(block["column"])
-    if key == EVENT and block.keys() == {"value"} and str(block["value"]).strip().isdigit():
+    if key == EVENT_KEY and block.keys() == {"value"} and str(block["value"]).strip().isdigit():
         return str(block["value"])
     return block
 
@@ -360,7 +359,7 @@ def _settings(block: Block) -> Block:
 
 
 def _is_event_code(key: str, block: Block) -> bool:
-    return key == EVENT and block.keys() == {"value"}
+    return key == EVENT_KEY and block.keys() == {"value"}
 
 
 def _is_as_guessed(about: FormLine, key: str, block: Block) -> bool:

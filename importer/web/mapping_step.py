@@ -13,9 +13,13 @@ from zoneinfo import available_timezones
 
 from aiohttp import web
 
+from importer.app.lookups import try_values
+from importer.app.options import CallOptions
+from importer.app.staging import AskedValues
 from importer.errors import ImporterError, MappingError, SheetError
 from importer.mapping.mapping import Mapping
-from importer.mapping.round_trip import MappingText
+from importer.mapping.references import NotFound
+from importer.mapping.round_trip import FIELDS, MappingText
 from importer.mapping.row_mapper import Part
 from importer.mapping.yaml_file import Mistake, MistakesError
 from importer.sheets import Row, open_sheet
@@ -23,13 +27,14 @@ from importer.starter.proposal import Proposals, proposals
 from importer.starter.zone import local_zone
 from importer.web import mapping_form
 from importer.web.imports import WebImport
-from importer.web.mapping_form import FIELDS, FilledIn, FormLine, event_code, filled_in, lines_of
+from importer.web.mapping_form import FilledIn, FormLine, event_code, filled_in, lines_of
 from importer.web.screen import Screen, form_of, see_other, step_path
 from importer.web.sheet_step import sheet_options
 from importer.web.uploads import receive_text
 
 ACTIVITIES_SHOWN: Final = 3
 EXAMPLES_SHOWN: Final = 3
+TOPS_KEPT: Final = 50
 NO_LINE: Final = -1
 DOUBLED: Final = "Another line fills this field already. Choose another field, or do not send one of them."
 
@@ -76,6 +81,7 @@ class MappingStep:
             web.get(base, self.page),
             web.post(base, self.save),
             web.post(f"{base}/live", self.live),
+            web.post(f"{base}/try/{{number}}", self.try_lookup),
             web.get(f"{base}/text", self.text_page),
             web.post(f"{base}/text", self.save_text),
             web.post(f"{base}/load", self.load),
@@ -108,6 +114,25 @@ class MappingStep:
         checked = await asyncio.to_thread(check_text, own, filled.text.text(), top)
         notes = notes_of(filled.keys, checked, filled.doubled)
         return self._screen.piece("mapping_live.html", keys=filled.keys, checked=checked, notes=notes)
+
+    async def try_lookup(self, request: web.Request) -> web.Response:
+        """The first values of a line, looked up in LeadSquared as they will be before sending."""
+        own, filled, top = await self._filled(request)
+        number = request.match_info["number"]
+        key = filled.keys.get(int(number), "") if number.isascii() and number.isdigit() else ""
+        try:
+            asked = _asked_of(own, filled.text.text(), top, key)
+            calls = CallOptions(sandbox=self._screen.rehearsal)
+            found = await asyncio.to_thread(asyncio.run, try_values(asked, calls)) if asked else {}
+        except ImporterError as error:
+            return self._screen.piece("mapping_tried.html", tried=[], problem=str(error))
+        tried = [
+            (value, answer.message if isinstance(answer, NotFound) else "found")
+            for lookup, values in asked.items()
+            for folded, value in values.items()
+            if (answer := found.get((lookup, folded))) is not None
+        ]
+        return self._screen.piece("mapping_tried.html", tried=tried, problem="")
 
     async def save(self, request: web.Request) -> web.Response:
         """Check: keep the form and go on, or show what is missing."""
@@ -172,6 +197,8 @@ class MappingStep:
         """The sheet's top, read once for each way to read it; the mapping is proposed if there is none."""
         key = (own.id, repr(sheet_options(own)))
         if key not in self._tops:
+            for old in list(self._tops)[: max(0, len(self._tops) - TOPS_KEPT)]:
+                del self._tops[old]
             self._tops[key] = await asyncio.to_thread(_read_top, own)
         if not own.mapping.exists():
             own.save_mapping(self._tops[key].proposed)
@@ -221,6 +248,18 @@ def notes_of(
         ]
         notes[number] = Note(tuple(mistakes.get(number, ())), tuple(parts[:EXAMPLES_SHOWN]))
     return notes
+
+
+def _asked_of(own: WebImport, text: str, top: SheetTop, key: str) -> AskedValues:
+    """What the line of that key asks for, in the sheet's first rows. Raises MappingError."""
+    mapping = Mapping.of_text(text.removeprefix("\ufeff"), str(own.mapping))
+    mapper = mapping.bind(top.header)
+    plans = {plan.name: plan for plan in (mapping.company, *mapping.fields)}
+    lookup = plans[key].lookup if key in plans else None
+    if lookup is None:
+        return {}
+    parts = (part for row in top.rows for part in mapper.parts(row) if part.name == key)
+    return {lookup: {lookup.key(part.sent): part.sent for part in parts if part.sent}}
 
 
 def _text_of(own: WebImport) -> str:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
 
+from importer.app.stores import open_store
+from importer.store.store import Store
 from importer.web.guard import Guard
 from importer.web.imports import Imports, WebImport
+from importer.web.jobs import Jobs
+from importer.web.once import OnceTokens
 from importer.web.pages import Pages
 
 STEPS: Final = ("sheet", "mapping", "check", "send", "progress", "results")
@@ -33,6 +38,10 @@ class Screen:
         self.guard: Final = Guard()
         self.imports: Final = Imports(home)
         self.pages: Final = Pages(self.guard.form_token)
+        self.jobs: Final = Jobs()
+        self.once: Final = OnceTokens()
+        self._store: Store | None = None
+        self._opening = asyncio.Lock()
         self._said: list[Said] = []
 
     def __repr__(self) -> str:
@@ -42,6 +51,18 @@ class Screen:
     def mode(self) -> str:
         """Which batch of an import the pages are about: `real` or `rehearsal`."""
         return "rehearsal" if self.rehearsal else "real"
+
+    async def store(self) -> Store:
+        """The store in force, opened when it is first needed. Raises StoreUnusableError."""
+        async with self._opening:
+            if self._store is None:
+                self._store = await asyncio.to_thread(open_store)
+            return self._store
+
+    def close(self) -> None:
+        """After the last page."""
+        if self._store is not None:
+            self._store.close()
 
     def say(self, text: str, *, bad: bool = False) -> None:
         """Show a message on the next page."""

@@ -16,10 +16,15 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from importer.errors import ImporterError
-from importer.web.guard import Handler
+from importer.web.check_step import CheckStep
+from importer.web.guard import HEADERS, Handler
 from importer.web.imports_page import ImportsPage
+from importer.web.keys_page import KeysPage
 from importer.web.mapping_step import MappingStep
+from importer.web.progress_step import ProgressStep
+from importer.web.results_step import ResultsStep
 from importer.web.screen import Screen
+from importer.web.send_step import SendStep
 from importer.web.sheet_step import SheetStep
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -71,18 +76,31 @@ class ScreenServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self.screen.jobs.stop_all()
         if self._runner is not None:
             await self._runner.cleanup()
+        self.screen.close()
 
 
 def _application(screen: Screen) -> web.Application:
     application = web.Application(
         client_max_size=FORM_MAX_BYTES, middlewares=[screen.guard.check, _errors_shown(screen)]
     )
-    for step in (ImportsPage(screen), SheetStep(screen), MappingStep(screen)):
-        application.add_routes(step.routes())
+    send = SendStep(screen)
+    pages = (
+        ImportsPage(screen), SheetStep(screen), MappingStep(screen), CheckStep(screen), send,
+        ProgressStep(screen, send), ResultsStep(screen), KeysPage(screen),
+    )  # fmt: skip
+    for page in pages:
+        application.add_routes(page.routes())
     application.router.add_static("/static", STATIC)
+    application.on_response_prepare.append(_with_headers)
     return application
+
+
+async def _with_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
 
 
 def _errors_shown(screen: Screen) -> Middleware:

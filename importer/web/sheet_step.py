@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal, cast
+from typing import Any, Final, Literal, cast
 
 from aiohttp import web
 
@@ -23,7 +23,7 @@ from importer.web.screen import Screen, form_of, see_other, step_path
 from importer.web.uploads import receive_sheet
 
 ROWS_SHOWN: Final = 8
-COLUMNS_SHOWN: Final = 50
+COLUMNS_PREVIEWED: Final = 50
 ENCODINGS: Final = (
     ("utf-8", "UTF-8"),
     ("cp1252", "Windows, Western Europe (cp1252)"),
@@ -39,7 +39,7 @@ ENCODINGS: Final = (
 SAMPLE: Final = Path(__file__).parent / "sample"
 SAMPLE_SHEET: Final = SAMPLE / "visits.csv"
 SAMPLE_MAPPING: Final = SAMPLE / "visits.yaml"
-DELIMITERS: Final = ((",", "Comma ,"), (";", "Semicolon ;"), ("tab", "Tab"), ("|", "Pipe |"))
+DELIMITER_CHOICES: Final = ((",", "Comma ,"), (";", "Semicolon ;"), ("tab", "Tab"), ("|", "Pipe |"))
 
 
 @dataclass(frozen=True)
@@ -110,21 +110,23 @@ class SheetStep:
         look = await asyncio.to_thread(look_at, own)
         return self._screen.show(
             request, "sheet.html", heading="Sheet", step="sheet", own=own, look=look, encodings=ENCODINGS,
-            delimiters=DELIMITERS,
+            delimiters=DELIMITER_CHOICES,
         )  # fmt: skip
 
     async def rows(self, request: web.Request) -> web.Response:
         """The first rows with the settings as they stand in the form."""
         own = self._screen.import_of(request)
-        look = await asyncio.to_thread(look_at, _with_settings(own, dict(request.query)))
-        return self._screen.piece("sheet_rows.html", look=look)
+        wanted = await asyncio.to_thread(_with_settings, own, dict(request.query))
+        look = await asyncio.to_thread(look_at, wanted)
+        guessed = wanted.state.sheet != own.state.sheet
+        return self._screen.piece("sheet_rows.html", look=look, guessed=guessed)
 
     async def settle(self, request: web.Request) -> web.Response:
         """Continue: keep the settings if the sheet can be read with them."""
         own = self._screen.import_of(request)
-        wanted = _with_settings(own, await form_of(request))
+        wanted = await asyncio.to_thread(_with_settings, own, await form_of(request))
         look = await asyncio.to_thread(look_at, wanted)
-        wanted.changed()
+        own.changed(**_reading(wanted))
         if look.problem:
             return see_other(step_path(own.id, "sheet"))
         return see_other(step_path(own.id, "mapping"))
@@ -193,19 +195,40 @@ def _settled_by_itself(own: WebImport) -> WebImport:
         own = own.changed(sheet=error.names[0]) if error.names else own
     except SheetError:
         pass  # the page says what is wrong, beside the fields that may settle it
+    return own.changed(**_reading(_with_header_row(own)))
+
+
+def _reading(own: WebImport) -> dict[str, Any]:
+    """How the sheet is read, as parts of the state."""
+    state = own.state
+    return {
+        "sheet": state.sheet,
+        "encoding": state.encoding,
+        "delimiter": state.delimiter,
+        "header_row": state.header_row,
+    }
+
+
+def _with_header_row(own: WebImport) -> WebImport:
+    """The import with the row of its headings as it is guessed; not saved."""
     try:
-        guess = find_header_row(own.source, sheet_options(own))
+        guess = find_header_row(own.source, replace(sheet_options(own), header_row=None))
     except SheetError:
         return own
-    return own.changed(header_row=guess.row) if guess.row != 1 else own
+    return own.having(header_row=guess.row)
 
 
 def _with_settings(own: WebImport, given: dict[str, str]) -> WebImport:
-    """The import read with the settings of a form; not saved."""
+    """The import read with the settings of a form; not saved. Another sheet has its headings elsewhere: they
+    are looked for there, unless the person said where they are."""
     row = given.get("header_row", "").strip()
-    return own.having(
+    before = own.state.header_row
+    wanted = own.having(
         sheet=given.get("sheet") or own.state.sheet,
         encoding=given.get("encoding") or None,
         delimiter=given.get("delimiter") or None,
-        header_row=int(row) if row.isascii() and row.isdigit() and len(row) < 8 else own.state.header_row,
+        header_row=int(row) if row.isascii() and row.isdigit() and len(row) < 8 else before,
     )
+    if wanted.state.sheet != own.state.sheet and wanted.state.header_row == (before or 1):
+        return _with_header_row(wanted)
+    return wanted

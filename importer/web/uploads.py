@@ -14,12 +14,12 @@ from importer.errors import SheetError
 from importer.web.guard import MULTIPART, SMALLER, UPLOAD_MAX_BYTES, too_large
 from importer.web.imports import SHEET, Imports, WebImport, file_name
 
-UNPACKED_MAX_BYTES: Final = 200 << 20
+UPLOAD_UNPACKED_MAX_BYTES: Final = 200 << 20
 MAPPING_MAX_BYTES: Final = 1 << 20
 CHUNK_BYTES: Final = 256 << 10
 ZIP_START: Final = b"PK\x03\x04"
 TOO_LARGE_UNPACKED: Final = (
-    f"The workbook unpacks to more than {UNPACKED_MAX_BYTES >> 20} MB, the most that can be uploaded."
+    f"The workbook unpacks to more than {UPLOAD_UNPACKED_MAX_BYTES >> 20} MB, the most that can be uploaded."
 )
 
 
@@ -95,5 +95,5 @@ def _check_unpacked(path: Path) -> None:
             total_bytes = sum(member.file_size for member in archive.infolist())
     except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError):
         return  # opening the sheet will say what is wrong with it
-    if total_bytes > UNPACKED_MAX_BYTES:
+    if total_bytes > UPLOAD_UNPACKED_MAX_BYTES:
         raise SheetError(TOO_LARGE_UNPACKED, where=path.name, remedy=SMALLER)

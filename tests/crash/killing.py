@@ -73,11 +73,16 @@ class Far:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
-    def environment(self, home: Path) -> dict[str, str]:
-        """For an importer that sends to this tenant."""
-        own = {name: value for name, value in os.environ.items() if not name.startswith("LEADSQUARED_")}
+    def environment(self, home: Path, store: str | None = None) -> dict[str, str]:
+        """For an importer that sends to this tenant. store: IMPORTER_STORE, None for the embedded one."""
+        own = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("LEADSQUARED_") and name != "IMPORTER_STORE"
+        }
         return {
             **own,
+            **({"IMPORTER_STORE": store} if store else {}),
             "PYTHONUTF8": "1",
             "PYTHONPATH": str(_checkout()),
             "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
@@ -108,8 +113,8 @@ def serving(folder: Path, faults: Mapping[str, Any], *, latency_s: float) -> Ite
         try:
             if process.stdout is None:
                 raise RuntimeError("the sandbox has no stdout")
-            told = json.loads(process.stdout.readline())
-            yield Far(told["url"], told["access_key"], told["secret_key"], told["token"])
+            said = json.loads(process.stdout.readline())
+            yield Far(said["url"], said["access_key"], said["secret_key"], said["token"])
         finally:
             process.kill()  # what it was asked for is known by now
 
@@ -140,11 +145,15 @@ class Tally:
 
 
 class Killing:
-    """One batch after the other, each killed at random instants until it is done."""
+    """One batch after the other, each killed at random instants until it is done. With a team's store, lives
+    are those of two computers in turn."""
 
-    def __init__(self, folder: Path, tenant: Far, chance: random.Random, *, rate: int) -> None:
+    def __init__(
+        self, folder: Path, tenant: Far, chance: random.Random, *, rate: int, store: str | None
+    ) -> None:
         self.folder = folder
         self.tenant = tenant
+        self._store = store
         self.tally = Tally()
         self._chance = chance
         self._rate = rate
@@ -186,7 +195,7 @@ class Killing:
                 [sys.executable, "-m", "importer", *command, *how],
                 stdout=said,
                 stderr=said,
-                env=self.tenant.environment(self.folder / "home"),
+                env=self.tenant.environment(self._home(), self._store),
                 cwd=self.folder,
             )
             try:
@@ -196,6 +205,9 @@ class Killing:
                 process.wait()
         self.tally.kills += 1
         return None
+
+    def _home(self) -> Path:
+        return self.folder / ("another home" if self._store and self.tally.lives % 2 else "home")
 
     def _life_s(self) -> float:
         """Mostly some time after the start (importing takes half a second), sometimes before."""
@@ -242,17 +254,20 @@ class Killing:
             raise RuntimeError(f"{results} does not hold the sheet's rows")
 
 
-def killed_batches(folder: Path, *, kills: int, rows: int, seed: int, tell: bool = False) -> Tally:
-    """Kills until both numbers are reached. A batch that ends too early is followed by another one."""
+def killed_batches(
+    folder: Path, *, kills: int, rows: int, seed: int, report: bool = False, store: str | None = None
+) -> Tally:
+    """Kills until both numbers are reached. A batch that ends too early is followed by another one. store: a
+    team's store, which two computers use in turn."""
     chance = random.Random(seed)
     with serving(folder, {"seed": seed, **FAULTS}, latency_s=0.2) as tenant:
-        killing = Killing(folder, tenant, chance, rate=max(8, round(rows / max(1, kills))))
+        killing = Killing(folder, tenant, chance, rate=max(8, round(rows / max(1, kills))), store=store)
         started = time.monotonic()
         while killing.tally.rows < rows or killing.tally.kills < kills:
             size = min(rows, BATCH_ROWS)
             killing.batch(size, until=min(kills, math.ceil(kills * (killing.tally.rows + size) / rows)))
-            if tell:
+            if report:
                 took = (time.monotonic() - started) / 60
-                told = f"{killing.tally.kills} kills, {killing.tally.rows} rows, {killing.tally.wrongs} wrong"
-                print(f"# after {took:.0f} min: {told}", flush=True)
+                said = f"{killing.tally.kills} kills, {killing.tally.rows} rows, {killing.tally.wrongs} wrong"
+                print(f"# after {took:.0f} min: {said}", flush=True)
         return killing.tally

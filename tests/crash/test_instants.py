@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from stores import Place
 
 from crash.killing import MAPPING, Far, serving
 
@@ -29,11 +29,12 @@ QUICK = ("--yes", "--json", "--rate", "100/1", "--workers", "4", "--settle", "0.
 class Sending:
     """One sheet, sent by processes of its own."""
 
-    def __init__(self, folder: Path, tenant: Far, rows: int) -> None:
+    def __init__(self, folder: Path, tenant: Far, place: Place, rows: int) -> None:
         self.folder = folder
         self.tenant = tenant
         self.rows = rows
-        self.home = folder / "home"
+        self.place = place
+        self.home = place.home
         self.stdout, self.stderr = folder / "stdout.txt", folder / "stderr.txt"
         (folder / "mapping.yaml").write_text(MAPPING, encoding="utf-8")
         lines = [f"{ACCOUNT},Visit,Visit {n},line {n},Won" for n in range(1, rows + 1)]
@@ -42,17 +43,18 @@ class Sending:
     def start(self, *command: str, under: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         """under: the command that is to start it."""
         with self.stdout.open("wb") as stdout, self.stderr.open("wb") as stderr:
-            return subprocess.Popen(
+            self.process = subprocess.Popen(
                 [*under, sys.executable, "-m", "importer", *command, *QUICK],
                 stdout=stdout,
                 stderr=stderr,
-                env=self.tenant.environment(self.home),
+                env=self.tenant.environment(self.home, self.place.url),
                 cwd=self.folder,
             )
+        return self.process
 
     @property
-    def told(self) -> str:
-        """All that the last process said."""
+    def output(self) -> str:
+        """All that the last process wrote."""
         return self.stdout.read_text() + self.stderr.read_text()
 
     def run(self, under: Sequence[str] = ()) -> subprocess.Popen[bytes]:
@@ -70,22 +72,20 @@ class Sending:
     def until(self, true: object) -> None:
         deadline = time.monotonic() + 60
         while not true():  # type: ignore[operator]
-            assert time.monotonic() < deadline, f"it did not come to pass within a minute: {self.told}"
+            assert time.monotonic() < deadline, f"it did not come to pass within a minute: {self.output}"
+            assert self.process.poll() is None, f"it ended before: {self.output}"
             time.sleep(0.02)
 
     def marked(self) -> int:
-        """How many calls stand in the journal."""
-        marked = 0
-        for journal in (self.home / "journals").glob("*.journal"):
-            with contextlib.closing(sqlite3.connect(journal)) as connection:
-                marked += int(connection.execute("SELECT count(*) FROM attempt").fetchone()[0])
-        return marked
+        """How many calls the store has on record."""
+        with self.place.open() as store:
+            return sum(store.open(one.batch.id).last_attempt_id() for one in store.batches())
 
     def created(self) -> int:
         return int(self.tenant.ask("counts")["held"])
 
     def truth(self) -> tuple[int, int, int]:
-        """Rows lost, doubled, and with a wrong Id."""
+        """Rows lost, duplicated, and with a wrong Id."""
         there: dict[str, list[str]] = {}
         for one in self.tenant.ask("activities"):
             there.setdefault(one["fields"]["mx_Custom_1"], []).append(one["id"].lower())
@@ -93,26 +93,31 @@ class Sending:
             ids = {row["Line"]: row["import_activity_id"].lower() for row in csv.DictReader(stream)}
         assert len(ids) == self.rows
         lost = sum(line not in there for line in ids)
-        doubled = sum(len(found) - 1 for found in there.values())
-        return lost, doubled, sum(one not in there.get(line, []) for line, one in ids.items())
+        duplicated = sum(len(found) - 1 for found in there.values())
+        return lost, duplicated, sum(one not in there.get(line, []) for line, one in ids.items())
 
     def statuses(self) -> Counter[str]:
         with (self.folder / "sheet.results.csv").open(encoding="utf-8-sig", newline="") as stream:
             return Counter(row["import_status"] for row in csv.DictReader(stream))
 
 
+@pytest.fixture
+def embedded(tmp_path: Path) -> Place:
+    return Place(tmp_path / "home", None)
+
+
 @contextmanager
 def sending(
-    folder: Path, *rules: dict[str, object], rows: int = 12, latency_s: float = 0.01
+    folder: Path, place: Place, *rules: dict[str, object], rows: int = 12, latency_s: float = 0.01
 ) -> Iterator[Sending]:
     with serving(folder, {"faults": list(rules)}, latency_s=latency_s) as tenant:
-        yield Sending(folder, tenant, rows)
+        yield Sending(folder, tenant, place, rows)
 
 
 @pytest.mark.parametrize("commit", ["before", "after"])
-def test_killed_between_call_and_answer(tmp_path: Path, commit: str) -> None:
+def test_killed_between_call_and_answer(tmp_path: Path, place: Place, commit: str) -> None:
     """Four calls are with the tenant: created already, or not yet and perhaps never."""
-    with sending(tmp_path, {"do": "hold", "commit": commit, "nth": [3, 4, 5, 6]}) as batch:
+    with sending(tmp_path, place, {"do": "hold", "commit": commit, "nth": [3, 4, 5, 6]}) as batch:
         process = batch.run()
         batch.held(4)
         process.kill()
@@ -120,9 +125,9 @@ def test_killed_between_call_and_answer(tmp_path: Path, commit: str) -> None:
         assert (batch.resumed(), batch.truth()) == (0, (0, 0, 0))
 
 
-def test_killed_between_answer_and_record(tmp_path: Path) -> None:
+def test_killed_between_answer_and_record(tmp_path: Path, place: Place) -> None:
     """The answers leave the tenant as the process is stopped, and it is killed before it can read them."""
-    with sending(tmp_path, {"do": "hold", "nth": [3, 4, 5, 6]}) as batch:
+    with sending(tmp_path, place, {"do": "hold", "nth": [3, 4, 5, 6]}) as batch:
         process = batch.run()
         batch.held(4)
         process.send_signal(signal.SIGSTOP)
@@ -134,24 +139,24 @@ def test_killed_between_answer_and_record(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed (Debian: strace)")
 @pytest.mark.parametrize(("call", "nth"), [("connect", 3), ("sendto", 4)])
-def test_killed_between_mark_and_call(tmp_path: Path, call: str, nth: int) -> None:
+def test_killed_between_mark_and_call(tmp_path: Path, embedded: Place, call: str, nth: int) -> None:
     """As the process asks the system to connect, or to send a call's bytes: rows are marked of which nothing
     has left. Which of its calls to the system that is, counted from the start, was found by trying."""
-    with sending(tmp_path, rows=6) as batch:
+    with sending(tmp_path, embedded, rows=6) as batch:
         kill = f"{call}:signal=SIGKILL:when={nth}"
         traced = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}"]
         process = batch.run(under=[*traced, "-e", f"inject={kill}"])
         process.wait(timeout=60)
-        if "ptrace" in batch.told:
-            pytest.skip(f"strace may not trace here: {batch.told[:200]}")
-        assert process.returncode == -signal.SIGKILL, batch.told
+        if "ptrace" in batch.output:
+            pytest.skip(f"strace may not trace here: {batch.output[:200]}")
+        assert process.returncode == -signal.SIGKILL, batch.output
         assert batch.marked() > batch.created()
         assert (batch.resumed(), batch.truth()) == (0, (0, 0, 0))
 
 
-def test_interrupted_once_it_ends_the_calls_under_way(tmp_path: Path) -> None:
+def test_interrupted_once_it_ends_the_calls_under_way(tmp_path: Path, place: Place) -> None:
     """Ctrl-C: no further row is sent, answers are waited for, exit 130, and nothing is in doubt."""
-    with sending(tmp_path, {"do": "slow", "seconds": 1}, rows=40) as batch:
+    with sending(tmp_path, place, {"do": "slow", "seconds": 1}, rows=40) as batch:
         process = batch.run()
         batch.until(lambda: batch.created() >= 4)
         process.send_signal(signal.SIGINT)
@@ -163,13 +168,13 @@ def test_interrupted_once_it_ends_the_calls_under_way(tmp_path: Path) -> None:
         assert (batch.resumed(), batch.truth()) == (0, (0, 0, 0))
 
 
-def test_a_long_pause_does_not_hold_up_an_interruption(tmp_path: Path) -> None:
-    """All calls wait a minute for the tenant's limit, a look too: Ctrl-C ends it at once all the same."""
+def test_a_long_pause_does_not_hold_up_an_interruption(tmp_path: Path, place: Place) -> None:
+    """All calls wait a minute for the tenant's limit, a lookup too: Ctrl-C ends it at once all the same."""
     rules = [{"do": "answer", "status": 500, "nth": 4}, {"do": "throttle", "retry_after": 60, "nth": 8}]
-    with sending(tmp_path, *rules, rows=40) as batch:
+    with sending(tmp_path, place, *rules, rows=40) as batch:
         process = batch.run()
         batch.until(lambda: int(batch.tenant.ask("counts")["refused"]) >= 1)
-        time.sleep(0.5)  # the look falls due meanwhile
+        time.sleep(0.5)  # the lookup falls due meanwhile
         process.send_signal(signal.SIGINT)
         began = time.monotonic()
         process.wait(timeout=60)
@@ -178,9 +183,9 @@ def test_a_long_pause_does_not_hold_up_an_interruption(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_twice_it_leaves_at_once(tmp_path: Path, number: int) -> None:
-    """Whatever hangs: the second signal ends the process within a second, exit 130."""
-    with sending(tmp_path, {"do": "hold", "nth": [2, 3, 4, 5]}) as batch:
+def test_interrupted_twice_it_leaves_at_once(tmp_path: Path, place: Place, number: int) -> None:
+    """Whatever is under way: the second signal ends the process within a second, exit 130."""
+    with sending(tmp_path, place, {"do": "hold", "nth": [2, 3, 4, 5]}) as batch:
         process = batch.run()
         batch.held(4)
         process.send_signal(number)
@@ -192,9 +197,9 @@ def test_interrupted_twice_it_leaves_at_once(tmp_path: Path, number: int) -> Non
         assert (batch.resumed(), batch.truth()) == (0, (0, 0, 0))
 
 
-def test_terminated_it_cuts_off_what_hangs_and_says_so(tmp_path: Path) -> None:
+def test_terminated_it_cuts_off_what_is_not_answered_and_says_so(tmp_path: Path, place: Place) -> None:
     """SIGTERM once while answers are held back: they are waited for `--timeout`, then they are in doubt."""
-    with sending(tmp_path, {"do": "hold", "nth": [2, 3, 4, 5]}) as batch:
+    with sending(tmp_path, place, {"do": "hold", "nth": [2, 3, 4, 5]}) as batch:
         process = batch.run()
         batch.held(4)
         process.terminate()
@@ -203,28 +208,31 @@ def test_terminated_it_cuts_off_what_hangs_and_says_so(tmp_path: Path) -> None:
         assert (batch.resumed(), batch.truth()) == (0, (0, 0, 0))
 
 
-def test_the_journals_folder_is_removed_in_mid_run(tmp_path: Path) -> None:
-    """No further call leaves, exit 3, and what was created and could not be written is told."""
-    with sending(tmp_path, {"do": "hold", "nth": [5, 6, 7, 8]}, rows=60) as batch:
+def test_the_store_is_removed_in_mid_run(tmp_path: Path, embedded: Place) -> None:
+    """No further call leaves, exit 3, and what was created and could not be written is printed with its
+    Id."""
+    with sending(tmp_path, embedded, {"do": "hold", "nth": [5, 6, 7, 8]}, rows=60) as batch:
         process = batch.run()
         batch.held(4)
         kept = shutil.copytree(batch.home, tmp_path / "kept")
-        shutil.rmtree(batch.home / "journals")
+        for file in batch.home.glob("importer.db*"):
+            file.unlink()
         batch.tenant.ask("release", "POST")
         process.wait(timeout=60)
         created = [one["id"] for one in batch.tenant.ask("activities")][4:]
-        assert (process.returncode, len(created)) == (3, 4)
-        assert all(one in batch.told for one in created), batch.told
+        assert (process.returncode, len(created)) == (3, 4), batch.output
+        assert all(one in batch.output for one in created), batch.output
         assert json.loads(batch.stdout.read_text())["exit"] == 3
         shutil.rmtree(batch.home)
         kept.rename(batch.home)
+        (batch.home / "importer.db-shm").unlink()
         assert (batch.resumed(), batch.truth()) == (0, (0, 0, 0))
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root may mount a small disk")
-def test_the_disk_is_full_in_mid_run(tmp_path: Path) -> None:
-    """Neither journal nor results file can grow: no further call leaves, and what is lost is told."""
-    with sending(tmp_path, {"do": "hold", "nth": [5, 6, 7, 8]}, rows=60) as batch:
+def test_the_disk_is_full_in_mid_run(tmp_path: Path, embedded: Place) -> None:
+    """Neither store nor results file can grow: no further call leaves, and what is lost is printed."""
+    with sending(tmp_path, embedded, {"do": "hold", "nth": [5, 6, 7, 8]}, rows=60) as batch:
         batch.home.mkdir()
         mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(batch.home)]
         if subprocess.run(mount, capture_output=True, check=False).returncode:
@@ -238,9 +246,9 @@ def test_the_disk_is_full_in_mid_run(tmp_path: Path) -> None:
             batch.tenant.ask("release", "POST")
             process.wait(timeout=60)
             created = [one["id"] for one in batch.tenant.ask("activities")][4:]
-            assert process.returncode == 3, batch.told
-            known = batch.told + (batch.folder / "sheet.results.csv").read_text(encoding="utf-8-sig")
-            assert all(one in known for one in created), batch.told
+            assert process.returncode == 3, batch.output
+            known = batch.output + (batch.folder / "sheet.results.csv").read_text(encoding="utf-8-sig")
+            assert all(one in known for one in created), batch.output
             (batch.home / "filler").unlink()
             assert (batch.resumed(), batch.truth()) == (0, (0, 0, 0))
         finally:

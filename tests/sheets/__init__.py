@@ -185,8 +185,16 @@ def old_workbook(
     return path
 
 
-def open_document(path: Path, rows: str, *, name: str = "Visits") -> Path:
-    """An .ods workbook around `<table:table-row>` elements."""
+def open_document(
+    path: Path,
+    rows: str,
+    *,
+    name: str = "Visits",
+    styles: str = "",
+    mimetype: bool = True,
+    manifest: str = "",
+) -> Path:
+    """An .ods workbook around `<table:table-row>` elements. manifest: more entries of it."""
     spaces = " ".join(
         f'xmlns:{short}="urn:oasis:names:tc:opendocument:xmlns:{long}:1.0"'
         for short, long in (
@@ -194,33 +202,43 @@ def open_document(path: Path, rows: str, *, name: str = "Visits") -> Path:
             ("table", "table"),
             ("text", "text"),
             ("calcext", "calcext"),
+            ("style", "style"),
+            ("number", "datastyle"),
         )
     )
     content = (
-        f"<office:document-content {spaces}><office:body><office:spreadsheet>"
+        f"<office:document-content {spaces}><office:automatic-styles>{styles}</office:automatic-styles>"
+        f"<office:body><office:spreadsheet>"
         f'<table:table table:name="{name}">'
         f"{rows}</table:table></office:spreadsheet></office:body></office:document-content>"
     )
-    manifest = (
+    listed = (
         '<m:manifest xmlns:m="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0">'
         '<m:file-entry m:full-path="/" m:media-type="application/vnd.oasis.opendocument.spreadsheet"/>'
-        "</m:manifest>"
+        f"{manifest}</m:manifest>"
     )
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet", zipfile.ZIP_STORED)
-        archive.writestr("META-INF/manifest.xml", manifest)
+        if mimetype:
+            archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet", zipfile.ZIP_STORED)
+        archive.writestr("META-INF/manifest.xml", listed)
         archive.writestr("content.xml", content)
     return path
 
 
 def binary_workbook(
     path: Path,
-    table: Sequence[Sequence[str | float | Exception]],
+    table: Sequence[Sequence[str | float | Exception | tuple[float, int]]],
     *,
     first_row: int = 0,
     hidden_rows: Sequence[int] = (),
+    codes: Sequence[str] = (),
+    range_to: tuple[int, int] | None = None,
 ) -> Path:
-    """An .xlsb workbook of one sheet, record by record ([MS-XLSB]); nothing at hand writes that format."""
+    """An .xlsb workbook of one sheet, record by record ([MS-XLSB]); nothing at hand writes that format.
+
+    A number may be a pair with its style, an index of `codes`. range_to: the last row and column of the range
+    that the sheet says it has.
+    """
 
     def record(kind: int, content: bytes = b"") -> bytes:
         head = bytes([kind]) if kind < 0x80 else bytes([kind & 0x7F | 0x80, kind >> 7])
@@ -239,9 +257,11 @@ def binary_workbook(
                 cells += record(6, place + wide(value))
             elif isinstance(value, Exception):
                 cells += record(3, place + bytes(value.args))
+            elif isinstance(value, tuple):
+                cells += record(5, struct.pack("<LLd", column, value[1], value[0]))
             else:
                 cells += record(5, place + struct.pack("<d", value))
-    last = (first_row + len(table) - 1, max(map(len, table)) - 1)
+    last = range_to or (first_row + len(table) - 1, max(map(len, table)) - 1)
     sheet = (
         record(129)
         + record(148, struct.pack("<4L", first_row, last[0], 0, last[1]))
@@ -262,4 +282,12 @@ def binary_workbook(
             "</Relationships>",
         )
         archive.writestr("xl/worksheets/sheet1.bin", sheet)
+        if codes:
+            formats = b"".join(
+                record(44, struct.pack("<H", 164 + at) + wide(code)) for at, code in enumerate(codes)
+            )
+            used = b"".join(
+                record(47, struct.pack("<HH", 0, 164 + at) + bytes(12)) for at in range(len(codes))
+            )
+            archive.writestr("xl/styles.bin", formats + record(617, bytes(4)) + used + record(618))
     return path

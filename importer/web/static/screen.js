@@ -64,3 +64,25 @@ function localTimes(root) {
 
 localTimes(document);
 document.addEventListener("htmx:load", (event) => localTimes(event.detail.elt));
+
+// A run has ended: the title says so, also in a window that nobody looks at, and the page goes on by itself.
+document.addEventListener("htmx:sseMessage", (event) => {
+  if (event.detail.type !== "done") return;
+  document.title = `Done – ${document.title}`;
+  const path = event.detail.data.trim();
+  if (path.startsWith("/imports/")) window.location.assign(path);
+});
+
+// A page that is left takes its questions along: htmx would call that an error on the console.
+let leaving = false;
+window.addEventListener("beforeunload", () => {
+  leaving = true;
+  setTimeout(() => { leaving = false; }, 3000); // a download does not leave the page
+});
+document.addEventListener("htmx:beforeSend", (event) => {
+  const { xhr } = event.detail;
+  for (const name of ["onabort", "onerror"]) {
+    const handler = xhr[name];
+    xhr[name] = (...given) => (leaving ? undefined : handler?.apply(xhr, given));
+  }
+});

@@ -45,7 +45,8 @@ async def check(options: CheckOptions, store: Store | None, observer: Observer =
     with ExitStack() as stack:
         sheet = stack.enter_context(opened_sheet(options.sheet, mapping))
         mapper = mapping.bind(sheet.header)
-        survey = Survey(mapper, mapping.accept | options.accept)
+        accepted = mapping.accept | options.accept
+        survey = Survey(mapper, accepted)
         resolved: Resolved | None = None
         if options.online and mapper.needs_lookups:
             asked = asked_values(rows_of(sheet, options.sheet), mapper)
@@ -71,7 +72,7 @@ async def check(options: CheckOptions, store: Store | None, observer: Observer =
         if marked is not None:
             marked.finish(survey)
         found = findings_of(survey)
-        asked_now = [hidden_question(sheet), *accept_questions(found.questions)]
+        asked_now = [hidden_question(sheet, accepted), *accept_questions(found.questions)]
         return CheckReport(
             place=sheet.place(),
             rows=survey.rows,

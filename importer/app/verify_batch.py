@@ -11,6 +11,7 @@ from importer.app.observer import SILENT, Observer, Progress, Stage, StopHandle
 from importer.app.options import SendingOptions, VerifyOptions
 from importer.app.reading_back import differences_of, read_back, unsettled_s
 from importer.app.records import NextStep, VerifyResult
+from importer.app.results_file import place_here
 from importer.app.running import columns_of
 from importer.errors import ResultsError, WorkError
 from importer.leadsquared.calls import Unreachable
@@ -112,7 +113,7 @@ def _summary(owned: Ownership) -> VerificationSummary:
 def _conclude(named: NamedBatch, owned: Ownership, observer: Observer) -> VerifyResult:
     """Writes the file and sums up."""
     batch = owned.rows.batch()
-    path = beside(named.results or Path(batch.results), VERIFIED_ENDING).absolute()
+    path = beside(named.results or place_here(owned.rows), VERIFIED_ENDING).absolute()
     placed, summary = write_verified(
         path, readings.read_rows(owned.rows), batch.id,
         lambda rows: observer.progress(Progress(Stage.WRITING, rows)),

@@ -1,0 +1,333 @@
+"""OpenDocument spreadsheets (.ods), streamed: values, what is shown of numbers, hidden rows, error cells.
+
+odfpy, the library for the format, builds the whole document: 20,000 rows of ten cells took it 8.8 seconds and
+539 MB (measured), beyond what one file may take here. So `content.xml` is read row by row.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from xml.etree.ElementTree import Element
+
+from importer.errors import SheetError
+from importer.sheets.numbers import converter
+from importer.sheets.rows import BooleanCell, ErrorCell
+from importer.sheets.serial_dates import date_cell_of, duration_cell
+from importer.sheets.sheet import COLUMNS_MAX
+from importer.sheets.sheet_selection import Worksheet
+from importer.sheets.text_damage import ERRORS, OFFICE_ERROR
+from importer.sheets.workbook import RawRow
+from importer.sheets.worksheet import NEVER_CALCULATED
+from importer.sheets.xmlparts import Elements, parse
+from importer.sheets.xmltext import error_cell, sendable
+from importer.sheets.zip_safety import damaged, open_archive
+
+REPEATED_CELLS_MAX: Final = 2_000_000
+"""A row element for so many cells with content is not one that a person made."""
+MANIFEST_MAX_BYTES: Final = 1 << 20
+SHOWN_MAX_CHARACTERS: Final = 100
+DAY_S: Final = 86_400
+
+_SPACES: Final = {
+    name: f"{{urn:oasis:names:tc:opendocument:xmlns:{uri}:1.0}}"
+    for name, uri in {
+        "office": "office", "table": "table", "text": "text", "style": "style", "number": "datastyle",
+        "calcext": "calcext",
+    }.items()
+}  # fmt: skip
+
+
+def _name(short: str) -> str:
+    """`table:table-row` as the parser names it."""
+    space, _, local = short.partition(":")
+    return f"{_SPACES[space]}{local}"
+
+
+TABLE, ROW, GROUP = _name("table:table"), _name("table:table-row"), _name("table:table-row-group")
+CELLS: Final = frozenset((_name("table:table-cell"), _name("table:covered-table-cell")))
+COLUMN: Final = _name("table:table-column")
+PARENTS: Final = (TABLE, GROUP, _name("table:table-header-rows"), _name("table:table-rows"))
+STYLE, TABLE_NAME, STYLE_NAME = _name("style:style"), _name("table:name"), _name("style:name")
+CELL_STYLE, DISPLAY = _name("table:style-name"), _name("table:display")
+ROWS_REPEATED, COLUMNS_REPEATED = _name("table:number-rows-repeated"), _name("table:number-columns-repeated")
+VALUE, VALUE_TYPE = _name("office:value"), _name("office:value-type")
+FORMULA: Final = _name("table:formula")
+PARAGRAPH, SPACE = _name("text:p"), _name("text:s")
+UNSHOWN: Final = frozenset((_name("office:annotation"), _name("text:note"), _name("text:ruby-text")))
+"""What is inside of a text and not part of it: comments above all."""
+
+_LITERALS: Final = {SPACE: "\ufdd0", _name("text:tab"): "\ufdd1", _name("text:line-break"): "\ufdd2"}
+_TO_TEXT: Final = str.maketrans({"\ufdd0": " ", "\ufdd1": "\t", "\ufdd2": "\n"})
+FLAT: Final = re.compile(r"0(\.0*)?[a-z]*", re.ASCII)
+_DURATION: Final = re.compile(r"(-?)P(?:(\d+)D)?T?(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?", re.ASCII)
+_SHOWN_NUMBER: Final = re.compile(r"([^\d+-]*)([+-]?)(\d(?:[\d.,'\s]*\d)?)(\D*)", re.DOTALL)
+
+
+@dataclass(slots=True)
+class _Styles:
+    """hidden: of tables that are not shown. flat: of rows of no height. durations: of cells that show hours
+    beyond a day."""
+
+    hidden: set[str] = field(default_factory=set)
+    flat: set[str] = field(default_factory=set)
+    durations: set[str] = field(default_factory=set)
+
+
+class _Outline:
+    """Target of the parser for a first look: which tables there are, and the styles that matter."""
+
+    def __init__(self) -> None:
+        self.tables: list[tuple[str, str]] = []
+        self.styles = _Styles()
+        self._around: list[str] = []
+        self._style = ""
+        self._endless: set[str] = set()
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        parent = self._around[-1] if self._around else ""
+        self._around.append(tag)
+        if tag == TABLE and parent == _name("office:spreadsheet"):
+            self.tables.append((attributes.get(TABLE_NAME, ""), attributes.get(CELL_STYLE, "")))
+        elif tag == _name("number:time-style"):
+            if attributes.get(_name("number:truncate-on-overflow")) == "false":
+                self._endless.add(attributes.get(STYLE_NAME, ""))
+        elif tag == STYLE:
+            self._style = attributes.get(STYLE_NAME, "")
+            if attributes.get(_name("style:data-style-name")) in self._endless:
+                self.styles.durations.add(self._style)
+        elif tag == _name("style:table-properties") and attributes.get(DISPLAY) == "false":
+            self.styles.hidden.add(self._style)
+        elif tag == _name("style:table-row-properties") and FLAT.fullmatch(
+            attributes.get(_name("style:row-height"), "")
+        ):
+            self.styles.flat.add(self._style)
+
+    def end(self, _tag: str) -> None:
+        self._around.pop()
+
+
+class _Rows(Elements):
+    """Target of the parser that builds the rows of one table; those of collapsed groups are marked."""
+
+    def __init__(self, table: str) -> None:
+        rows = tuple((parent, ROW) for parent in PARENTS)
+        super().__init__(*rows, (TABLE, COLUMN), (_name("table:table-columns"), COLUMN))
+        self._rows, self._wanted = self._wanted, frozenset()
+        self._table = table
+        self._groups: list[bool] = []
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        if self._builder is None:
+            if tag == TABLE and self._around[-1:] == [_name("office:spreadsheet")]:
+                self._wanted = self._rows if attributes.get(TABLE_NAME, "") == self._table else frozenset()
+            elif tag == GROUP:
+                self._groups.append(attributes.get(DISPLAY) == "false")
+            elif tag == ROW and any(self._groups):
+                attributes = {**attributes, DISPLAY: "false"}
+        super().start(tag, attributes)
+
+    def end(self, tag: str) -> None:
+        if self._builder is None and tag == GROUP:
+            self._groups.pop()
+        super().end(tag)
+
+
+class OdsBook:
+    """An .ods file, looked over once."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises SheetError if it is damaged or encrypted."""
+        self._path = path
+        self._archive = open_archive(path)
+        self._refuse_encrypted()
+        outline = _Outline()
+        for _ in parse(path, self._archive, "content.xml", outline):
+            pass
+        self._styles = outline.styles
+        self.worksheets = [
+            Worksheet(name, style not in self._styles.hidden) for name, style in outline.tables
+        ]
+        if not self.worksheets:
+            raise damaged(path, "it has no sheet")
+
+    def _refuse_encrypted(self) -> None:
+        names = {name.lower() for name in self._archive.namelist()}
+        manifest = b""
+        if "meta-inf/manifest.xml" in names:
+            with self._archive.open("META-INF/manifest.xml") as stream:
+                manifest = stream.read(MANIFEST_MAX_BYTES)
+        if b"encryption-data" in manifest or "encrypted-package" in names:
+            raise SheetError(
+                "The workbook is encrypted with a password.",
+                where=self._path.name,
+                remedy="Open it in LibreOffice and save it without a password.",
+            )
+
+    def rows(self, name: str) -> Iterator[RawRow]:
+        """The rows of that sheet that have cells. Raises SheetError."""
+        target = _Rows(name)
+        defaults: list[str] = []
+        number = 0
+        for _ in parse(self._path, self._archive, "content.xml", target):
+            for element in target.take():
+                if element.tag == COLUMN:
+                    style = element.get(_name("table:default-cell-style-name"), "")
+                    defaults += [style] * min(
+                        _repeated(element, COLUMNS_REPEATED), COLUMNS_MAX - len(defaults)
+                    )
+                    continue
+                repeated = _repeated(element, ROWS_REPEATED)
+                cells, problem = self._cells(element, defaults)
+                if len(cells) * repeated > REPEATED_CELLS_MAX:
+                    raise damaged(self._path, f"its row {number + 1} is repeated {repeated:,} times")
+                if cells or problem:
+                    hidden = self._is_hidden(element)
+                    for at in range(number + 1, number + 1 + repeated):
+                        yield RawRow(at, hidden, cells, problem)
+                number += repeated
+
+    def _is_hidden(self, row: Element) -> bool:
+        return (
+            row.get(_name("table:visibility"), "visible") != "visible"
+            or row.get(DISPLAY) == "false"
+            or row.get(CELL_STYLE) in self._styles.flat
+        )
+
+    def _cells(self, row: Element, defaults: list[str]) -> tuple[dict[int, str], str | None]:
+        cells: dict[int, str] = {}
+        column = 0
+        problem = None
+        for element in row:
+            if element.tag not in CELLS:
+                continue
+            repeated = _repeated(element, COLUMNS_REPEATED)
+            if len(element) or element.attrib.keys() - {COLUMNS_REPEATED, CELL_STYLE}:
+                style = element.get(CELL_STYLE) or (defaults[column] if column < len(defaults) else "")
+                try:
+                    text = _cell(element, endless=style in self._styles.durations)
+                except (ValueError, ArithmeticError) as error:
+                    text, problem = "", f"A cell of the row cannot be read ({error}). Enter its value again."
+                if text or isinstance(text, ErrorCell):
+                    if column + repeated > COLUMNS_MAX:
+                        raise damaged(self._path, f"it has more than {COLUMNS_MAX:,} columns")
+                    cells.update(dict.fromkeys(range(column, column + repeated), text))
+            column += repeated
+        return cells, problem
+
+
+def _repeated(element: Element, name: str) -> int:
+    """How many rows or cells an element is for."""
+    text = element.get(name, "1")
+    return max(1, int(text)) if text.isdecimal() and len(text) < 10 else 1
+
+
+def _cell(cell: Element, *, endless: bool) -> str:
+    """One of our cells. endless: its format shows hours beyond a day. Raises ValueError."""
+    kind = cell.get(VALUE_TYPE, "")
+    paragraphs = [_text(child) for child in cell if child.tag == PARAGRAPH]
+    text = "\n".join(paragraphs)
+    formula = cell.get(FORMULA) is not None
+    if cell.get(_name("calcext:value-type")) == "error" or (formula and _is_error(text)):
+        return error_cell(text or "#ERROR!")
+    match kind:
+        case "float" | "percentage" | "currency":
+            stored = cell.get(VALUE, "")
+            code = _code_of(text, float(stored), kind, cell.get(_name("office:currency"), ""))
+            found = converter(code, epoch_1904=False)(repr(float(stored)))
+        case "date":
+            found = _date(cell.get(_name("office:date-value"), ""))
+        case "time":
+            found = _time(cell.get(_name("office:time-value"), ""), endless=endless)
+        case "boolean":
+            found = BooleanCell("TRUE" if cell.get(_name("office:boolean-value")) == "true" else "FALSE")
+        case "" if formula:
+            found = ErrorCell("", NEVER_CALCULATED)
+        case _:
+            found = sendable(text if paragraphs else cell.get(_name("office:string-value"), ""))
+    return found
+
+
+def _is_error(text: str) -> bool:
+    return text in ERRORS or OFFICE_ERROR.fullmatch(text) is not None
+
+
+def _text(element: Element) -> str:
+    """A paragraph's text: white space of the file is one blank, what its tags mean is kept."""
+    text = re.sub(r"[ \t\r\n]+", " ", "".join(_pieces(element))).strip(" ")
+    return text.translate(_TO_TEXT)
+
+
+def _pieces(element: Element) -> Iterator[str]:
+    yield element.text or ""
+    for child in element:
+        if child.tag in _LITERALS:
+            blanks = child.get(_name("text:c"), "1")
+            yield _LITERALS[child.tag] * (min(int(blanks), 32_767) if blanks.isdecimal() else 1)
+        elif child.tag not in UNSHOWN:
+            yield from _pieces(child)
+        yield child.tail or ""
+
+
+def _code_of(text: str, value: float, kind: str, currency: str) -> str:
+    """The number format that shows the number as the file says; `General` where that is not clear."""
+    match = _SHOWN_NUMBER.fullmatch(text.strip()) if len(text) <= SHOWN_MAX_CHARACTERS else None
+    places = (
+        None
+        if match is None
+        else _places(match[3].strip(), abs(value) * (100 if kind == "percentage" else 1))
+    )
+    digits = "0" if places is None else places
+    if kind == "percentage":
+        return f"{digits}%"
+    if kind == "currency":
+        return f"[${currency or '¤'}] {digits}"
+    if match is None or places is None or '"' in text or (match[2] == "-") != (value < 0):
+        return "General"
+    before, after = (f'"{part}"' if part.strip() else "" for part in (match[1], match[4]))
+    return f"{before}{digits}{after}" if before or after or not _is_general(match[3], value) else "General"
+
+
+def _is_general(shown: str, value: float) -> bool:
+    return shown.strip().replace(",", ".") == format(abs(value), ".15g")
+
+
+def _places(shown: str, value: float) -> str | None:
+    """`#,##0.00` for `1,234.50`: the digits of a format that shows the value so, whichever mark is the
+    decimal
+    one; None if it is shown in another way."""
+    for mark in ".,":
+        whole, _, decimals = shown.rpartition(mark) if mark in shown else (shown, "", "")
+        digits = re.sub(r"\D", "", whole)
+        if not digits or not (decimals == "" or decimals.isdecimal()) or mark in whole:
+            continue
+        off = abs(float(f"{digits}.{decimals or 0}") - value)
+        if off <= 0.5000001 * 10.0 ** -len(decimals):
+            grouped = len(digits) != len(whole)
+            least = "#,##0" if grouped else "0" * (len(digits) if digits.startswith("0") else 1)
+            return f"{least}.{'0' * len(decimals)}" if decimals else least
+    return None
+
+
+def _date(text: str) -> str:
+    """The cell of an ISO date or date-time. Raises ValueError."""
+    if len(text) <= 10:
+        return date_cell_of(dt.date.fromisoformat(text))
+    return date_cell_of(dt.datetime.fromisoformat(text))
+
+
+def _time(text: str, *, endless: bool) -> str:
+    """The cell of an ISO duration: a time of day, or a duration. Raises ValueError."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text[:30]} is not a time")
+    days, hours, minutes, seconds = (float(part or 0) for part in match.groups()[1:])
+    total_s = days * DAY_S + hours * 3600 + minutes * 60 + seconds
+    if match[1] or total_s >= DAY_S or endless:
+        return duration_cell((-total_s if match[1] else total_s) / DAY_S, "[h]:mm:ss")
+    whole = int(total_s + 0.5) % DAY_S
+    return date_cell_of(dt.time(whole // 3600, whole // 60 % 60, whole % 60))

@@ -1,0 +1,137 @@
+"""Old Excel workbooks (.xls) through xlrd: values, number formats, hidden rows, error cells.
+
+xlrd does not show whether Excel would calculate a formula again. That is in the records of the
+sheet ([MS-XLS] Formula, Uncalced and RecalcId), which are walked for it.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import xlrd  # type: ignore[import-untyped]
+
+from importer.errors import SheetError
+from importer.sheets.numbers import Converter, converter, is_unseen, may_hide
+from importer.sheets.rows import BooleanCell, ErrorCell, NumberCell
+from importer.sheets.sheet_selection import Worksheet
+from importer.sheets.workbook import RawRow
+from importer.sheets.worksheet import NEVER_CALCULATED
+from importer.sheets.xmltext import error_cell, sendable
+
+BOF, EOF, FORMULA, UNCALCED, RECALC_ID = 0x809, 0x0A, 0x06, 0x5E, 0x1C1
+CALCULATE_ON_OPEN: Final = 0x2
+EMPTY_TEXT: Final = b"\x03\x00\x00\x00\x00\x00\xff\xff"
+"""The stored result of a formula that gives an empty text, and of every one that xlwt writes."""
+
+
+class XlsBook:
+    """An .xls file, opened. Any exception of xlrd's means that the file is damaged."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises SheetError if the file is encrypted, and whatever xlrd raises."""
+        try:
+            with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+                self._book: Any = xlrd.open_workbook(
+                    str(path), logfile=nowhere, formatting_info=True, on_demand=True, ragged_rows=True
+                )
+        except xlrd.XLRDError as error:
+            if "encrypted" in str(error):
+                raise SheetError(
+                    "The workbook is encrypted with a password: one of your own, or the one that Excel has"
+                    " built in and does not ask for.",
+                    where=path.name,
+                    remedy="Open it in Excel and save it as .xlsx without a password.",
+                ) from error
+            raise
+        visible = (state == 0 for state in self._book._sheet_visibility)  # noqa: SLF001 - no other way
+        self.worksheets = [
+            Worksheet(name, shown) for name, shown in zip(self._book.sheet_names(), visible, strict=True)
+        ]
+        self._converters: dict[str, tuple[Converter, bool]] = {}
+
+    def rows(self, name: str) -> Iterator[RawRow]:
+        """The rows of that sheet that have cells."""
+        sheet = self._book.sheet_by_name(name)
+        never, again = self._uncertain_formulas(self._book.sheet_names().index(name))
+        for at in range(sheet.nrows):
+            cells: dict[int, str] = {}
+            unseen: list[int] = []
+            for column, cell in enumerate(sheet.row(at)):
+                text = ErrorCell("", NEVER_CALCULATED) if (at, column) in never else self._cell(cell)
+                if text or isinstance(text, ErrorCell):
+                    cells[column] = text
+                    if self._hides(cell, text):
+                        unseen.append(column)
+            if cells:
+                info = sheet.rowinfo_map.get(at)
+                hidden = (
+                    bool(sheet.default_row_hidden) if info is None else bool(info.hidden) or not info.height
+                )
+                formulas = [column for column in cells if (at, column) in again]
+                yield RawRow(at + 1, hidden, cells, None, formulas, unseen)
+
+    def _format(self, cell: Any) -> tuple[Converter, bool]:  # noqa: ANN401 - xlrd has no types
+        book = self._book
+        code = book.format_map[book.xf_list[cell.xf_index].format_key].format_str
+        found = self._converters.get(code)
+        if found is None:
+            found = converter(code, epoch_1904=bool(book.datemode)), may_hide(code)
+            self._converters[code] = found
+        return found
+
+    def _cell(self, cell: Any) -> str:  # noqa: ANN401
+        text = ""
+        match cell.ctype:
+            case xlrd.XL_CELL_TEXT:
+                text = sendable(cell.value)
+            case xlrd.XL_CELL_NUMBER | xlrd.XL_CELL_DATE:
+                text = self._format(cell)[0](repr(cell.value))
+            case xlrd.XL_CELL_BOOLEAN:
+                text = BooleanCell("TRUE" if cell.value else "FALSE")
+            case xlrd.XL_CELL_ERROR:
+                text = error_cell(xlrd.error_text_from_code.get(cell.value, "#ERROR!"))
+            case _:
+                pass
+        return text
+
+    def _hides(self, cell: Any, text: str) -> bool:  # noqa: ANN401
+        if not isinstance(text, NumberCell):
+            return type(text) is str and self._format(cell)[1]
+        return self._format(cell)[1] and is_unseen(text)
+
+    def _uncertain_formulas(self, number: int) -> tuple[set[tuple[int, int]], set[tuple[int, int]]]:
+        """The cells (row and column from 0) with formulas that were never calculated, and with those that
+        Excel
+        will calculate again when it opens the workbook."""
+        book = self._book
+        if book.biff_version < 50:
+            return set(), set()
+        trusted = any(kind == RECALC_ID for kind, _ in self._records(book.base))
+        never: set[tuple[int, int]] = set()
+        again: set[tuple[int, int]] = set()
+        uncalced = not trusted
+        for kind, content in self._records(book._sh_abs_posn[number]):  # noqa: SLF001
+            uncalced = uncalced or kind == UNCALCED
+            if kind == FORMULA and len(content) >= 16:
+                place = struct.unpack_from("<HH", content)
+                if not trusted and content[6:14] == EMPTY_TEXT:
+                    never.add(place)
+                elif uncalced or content[14] & CALCULATE_ON_OPEN:
+                    again.add(place)
+        return never, again
+
+    def _records(self, at: int) -> Iterator[tuple[int, bytes]]:
+        """The records of one part of the stream; those of a chart inside of it are left out."""
+        memory, depth = self._book.mem, 0
+        while at + 4 <= len(memory):
+            kind, length = struct.unpack_from("<HH", memory, at)
+            depth += (kind == BOF) - (kind == EOF)
+            if depth <= 0:
+                return
+            if depth == 1:
+                yield kind, bytes(memory[at + 4 : at + 4 + length])
+            at += 4 + length

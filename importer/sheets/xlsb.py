@@ -1,0 +1,218 @@
+"""Binary Excel workbooks (.xlsb): values through pandas and calamine, everything else from the file's
+records.
+
+calamine gives no number formats, so that dates are day counts, takes error cells for empty ones, and leaves
+out rich texts in cells. These are in the records of the sheet ([MS-XLSB] 2.1.4), which are walked beside its
+rows.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+from openpyxl.packaging.relationship import get_dependents
+from python_calamine import SheetTypeEnum, SheetVisibleEnum
+
+from importer.sheets.numbers import Converter, converter, is_unseen, may_hide, number_cell
+from importer.sheets.package import builtin_code
+from importer.sheets.rows import BooleanCell, NumberCell
+from importer.sheets.serial_dates import date_cell_of, duration_cell
+from importer.sheets.sheet_selection import Worksheet
+from importer.sheets.workbook import RawRow
+from importer.sheets.xmltext import error_cell, sendable
+from importer.sheets.zip_safety import open_archive
+
+ERROR_TEXTS: Final = {
+    0x00: "#NULL!",
+    0x07: "#DIV/0!",
+    0x0F: "#VALUE!",
+    0x17: "#REF!",
+    0x1D: "#NAME?",
+    0x24: "#NUM!",
+    0x2A: "#N/A",
+    0x2B: "#GETTING_DATA",
+}
+ROW, RK, ERROR, BOOLEAN, REAL, TEXT = 0, 2, 3, 4, 5, 6
+RICH_TEXT = 62
+FORMULA_TEXT, FORMULA_NUMBER, FORMULA_BOOLEAN, FORMULA_ERROR = 8, 9, 10, 11
+CELLS: Final = frozenset((1, *range(RK, FORMULA_ERROR + 1), RICH_TEXT))
+FORMULAS: Final = frozenset((FORMULA_TEXT, FORMULA_NUMBER, FORMULA_BOOLEAN, FORMULA_ERROR))
+FORMAT, STYLE, STYLES_BEGIN, STYLES_END = 44, 47, 617, 618
+SHEET, PROPERTIES, CALCULATION = 156, 153, 157
+DATE_1904, FULL_CALCULATION = 0x1, 0x1
+HIDDEN: Final = 0x10
+
+Record = tuple[int, bytes]
+
+
+class XlsbBook:
+    """An .xlsb file, opened. Any exception but SheetError means that the file is damaged."""
+
+    def __init__(self, path: Path) -> None:
+        self._archive = open_archive(path)
+        self._excel = pd.ExcelFile(path, engine="calamine")
+        book: Any = self._excel.book  # calamine's, of which pandas' types know nothing
+        self.worksheets = [
+            Worksheet(sheet.name, sheet.visible == SheetVisibleEnum.Visible)
+            for sheet in book.sheets_metadata
+            if sheet.typ == SheetTypeEnum.WorkSheet
+        ]
+        self._epoch_1904 = self._recalculated = False
+        self._parts: dict[str, str] = {}
+        self._read_workbook()
+        codes = list(self._codes())
+        self._converters: list[Converter] = [converter(code, epoch_1904=self._epoch_1904) for code in codes]
+        self._general = converter("General", epoch_1904=False)
+        self._hiding = frozenset(at for at, code in enumerate(codes) if may_hide(code))
+
+    def rows(self, name: str) -> Iterator[RawRow]:
+        """The rows of that sheet that have cells."""
+        frame = pd.read_excel(self._excel, sheet_name=name, header=None, dtype=object, na_filter=False)
+        dense = enumerate(frame.itertuples(index=False, name=None), 1)
+        at, values = next(dense, (0, ()))
+        for special in self._special_rows(name):
+            while at < special.number:
+                at, values = next(dense, (special.number, ()))
+            plain = enumerate(values if at == special.number else ())
+            cells = {column: text for column, value in plain if (text := _cell(value))} | special.cells
+            if cells:
+                yield special._replace(cells=dict(sorted(cells.items())))
+
+    def _special_rows(self, name: str) -> Iterator[RawRow]:
+        """Every row of the sheet, with the cells that calamine does not show as they are."""
+        row = RawRow(0, hidden=False, cells={})
+        formulas: list[int] = []
+        unseen: list[int] = []
+        for kind, content in _records(self._archive.read(self._parts[name])):
+            if kind == ROW:
+                if row.number:
+                    yield row
+                number, _, height = struct.unpack_from("<LLH", content)
+                hidden = bool(content[11] & HIDDEN) or not height
+                formulas, unseen = [], []
+                row = RawRow(number + 1, hidden, {}, None, formulas, unseen)
+            elif kind in CELLS:
+                column, style = struct.unpack_from("<LL", content)
+                style &= 0xFFFFFF
+                text = self._special_cell(kind, content, style)
+                if text is not None:
+                    row.cells[column] = text
+                if self._recalculated and kind in FORMULAS:
+                    formulas.append(column)
+                if style in self._hiding and (not isinstance(text, NumberCell) or is_unseen(text)):
+                    unseen.append(column)
+        if row.number:
+            yield row
+
+    def _special_cell(self, kind: int, content: bytes, style: int) -> str | None:
+        """A cell as it is, where calamine is not to be asked: of shared texts it is."""
+        text: str | None = None
+        if kind in (ERROR, FORMULA_ERROR):
+            text = error_cell(ERROR_TEXTS.get(content[8], "#ERROR!"))
+        elif kind in (BOOLEAN, FORMULA_BOOLEAN):
+            text = BooleanCell("TRUE" if content[8] else "FALSE")
+        elif kind in (REAL, FORMULA_NUMBER):
+            text = self._number(struct.unpack_from("<d", content, 8)[0], style)
+        elif kind == RK:
+            text = self._number(_rk_number(content), style)
+        elif kind in (TEXT, FORMULA_TEXT):
+            text = sendable(_wide_text(content, 8)[0])
+        elif kind == RICH_TEXT:
+            text = sendable(_wide_text(content, 9)[0])
+        return text
+
+    def _number(self, value: float, style: int) -> str:
+        convert = self._converters[style] if style < len(self._converters) else self._general
+        return convert(repr(value))
+
+    def _read_workbook(self) -> None:
+        names = {name.lower(): name for name in self._archive.namelist()}
+        relations = get_dependents(self._archive, names["xl/_rels/workbook.bin.rels"]).to_dict()
+        for kind, content in _records(self._archive.read("xl/workbook.bin")):
+            if kind == PROPERTIES:
+                self._epoch_1904 = bool(content[0] & DATE_1904)
+            elif kind == CALCULATION and len(content) > 24:
+                self._recalculated = bool(content[24] & FULL_CALCULATION)
+            elif kind == SHEET:
+                relation, at = _wide_text(content, 8)
+                if relation in relations:
+                    self._parts[_wide_text(content, at)[0]] = relations[relation].target
+
+    def _codes(self) -> Iterator[str]:
+        """The number format of each style."""
+        if "xl/styles.bin" not in {name.lower() for name in self._archive.namelist()}:
+            return
+        own: dict[int, str] = {}
+        styles = False
+        for kind, content in _records(self._archive.read("xl/styles.bin")):
+            if kind == FORMAT:
+                own[struct.unpack_from("<H", content)[0]] = _wide_text(content, 2)[0]
+            elif kind in (STYLES_BEGIN, STYLES_END):
+                styles = kind == STYLES_BEGIN
+            elif kind == STYLE and styles:
+                number = struct.unpack_from("<H", content, 2)[0]
+                yield own.get(number) or builtin_code(str(number))
+
+
+def _cell(value: object) -> str:
+    """One of our cells for a value as calamine gives it."""
+    text = ""
+    match value:
+        case str():
+            text = sendable(value)
+        case bool():
+            text = BooleanCell("TRUE" if value else "FALSE")
+        case int() | float() if value == value:  # noqa: PLR0124 - NaN, which pads, differs from itself
+            text = number_cell(repr(value), "General")
+        case dt.datetime() | dt.date() | dt.time():
+            text = date_cell_of(value)
+        case dt.timedelta():
+            text = duration_cell(value / dt.timedelta(days=1), "[h]:mm:ss")
+        case None | float():
+            pass
+        case _:
+            text = sendable(str(value))
+    return text
+
+
+def _rk_number(content: bytes) -> float:
+    """A number in 30 bits ([MS-XLSB] 2.5.123)."""
+    (packed,) = struct.unpack_from("<L", content, 8)
+    if packed & 0x2:
+        value = float(struct.unpack("<l", struct.pack("<L", packed & 0xFFFFFFFC))[0] >> 2)
+    else:
+        (value,) = struct.unpack("<d", struct.pack("<Q", (packed & 0xFFFFFFFC) << 32))
+    return value / 100 if packed & 0x1 else value
+
+
+def _records(raw: bytes) -> Iterator[Record]:
+    """The records of a part: kind and content."""
+    at = 0
+    while at < len(raw):
+        kind = raw[at]
+        at += 1
+        if kind & 0x80:
+            kind, at = kind & 0x7F | (raw[at] & 0x7F) << 7, at + 1
+        length = shift = 0
+        for _ in range(4):
+            byte, at = raw[at], at + 1
+            length |= (byte & 0x7F) << shift
+            shift += 7
+            if not byte & 0x80:
+                break
+        yield kind, raw[at : at + length]
+        at += length
+
+
+def _wide_text(content: bytes, at: int) -> tuple[str, int]:
+    """The text at that place, and the place behind it."""
+    (length,) = struct.unpack_from("<L", content, at)
+    if length == 0xFFFFFFFF:
+        return "", at + 4
+    end = at + 4 + 2 * length
+    return content[at + 4 : end].decode("utf-16-le", "surrogatepass"), end

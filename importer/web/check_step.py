@@ -1,0 +1,241 @@
+"""Step 3, Check: what is wrong with the sheet, cells corrected in place, questions answered by choice."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final, Literal, cast
+
+from aiohttp import web
+
+from importer.app.check_sheet import check
+from importer.app.options import Cell, CheckOptions, SheetInput
+from importer.app.questions import Question, QuestionKind
+from importer.app.records import CheckReport
+from importer.checking.findings import Finding
+from importer.errors import MappingError
+from importer.mapping.round_trip import MappingText
+from importer.sheets import open_sheet
+from importer.sheets.rows import column_letters
+from importer.web.imports import WebImport
+from importer.web.jobs import Job
+from importer.web.screen import Screen, form_of, see_other, step_path
+from importer.web.sheet_step import sheet_options
+
+SHOWN_AT_ONCE_S: Final = 2.0
+"""So long a page waits for a check before it shows that one is under way."""
+CELLS_SHOWN: Final = 25
+CORRECTION_LENGTH_MAX: Final = 32_767
+"""Excel's own limit."""
+ACCEPT: Final = "accept"
+
+
+@dataclass(frozen=True)
+class BadCell:
+    """A cell to correct. name: as Excel has it. value: what it shows, correction included."""
+
+    row: int
+    index: int
+    column: str
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A check's report, and the texts of the cells that it names, by row. header: the sheet's."""
+
+    report: CheckReport
+    header: tuple[str, ...]
+    rows: dict[int, tuple[str, ...]]
+
+    def bad_cells(self, finding: Finding) -> list[BadCell]:
+        """The first cells of a problem."""
+        if finding.index is None:
+            return []
+        return [
+            BadCell(
+                row, finding.index, finding.column or "", f"{column_letters(finding.index)}{row}",
+                self.rows[row][finding.index],
+            )
+            for row in finding.rows[:CELLS_SHOWN]
+            if row in self.rows
+        ]  # fmt: skip
+
+
+class CheckStep:
+    """The pages of this step."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+
+    def routes(self) -> list[web.RouteDef]:
+        base = "/imports/{import_id}/check"
+        return [web.get(base, self.page), web.post(base, self.settle), web.post(f"{base}/cell", self.correct)]
+
+    async def page(self, request: web.Request) -> web.Response:
+        """The findings; while the sheet is being read, how far that is."""
+        own = self._screen.import_of(request)
+        if not own.has_sheet:
+            return see_other(step_path(own.id, "results"))
+        job = await self._checked(own)
+        shown: dict[str, Any] = {
+            "step": "check",
+            "own": own,
+            "reached": ["sheet", "mapping"],
+            "heading": "Check",
+        }
+        if job.running:
+            return self._screen.show(request, "working.html", job=job, **shown)
+        if job.result is None:
+            self._screen.jobs.forget(_key(own))
+            return self._screen.show(request, "check_failed.html", text=str(job.error), **shown)
+        return self._screen.show(
+            request, "check.html", checked=job.result, changes=_changes(own, job.result),
+            accepted=_accepted(own), **shown,
+        )  # fmt: skip
+
+    async def correct(self, request: web.Request) -> web.Response:
+        """Save one cell's new text, in the import's copy alone."""
+        own = self._screen.import_of(request)
+        form = await form_of(request)
+        row, column = form.get("row", ""), form.get("column", "")
+        if row.isascii() and row.isdigit() and column.isascii() and column.isdigit():
+            own = save_correction(own, int(row), int(column), form.get("text", ""), undo="undo" in form)
+        return see_other(f"{step_path(own.id, 'check')}#problems")
+
+    async def settle(self, request: web.Request) -> web.Response:
+        """Continue: keep the answers, and go on if nothing is open."""
+        own = self._screen.import_of(request)
+        form = await form_of(request)
+        job = await self._checked(own)
+        if job.result is None:
+            return see_other(step_path(own.id, "check"))
+        report = job.result.report
+        open_questions = [
+            question
+            for question in report.questions
+            if not _answered(own, question, form.get(question.key, ""))
+        ]
+        leaves_out = "leave_out" in form
+        own.changed(leave_out_invalid=leaves_out)
+        if open_questions:
+            self._screen.say("Answer each question first, or correct the sheet.", bad=True)
+        elif report.invalid and not leaves_out:
+            self._screen.say("Correct the invalid rows, or choose to leave them out.", bad=True)
+        elif not report.valid:
+            self._screen.say("No row is valid, so there is nothing to send.", bad=True)
+        else:
+            return see_other(step_path(own.id, "send"))
+        return see_other(step_path(own.id, "check"))
+
+    async def _checked(self, own: WebImport) -> Job[Checked]:
+        """The check of the import as it is now: under way, or done."""
+        key = _key(own)
+        job = self._screen.jobs.of(key)
+        if job is None:
+            store = await self._screen.store()
+
+            async def work(job: Job[Checked]) -> Checked:
+                report = await check(CheckOptions(sheet=sheet_input(own), mapping=own.mapping), store, job)
+                found = (*report.findings.problems, *report.findings.questions)
+                return _with_cells(own, report, {row for one in found for row in one.rows[:CELLS_SHOWN]})
+
+            self._screen.jobs.begin(key, Job("check", work, sends=False))
+            job = self._screen.jobs.of(key)
+            assert job is not None, "it was begun one line above, by this or by another window"
+        await asyncio.to_thread(job.wait, SHOWN_AT_ONCE_S)
+        return job
+
+
+def sheet_input(own: WebImport) -> SheetInput:
+    """The import's sheet for the use cases, corrections included."""
+    state = own.state
+    return SheetInput(
+        path=own.source,
+        sheet=state.sheet,
+        encoding=state.encoding,
+        delimiter=state.delimiter,
+        header_row=state.header_row,
+        hidden=cast("Literal['include', 'skip'] | None", state.hidden),
+        cells=corrections_of(own),
+    )
+
+
+def corrections_of(own: WebImport) -> dict[Cell, str]:
+    """The corrected cells by place: row as Excel numbers it, column from 0."""
+    return {
+        (int(row), int(column)): text
+        for row, cells in own.state.corrections.items()
+        for column, text in cells.items()
+        if row.isdigit() and column.isdigit()
+    }
+
+
+def save_correction(own: WebImport, row: int, column: int, text: str, *, undo: bool = False) -> WebImport:
+    """The import with one more corrected cell, or one fewer."""
+    kept = {number: dict(cells) for number, cells in own.state.corrections.items()}
+    cells = kept.setdefault(str(row), {})
+    if undo:
+        cells.pop(str(column), None)
+    else:
+        cells[str(column)] = text.replace("\r\n", "\n")[:CORRECTION_LENGTH_MAX]
+    return own.changed(corrections={number: each for number, each in kept.items() if each})
+
+
+def _key(own: WebImport) -> str:
+    """What a check is about: the import, and everything that its outcome depends on."""
+    parts = (own.mapping.read_bytes() if own.mapping.exists() else b"", repr(sheet_input(own)).encode())
+    return f"check:{own.id}:{hashlib.sha256(b'|'.join(parts)).hexdigest()}"
+
+
+def _with_cells(own: WebImport, report: CheckReport, wanted: Iterable[int]) -> Checked:
+    """Reads the named rows once more, for their cells."""
+    left = set(wanted)
+    corrections = corrections_of(own)
+    rows: dict[int, tuple[str, ...]] = {}
+    with open_sheet(own.source, sheet_options(own)) as sheet:
+        last = max(left, default=0)
+        for row in sheet.rows():
+            if row.number > last:
+                break
+            if row.number in left:
+                rows[row.number] = tuple(
+                    corrections.get((row.number, index), str(cell)) for index, cell in enumerate(row.cells)
+                )
+        return Checked(report, sheet.header, rows)
+
+
+def _answered(own: WebImport, question: Question, chosen: str) -> bool:
+    """Keep the answer to one question; False while it is open."""
+    if chosen not in {choice.value for choice in question.choices}:
+        return False
+    if question.kind is QuestionKind.HIDDEN:
+        own.changed(hidden=chosen)
+    elif question.kind is QuestionKind.ACCEPT:
+        text = MappingText(own.mapping.read_bytes().decode("utf-8"))
+        before = text.block((ACCEPT,)) or []
+        kinds = [before] if isinstance(before, str) else list(before)
+        text.set((ACCEPT,), [*kinds, question.subject])
+        own.save_mapping(text.text())
+    return True
+
+
+def _accepted(own: WebImport) -> list[str]:
+    """Kinds of findings that the mapping says are fine."""
+    try:
+        found = MappingText(own.mapping.read_bytes().decode("utf-8")).block((ACCEPT,)) or []
+    except MappingError:
+        return []
+    return [found] if isinstance(found, str) else [str(each) for each in found]
+
+
+def _changes(own: WebImport, checked: Checked) -> list[BadCell]:
+    """The cells that were corrected."""
+    return [
+        BadCell(row, column, checked.header[column], f"{column_letters(column)}{row}", text)
+        for (row, column), text in sorted(corrections_of(own).items())
+        if column < len(checked.header)
+    ]

@@ -1,0 +1,154 @@
+"""Use cases under way: each in a thread with an event loop of its own, watched and stopped from the pages.
+
+Use cases do blocking work between their awaits (a sheet is read, rows are stored), so they must not share the
+loop that answers the browser.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Generic, TypeVar
+
+from importer.app.observer import Progress, Stage, StopHandle
+from importer.errors import ImporterError, WorkError
+
+T = TypeVar("T")
+
+NOTICES_MOST: Final = 20
+SAMPLES_MOST: Final = 1_200
+SAMPLE_EVERY_S: Final = 0.5
+SPEED_OVER_S: Final = 30.0
+JOBS_KEPT: Final = 200
+STOP_WITHIN_S: Final = 120.0
+"""Calls under way end within their time-out; nothing else is waited for when the server ends."""
+
+log = logging.getLogger("importer.web")
+
+
+class Job(Generic[T]):
+    """One use case under way; it is its use case's observer. Pages read it from another thread.
+
+    name: what it is, for people. sends: whether it sends rows. result, error: how it ended.
+    """
+
+    def __init__(self, name: str, work: Callable[[Job[T]], Coroutine[Any, Any, T]], *, sends: bool) -> None:
+        self.name = name
+        self.sends = sends
+        self.stop = StopHandle()
+        self.result: T | None = None
+        self.error: ImporterError | None = None
+        self.latest = Progress(Stage.READING, 0)
+        self.notices: deque[str] = deque(maxlen=NOTICES_MOST)
+        self.began_s = time.monotonic()
+        self.samples: deque[tuple[float, int]] = deque(maxlen=SAMPLES_MOST)
+        self._work = work
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"importer {name}", daemon=True)
+
+    def __repr__(self) -> str:
+        return f"<Job {self.name} {self.latest.stage} {self.latest.done} running={self.running}>"
+
+    def start(self) -> None:
+        """Begin. Once."""
+        self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        return not self._done.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it has ended within that time."""
+        return self._done.wait(seconds)
+
+    def progress(self, progress: Progress) -> None:
+        """The work went on."""
+        now_s = time.monotonic()
+        if progress.stage is not self.latest.stage:
+            self.samples.clear()
+        if not self.samples or now_s - self.samples[-1][0] >= SAMPLE_EVERY_S:
+            self.samples.append((now_s, progress.done + progress.throttled))
+        self.latest = progress
+
+    def notice(self, text: str, *, warning: bool = False) -> None:
+        """Something to know although the work goes on."""
+        self.notices.append(text)
+
+    def sending(self) -> None:
+        """The first row is about to leave."""
+
+    def left_s(self) -> float | None:
+        """Seconds until the rows of this stage are done, as fast as lately; None while nothing can be
+        said."""
+        latest, now_s = self.latest, time.monotonic()
+        recent = [sample for sample in self.samples if now_s - sample[0] <= SPEED_OVER_S]
+        if latest.total is None or len(recent) < 2 or recent[-1][1] <= recent[0][1]:
+            return None
+        per_s = (recent[-1][1] - recent[0][1]) / max(0.1, now_s - recent[0][0])
+        return max(0.0, (latest.total - latest.done) / per_s)
+
+    def _run(self) -> None:
+        try:
+            self.result = asyncio.run(self._work(self))
+        except ImporterError as error:
+            self.error = error
+        except Exception as error:
+            log.exception("%s", self.name)
+            self.error = WorkError(
+                f"Unexpected error ({type(error).__name__}).",
+                remedy="Try again; the rows are safe in the store.",
+            )
+        finally:
+            self._done.set()
+
+
+class Jobs:
+    """All jobs of one server, by what they are about; one at a time for each."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._jobs: dict[str, Job[Any]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Jobs {list(self._jobs)}>"
+
+    def of(self, key: str) -> Job[Any] | None:
+        """The job about that, running or ended."""
+        return self._jobs.get(key)
+
+    def running(self, key: str) -> Job[Any] | None:
+        """The job about that, if it runs."""
+        job = self._jobs.get(key)
+        return job if job is not None and job.running else None
+
+    def begin(self, key: str, job: Job[T]) -> Job[T] | None:
+        """Start it, unless one about the same runs: then None, and nothing was started."""
+        with self._lock:
+            if self.running(key) is not None:
+                return None
+            self._jobs.pop(key, None)
+            self._jobs[key] = job
+            ended = [each for each, one in self._jobs.items() if not one.running]
+            for each in ended[: max(0, len(self._jobs) - JOBS_KEPT)]:
+                del self._jobs[each]
+            job.start()
+        return job
+
+    def forget(self, key: str) -> None:
+        """An ended job's outcome is no longer wanted."""
+        with self._lock:
+            if self.running(key) is None:
+                self._jobs.pop(key, None)
+
+    async def stop_all(self) -> None:
+        """Ends every job in good order: calls under way are waited for."""
+        running = [job for job in self._jobs.values() if job.running]
+        for job in running:
+            job.stop.request()
+        until_s = time.monotonic() + STOP_WITHIN_S
+        for job in running:
+            await asyncio.to_thread(job.wait, max(0.0, until_s - time.monotonic()))

@@ -1,0 +1,185 @@
+"""Step 5, Progress: how far a run is, live, and how to stop it. The page may be closed and opened again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import web
+from markupsafe import Markup
+
+from importer.app.observer import Stage
+from importer.app.records import BatchStatus
+from importer.errors import SettingsError
+from importer.pacing.pacing import Rate
+from importer.settings import DEFAULT_RATE, load_rate
+from importer.web.chart import calls_chart
+from importer.web.desk import DeskState
+from importer.web.imports import WebImport
+from importer.web.jobs import Job
+from importer.web.screen import Screen, see_other, step_path
+from importer.web.send_step import STEPS_BEFORE, SendStep, is_done, open_rows, send_key, status_of
+
+EVERY_S: Final = 0.7
+STREAM_MAX_S: Final = 3_600.0
+"""The browser opens the stream again by itself."""
+
+STOPPING: Final = "Stopping: waiting for the calls under way."
+COUNTED: Final = ("created", "failed", "invalid", "uncertain", "pending", "skipped")
+
+
+@dataclass(frozen=True)
+class Live:
+    """A moment of a run as the page shows it. done, total: of this stage. chart: None where nothing is
+    known of the calls, as of a run of another computer. stoppable: whether this server runs it."""
+
+    sentence: str
+    done: int
+    total: int | None
+    counts: dict[str, int]
+    left_s: float | None
+    chart: Markup | None
+    notices: tuple[str, ...]
+    stoppable: bool
+    stopping: bool
+
+
+class ProgressStep:
+    """The pages of this step."""
+
+    def __init__(self, screen: Screen, send: SendStep) -> None:
+        self._screen, self._send = screen, send
+
+    def routes(self) -> list[web.RouteDef]:
+        base = "/imports/{import_id}/progress"
+        return [
+            web.get(base, self.page),
+            web.get(f"{base}/events", self.events),
+            web.post(f"{base}/stop", self.stop),
+        ]
+
+    async def page(self, request: web.Request) -> web.Response:
+        """A run under way; one that was stopped, with Resume; a finished one leads to Results."""
+        own = self._screen.import_of(request)
+        live, status = await self._live(own)
+        if live is None:
+            leads_on = self._leads_on(own, status)
+            if leads_on:
+                return see_other(leads_on)
+        job = self._screen.jobs.of(send_key(own, self._screen.mode))
+        error = str(job.error) if job is not None and not job.running and job.error else ""
+        return self._screen.show(
+            request, "progress.html", heading="Progress", step="progress", own=own, live=live, status=status,
+            error=error, reached=[*((*STEPS_BEFORE, "send") if own.has_sheet else ()), "results"],
+            once=self._screen.once.current(send_key(own, self._screen.mode)),
+            open_rows=open_rows(status) if status else 0, counted=COUNTED,
+            stopped=_stopped(job),
+        )  # fmt: skip
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """What the page shows, again and again, until the run ends."""
+        own = self._screen.import_of(request)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        until_s = time.monotonic() + STREAM_MAX_S
+        before = ""
+        while time.monotonic() < until_s:
+            live, status = await self._live(own)
+            if live is None:
+                path = self._leads_on(own, status) or step_path(own.id, "progress")
+                await response.write(_event("done", path))
+                break
+            piece = self._screen.pages.piece("progress_live.html", live=live, counted=COUNTED)
+            if piece != before:
+                await response.write(_event("live", piece))
+                before = piece
+            await asyncio.sleep(EVERY_S)
+        return response
+
+    async def stop(self, request: web.Request) -> web.Response:
+        """No further row is sent; calls under way are waited for."""
+        own = self._screen.import_of(request)
+        job = self._screen.jobs.running(send_key(own, self._screen.mode))
+        if job is not None:
+            job.stop.request()
+        return see_other(step_path(own.id, "progress"))
+
+    async def _live(self, own: WebImport) -> tuple[Live | None, BatchStatus | None]:
+        """What goes on now, here or elsewhere; None where nothing does."""
+        key = send_key(own, self._screen.mode)
+        job, desk = self._screen.jobs.running(key), self._send.desk_of(key)
+        if job is not None and (desk is None or desk.state is not DeskState.WAITING):
+            return _of_job(job), None
+        status = await status_of(self._screen, own)
+        if status is not None and status.running and job is None:
+            return _of_status(status), status
+        return None, status
+
+    def _leads_on(self, own: WebImport, status: BatchStatus | None) -> str:
+        """Where to go when nothing is under way; "" to stay: there is something to resume here."""
+        key = send_key(own, self._screen.mode)
+        job, desk = self._screen.jobs.of(key), self._send.desk_of(key)
+        if desk is not None and job is not None and job.running:  # it waits for an answer
+            return step_path(own.id, "send")
+        if job is not None and job.error is not None:
+            return ""
+        if status is None:
+            return step_path(own.id, "send")
+        if job is not None and job.name == "trial" and not job.stop.requested and not is_done(status):
+            return step_path(own.id, "send")
+        return step_path(own.id, "results") if is_done(status) else ""
+
+
+def _of_job(job: Job[Any]) -> Live:
+    latest = job.latest
+    rate = _rate()
+    chart = calls_chart(list(job.samples), rate, time.monotonic()) if latest.stage is Stage.SENDING else None
+    return Live(
+        sentence=STOPPING if job.stop.requested else latest.note or f"{latest.stage}.",
+        done=latest.done,
+        total=latest.total,
+        counts=dict(latest.counts),
+        left_s=job.left_s(),
+        chart=chart,
+        notices=tuple(job.notices),
+        stoppable=True,
+        stopping=job.stop.requested,
+    )  # fmt: skip
+
+
+def _of_status(status: BatchStatus) -> Live:
+    """A run of another window or computer."""
+    rows = int(status.counts.get("rows", 0))
+    left = open_rows(status)
+    where = f" on {status.running_on}" if status.running_on else ""
+    return Live(
+        sentence=status.note or f"Sending{where}, in another window or on another computer.",
+        done=rows - left,
+        total=rows,
+        counts={name: int(status.counts.get(name, 0)) for name in COUNTED},
+        left_s=left / status.rate if status.rate else None,
+        chart=None,
+        notices=(),
+        stoppable=False,
+        stopping=False,
+    )
+
+
+def _stopped(job: Job[Any] | None) -> str:
+    """Why the last run ended before its rows did."""
+    result = job.result if job is not None and not job.running else None
+    return str(getattr(result, "stopped", "")) if result is not None else ""
+
+
+def _rate() -> Rate:
+    try:
+        return load_rate()
+    except SettingsError:
+        return DEFAULT_RATE
+
+
+def _event(name: str, text: str) -> bytes:
+    lines = "".join(f"data: {line}\n" for line in text.splitlines())
+    return f"event: {name}\n{lines}\n".encode()

@@ -1,0 +1,90 @@
+"""Old workbooks: number formats, hidden rows, and formulas that Excel would calculate again."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+import xlwt  # type: ignore[import-untyped]
+from sheets import old_workbook
+from test_sheets_text import read
+
+from importer.findings import Severity
+from importer.sheets import open_sheet
+from importer.sheets.rows import DateCell, ErrorCell
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "text"),
+    [
+        (417, "00000", "00417"),
+        (21333, "#,##0.00", "21,333.00"),
+        (919876500001, "\\+0", "+919876500001"),
+        (7, '"INV-"0', "INV-7"),
+        (0.25, "0%", "0.25"),
+    ],
+)
+def test_numbers_arrive_as_their_formats_show_them(
+    tmp_path: Path, value: float, code: str, text: str
+) -> None:
+    """As from an .xlsx workbook."""
+    table: list[list[Any]] = [["A", "B"], ["x", (value, code)]]
+    assert read(old_workbook(tmp_path / "visits.xls", {"Visits": table}))[0].cells[1] == text
+
+
+def test_a_number_in_a_date_format_is_a_date(tmp_path: Path) -> None:
+    """Not a count of days."""
+    table: list[list[Any]] = [["A", "B"], ["x", (38352, "mmm d, yyyy")]]
+    found = read(old_workbook(tmp_path / "visits.xls", {"Visits": table}))[0].cells[1]
+    assert (str(found), type(found)) == ("2004-12-31", DateCell)
+
+
+def test_a_value_in_a_format_that_shows_nothing_is_noticed(tmp_path: Path) -> None:
+    """It is sent."""
+    (row,) = read(old_workbook(tmp_path / "visits.xls", {"Visits": [["A", "B"], ["x", (5, ";;;")]]}))
+    assert (row.cells[1], [each.kind for each in row.findings]) == ("5", ["unseen-value"])
+
+
+def test_a_row_of_no_height_is_hidden(tmp_path: Path) -> None:
+    """A person drew it shut."""
+    book = xlwt.Workbook()
+    tab = book.add_sheet("Visits")
+    for at in range(4):
+        tab.write(at, 0, f"v{at}")
+    tab.row(2).height_mismatch, tab.row(2).height = True, 0
+    book.save(str(tmp_path / "visits.xls"))
+    with open_sheet(tmp_path / "visits.xls") as sheet:
+        assert sheet.hidden_rows == 1
+
+
+def formula_workbook(path: Path) -> Path:
+    """A formula by xlwt, which stores no result."""
+    book = xlwt.Workbook()
+    tab = book.add_sheet("Visits")
+    for column, value in enumerate(("A", "B")):
+        tab.write(0, column, value)
+    tab.write(1, 0, 5)
+    tab.write(1, 1, xlwt.Formula("A2*2"))
+    book.save(str(path))
+    return path
+
+
+def test_a_formula_that_was_never_calculated_is_a_problem(tmp_path: Path) -> None:
+    """Its empty text is no result."""
+    (row,) = read(formula_workbook(tmp_path / "visits.xls"))
+    assert isinstance(row.cells[1], ErrorCell)
+    assert "result is not stored" in row.cells[1].reason
+
+
+def test_a_stored_result_that_excel_would_calculate_again_is_a_question(tmp_path: Path) -> None:
+    """No record says which version of Excel calculated it: Excel does it when it opens the file."""
+    path = formula_workbook(tmp_path / "visits.xls")
+    raw = path.read_bytes()
+    nothing = b"\x03\x00\x00\x00\x00\x00\xff\xff"
+    assert raw.count(nothing) == 1
+    path.write_bytes(raw.replace(nothing, struct.pack("<d", 0.0)))
+    (row,) = read(path)
+    assert row.cells[1] == "0"
+    assert [(each.kind, each.severity) for each in row.findings] == [("not-recalculated", Severity.QUESTION)]

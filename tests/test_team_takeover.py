@@ -1,0 +1,91 @@
+"""A batch that one computer began and another one finishes: nothing is lost, nothing is created twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from computers import Team, answer, ended, goes_on, killed, stopped, team
+
+pytestmark = pytest.mark.crash
+LONG = os.environ.get("IMPORTER_LONG") == "1"
+
+
+def begun(mates: Team, rows: int, calls: int, timeout_s: float = 2) -> subprocess.Popen[str]:
+    """Ana's run, once so many activities are there."""
+    name = mates.sheet(rows)
+    process = mates.ana.start("run", name, "-m", "mapping.yaml", timeout_s=timeout_s)
+    mates.until(lambda: mates.created() >= calls, process)
+    return process
+
+
+def batch(mates: Team) -> str:
+    """The one batch that there is."""
+    with mates.ben.store() as store:
+        (one,) = store.batches()
+    return one.batch.id
+
+
+def test_a_run_that_was_killed_is_finished_on_another_computer(tmp_path: Path) -> None:
+    """Rows of which a call was under way are looked up first."""
+    with team(tmp_path, {"do": "hold", "nth": [20, 21, 22]}) as mates:
+        process = begun(mates, 60, 19)
+        mates.until(lambda: len(mates.tenant.ask("held")) >= 3, process)
+        killed(process)
+        mates.tenant.ask("release", "POST")
+        result = mates.ben.run("resume", batch(mates))
+        assert (result.exit, mates.truth()) == (0, (0, 0, 0)), result.stderr
+        assert mates.statuses() == {"created": 60}
+
+
+def test_while_it_runs_nobody_else_gets_in(tmp_path: Path) -> None:
+    """And the other computer says who works on it."""
+    with team(tmp_path, {"do": "hold", "nth": 10}) as mates:
+        process = begun(mates, 60, 5, timeout_s=60)
+        result = mates.ben.run("resume", batch(mates))
+        assert (result.exit, answer(result)["error_code"]) == (2, "in-use")
+        assert "ana on" in answer(result)["error"]
+        mates.tenant.ask("release", "POST")
+        assert ended(process).exit == 0
+        assert mates.truth() == (0, 0, 0)
+
+
+def test_a_run_whose_connection_is_cut_ends_and_is_finished_on_another_computer(tmp_path: Path) -> None:
+    """Rule 8: exit 3; what was created and could not be recorded is printed with its Id."""
+    with team(tmp_path, {"do": "hold", "nth": [20, 21, 22]}) as mates:
+        process = begun(mates, 60, 19)
+        mates.until(lambda: len(mates.tenant.ask("held")) >= 3, process)
+        before = {one["id"] for one in mates.tenant.ask("activities")}
+        mates.cut()
+        mates.tenant.ask("release", "POST")
+        first = ended(process)
+        assert first.exit == 3, first.stderr
+        unrecorded = {one["id"] for one in mates.tenant.ask("activities")} - before
+        assert all(one in first.stderr.lower() for one in unrecorded), first.stderr
+        result = mates.ben.run("resume", batch(mates))
+        assert (result.exit, mates.truth()) == (0, (0, 0, 0)), result.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot stop a process")
+def test_a_computer_that_sleeps_in_mid_run_sends_nothing_twice_when_it_wakes(tmp_path: Path) -> None:
+    """Stopped at a random instant, its connection ended, the batch finished elsewhere; then it goes on. A
+    mark is good for 10 seconds only, and whoever takes over waits for that."""
+    chance = random.Random(7)
+    for number in range(50 if LONG else 2):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with team(folder) as mates:
+            process = begun(mates, 80, 5)
+            time.sleep(chance.uniform(0, 0.25))
+            stopped(process)
+            mates.cut()
+            result = mates.ben.run("resume", batch(mates))
+            assert result.exit == 0, result.stderr
+            goes_on(process)
+            first = ended(process)
+            assert first.exit == 3, first.stderr
+            assert (mates.truth(), mates.created()) == ((0, 0, 0), 80), number

@@ -1,0 +1,761 @@
+"""The screen in a real Chromium: every step of an import, as a person goes through them.
+
+Pictures of each step are kept in the folder that SCREEN_PICTURES names (in CI: an artefact).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from conftest import Importer, RunningTenant, StartTenant
+from screen import RunningScreen
+from stores import postgres_database
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+ACCOUNT = "3f2504e0-4f89-41d3-9a0c-{:012d}"
+SAMPLES = Path(__file__).parents[1] / "samples"
+MAPPINGS = Path(__file__).parents[1] / "mappings"
+PATIENCE_MS = 20_000
+MAPPING = """\
+RelatedCompanyId: Account   # the account's Id
+ActivityEvent: 10001
+Fields:
+  mx_Custom_1: {column: Outcome, one_of: [Won, Lost, Open]}   # closed list
+  mx_Custom_2: {column: Amount, type: number, decimal: "."}
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, headless."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("there is no Chromium here (Debian: apt install chromium)")
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+class Person:
+    """Somebody with the screen open in a browser. heard: everything on the browser's console, and each
+    address that was asked for elsewhere."""
+
+    def __init__(self, browser: Browser, screen: RunningScreen) -> None:
+        self.screen = screen
+        self.context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+        self.heard: list[str] = []
+        self.page = self.window()
+        self.page.goto(screen.address)
+
+    def window(self) -> Page:
+        """One more window of the same browser."""
+        page = self.context.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("console", lambda message: self.heard.append(message.text))
+        page.on("pageerror", lambda error: self.heard.append(str(error)))
+        page.on("dialog", lambda dialog: self.heard.append(dialog.message))
+        ours = f"http://127.0.0.1:{self.screen.port}/"
+        page.on(
+            "request",
+            lambda request: None if request.url.startswith(ours) else self.heard.append(request.url),
+        )
+        return page
+
+    def upload(self, path: Path) -> None:
+        """Choose a file, and go on with the sheet as it is found."""
+        self.page.get_by_role("link", name="New import").click()
+        self.page.wait_for_url("**/new")
+        self.page.get_by_label("Spreadsheet").set_input_files(path)
+        self.page.wait_for_url("**/sheet")
+        self.page.get_by_role("button", name="Continue").click()
+        self.page.wait_for_url("**/mapping")
+
+    def load_mapping(self, path: Path) -> None:
+        """Load a mapping file, and wait until it is there."""
+        self.page.get_by_label("Load mapping").set_input_files(path)
+        self.page.get_by_text("The mapping was loaded.").wait_for()
+
+    def press(self, name: str) -> None:
+        """Press a button."""
+        self.page.get_by_role("button", name=name, exact=True).click()
+
+    def check(self) -> None:
+        """From Mapping to Check, and wait for the counts."""
+        self.press("Check")
+        self.page.wait_for_url("**/check")
+        self.page.get_by_text(re.compile(r"[\d,]+ valid, [\d,]+ invalid")).wait_for()
+
+    def to_send(self) -> None:
+        """From Check to Send, and wait until it is prepared."""
+        self.press("Continue")
+        self.page.wait_for_url("**/send")
+        self.page.get_by_role("button", name=re.compile(r"^Send [\d,]+ rows?$")).wait_for()
+
+    def send_all(self) -> None:
+        """Send, asked once more, to the end."""
+        self.page.get_by_role("button", name=re.compile(r"^Send [\d,]+ rows?$")).click()
+        self.press("Yes, send")
+        self.page.wait_for_url("**/results")
+
+    def picture(self, name: str) -> None:
+        """Keep a picture, if somebody wants them."""
+        folder = os.environ.get("SCREEN_PICTURES")
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            self.page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+
+    @property
+    def said(self) -> str:
+        """The page's text, runs of blanks as one."""
+        return " ".join(self.page.locator("main").inner_text().split())
+
+
+@pytest.fixture
+def person(home: Path, browser: Browser) -> Iterator[Person]:
+    """A first visit: no keys, no imports."""
+    with RunningScreen(home) as screen:
+        yield from _at(browser, screen)
+
+
+@pytest.fixture
+def rehearsing(home: Path, browser: Browser) -> Iterator[Person]:
+    """The same with the rehearsal switched on."""
+    with RunningScreen(home, rehearsal=True) as screen:
+        yield from _at(browser, screen)
+
+
+@pytest.fixture
+def with_keys(tenant: RunningTenant, browser: Browser, home: Path) -> Iterator[Person]:
+    """A person whose keys are in the environment, on a quick tenant."""
+    with RunningScreen(home) as screen:
+        yield from _at(browser, screen)
+
+
+def _at(browser: Browser, screen: RunningScreen) -> Iterator[Person]:
+    found = Person(browser, screen)
+    yield found
+    found.context.close()
+    assert found.heard == []
+
+
+def _sheet(folder: Path, rows: int, name: str = "visits.csv", outcome: str = "Won") -> Path:
+    """A sheet with rows 2 to `rows` + 1."""
+    lines = [f"{ACCOUNT.format(row)},{outcome},{row}" for row in range(rows)]
+    path = folder / name
+    path.write_text("\n".join(["Account,Outcome,Amount", *lines]) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def mapping(tmp_path: Path) -> Path:
+    """A mapping for `_sheet`."""
+    path = tmp_path / "visits.yaml"
+    path.write_text(MAPPING, encoding="utf-8")
+    return path
+
+
+def test_from_drop_to_verified_activities_on_the_rehearsal(person: Person) -> None:
+    """A first visit: one click on the sample, and on to activities that were read back."""
+    person.picture("01-first-visit")
+    person.press("Rehearse with a sample sheet")
+    person.page.wait_for_url("**/mapping")
+    assert person.page.get_by_role("switch", name="Rehearsal").is_checked()
+    person.picture("02-mapping")
+    person.check()
+    assert "40 valid, 0 invalid" in person.said
+    person.picture("03-check")
+    person.to_send()
+    person.picture("04-send")
+    person.press("Try 3 rows")
+    person.page.get_by_text("3 of 3 rows equal").wait_for()
+    assert person.page.url.endswith("/send")
+    person.picture("05-tried")
+    person.page.get_by_role("button", name="Send 37 rows").click()
+    person.picture("06-asked-once-more")
+    person.press("Yes, send")
+    person.page.wait_for_url("**/progress")
+    person.page.get_by_role("progressbar").wait_for()
+    person.picture("07-progress")
+    person.page.wait_for_url("**/results")
+    assert "40 created" in person.said
+    person.press("Read back")
+    person.page.get_by_text("40 of 40 rows equal").wait_for()
+    assert person.page.url.endswith("/results")
+    person.picture("08-results")
+
+
+def test_bad_cells_are_corrected_in_place(rehearsing: Person, tmp_path: Path, mapping: Path) -> None:
+    """In the import's copy: the person's file stays, and the rows go out with what was typed."""
+    sheet = _sheet(tmp_path, 4)
+    sheet.write_text(sheet.read_text().replace("Won,1", "Wno,1").replace("Won,2", "Won,x"), encoding="utf-8")
+    before = sheet.read_bytes()
+    rehearsing.upload(sheet)
+    rehearsing.load_mapping(mapping)
+    rehearsing.check()
+    assert "2 valid, 2 invalid" in rehearsing.said
+    assert "B3" in rehearsing.said
+    cell = rehearsing.page.get_by_label("Outcome, row 3", exact=True)
+    cell.fill("Lost")
+    rehearsing.page.locator("form", has=cell).get_by_role("button", name="Save").click()
+    rehearsing.page.get_by_text("3 valid, 1 invalid").wait_for()
+    rehearsing.page.get_by_label("Leave out 1 invalid row").check()
+    rehearsing.to_send()
+    rehearsing.send_all()
+
+    assert "3 created" in rehearsing.said
+    assert "1 invalid" in rehearsing.said
+    assert rehearsing.page.get_by_label("Outcome, row 3", exact=True).input_value() == "Lost"
+    assert sheet.read_bytes() == before
+
+
+def test_invalid_rows_need_a_decision(rehearsing: Person, tmp_path: Path, mapping: Path) -> None:
+    """Continue says so, and stays."""
+    rehearsing.upload(_sheet(tmp_path, 2, outcome="Wno"))
+    rehearsing.load_mapping(mapping)
+    rehearsing.check()
+    rehearsing.press("Continue")
+
+    assert rehearsing.page.url.endswith("/check")
+    assert "Correct the invalid rows, or choose to leave them out." in rehearsing.said
+
+
+def test_a_loaded_mapping_comes_back_byte_for_byte(rehearsing: Person) -> None:
+    """Comments, order and all, also after the form was sent unchanged."""
+    rehearsing.upload(SAMPLES / "visits.csv")
+    rehearsing.load_mapping(MAPPINGS / "visits.yaml")
+    rehearsing.check()
+    rehearsing.page.go_back()
+
+    with rehearsing.page.expect_download() as download:
+        rehearsing.press("Download mapping")
+
+    assert download.value.suggested_filename == "visits.yaml"
+    assert Path(download.value.path()).read_bytes() == (MAPPINGS / "visits.yaml").read_bytes()
+
+
+def test_the_form_changes_the_mapping_as_one_types(rehearsing: Person, tmp_path: Path, mapping: Path) -> None:
+    """The preview follows, each date shows what becomes of it, and mistakes are at their own line."""
+    rehearsing.upload(SAMPLES / "visits.csv")
+    page = rehearsing.page
+    page.get_by_label("Activity type", exact=True).fill("10001")
+    page.locator("#preview").get_by_text("10001").first.wait_for()
+    page.get_by_label("Time zone of Visit date").fill("Asia/Kolkata")
+    page.get_by_text("31/07/2026 10:30 → 2026-07-31 05:00:00 UTC").wait_for()
+    page.get_by_label("Time zone of Visit date").fill("Asia/Kolkatta")
+    line = page.get_by_role("group", name="Visit date")
+    line.get_by_text("Asia/Kolkatta").wait_for()
+    page.get_by_label("Time zone of Visit date").fill("Asia/Kolkata")
+    line.get_by_text("Asia/Kolkatta").wait_for(state="detached")
+    page.get_by_label("Send Account as", exact=True).select_option(label="Field")
+    page.get_by_label("Field for Account", exact=True).fill("mx_Custom_9")
+    page.locator("#preview").get_by_text("mx_Custom_9").first.wait_for()
+    page.reload()
+
+    assert page.get_by_label("Field for Account", exact=True).input_value() == "mx_Custom_9"
+    rehearsing.check()
+    assert "40 valid, 0 invalid" in rehearsing.said
+
+
+def test_a_constant_and_a_template_are_lines_of_their_own(rehearsing: Person) -> None:
+    """What comes from no column is added below, and sent."""
+    rehearsing.upload(SAMPLES / "visits.csv")
+    page = rehearsing.page
+    page.get_by_label("Activity type", exact=True).fill("10001")
+    page.get_by_label("Content of extra line 1").fill("Active")
+    page.get_by_label("Send extra line 1 as").select_option(label="Field")
+    page.get_by_label("Field for extra line 1").fill("Status")
+    page.locator("#preview").get_by_text("Status").first.wait_for()
+    page.reload()
+    page.get_by_label("Send Remarks as", exact=True).select_option(label="Not sent")
+    page.get_by_label("What extra line 2 holds").select_option(label="A text with columns in braces")
+    page.get_by_label("Content of extra line 2").fill("{Outcome}: {Remarks}")
+    page.get_by_label("Send extra line 2 as").select_option(label="Note")
+    page.locator("#preview").get_by_text("Won: Met the owner; wants a second demo.").wait_for()
+    page.get_by_role("link", name="As text").click()
+
+    text = page.get_by_label("Mapping as text (YAML)").input_value()
+    assert "Status: {value: Active}" in text
+    assert 'ActivityNote: {template: "{Outcome}: {Remarks}"}' in text
+
+
+def test_a_look_up_is_tried_from_the_form(rehearsing: Person) -> None:
+    """The first values of the column are asked for, and each says whether it was found."""
+    rehearsing.upload(SAMPLES / "visits.csv")
+    page = rehearsing.page
+    page.get_by_label("Activity type", exact=True).fill("10001")
+    page.locator("#preview").get_by_text("10001").first.wait_for()
+    page.get_by_role("button", name="Try the look-up of Visited by").click()
+
+    page.get_by_text("asha.rao@example.com: found").wait_for()
+
+
+def test_the_text_tab_names_mistakes_by_line(rehearsing: Person, tmp_path: Path, mapping: Path) -> None:
+    """And keeps what was typed, mistakes and all."""
+    rehearsing.upload(_sheet(tmp_path, 2))
+    rehearsing.load_mapping(mapping)
+    rehearsing.page.get_by_role("link", name="As text").click()
+    box = rehearsing.page.get_by_label("Mapping as text (YAML)")
+    box.fill(MAPPING.replace("type: number", "type: nummer"))
+    rehearsing.press("Save text")
+
+    rehearsing.page.get_by_text(re.compile(r"Line 5: Fields → mx_Custom_2 → type")).wait_for()
+    assert "nummer" in box.input_value()
+
+
+def test_a_workbook_with_several_sheets_and_title_rows(rehearsing: Person, tmp_path: Path) -> None:
+    """The sheet is chosen by name, and the row of the headings is found."""
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.active.title = "Read me"
+    book.active.append(["Nothing here"])
+    visits = book.create_sheet("Visits")
+    for row in (["Visits of July"], [], ["Account", "Outcome", "Amount"], [ACCOUNT.format(1), "Won", 5]):
+        visits.append(row)
+    path = tmp_path / "visits.xlsx"
+    book.save(path)
+    page = rehearsing.page
+    page.get_by_label("Spreadsheet").set_input_files(path)
+    page.wait_for_url("**/sheet")
+    page.get_by_label("Sheet", exact=True).select_option("Visits")
+    page.get_by_label("Header row").fill("3")
+    page.get_by_role("columnheader", name="Outcome").wait_for()
+    rehearsing.press("Continue")
+    page.wait_for_url("**/mapping")
+
+    assert page.get_by_label("Send Outcome as").is_visible()
+
+
+@pytest.mark.parametrize(
+    "attack", ["<img src=x onerror=alert(1)>", "'\"><script>alert(1)</script>", "\u202egnp.exe"]
+)
+def test_hostile_cells_stay_text(rehearsing: Person, tmp_path: Path, attack: str) -> None:
+    """As a heading, as a cell, as the file's name: on every page, nothing runs."""
+    quoted = attack.replace('"', '""')
+    path = tmp_path / "hostile.csv"
+    path.write_text(f'Account,"{quoted}"\n{ACCOUNT.format(1)},"{quoted}"\n', encoding="utf-8")
+    rehearsing.upload(path)
+    page = rehearsing.page
+    page.get_by_label("Activity type", exact=True).fill("10001")
+    page.locator("#preview").get_by_text("10001").first.wait_for()
+    rehearsing.check()
+    rehearsing.to_send()
+    rehearsing.send_all()
+    page.get_by_role("link", name="Imports").click()
+    page.get_by_role("link", name="hostile.csv").wait_for()
+
+    assert page.locator("main img, main script").count() == 0
+
+
+def test_every_page_is_the_answer_to_a_get(rehearsing: Person, tmp_path: Path, mapping: Path) -> None:
+    """Reload and Back at every step neither ask nor send."""
+    rehearsing.upload(_sheet(tmp_path, 5))
+    rehearsing.load_mapping(mapping)
+    rehearsing.check()
+    rehearsing.page.reload()
+    rehearsing.to_send()
+    rehearsing.page.reload()
+    rehearsing.page.get_by_role("button", name="Send 5 rows").wait_for()
+    rehearsing.send_all()
+    rehearsing.page.reload()
+    assert "5 created" in rehearsing.said
+    for _ in range(4):
+        rehearsing.page.go_back()
+        rehearsing.page.wait_for_load_state()
+    rehearsing.page.get_by_role("link", name="Imports").click()
+
+    assert "5 created" in rehearsing.said
+
+
+def test_real_rows_reach_the_tenant_once(
+    with_keys: Person, tenant: RunningTenant, tmp_path: Path, mapping: Path
+) -> None:
+    """Who, where and how many are shown; a second press and a second window send nothing more."""
+    with_keys.upload(_sheet(tmp_path, 6))
+    with_keys.load_mapping(mapping)
+    with_keys.check()
+    with_keys.to_send()
+    assert "This cannot be undone" in with_keys.said
+    with_keys.page.get_by_role("button", name="Send 6 rows").click()
+    with_keys.page.get_by_role("button", name="Yes, send").wait_for()
+    second = with_keys.window()
+    second.goto(with_keys.page.url)
+    second.get_by_role("button", name="Yes, send").wait_for()
+    with_keys.page.get_by_role("button", name="Yes, send").dblclick()
+    second.get_by_role("button", name="Yes, send").click()
+    second.wait_for_url(re.compile("/(progress|results)$"))
+    with_keys.page.wait_for_url("**/results")
+    second.wait_for_url("**/results")
+
+    assert len(tenant.creates) == 6
+    assert len(tenant.activities) == 6
+
+
+def test_the_rehearsal_switched_in_another_window_sends_nothing(
+    with_keys: Person, tenant: RunningTenant, tmp_path: Path, mapping: Path
+) -> None:
+    """A form made for a rehearsal never sends to LeadSquared."""
+    with_keys.page.get_by_role("switch", name="Rehearsal").check()
+    with_keys.page.get_by_text("Practice").wait_for()
+    with_keys.upload(_sheet(tmp_path, 3))
+    with_keys.load_mapping(mapping)
+    with_keys.check()
+    with_keys.to_send()
+    with_keys.page.get_by_role("button", name="Send 3 rows").click()
+    with_keys.page.get_by_role("button", name="Yes, send").wait_for()
+    second = with_keys.window()
+    second.goto(f"http://127.0.0.1:{with_keys.screen.port}/imports")
+    second.get_by_role("switch", name="Rehearsal").uncheck()
+    second.get_by_text("Real: rows are sent").wait_for()
+    with_keys.press("Yes, send")
+    with_keys.page.get_by_text("The rehearsal was switched in another window. Nothing was sent.").wait_for()
+
+    assert tenant.creates == []
+
+
+def test_stop_and_resume(
+    start_tenant: StartTenant, home: Path, browser: Browser, tmp_path: Path, mapping: Path
+) -> None:
+    """Stop lets calls under way end; Progress and Results offer Resume, and each row arrives once."""
+    tenant = start_tenant(rate="20/1", latency_s=0.05)
+    with RunningScreen(home) as screen:
+        person = Person(browser, screen)
+        person.upload(_sheet(tmp_path, 120))
+        person.load_mapping(mapping)
+        person.check()
+        person.to_send()
+        person.page.get_by_role("button", name="Send 120 rows").click()
+        person.press("Yes, send")
+        person.page.get_by_text(re.compile(r"[1-9]\d* created")).wait_for()
+        person.picture("09-running")
+        person.press("Stop")
+        person.page.get_by_role("button", name="Resume").wait_for()
+        assert person.page.url.endswith("/progress")
+        person.picture("10-stopped")
+        person.page.get_by_role("link", name="See the rows").click()
+        person.page.wait_for_url("**/results")
+        person.press("Resume")
+        person.page.wait_for_url("**/results", timeout=60_000)
+        assert "120 created" in person.said
+        assert person.heard == []
+        person.context.close()
+
+    assert len(tenant.activities) == 120
+
+
+def test_the_same_sheet_twice_is_refused_with_a_way_on(
+    with_keys: Person, tenant: RunningTenant, tmp_path: Path, mapping: Path
+) -> None:
+    """The earlier import is named and opened; nothing is sent twice."""
+    for _ in range(2):
+        with_keys.upload(_sheet(tmp_path, 3))
+        with_keys.load_mapping(mapping)
+        with_keys.check()
+        with_keys.press("Continue")
+        with_keys.page.wait_for_url("**/send")
+        if not tenant.creates:
+            with_keys.send_all()
+    with_keys.page.get_by_role(
+        "radiogroup", name="Send this sheet although it was imported before?"
+    ).wait_for()
+    with_keys.page.get_by_role("link", name="Open that import").first.click()
+    with_keys.page.wait_for_url("**/results")
+
+    assert "3 created" in with_keys.said
+    assert len(tenant.creates) == 3
+
+
+def test_keys_are_never_on_the_page(with_keys: Person, tenant: RunningTenant) -> None:
+    """Whose they are is, and where they came from."""
+    with_keys.page.get_by_role("link", name="Keys").click()
+    with_keys.page.get_by_text("Organisation").wait_for()
+    with_keys.picture("11-keys")
+    content = with_keys.page.content()
+
+    assert tenant.sandbox.access_key not in content
+    assert tenant.sandbox.secret_key not in content
+    assert "environment" in with_keys.said
+
+
+def test_wrong_keys_are_refused_at_sign_in(person: Person, tenant: RunningTenant) -> None:
+    """LeadSquared's own words, and nothing of what was typed."""
+    person.page.get_by_role("link", name="Keys").click()
+    person.page.get_by_label("Host").fill(tenant.url)
+    person.page.get_by_label("Access key").fill("u$rwrong-access")
+    person.page.get_by_label("Secret key").fill("wrong-secret")
+    person.press("Sign in")
+    person.page.get_by_role("alert").wait_for()
+
+    assert "wrong-secret" not in person.page.content()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_pages_are_accessible_and_fit(
+    rehearsing: Person, tmp_path: Path, mapping: Path, scheme: str, width: int
+) -> None:
+    """axe finds nothing on any step, and no page scrolls sideways."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    rehearsing.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    rehearsing.page.set_viewport_size({"width": width, "height": 800})
+    found: list[str] = []
+
+    def look(step: str) -> None:
+        rehearsing.picture(f"{step}-{width}-{scheme}")
+        tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+        violations = axe.Axe().run(rehearsing.page, options={"runOnly": tags}).response["violations"]
+        found.extend(
+            f"{step}: {one['id']} {[node['html'] for node in one['nodes']][:2]}" for one in violations
+        )
+        if rehearsing.page.evaluate("document.documentElement.scrollWidth") > width:
+            found.append(f"{step}: scrolls sideways")
+
+    sheet = _sheet(tmp_path, 6)
+    sheet.write_text(sheet.read_text().replace("Won,1", "Wno,1"), encoding="utf-8")
+    look("new")
+    rehearsing.upload(sheet)
+    look("mapping")
+    rehearsing.load_mapping(mapping)
+    look("mapping-loaded")
+    rehearsing.page.get_by_role("link", name="As text").click()
+    look("mapping-text")
+    rehearsing.page.get_by_role("link", name="As a form").click()
+    rehearsing.check()
+    look("check")
+    rehearsing.page.get_by_label("Leave out 1 invalid row").check()
+    rehearsing.to_send()
+    look("send")
+    rehearsing.page.get_by_role("button", name="Send 5 rows").click()
+    look("confirm")
+    rehearsing.press("Yes, send")
+    rehearsing.page.wait_for_url("**/results")
+    look("results")
+    rehearsing.page.get_by_role("link", name="Imports").click()
+    look("imports")
+    rehearsing.page.get_by_role("link", name="Keys").click()
+    rehearsing.page.get_by_text("Asking LeadSquared").wait_for(state="detached")
+    look("keys")
+
+    assert found == []
+
+
+@pytest.mark.load
+def test_a_large_sheet_stays_usable(
+    start_tenant: StartTenant, home: Path, browser: Browser, tmp_path: Path, mapping: Path
+) -> None:
+    """100,000 rows: read, prepared, sent, stopped, searched and leafed through; a page never has them all."""
+    rows = 100_000 if os.environ.get("IMPORTER_LONG") else 5_000
+    tenant = start_tenant(rate="100/1")
+    with RunningScreen(home) as screen:
+        person = Person(browser, screen)
+        person.page.set_default_timeout(120_000)
+        person.upload(_sheet(tmp_path, rows))
+        person.load_mapping(mapping)
+        person.check()
+        assert f"{rows:,} valid, 0 invalid" in person.said
+        person.to_send()
+        person.page.get_by_role("button", name=f"Send {rows:,} rows").click()
+        person.press("Yes, send")
+        person.page.get_by_text(re.compile(r"[1-9]\d* created")).wait_for()
+        person.press("Stop")
+        person.page.get_by_role("link", name="See the rows").click()
+        person.page.wait_for_url("**/results")
+        assert person.page.locator("tbody tr").count() == 50
+        person.page.get_by_role("link", name="Next rows").click()
+        person.page.locator("#row-101").wait_for()
+        person.page.get_by_label("Search cells, Ids and row numbers").fill(ACCOUNT.format(rows - 1))
+        person.press("Search")
+        person.page.locator(f"#row-{rows + 1}").wait_for()
+        assert person.page.locator("tbody tr").count() == 1
+        assert person.heard == []
+        person.context.close()
+
+    assert tenant.creates
+
+
+def test_a_running_import_is_live_in_the_list(
+    start_tenant: StartTenant, home: Path, browser: Browser, tmp_path: Path, mapping: Path
+) -> None:
+    """Imports opens it at Progress; two imports run side by side."""
+    start_tenant(rate="20/1", latency_s=0.05)
+    with RunningScreen(home) as screen:
+        person = Person(browser, screen)
+        for name in ("first.csv", "second.csv"):
+            sheet = _sheet(tmp_path, 100, name, outcome="Won" if name == "first.csv" else "Lost")
+            person.upload(sheet)
+            person.load_mapping(mapping)
+            person.check()
+            person.to_send()
+            person.page.get_by_role("button", name="Send 100 rows").click()
+            person.press("Yes, send")
+            person.page.wait_for_url("**/progress")
+        person.page.get_by_role("link", name="Imports").click()
+        assert person.page.get_by_text("running").count() == 2
+        person.picture("12-imports")
+        person.page.get_by_role("link", name="first.csv").click()
+        person.page.get_by_role("progressbar").wait_for()
+        person.press("Stop")
+        person.page.get_by_role("button", name="Resume").wait_for()
+        person.context.close()
+
+
+def test_a_batch_of_the_command_line_is_opened_and_resumed(
+    with_keys: Person, tenant: RunningTenant, importer: Importer, tmp_path: Path, mapping: Path
+) -> None:
+    """What a colleague began in the terminal goes on here, with a cell corrected on the screen."""
+    sheet = _sheet(tmp_path, 6)
+    sheet.write_text(sheet.read_text().replace("Won,2", "Wno,2"), encoding="utf-8")
+    with ThreadPoolExecutor(1) as thread:  # Playwright keeps an event loop in this thread
+        run = ("run", sheet, "-m", mapping, "--yes", "--skip-invalid", "--limit", "2", "--settle", "0")
+        assert thread.submit(importer, *run).result().exit == 3
+    page = with_keys.page
+    page.get_by_role("link", name="Imports").click()
+    page.get_by_role("link", name="visits.csv").click()
+    page.get_by_role("link", name="See the rows").click()
+    cell = page.get_by_label("Outcome, row 4", exact=True)
+    cell.fill("Won")
+    page.locator("tr", has=cell).get_by_role("button", name="Save").click()
+    page.get_by_text("1 row changed here: Resume sends it.").wait_for()
+    with_keys.press("Resume")
+    page.get_by_text("6 created").wait_for()
+
+    assert len(tenant.creates) == 6
+
+
+def test_a_question_is_answered_by_choice_and_kept_in_the_mapping(rehearsing: Person, tmp_path: Path) -> None:
+    """Nothing is chosen beforehand; the answer goes into the mapping as `accept`."""
+    sheet = tmp_path / "amounts.csv"
+    lines = [f"{ACCOUNT.format(row)},{row + 1}.500" for row in range(6)]
+    sheet.write_text("\n".join(["Account,Amount", *lines, ""]), encoding="utf-8")
+    mapping = tmp_path / "amounts.yaml"
+    mapping.write_text(
+        "RelatedCompanyId: Account\nActivityEvent: 10001\nFields:\n"
+        "  mx_Custom_1: {column: Amount, type: number}\n",
+        encoding="utf-8",
+    )
+    rehearsing.upload(sheet)
+    rehearsing.load_mapping(mapping)
+    rehearsing.check()
+    group = rehearsing.page.get_by_role("radiogroup")
+    assert group.count() == 1
+    assert group.get_by_role("radio", checked=True).count() == 0
+    rehearsing.picture("13-question")
+    rehearsing.press("Continue")
+    rehearsing.page.get_by_text("Answer each question first").wait_for()
+    group.get_by_role("radio").first.check()
+    rehearsing.to_send()
+    rehearsing.send_all()
+
+    with rehearsing.page.expect_download() as download:
+        rehearsing.press("Download mapping")
+    assert "accept: [" in Path(download.value.path()).read_text(encoding="utf-8")
+
+
+def test_the_keyboard_alone_is_enough(person: Person) -> None:
+    """From the first visit to sent rows with Tab, Enter and Space."""
+    keys = person.page.keyboard
+
+    def tab_to(name: str) -> None:
+        for _ in range(400):
+            keys.press("Tab")
+            focused = "document.activeElement.innerText || document.activeElement.value || ''"
+            if person.page.evaluate(focused).strip() == name:
+                return
+        raise AssertionError(f"no way to {name}")
+
+    tab_to("Rehearse with a sample sheet")
+    keys.press("Enter")
+    person.page.wait_for_url("**/mapping")
+    tab_to("Check")
+    keys.press("Enter")
+    person.page.wait_for_url("**/check")
+    person.page.get_by_text("40 valid, 0 invalid").wait_for()
+    tab_to("Continue")
+    keys.press("Space")
+    person.page.get_by_role("button", name="Send 40 rows").wait_for()
+    tab_to("Send 40 rows")
+    keys.press("Enter")
+    person.page.get_by_role("button", name="Yes, send").wait_for()
+    tab_to("Yes, send")
+    keys.press("Enter")
+    person.page.wait_for_url("**/results")
+
+    assert "40 created" in person.said
+
+
+def test_results_in_both_formats(rehearsing: Person, tmp_path: Path, mapping: Path) -> None:
+    """As the sheet is, and the other one."""
+    openpyxl = pytest.importorskip("openpyxl")
+    rehearsing.upload(_sheet(tmp_path, 2))
+    rehearsing.load_mapping(mapping)
+    rehearsing.check()
+    rehearsing.to_send()
+    rehearsing.send_all()
+    with rehearsing.page.expect_download() as text:
+        rehearsing.press("Download results")
+    with rehearsing.page.expect_download() as workbook:
+        rehearsing.page.get_by_role("link", name="As a workbook (.xlsx)").click()
+    kept = tmp_path / "results.xlsx"
+    workbook.value.save_as(kept)
+    shown = openpyxl.load_workbook(kept).active
+
+    assert text.value.suggested_filename.endswith(".results.csv")
+    assert workbook.value.suggested_filename.endswith(".results.xlsx")
+    assert [cell.value for cell in shown["B"]] == ["import_status", "created", "created"]
+
+
+def test_an_import_of_which_nothing_was_sent_can_be_removed(
+    rehearsing: Person, tmp_path: Path, home: Path
+) -> None:
+    """Its sheet is gone from the disk."""
+    rehearsing.upload(_sheet(tmp_path, 2))
+    rehearsing.page.get_by_role("link", name="Imports").click()
+    rehearsing.press("Remove visits.csv")
+    rehearsing.page.get_by_text("The import was removed.").wait_for()
+
+    assert list((home / "uploads").iterdir()) == []
+
+
+def test_a_team_sees_and_continues_a_colleagues_import(
+    start_tenant: StartTenant,
+    browser: Browser,
+    tmp_path: Path,
+    mapping: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two computers on one store: what was stopped on one is in the other's list, and goes on there."""
+    tenant = start_tenant(rate="20/1", latency_s=0.05)
+    with postgres_database() as url:
+        monkeypatch.setenv("IMPORTER_STORE", url)
+        with RunningScreen(tmp_path / "mine") as mine:
+            person = Person(browser, mine)
+            person.upload(_sheet(tmp_path, 60))
+            person.load_mapping(mapping)
+            person.check()
+            person.to_send()
+            person.page.get_by_role("button", name="Send 60 rows").click()
+            person.press("Yes, send")
+            person.page.get_by_text(re.compile(r"[1-9]\d* created")).wait_for()
+            person.press("Stop")
+            person.page.get_by_role("button", name="Resume").wait_for()
+            person.context.close()
+        monkeypatch.setenv("IMPORTER_HOME", str(tmp_path / "hers"))
+        with RunningScreen(tmp_path / "hers") as hers:
+            colleague = Person(browser, hers)
+            colleague.page.get_by_role("link", name="visits.csv").click()
+            colleague.page.get_by_role("button", name="Resume").click()
+            colleague.page.get_by_text("60 created").wait_for(timeout=180_000)
+            assert colleague.heard == []
+            colleague.context.close()
+
+    assert len(tenant.activities) == 60
