@@ -65,7 +65,10 @@ def test_a_field_that_arrives_empty_stops_before_the_flood(run: Run, tenant: Run
 
     told = result.json
     assert (result.exit, told["created"], told["pending"], len(tenant.creates)) == (3, 2, 4, 2)
-    assert 'mx_Custom_9 (column "Remarks") arrived empty in 2 of 2 values: is the schema name right?' in told["error"]
+    assert (
+        'mx_Custom_9 (column "Remarks") arrived empty in 2 of 2 values: is the schema name right?'
+        in told["error"]
+    )
     assert "importer resume RESULTS -m MAPPING --remap" in told["error"]
     assert run.results.read_text(encoding="utf-8-sig").count(",created,") == 2
 

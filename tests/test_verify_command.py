@@ -77,7 +77,10 @@ def test_a_field_that_arrived_empty_is_named(
     result = importer("verify", imported.results, "--settle", "0")
 
     assert result.exit == 1
-    assert 'mx_Custom_2 (column "Amount") arrived empty in 4 of 4 values: is the schema name right?' in result.stdout
+    assert (
+        'mx_Custom_2 (column "Amount") arrived empty in 4 of 4 values: is the schema name right?'
+        in result.stdout
+    )
 
 
 def test_an_altered_field_shows_what_was_sent_and_what_is_stored(

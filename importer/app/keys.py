@@ -13,6 +13,7 @@ from importer.app.records import Account
 from importer.credentials import Credentials, Keys, remove, store
 from importer.errors import SettingsError
 from importer.home import home
+from importer.leadsquared.calls import ReadFailed
 from importer.settings import Settings, load_rate, usable_key
 
 WHOAMI_OUTAGE_S = 60.0
@@ -58,9 +59,10 @@ def logout() -> bool:
 
 async def _account(opened: Session) -> Account:
     user, settings = await opened.user(), opened.settings
+    email = user.email or await _email_of(user.id, opened)
     return Account(
         user=user.name,
-        email=user.email,
+        email=email,
         user_id=user.id,
         role=user.role,
         organisation=user.organisation,
@@ -69,3 +71,12 @@ async def _account(opened: Session) -> Account:
         host=settings.base_url,
         keys_from=settings.origin,
     )
+
+
+async def _email_of(user_id: str, opened: Session) -> str:
+    """The answer about keys has no address, so the list of users is asked; "" where the keys may not."""
+    try:
+        users = await opened.connection.tenant.users()
+    except ReadFailed:
+        return ""
+    return next((user.email for user in users if user.id == user_id), "")

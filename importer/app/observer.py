@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
+from importer.pacing.window import Rate
+
 
 class Stage(StrEnum):
     """What a use case is doing; the value is a verb in its -ing form, for people."""
@@ -30,7 +32,8 @@ class Progress:
     done, total: rows (values, with LOOKING_UP) of this stage of this call: rows that were finished before are
     not in them, and with `limit` total is what the limit allows. total: None while unknown. counts: rows of
     the whole batch by shown status (`created`, `failed`, …), not 0. note: one sentence on what is going on.
-    throttled: calls refused for the rate so far. rate: the limit in force as a person reads it, "" unknown.
+    throttled: calls refused for the rate so far. rate: the limit in force as a person reads it, "" unknown;
+    limit: the same. calls: Create calls that left in this run.
     """
 
     stage: Stage
@@ -40,6 +43,8 @@ class Progress:
     note: str = ""
     throttled: int = 0
     rate: str = ""
+    calls: int = 0
+    limit: Rate | None = None
 
 
 class Observer(Protocol):

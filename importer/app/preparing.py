@@ -3,7 +3,7 @@ them."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -48,6 +48,10 @@ class Preparing:
         """Asks; None asks nothing."""
         if question is not None:
             self._asked.append(question)
+
+    def forget(self, kinds: Collection[QuestionKind]) -> None:
+        """Questions of these kinds were not asked after all; answers to them stay, by their keys."""
+        self._asked = [one for one in self._asked if one.kind not in kinds]
 
     def answer_to(self, kind: QuestionKind) -> str | None:
         """What was answered to the question of that kind; None if it was not asked, or is open."""

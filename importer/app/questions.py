@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from importer.errors import UserError
 
@@ -77,6 +77,17 @@ class Question:
         """What its answer is kept under: `send`, `accept:ambiguous-date`."""
         return f"{self.kind}:{self.subject}" if self.subject else str(self.kind)
 
+    def as_json(self) -> dict[str, Any]:
+        """One entry of `questions` in `--json`, for a question that is not about what was found in the
+        sheet."""
+        return {
+            "kind": str(self.kind),
+            "text": self.text,
+            "message": self.text,
+            "remedy": f"Use {self.unattended}.",
+            "batch": self.batch or None,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Answers:
@@ -117,6 +128,10 @@ class QuestionOpenError(UserError):
 
     def __init__(self, questions: Iterable[Question]) -> None:
         self.questions = tuple(questions)
-        first = self.questions[0]
-        what = " ".join((first.text, *first.details))
-        super().__init__(f"{what} Nothing was sent.", remedy=f"Decide with {first.unattended}.")
+        open_ones = [one for one in self.questions if one.kind is not QuestionKind.SEND]
+        what = " ".join(" ".join((one.text, *one.details)) for one in open_ones)
+        ways = [one.unattended for one in open_ones]
+        if len(open_ones) < len(self.questions):
+            what = f"{what} There is no terminal to ask at.".lstrip()
+            ways.append("--yes to send without being asked")
+        super().__init__(f"{what} Nothing was sent.", remedy=f"Use {'; and '.join(ways)}.")

@@ -60,6 +60,14 @@ class SheetFindings:
     questions: tuple[Finding, ...] = ()
     notices: tuple[Finding, ...] = ()
 
+    def as_json(self) -> dict[str, list[dict[str, Any]]]:
+        """`problems`, `questions`, `notices` of `--json`."""
+        return {
+            "problems": [found.as_json() for found in self.problems],
+            "questions": [found.as_json() for found in self.questions],
+            "notices": [found.as_json() for found in self.notices],
+        }
+
 
 NOTHING_FOUND: Final = SheetFindings()
 
@@ -114,9 +122,7 @@ class CheckReport:
             "rows": self.rows,
             "valid": self.valid,
             "invalid": self.invalid,
-            "problems": [found.as_json() for found in self.findings.problems],
-            "questions": [found.as_json() for found in self.findings.questions],
-            "notices": [found.as_json() for found in self.findings.notices],
+            **self.findings.as_json(),
             "imported_before": [one.as_json() for one in self.imported_before],
         }
 

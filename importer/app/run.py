@@ -101,8 +101,9 @@ class RunPreparation:
         self.notices: list[str] = []
         self._steps = Preparing(
             (
-                self._settle_hidden_rows,
+                self._begin,
                 self._stage,
+                self._leave_out_hidden_rows,
                 self._connect,
                 self._compare,
                 self._look_first,
@@ -181,7 +182,7 @@ class RunPreparation:
 
     # ---- the steps --------------------------------------------------------------------------------
 
-    async def _settle_hidden_rows(self) -> None:
+    async def _begin(self) -> None:
         if not self._rehearsal:  # missing keys are said before a million rows are read
             load_settings(host=self.options.calls.host, rate=self.options.calls.rate)
         with opened_sheet(self.input, self.mapping) as sheet:
@@ -193,12 +194,16 @@ class RunPreparation:
             if self.options.sending.replace:
                 self._replaces = replaceable(place, self.store)
             self._results = place
-            self._steps.ask(hidden_question(sheet, self.mapping.accept | self.options.accept))
+
+    async def _leave_out_hidden_rows(self) -> None:
+        """Everything was read with them, so that all questions are known at once."""
+        if self._steps.answer_to(QuestionKind.HIDDEN) == "skip":
+            self._staging.discard()
+            self.input = with_hidden(self.input, "skip")
+            self._steps.forget({QuestionKind.HIDDEN, QuestionKind.ACCEPT, QuestionKind.INVALID})
+            await self._stage()
 
     async def _stage(self) -> None:
-        decided = self._steps.answer_to(QuestionKind.HIDDEN)
-        if decided is not None:
-            self.input = with_hidden(self.input, decided)
         accepted = self.mapping.accept | self.options.accept
         with opened_sheet(self.input, self.mapping) as sheet:
             self._sheet, self._mapper = sheet, self.mapping.bind(sheet.header)
@@ -211,6 +216,7 @@ class RunPreparation:
             sheet.check_unchanged()
             self._survey.close(sheet)
         refuse_unsendable(self._survey, sheet)
+        self._steps.ask(hidden_question(sheet, accepted))
         for question in accept_questions(self._survey.questions.all()):
             self._steps.ask(question)
         self._ask_about_invalid()

@@ -143,7 +143,10 @@ class _Start:
         counts["created"] -= self.already
         note = NOT_ANSWERING if run.breaker.is_open else run.pace.describe()
         rate = spoken_rate(run.pace.ceiling)
-        return Progress(Stage.SENDING, done, self.total, +counts, note, run.pace.throttled, rate)
+        return Progress(
+            Stage.SENDING, done, self.total, +counts, note, run.pace.throttled, rate, run.counts.calls,
+            run.pace.ceiling,
+        )  # fmt: skip
 
 
 async def _watch(run: RunState, observer: Observer, start: _Start) -> None:

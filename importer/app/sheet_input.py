@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from importer.app.options import SheetInput
+from importer.app.options import Hidden, SheetInput
 from importer.atomic_file import draft_beside
 from importer.errors import SheetError
 from importer.mapping.mapping import Mapping, load_mapping
@@ -88,6 +88,6 @@ def save_frame(frame: DataFrame, path: Path) -> SheetInput:
     return SheetInput(path=path)
 
 
-def with_hidden(sheet: SheetInput, decided: str) -> SheetInput:
+def with_hidden(sheet: SheetInput, decided: Hidden) -> SheetInput:
     """The same sheet once it is known what to do with its hidden rows."""
-    return replace(sheet, hidden="include" if decided == "include" else "skip")
+    return replace(sheet, hidden=decided)

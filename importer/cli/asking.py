@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from importer.app.plan import Plan, answer
 from importer.app.preparing import CANNOT_BE_UNDONE
@@ -29,6 +29,7 @@ async def settled(console: Console, plan: Plan, *, shows_findings: bool = True) 
         if not plan.questions:
             return plan
         if not console.has_terminal:
+            console.result("", _open_as_json(plan))
             raise QuestionOpenError(plan.questions)
         answers = Answers()
         for question in plan.questions:
@@ -59,6 +60,14 @@ def _asked(console: Console, question: Question) -> str:
         console.warn(text)
         text = ""
     return console.ask(text, choices) or STOP
+
+
+def _open_as_json(plan: Plan) -> dict[str, list[dict[str, Any]]]:
+    """What was found in the sheet, and the questions that are not about that."""
+    found = plan.findings.as_json()
+    of_findings = {QuestionKind.ACCEPT, QuestionKind.HIDDEN, QuestionKind.INVALID}
+    others = [one.as_json() for one in plan.questions if one.kind not in of_findings]
+    return {**found, "questions": [*found["questions"], *others]}
 
 
 def _show_findings(console: Console, plan: Plan) -> None:
