@@ -15,8 +15,8 @@ from importer.store.schema import pace, tenant_of_keys
 
 
 class StoredPace:
-    """The `PaceRecord` of one tenant. A connection of its own; from any thread, one at a time: a beat that was
-    cancelled may still be under way when the next one begins.
+    """The `PaceRecord` of one tenant. A connection of its own; from any thread, one at a time: a meeting that
+    was cancelled may still be under way when the next one begins.
 
     Whatever goes wrong is raised as StoreError, and the next `meet` begins with another connection.
     """
