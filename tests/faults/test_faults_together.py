@@ -73,7 +73,9 @@ def test_identical_rows_are_never_in_flight_or_in_doubt_together(
     assert (result.exit, batch.statuses, batch.wrongs(), overlapping) == (0, ["created"] * 6, [], [])
 
 
-def test_a_row_that_looks_the_same_as_an_uncertain_one_stays_pending(start_tenant: StartTenant, begin: Begin) -> None:
+def test_a_row_that_looks_like_an_uncertain_one_stays_pending(
+    start_tenant: StartTenant, begin: Begin
+) -> None:
     """The doubt does not end, so the second row is not sent: exit 3."""
     tenant = start_tenant()
     batch = begin(tenant)
