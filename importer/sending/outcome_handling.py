@@ -118,8 +118,9 @@ class OutcomeHandling:
     async def refused(self, call: EndedCall) -> None:
         run = self._run
         run.breaker.answered()
-        run.refused(call.outcome.code, call.outcome.message)
+        message = call.outcome.message
         call = self._with_columns(call)
+        run.refused(call.outcome.code, message, call.outcome.message)
         if call.claim.doubt is not None:
             await self._doubt(call, FinalRefusal(call.outcome.code, call.outcome.message))
             return

@@ -199,12 +199,13 @@ class RunState:
         self.fault = self.fault or fault
         self.stop(StopReason.FAULT, f"Unexpected error: {fault!r}.")
 
-    def refused(self, code: str, message: str) -> None:
-        """Counts a refusal towards *all refused alike*, and stops if it is one too many."""
+    def refused(self, code: str, message: str, shown: str) -> None:
+        """Counts a refusal towards *all refused alike*, and stops if it is one too many. shown: the message
+        with columns and values."""
         if self.identical_refusals.refused(code, message) and not self.options.keep_going:
             self.stop(
                 StopReason.REFUSED_ALIKE,
-                f"The first {IDENTICAL_ANSWERS} answers were all the same refusal: {code}: {message} The"
+                f"The first {IDENTICAL_ANSWERS} answers were all the same refusal: {code}: {shown} The"
                 " mapping is wrong rather than the rows. Correct the mapping, then `importer resume RESULTS"
                 " -m MAPPING --remap` (or use --keep-going to have these rows refused one by one).",
             )

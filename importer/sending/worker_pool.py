@@ -17,7 +17,7 @@ from importer.activity import Activity, addressed
 from importer.errors import StoreError
 from importer.leadsquared.outcomes import Outcome, OutcomeKind
 from importer.pacing.pacing import Slot
-from importer.sending.other_batches import Conflict, OtherBatches
+from importer.sending.other_batches import OtherBatches
 from importer.sending.outcome_handling import ClaimedRow, EndedCall, OutcomeHandling
 from importer.sending.reconcile.final_lookup import FinalLookup
 from importer.sending.reconcile.reconciler import MARK_GOOD_FOR_S, Reconciler
@@ -67,7 +67,6 @@ class WorkerPool:
         self._awake = awake or awake_clock()
         self._trial: ClaimedRow | None = None
         self._conflicted: set[int] = set()
-        self._left_for_others: dict[str, int] = {}
 
     async def run(self) -> Stop | None:
         """Everything that can be done now. Returns why it stopped, None when it did all it could.
@@ -97,11 +96,6 @@ class WorkerPool:
             run.notices.append(
                 f"{waiting:,} rows were not sent: they look the same as rows that are uncertain. Set"
                 " import_status of the uncertain rows in the results file (see README), then resume."
-            )
-        for batch, rows in self._left_for_others.items():
-            run.notices.append(
-                f"{rows:,} rows were not sent: they look the same as rows in doubt of batch {batch}."
-                f" Finish that one first (`importer resume {batch}`), then resume this one."
             )
 
     # ---- the pool ---------------------------------------------------------------------------------
@@ -218,7 +212,7 @@ class WorkerPool:
             attempt, at = await run.writer.mark(claim.row.position, kept, difference)
             run.counts.moved(RowStatus.PENDING, RowStatus.SENDING)
             outcome = _NEVER_MADE
-            if self._conflict(claim.row) is None:
+            if not self._conflict(claim.row):
                 outcome = await self._when_due(claim, body, slot, marking)
             answered = outcome.kind not in _UNANSWERED
         finally:
@@ -259,25 +253,19 @@ class WorkerPool:
 
     # ---- other batches of the tenant --------------------------------------------------------------
 
-    def _conflict(self, row: StoredRow) -> Conflict | None:
-        body = row.activity or b""
-        if self._others is None or (self._run.pace.is_alone and self._others.quiet(addressed(body)[0])):
-            return None
-        return self._others.conflict(Activity.decoded(body), self._run.keys_of)
+    def _conflict(self, row: StoredRow) -> bool:
+        if self._others is None or self._run.pace.is_alone:
+            return False
+        return self._others.conflict(Activity.decoded(row.activity or b""), self._run.keys_of)
 
     def _waits_for_others(self, claim: ClaimedRow) -> bool:
-        """Whether the row is set aside because a row of another batch looks the same and is in doubt."""
-        position = claim.row.position
-        conflict = self._conflict(claim.row)
-        if conflict is None:
-            self._conflicted.discard(position)
+        """Whether the row is set aside because a running batch has one in doubt that looks the same."""
+        if not self._conflict(claim.row):
+            self._conflicted.discard(claim.row.position)
             return False
-        self._conflicted.add(position)
-        if conflict.running:  # two that wait for each other must not try again at the same moments
-            self._handling.wait(claim, CONFLICT_PAUSE_S * random.uniform(0.5, 1.5))
-        else:
-            self._left_for_others[conflict.batch] = self._left_for_others.get(conflict.batch, 0) + 1
-            self._run.queue.release(position)
+        self._conflicted.add(claim.row.position)
+        # Two that wait for each other must not try again at the same moments.
+        self._handling.wait(claim, CONFLICT_PAUSE_S * random.uniform(0.5, 1.5))
         return True
 
     # ---- outage -----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from threading import RLock
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, select
@@ -14,7 +15,8 @@ from importer.store.schema import pace, tenant_of_keys
 
 
 class StoredPace:
-    """The `PaceRecord` of one tenant. A connection of its own; for one thread at a time, any thread.
+    """The `PaceRecord` of one tenant. A connection of its own; from any thread, one at a time: a meeting that
+    was cancelled may still be under way when the next one begins.
 
     Whatever goes wrong is raised as StoreError, and the next `meet` begins with another connection.
     """
@@ -23,31 +25,37 @@ class StoredPace:
         self._database = database
         self._tenant = tenant
         self._connection: Connection | None = None
+        self._one_at_a_time = RLock()
 
     def meet(self, run: str, change: Callable[[Sequence[PaceEntry]], PaceEntry]) -> None:
         """See `PaceRecord`. Need not be on the disk: what it says is worth seconds."""
-        try:
-            if self._connection is None:
-                self._connection = self._database.connection(durable=False)
-            with self._database.writing(self._connection) as connection:
-                self._database.one_at_a_time(connection, f"pace {self._tenant}")
-                now = self._database.now(connection)
-                ours = pace.c.tenant == self._tenant
-                connection.execute(delete(pace).where(ours, pace.c.seen_at < now - LEARNT_S))
-                lines = connection.execute(select(pace).where(ours)).mappings().all()
-                entry = change([_entry(line, now) for line in lines])
-                self._database.upsert(connection, pace, [self._line(entry, now)])
-        except BaseException:
-            self.close()
-            raise
+        with self._one_at_a_time:
+            try:
+                if self._connection is None:
+                    self._connection = self._database.connection(durable=False)
+                self._meet(self._connection, change)
+            except BaseException:
+                self.close()
+                raise
+
+    def _meet(self, connection: Connection, change: Callable[[Sequence[PaceEntry]], PaceEntry]) -> None:
+        with self._database.writing(connection):
+            self._database.one_at_a_time(connection, f"pace {self._tenant}")
+            now = self._database.now(connection)
+            ours = pace.c.tenant == self._tenant
+            connection.execute(delete(pace).where(ours, pace.c.seen_at < now - LEARNT_S))
+            lines = connection.execute(select(pace).where(ours)).mappings().all()
+            entry = change([_entry(line, now) for line in lines])
+            self._database.upsert(connection, pace, [self._line(entry, now)])
 
     def close(self) -> None:
         """Idempotent."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with self._database.trouble():
-                connection.invalidate()
-                connection.close()
+        with self._one_at_a_time:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                with self._database.trouble():
+                    connection.invalidate()
+                    connection.close()
 
     def _line(self, entry: PaceEntry, now: float) -> Mapping[str, Any]:
         stated = entry.stated

@@ -197,24 +197,6 @@ class Store:
                     found[asked[activity_id]] = (batch_id, position)
         return found
 
-    def accounts_in_doubt_elsewhere(self, tenant: str, apart_from: str) -> set[str]:
-        """Accounts (lower case) for which `in_doubt_elsewhere` has anything."""
-        asked = (
-            select(_row.account)
-            .join_from(schema.batch, schema.row, _row.batch == _batch.key)
-            .join(schema.tenant, schema.tenant.c.key == _batch.tenant)
-            .where(
-                schema.tenant.c.name == tenant,
-                _batch.published,
-                _batch.id != apart_from,
-                _row.status.in_([int(status) for status in IN_DOUBT]),
-                _row.account.is_not(None),
-            )
-            .distinct()
-        )
-        with self.database.reading() as connection:
-            return set(connection.execute(asked).scalars())
-
     def in_doubt_elsewhere(self, tenant: str, account: str, apart_from: str) -> list[tuple[str, bytes]]:
         """(batch id, body) of other batches' rows on an account that are being sent or in doubt: what could
         be taken for a row of ours. One entry for each call."""

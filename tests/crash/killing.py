@@ -176,10 +176,13 @@ class Killing:
         while in_vain < LIVES_IN_VAIN_MAX:
             killing = self.tally.kills < until
             ended = self._life(sheet, results, kill=killing)
-            if ended in {0, 1}:
+            if ended in {0, 1} and results.is_file():
                 return
             in_vain = 0 if ended is None else in_vain + 1
-        raise RuntimeError(f"{in_vain} lives on end left rows pending; the last one ended with {ended}")
+        said = (self.folder / "last-life.txt").read_text(errors="replace")[-2_000:]
+        raise RuntimeError(
+            f"{in_vain} lives on end left rows pending; the last one ended with {ended}: {said}"
+        )
 
     def _life(self, sheet: Path, results: Path, *, kill: bool) -> int | None:
         """One process; its exit code, None if it was killed."""

@@ -73,7 +73,9 @@ def test_identical_rows_are_never_in_flight_or_in_doubt_together(
     assert (result.exit, batch.statuses, batch.wrongs(), overlapping) == (0, ["created"] * 6, [], [])
 
 
-def test_a_twin_of_an_uncertain_row_stays_pending(start_tenant: StartTenant, begin: Begin) -> None:
+def test_a_row_that_looks_like_an_uncertain_one_stays_pending(
+    start_tenant: StartTenant, begin: Begin
+) -> None:
     """The doubt does not end, so the second row is not sent: exit 3."""
     tenant = start_tenant()
     batch = begin(tenant)
@@ -82,7 +84,7 @@ def test_a_twin_of_an_uncertain_row_stays_pending(start_tenant: StartTenant, beg
     )
     result = batch.run([Line("The same"), Line("The same"), Line("THE  SAME")])
     assert (result.exit, batch.statuses) == (3, ["uncertain", "pending", "pending"])
-    assert "2 rows were not sent: they equal rows that are uncertain" in result.stderr
+    assert "2 rows were not sent: they look the same as rows that are uncertain" in result.stderr
     tenant.set_faults({})
     assert (batch.resume().exit, batch.statuses, len(tenant.creates)) == (0, ["created"] * 3, 3)
 

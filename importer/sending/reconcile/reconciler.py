@@ -260,7 +260,7 @@ class Reconciler:
                 doubt, RowStatus.FAILED, code=doubt.refusal.code, message=doubt.refusal.message
             )
             if doubt.refusal.code in run.final_types:
-                run.refused(doubt.refusal.code, doubt.refusal.message)
+                run.refused(doubt.refusal.code, doubt.refusal.message, doubt.refusal.message)
             self._failed(doubt)
         elif doubt.calls >= run.options.max_attempts:
             gave_up = remedy_for("gave-up")
