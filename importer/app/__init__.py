@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from importer.app.batches import batch_status, erase, list_batches, write_report
     from importer.app.check_sheet import check
+    from importer.app.correct_batch import discard_correct, prepare_correct, start_correct
     from importer.app.keys import login, logout, whoami
     from importer.app.observer import Observer, Progress, Silent, Stage, StopHandle
     from importer.app.options import (
         CallOptions,
         CheckOptions,
+        CorrectOptions,
         ProposeOptions,
         ResumeOptions,
         RunOptions,
@@ -43,12 +45,12 @@ if TYPE_CHECKING:
     from importer.app.verify_batch import verify
 
 __all__ = [
-    "Answers", "BatchStatus", "CallOptions", "CheckOptions", "CheckReport", "Choice", "DeclinedError",
-    "EarlierImport", "Observer", "Plan", "Progress", "ProposeOptions", "ProposedMapping", "Question",
+    "Answers", "BatchStatus", "CallOptions", "CheckOptions", "CheckReport", "Choice", "CorrectOptions",
+    "DeclinedError", "EarlierImport", "Observer", "Plan", "Progress", "ProposeOptions", "ProposedMapping", "Question",
     "QuestionKind", "QuestionOpenError", "ResumeOptions", "RunOptions", "RunResult", "ScreenChanges",
     "SendingOptions", "SheetInput", "Silent", "Stage", "StopHandle", "VerifyOptions", "VerifyResult",
-    "answer", "batch_status", "check", "copy_store", "discard", "erase", "list_batches", "login", "logout",
-    "open_store", "prepare_resume", "prepare_run", "propose", "save_frame", "start", "store_info", "verify",
+    "answer", "batch_status", "check", "copy_store", "discard", "discard_correct", "erase", "list_batches", "login", "logout",
+    "open_store", "prepare_correct", "prepare_resume", "prepare_run", "propose", "save_frame", "start", "start_correct", "store_info", "verify",
     "whoami", "write_report",
 ]  # fmt: skip
 
@@ -67,6 +69,7 @@ _MODULES: Final = (
     "run",
     "resume",
     "verify_batch",
+    "correct_batch",
 )
 
 

@@ -283,7 +283,7 @@ class BatchChanges:
 
 def from_screen(changes: ScreenChanges, rows: BatchRows, header: Cells) -> Edits:
     """What was changed on the screen, as if it had been read from a results file. Raises ResultsError for
-    rows that do not exist, or are created."""
+    rows that do not exist."""
     by_row: dict[int, dict[int, str]] = {}
     for (number, index), text in changes.cells.items():
         by_row.setdefault(number, {})[index] = text
@@ -294,8 +294,6 @@ def from_screen(changes: ScreenChanges, rows: BatchRows, header: Cells) -> Edits
     edits = Edits()
     for number, by_index in by_row.items():
         row = rows.row(positions[number])
-        if row.status is RowStatus.CREATED:
-            raise ResultsError(f"Row {number} was created: its changes are sent by `importer correct`.")
         before = decode_cells(row.cells)
         after = tuple(by_index.get(index, cell) for index, cell in enumerate(before))
         found = tuple(
@@ -304,7 +302,8 @@ def from_screen(changes: ScreenChanges, rows: BatchRows, header: Cells) -> Edits
             if before[index] != text
         )
         if found:
-            edits.rows.append(RowEdit(number, after, found))
+            edit = RowEdit(number, after, found)
+            (edits.corrections if row.status is RowStatus.CREATED else edits.rows).append(edit)
     for number, word in changes.statuses.items():
         said = _said(word, rows.row(positions[number]).status)
         edits.words.append(StatusWord(number, said, changes.ids.get(number, "")))

@@ -144,6 +144,29 @@ class VerifyOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CorrectOptions:
+    """One correction of a batch's created rows. results: the results file, the batch's id, or the source
+    sheet.
+
+    mapping: with `remap`, the mapping that all created rows are compared with. changes: cells of created rows
+    that were changed on the screen; None reads them from the results file. overwrite: replace values that
+    somebody changed in LeadSquared. undo: take the last correction back.
+    """
+
+    results: str
+    mapping: Path | Mapping | None = None
+    remap: bool = False
+    overwrite: bool = False
+    undo: bool = False
+    calls: CallOptions = CallOptions()
+    settle_s: float = DEFAULT_SETTLE_S
+    max_attempts: int = DEFAULT_MAX_ATTEMPTS
+    changes: ScreenChanges | None = None
+    yes: bool = False
+    unattended: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProposeOptions:
     """A starter mapping from a sheet. event: the activity type's code, None to leave it to be filled in.
     name: of the file that the mapping will be in.

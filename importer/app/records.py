@@ -307,6 +307,42 @@ class VerifyResult:
 
 
 @dataclass(frozen=True, slots=True)
+class CorrectionOutcome:
+    """Created rows, corrected in LeadSquared. changed: rows that were to be corrected; conflicts: rows in
+    which somebody changed a field in LeadSquared, left alone; corrections: the file with every field, None
+    where nothing was ever corrected. refused: what could not be planned, sentences. left: rows still to be
+    sent."""
+
+    batch: str
+    changed: int
+    corrected: int
+    conflicts: int
+    failed: int
+    left: int
+    corrections: Path | None
+    exit_code: int
+    refused: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    stopped: str = ""
+    stop_code: str = ""
+    next_steps: tuple[NextStep, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that `correct --json` prints."""
+        shown: dict[str, Any] = {
+            "batch": self.batch,
+            "changed": self.changed,
+            "corrected": self.corrected,
+            "conflicts": self.conflicts,
+            "failed": self.failed,
+            "corrections": None if self.corrections is None else str(self.corrections),
+        }
+        if self.stopped:
+            shown |= {"error": self.stopped, "error_code": self.stop_code}
+        return shown
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """Whose keys these are, and where they and the host came from."""
 

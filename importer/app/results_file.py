@@ -8,13 +8,15 @@ from pathlib import Path
 
 from importer.app.observer import Observer, Progress, Stage
 from importer.errors import FileError, ResultsError
+from importer.results.edits import Edits, Named, edits
 from importer.results.result_line import ResultLine
-from importer.results.results_reader import batch_id_in
-from importer.results.results_writer import Written, write_results
+from importer.results.results_reader import batch_id_in, read_results
+from importer.results.results_writer import Written, digest_of, write_results
 from importer.sheets.rows import decode_cells
 from importer.store.batch_rows import BatchRows
 from importer.store.records import Batch, BatchSummary, RowStatus
 from importer.store.store import Store, computer
+from importer.wording import be, count
 
 
 def result_lines(rows: BatchRows) -> Iterator[ResultLine]:
@@ -78,6 +80,42 @@ def write_results_file(
         observer.notice(written.aside, warning=True)
     keep_facts(results=str(written.path), results_digest=written.digest, results_on=computer())
     return written.path
+
+
+def edits_of_file(
+    path: Path | None, batch: Batch, rows: BatchRows, observer: Observer
+) -> tuple[Edits, str | None]:
+    """What a results file says that differs from what we wrote, and the file's digest; what does not count is
+    given notice of. Raises ResultsError for a file that does not fit its batch."""
+    if path is None or not path.is_file():
+        return Edits(), None
+    digest = digest_of(path)
+    if digest == batch.results_digest:
+        return Edits(), digest
+
+    def advance(done: int) -> None:
+        observer.progress(Progress(Stage.COMPARING, done))
+
+    with read_results(path) as file:
+        found = edits(file, batch.header, lambda: result_lines(rows), progress=advance)
+    for note in found.notes:
+        observer.notice(note)
+    for named, what in ((found.ignored, "Ignored"), (found.respelt, "Kept the original value")):
+        say_named(named, what, observer.notice)
+    if found.older:
+        observer.notice(
+            f"{count(found.older, 'line')} of this file {be(found.older)} from an older copy: import_status"
+            " is ignored there."
+        )
+    return found, digest
+
+
+def say_named(named: Named, what: str, say: Callable[[str], None]) -> None:
+    """The first ones, and how many more there are."""
+    for text in named.first:
+        say(f"{what}: {text}")
+    if named.total > len(named.first):
+        say(f"… and {named.total - len(named.first):,} more.")
 
 
 def remove_meaningless(replaced: Collection[Batch], kept: Path) -> None:

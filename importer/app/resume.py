@@ -14,14 +14,21 @@ from importer.app.connecting import Session, as_work_error, persistently, send_o
 from importer.app.duplicates import refuse_sent_elsewhere
 from importer.app.lookups import looked_up
 from importer.app.named import NamedBatch, expect_kind, find_batch
-from importer.app.observer import SILENT, Observer, Progress, Stage, StopHandle
+from importer.app.observer import SILENT, Observer, StopHandle
 from importer.app.options import ResumeOptions
 from importer.app.plan import Plan
 from importer.app.preparing import Preparing, send_question
 from importer.app.questions import Answers, Choice, Question, QuestionKind, QuestionOpenError
 from importer.app.rebuild import RebuildRequest, asked_by, rebuild
 from importer.app.records import PlanFacts, RunResult
-from importer.app.results_file import is_open, place_here, replaceable, result_lines, write_results_file
+from importer.app.results_file import (
+    edits_of_file,
+    is_open,
+    place_here,
+    replaceable,
+    say_named,
+    write_results_file,
+)
 from importer.app.running import Work, conclude, expected_s, results_whatever_happens, spoken_rate
 from importer.app.sheet_input import loaded_mapping
 from importer.app.staging import AskedValues, asked_values, source_row
@@ -34,9 +41,8 @@ from importer.leadsquared.lookups import to_plain
 from importer.mapping.mapping import Mapping
 from importer.mapping.references import Resolved
 from importer.mapping.row_mapper import RowMapper
-from importer.results.edits import Edits, Named, edits
-from importer.results.results_reader import read_results
-from importer.results.results_writer import digest_of, results_path
+from importer.results.edits import Edits, Named
+from importer.results.results_writer import results_path
 from importer.sending.engine import mark_interrupted, tenant_name
 from importer.sending.other_batches import OtherBatches
 from importer.sending.preflight import SentBeforeCheck, assume_all_sent, look_for_continuation
@@ -45,7 +51,6 @@ from importer.sheets.rows import Row
 from importer.store.ownership import BatchChange, Ownership
 from importer.store.records import IN_DOUBT, Batch, RowStatus, iso
 from importer.store.store import Store
-from importer.wording import be, count
 
 
 async def prepare_resume(options: ResumeOptions, store: Store, observer: Observer = SILENT) -> Plan:
@@ -198,7 +203,8 @@ class ResumePreparation:
         if self.options.changes is not None:
             self._edits = from_screen(self.options.changes, self._owned.rows, self._batch.header)
         elif not self._rebuilt:
-            self._edits = self._read_file()
+            path = self._named.results
+            self._edits, self._read = edits_of_file(path, self._batch, self._owned.rows, self.observer)
         if not self._anything_to_do():
             self._idle = True
             self._say("Nothing is left to send.")
@@ -375,40 +381,6 @@ class ResumePreparation:
             replaceable(place, self.store)
         return place
 
-    def _read_file(self) -> Edits:
-        """What the results file says that differs from what we wrote."""
-        path = self._named.results
-        if path is None or not path.is_file():
-            return Edits()
-        self._read = digest_of(path)
-        if self._read == self._batch.results_digest:
-            return Edits()
-        rows = self._owned.rows
-        total = self._batch.rows
-
-        def advance(done: int) -> None:
-            self.observer.progress(Progress(Stage.COMPARING, done, total))
-
-        with read_results(path) as file:
-            found = edits(file, self._batch.header, lambda: result_lines(rows), progress=advance)
-        for note in found.notes:
-            self._say(note)
-        for named, what in ((found.ignored, "Ignored"), (found.respelt, "Kept the original value")):
-            self._say_named(named, what)
-        if found.older:
-            self._say(
-                f"{count(found.older, 'line')} of this file {be(found.older)} from an older copy:"
-                " import_status is"
-                " ignored there."
-            )
-        return found
-
-    def _say_named(self, named: Named, what: str) -> None:
-        for text in named.first:
-            self._say(f"{what}: {text}")
-        if named.total > len(named.first):
-            self._say(f"… and {named.total - len(named.first):,} more.")
-
     def _say_of_created(self) -> None:
         """Changed cells of created rows are named, with the command that sends them."""
         named = Named()
@@ -416,7 +388,7 @@ class ResumePreparation:
             for line in edit.described():
                 named.add(line)
         if named.total:
-            self._say_named(named, "Not sent by resume, since the row was created")
+            say_named(named, "Not sent by resume, since the row was created", self._say)
             self._say("`importer correct RESULTS` sends changed cells of created rows as updates.")
 
     def _anything_to_do(self) -> bool:

@@ -56,7 +56,7 @@ def _asked(console: Console, question: Question) -> str:
     text = question.text
     if question.kind is QuestionKind.SEND:
         text = ""
-    elif question.kind is not QuestionKind.ERASE:
+    elif question.kind not in {QuestionKind.ERASE, QuestionKind.CORRECT}:
         console.warn(text)
         text = ""
     return console.ask(text, choices) or STOP

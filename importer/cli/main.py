@@ -35,6 +35,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "status": ("status", "Show a batch's progress, or list all batches."),
     "web": ("web", "Serve the same in your browser, on this computer."),
     "verify": ("verify", "Read created activities back and compare them with what was sent."),
+    "correct": ("correct", "Send changed cells of created rows as updates."),
     "report": ("report", "Write an HTML page about a batch."),
     "erase": ("erase", "Remove a batch's customer data from the store."),
     "store": ("store", "Show where the store is, its version, its batches and its size."),

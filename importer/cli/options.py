@@ -152,6 +152,13 @@ OptionalMappingFile = Annotated[
     ),
 ]
 
+NewMappingFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--mapping", "-m", metavar="MAPPING", help="A new mapping (with --remap).", show_default=False
+    ),
+]
+
 # Sheets
 
 SheetName = Annotated[

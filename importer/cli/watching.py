@@ -17,7 +17,7 @@ from importer.cli.progress import ProgressBar
 
 IN_GOOD_ORDER: Final = frozenset({Stage.SENDING, Stage.READING_BACK, Stage.CORRECTING})
 """Stages in which Ctrl-C lets calls under way end first."""
-COUNTED: Final = ("created", "failed", "invalid", "uncertain")
+COUNTED: Final = ("created", "corrected", "conflict", "failed", "invalid", "uncertain")
 STOPPING: Final = (
     "Stopping: no further row is sent; waiting for the calls under way."
     " Press Ctrl-C again to stop immediately."
