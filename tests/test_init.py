@@ -379,7 +379,7 @@ def test_a_sheet_without_headings_is_warned_of(importer: Importer, tmp_path: Pat
     source = _csv(tmp_path, f"{ACCOUNTS[0]},12", f"{ACCOUNTS[1]},13")
     result = importer("init", source, "-o", tmp_path / "m.yaml", "--quiet")
 
-    assert (result.exit, "row 1 was taken for them" in result.stderr) == (0, True)
+    assert (result.exit, "row 1 was used for them" in result.stderr) == (0, True)
 
 
 def test_a_results_file_is_no_source(importer: Importer, tmp_path: Path) -> None:

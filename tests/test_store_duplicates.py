@@ -198,6 +198,7 @@ def test_ids_are_claimed_across_batches(store: Store) -> None:
         create(owned, 1)
     made = guid(1000 * owned.rows.key + 1)
     assert store.claimed(TENANT, [made.lower(), guid(5)]) == {made.lower(): batch_id(1)}
+    assert store.claimed(TENANT, [f"{{{made}}}"]) == {f"{{{made}}}": batch_id(1)}
     assert store.claimed(TENANT, [made], apart_from=batch_id(1)) == {}
     assert store.claimed("other/tenant", [made]) == {}
 

@@ -92,18 +92,20 @@ def test_only_a_pending_row_is_marked_as_being_sent(
     owned.close()
 
 
-@pytest.mark.parametrize("second", [guid(1), guid(1).lower()])
+@pytest.mark.parametrize("second", [guid(1), guid(1).lower(), f"{{{guid(1)}}}"])
 def test_an_id_belongs_to_one_row_of_a_tenant(store: Store, owned: Ownership, second: str) -> None:
     """In any case of letters, in this batch and in any other one; another tenant has Ids of its own."""
-    statement = (
-        f"UPDATE sheet_row SET status = 4, activity_id = '{second}' WHERE batch = {{}} AND position = 2"
-    )
+
+    def give(batch: int) -> None:
+        where = f"batch = {batch} AND position = 2"
+        attack(store, f"UPDATE sheet_row SET status = 4, activity_id = '{second}' WHERE {where}")
+
     with pytest.raises(StoreError, match="Another row has this Id"):
-        attack(store, statement.format(owned.rows.key))
+        give(owned.rows.key)
     with published(store, 2) as other, published(store, 3, tenant="another/tenant") as foreign:
         with pytest.raises(StoreError, match="Another row has this Id"):
-            attack(store, statement.format(other.rows.key))
-        attack(store, statement.format(foreign.rows.key))
+            give(other.rows.key)
+        give(foreign.rows.key)
     owned.close()
 
 
@@ -265,5 +267,9 @@ def test_rows_that_were_changed_by_somebody_end_in_one_sentence(tmp_path: Path) 
     with open_store(tmp_path) as store:
         published(store).close()
         attack(store, "UPDATE sheet_row SET number = 'x' WHERE position = 2")
+        with pytest.raises(StoreError, match="damaged"):
+            list(store.open(batch_id(1)).rows())
+        attack(store, "UPDATE sheet_row SET number = 3 WHERE position = 2")
+        attack(store, "UPDATE sheet_row SET status = 4, activity_id = '=HYPERLINK(1)' WHERE position = 2")
         with pytest.raises(StoreError, match="damaged"):
             list(store.open(batch_id(1)).rows())

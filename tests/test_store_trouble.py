@@ -175,7 +175,7 @@ def test_a_store_that_was_idle_while_its_server_was_restarted_goes_on(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The screen is open for days: a connection that nobody used is tried before it is used."""
-    monkeypatch.setattr(postgresql, "IDLE_S", 0.0)
+    monkeypatch.setattr(postgresql, "UNUSED_S", 0.0)
     with place.open() as store:
         published(store).close()
         _end_backends(place)

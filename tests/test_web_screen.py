@@ -759,3 +759,37 @@ def test_a_team_sees_and_continues_a_colleagues_import(
             colleague.context.close()
 
     assert len(tenant.activities) == 60
+
+
+def test_a_file_is_dropped_on_the_page(rehearsing: Person, tmp_path: Path) -> None:
+    """As from a folder's window."""
+    sheet = _sheet(tmp_path, 2).read_text(encoding="utf-8")
+    files = rehearsing.page.evaluate_handle(
+        """text => {
+            const held = new DataTransfer();
+            held.items.add(new File([text], "dropped.csv", {type: "text/csv"}));
+            return held;
+        }""",
+        sheet,
+    )
+    rehearsing.page.dispatch_event("form[data-drop]", "drop", {"dataTransfer": files})
+    rehearsing.page.wait_for_url("**/sheet")
+
+    assert "dropped.csv" in rehearsing.said
+
+
+def test_what_came_back_otherwise_is_shown_field_by_field(
+    with_keys: Person, tenant: RunningTenant, tmp_path: Path, mapping: Path
+) -> None:
+    """A trial that LeadSquared changes says which field, before all rows are sent."""
+    tenant.set_faults({"tenant": {"read_back": [{"field": "mx_Custom_1", "change": "set", "value": "Lost"}]}})
+    with_keys.upload(_sheet(tmp_path, 5))
+    with_keys.load_mapping(mapping)
+    with_keys.check()
+    with_keys.to_send()
+    with_keys.press("Try 3 rows")
+    with_keys.page.get_by_text("0 of 3 rows equal").wait_for()
+
+    assert with_keys.page.url.endswith("/send")
+    assert "mx_Custom_1" in with_keys.said
+    assert len(tenant.creates) == 3

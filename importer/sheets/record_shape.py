@@ -249,7 +249,9 @@ class ShapeSurvey:
         self._profiled = 0
         self._zeros: Counter[int] = Counter(dict.fromkeys(range(width), 0))
 
-    def learn(self, records: Iterable[RecordParts], *, mixed_ends: bool, point_zero: bool) -> Shape:
+    def learn(
+        self, records: Iterable[RecordParts], *, mixed_ends: bool, point_zero: bool, long_lines: bool
+    ) -> Shape:
         """The file's shape. records: those below the headings, their raw lines kept if ends are mixed."""
         shape = self._shape
         width = shape.width
@@ -257,7 +259,7 @@ class ShapeSurvey:
         if not point_zero:
             self._zeros.clear()
         number = 0
-        for number, cells, _, _, raw in records:
+        for number, cells, _, lines, raw in records:
             count = len(cells)
             if count == width:
                 if not cells[-1]:
@@ -266,7 +268,7 @@ class ShapeSurvey:
                     self._profile(cells)
             else:
                 self._count_odd(number, cells)
-            if not shape.long_cells and sum(map(len, cells)) > CELL_LENGTH_MAX:
+            if (long_lines or lines > 1) and sum(map(len, cells)) > CELL_LENGTH_MAX:
                 shape.long_cells = True
             if self._zeros:
                 self._drop_other_columns(cells)

@@ -57,7 +57,7 @@ class TextSheet(Sheet):
             facts = check_text(path, self._encoding, (*MARKS, *QUOTE_MARKS, ".0"))
             self.warnings += facts.warnings
             self._holds = facts.holds
-            self._mixed_ends = facts.mixed_ends
+            self._mixed_ends, self._long_lines = facts.mixed_ends, facts.long_lines
             self.encoding = self._encoding.codec
             with self._stream() as stream:
                 separator = separator_line(stream.readline())
@@ -188,7 +188,12 @@ class TextSheet(Sheet):
             records = self._records(stream, keep_raw=self._mixed_ends)
             below = itertools.islice(records, self.header_row, None)
             survey = ShapeSurvey(self._width)
-            return survey.learn(below, mixed_ends=self._mixed_ends, point_zero=".0" in self._holds)
+            return survey.learn(
+                below,
+                mixed_ends=self._mixed_ends,
+                point_zero=".0" in self._holds,
+                long_lines=self._long_lines,
+            )
 
     def _rows(self, stream: Iterable[str], shape: Shape) -> Iterator[Row]:
         width = len(self.header)

@@ -79,14 +79,19 @@ class DamageFinder:
         inside = [SHORTENED.pattern] if "E+" in holds else []
         inside += ["\x0b"] if "\x0b" in holds else []
         inside += [MISREAD.pattern] if any(mark > "\x7f" for mark in holds) else []
-        inside += [f"\x1f[{re.escape(''.join(sorted(starts)))}]"] if starts else []
-        self._odd_row = re.compile("|".join(inside)) if inside else None
-        self.active = bool(inside)
+        self._starts = frozenset(starts)
+        self._inside = re.compile("|".join(inside)) if inside else None
+        self.active = bool(starts or inside)
 
     def look(self, cells: list[str]) -> tuple[CellFinding, ...]:
         """What is found in a row's cells, which are replaced where they show something else."""
-        if self._odd_row is None or self._odd_row.search("\x1f" + "\x1f".join(cells)) is None:
-            return ()
+        starts = self._starts
+        for cell in cells:
+            if cell[:1] in starts:
+                break
+        else:
+            if self._inside is None or self._inside.search("\x1f".join(cells)) is None:
+                return ()
         found: list[CellFinding] = []
         for index, cell in enumerate(cells):
             if cell:

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Executable, and_, func, or_, select
 
-from importer.activity import Activity
+from importer.activity import GUID, Activity
 from importer.errors import StoreError
 from importer.store import schema
 from importer.store.database import Database
@@ -222,14 +222,15 @@ class BatchRows:
     def claimed(self, activity_ids: Iterable[str]) -> set[str]:
         """Those of the Ids that a row of this batch holds, or held before its activity was deleted by hand;
         as they were asked for (GUIDs are compared in any case)."""
-        asked = {one.lower(): one for one in activity_ids}
+        asked = {claim_key(one): one for one in activity_ids}
         found: set[str] = set()
         for some in chunked(asked):
             claims = select(schema.claim.c.activity_id).where(
                 schema.claim.c.batch == self.key, schema.claim.c.activity_id.in_(some)
             )
-            taken_over = select(func.lower(_row.activity_id)).where(
-                _row.batch == self.key, _row.taken_batch.is_not(None), func.lower(_row.activity_id).in_(some)
+            key = func.lower(func.trim(_row.activity_id, "{}"))
+            taken_over = select(key).where(
+                _row.batch == self.key, _row.taken_batch.is_not(None), key.in_(some)
             )
             found |= {asked[one] for (one,) in (*self._all(claims), *self._all(taken_over))}
         return found
@@ -496,11 +497,18 @@ def stored_row(values: Sequence[Any]) -> StoredRow:
         and type(status) is int
         and 0 <= status < len(_STATUSES)
     )
-    if not sound or not all(type(each) is str for each in (*rest[1:3], rest[4])):
+    activity_id, *texts = rest[0], *rest[1:3], rest[4]
+    sound = sound and (activity_id is None or GUID.fullmatch(str(activity_id)) is not None)
+    if not sound or not all(type(each) is str for each in texts):
         raise ValueError(f"row at position {position}")
     return StoredRow(
         position, number, cells, activity, problem, _STATUSES[status], bool(doubted), bool(released), *rest
     )
+
+
+def claim_key(activity_id: str) -> str:
+    """An Id as it is claimed: GUIDs are returned in either case, with braces or without."""
+    return activity_id.strip("{}").lower()
 
 
 def shown_counts(counts: dict[RowStatus, int]) -> dict[str, int]:

@@ -134,7 +134,7 @@ class Database(ABC):
         """Takes the name without waiting, on this connection where that matters; None when another has it."""
 
     def free(self, name: str) -> bool:
-        """Ends the connection of whoever holds the name and was not heard of for long; whether that was
+        """Ends the connection of the holder of a name, who was not heard of for long; whether that was
         done."""
         return False
 

@@ -94,7 +94,7 @@ _PHRASES: Final = {
     'FATAL: role "': "28000",
     'FATAL: database "': "3D000",
 }
-IDLE_S: Final = 5.0
+UNUSED_S: Final = 5.0
 """A connection that nobody used for so long is tried before it is used: the server may have been
 restarted."""
 
@@ -114,7 +114,7 @@ class GuardedConnection(psycopg.Connection[Any]):
             self.waiting_since = None
 
     def give_up(self) -> None:
-        """Wakes whoever waits for an answer, with an error."""
+        """Whatever waits for an answer ends with an error."""
         with suppress(OSError, psycopg.Error):
             end = socket.socket(fileno=self.fileno())
             try:
@@ -360,7 +360,7 @@ def _note_use(_connection: object, record: ConnectionPoolEntry) -> None:
 
 
 def _try_first(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:  # noqa: ANN401
-    if time.monotonic() - record.info.get("used_at", time.monotonic()) < IDLE_S:
+    if time.monotonic() - record.info.get("used_at", time.monotonic()) < UNUSED_S:
         return
     try:
         connection.execute("SELECT 1")

@@ -153,7 +153,7 @@ claim: Final = Table(
     "claim",
     metadata,
     Column("tenant", Integer, ForeignKey("tenant.key"), primary_key=True, autoincrement=False),
-    Column("activity_id", Text, primary_key=True),  # in lower case: GUIDs are returned in either
+    Column("activity_id", Text, primary_key=True),  # in lower case, without braces: both are returned
     Column("batch", Integer, ForeignKey("batch.key", ondelete="CASCADE"), nullable=False),
     Column("position", Integer, nullable=False),
     Column("deleted_at", Text),  # when the activity was found deleted in LeadSquared; the row lost it then
@@ -266,27 +266,27 @@ store_fact: Final = Table(
 # ---- what checks cannot say -----------------------------------------------------------------------------
 
 _GOES_BACK: Final = (
-    "OLD.status = 4 AND (NEW.status <> 4 OR lower(coalesce(NEW.activity_id, '')) <> lower(OLD.activity_id)"
+    "OLD.status = 4 AND (NEW.status <> 4 OR coalesce(NEW.activity_id, '') <> OLD.activity_id"
     " OR coalesce(NEW.taken_batch, -1) <> coalesce(OLD.taken_batch, -1))"
 )
 _DELETED_BY_HAND: Final = (
     "NEW.status = 0 AND EXISTS (SELECT 1 FROM claim WHERE claim.batch = OLD.batch"
-    " AND claim.position = OLD.position AND claim.activity_id = lower(OLD.activity_id)"
+    " AND claim.position = OLD.position AND claim.activity_id = lower(trim(OLD.activity_id, '{}'))"
     " AND claim.deleted_at IS NOT NULL)"
 )
 _MISTAKEN: Final = (
     "NOT EXISTS (SELECT 1 FROM sheet_row AS creator WHERE creator.batch = NEW.taken_batch"
     " AND creator.position = NEW.taken_position AND creator.status = 4 AND creator.taken_batch IS NULL"
-    " AND lower(creator.activity_id) = lower(NEW.activity_id))"
+    " AND lower(trim(creator.activity_id, '{}')) = lower(trim(NEW.activity_id, '{}')))"
 )
 _CLAIM: Final = (
     "INSERT INTO claim (tenant, activity_id, batch, position)"
-    " SELECT batch.tenant, lower(NEW.activity_id), NEW.batch, NEW.position"
+    " SELECT batch.tenant, lower(trim(NEW.activity_id, '{}')), NEW.batch, NEW.position"
     " FROM batch WHERE batch.key = NEW.batch AND batch.published"
 )
 _CLAIM_ALL: Final = (
     "INSERT INTO claim (tenant, activity_id, batch, position)"
-    " SELECT NEW.tenant, lower(activity_id), batch, position FROM sheet_row"
+    " SELECT NEW.tenant, lower(trim(activity_id, '{}')), batch, position FROM sheet_row"
     " WHERE batch = NEW.key AND status = 4 AND taken_batch IS NULL"
 )
 BACKWARDS: Final = "a created row never goes back"

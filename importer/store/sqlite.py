@@ -25,7 +25,7 @@ from importer.store.schema import APPLICATION_ID
 FILE_NAME: Final = "importer.db"
 WAIT_S: Final = 30.0
 """For another process that writes. The longest transaction publishes a million rows."""
-TRY_AGAIN_S: Final = 0.005
+BUSY_AGAIN_S: Final = 0.005
 _READS: Final = {"importer_reads": True}
 
 
@@ -154,7 +154,7 @@ class SqliteDatabase(Database):
                         where=f"{self.path}-wal",
                         remedy="End the other window, then erase the batch again.",
                     )
-                time.sleep(TRY_AGAIN_S)
+                time.sleep(BUSY_AGAIN_S)
 
     def expect_in_place(self) -> None:
         """On Unix a removed file can be written to for ever."""
@@ -251,6 +251,6 @@ def _use_log(connection: sqlite3.Connection) -> None:
         except sqlite3.OperationalError as error:
             if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() >= until:
                 raise
-            time.sleep(TRY_AGAIN_S)
+            time.sleep(BUSY_AGAIN_S)
         else:
             return

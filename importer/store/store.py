@@ -23,7 +23,7 @@ from sqlalchemy import Connection, and_, delete, func, insert, select, true, upd
 
 from importer.errors import ResultsError, StoreError, StoreUnusableError
 from importer.store import schema
-from importer.store.batch_rows import BatchRows, chunked
+from importer.store.batch_rows import BatchRows, chunked, claim_key
 from importer.store.batches import summaries
 from importer.store.copying import copy_batches
 from importer.store.database import Database, Lock
@@ -39,8 +39,8 @@ from importer.store.staging import Staging, remove_rows
 __all__ = ["Store", "computer", "has_password", "open_store", "os_user"]
 
 TRIES: Final = 5
-TRY_AGAIN_S: Final = 0.1
-"""Whoever lists batches holds a batch's lock for a moment."""
+LOCK_AGAIN_S: Final = 0.1
+"""A command that lists batches holds a batch's lock for a moment."""
 OWNER_SILENT_S: Final = 30.0
 """An owner of a batch in a team's store is heard of every few seconds, unless its computer sleeps, its
 process was stopped or its connection is dead: then another process may end the connection and take the batch
@@ -182,7 +182,7 @@ class Store:
 
     def holders(self, tenant: str, activity_ids: Iterable[str]) -> dict[str, tuple[str, int]]:
         """The same as (batch id, position) of the row that created the activity."""
-        asked = {one.lower(): one for one in activity_ids}
+        asked = {claim_key(one): one for one in activity_ids}
         claim = schema.claim.c
         found: dict[str, tuple[str, int]] = {}
         with self.database.reading() as connection:
@@ -496,7 +496,7 @@ class Store:
                 if silent_s > OWNER_SILENT_S:
                     self.database.free(batch_id)
             if tried + 1 < TRIES:
-                time.sleep(TRY_AGAIN_S)
+                time.sleep(LOCK_AGAIN_S)
         raise ResultsError(
             f"The batch is in use by {name or 'another window'}.",
             where=batch_id,

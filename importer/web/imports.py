@@ -50,7 +50,8 @@ class ImportState:
 
     The others have a part for each mode, `real` and `rehearsal`. batches: the batch of this import. mapped:
     the mapping's digest when it began. answers: to questions, by their keys. marks: a status for a row, by
-    its number, and ids: with `created` its activity. equal: of a reading back, rows equal and rows read.
+    its number, and ids: with `created` its activity. read_back: of the last reading back `equal` in words,
+    and each field and difference.
     """
 
     file: str
@@ -68,7 +69,7 @@ class ImportState:
     answers: Texts = field(default_factory=dict)
     marks: Texts = field(default_factory=dict)
     ids: Texts = field(default_factory=dict)
-    equal: dict[str, str] = field(default_factory=dict)
+    read_back: Texts = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -224,8 +225,11 @@ def _checked(read: dict[str, Any]) -> ImportState | None:
         and all(isinstance(read.get(name), str | None) for name in optional)
         and isinstance(read.get("header_row"), int | None)
         and all(isinstance(read.get(name, False), bool) for name in ("leave_out_invalid", "loaded"))
-        and all(_texts(read.get(name, {})) for name in ("batches", "mapped", "equal"))
-        and all(_texts_of_texts(read.get(name, {})) for name in ("corrections", "answers", "marks", "ids"))
+        and all(_texts(read.get(name, {})) for name in ("batches", "mapped"))
+        and all(
+            _texts_of_texts(read.get(name, {}))
+            for name in ("corrections", "answers", "marks", "ids", "read_back")
+        )
     )
     return ImportState(**read) if fits else None
 

@@ -20,7 +20,16 @@ from importer.web.desk import DeskState
 from importer.web.imports import WebImport
 from importer.web.jobs import Job
 from importer.web.screen import Screen, see_other, step_path
-from importer.web.send_step import STEPS_BEFORE, SendStep, is_done, open_rows, send_key, status_of
+from importer.web.send_step import (
+    STEPS_BEFORE,
+    TRIAL,
+    VERIFYING,
+    SendStep,
+    is_done,
+    open_rows,
+    send_key,
+    status_of,
+)
 
 EVERY_S: Final = 0.7
 STREAM_MAX_S: Final = 3_600.0
@@ -124,11 +133,13 @@ class ProgressStep:
         if desk is not None and job is not None and job.running:  # it waits for an answer
             return step_path(own.id, "send")
         if job is not None and job.error is not None:
-            return ""
+            return step_path(own.id, "results") if job.name == VERIFYING else ""
         if status is None:
             return step_path(own.id, "send")
-        if job is not None and job.name == "trial" and not job.stop.requested and not is_done(status):
-            return step_path(own.id, "send")
+        if job is not None and job.name == VERIFYING:
+            return step_path(own.id, "results")
+        if job is not None and job.name == TRIAL and not job.stop.requested and not is_done(status):
+            return step_path(own.id, "send" if status.counts.get("created") else "results")
         return step_path(own.id, "results") if is_done(status) else ""
 
 

@@ -24,7 +24,7 @@ from importer.web.imports import WebImport
 from importer.web.jobs import Job
 from importer.web.mapping_step import attachment
 from importer.web.screen import Screen, form_of, see_other, step_path
-from importer.web.send_step import is_done, open_rows, read_back, send_key, status_of
+from importer.web.send_step import VERIFYING, is_done, open_rows, read_back, send_key, status_of
 
 PAGE_ROWS: Final = 50
 RESULT_COLUMNS_MAX: Final = 40
@@ -105,8 +105,8 @@ class ResultsStep:
             more=found[PAGE_ROWS - 1].position if len(found) > PAGE_ROWS else None,
             asked=asked, statuses=tuple(Shown),
             other_ending=_other_ending(status), once=self._screen.once.current(key), failed=failed,
-            open_rows=open_rows(status), done=is_done(status), equal=own.state.equal.get(mode, ""),
-            notices=list(job.notices) if job else [], waiting=waiting,
+            open_rows=open_rows(status), done=is_done(status), read_back=own.state.read_back.get(mode, {}),
+            waiting=waiting,
             reached=["sheet", "mapping", "check", "send"] if own.has_sheet else [],
         )  # fmt: skip
 
@@ -196,7 +196,6 @@ class ResultsStep:
 
 
 ENDINGS: Final = (".csv", ".xlsx")
-VERIFYING: Final = "reading back"
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,9 @@ from importer.web.screen import Screen, form_of, see_other, step_path
 
 STEPS_BEFORE: Final = ("sheet", "mapping", "check")
 TRIAL_ROWS: Final = 3
+TRIAL: Final = "trial"
+VERIFYING: Final = "reading back"
+"""Names of jobs."""
 AGAIN: Final = "imported-before"
 """Key of the answer to "this sheet was imported before"."""
 AGAIN_CHOICES: Final = (
@@ -130,7 +133,7 @@ class SendStep:
             request, template, plan=desk.plan, questions=desk.open_questions,
             trial_rows=_trial_rows(desk.plan), to_send=_to_send(desk.plan),
             once=self._screen.once.current(key), looks=looks(desk.plan),
-            equal=own.state.equal.get(self._screen.mode, ""), **shown,
+            read_back=own.state.read_back.get(self._screen.mode, {}), **shown,
         )  # fmt: skip
 
     async def _prepared(self, own: WebImport, status: BatchStatus | None) -> tuple[Job[Any], Desk]:
@@ -168,7 +171,7 @@ class SendStep:
             return progress
         if not self._screen.once.use(key, form.get("once", "")):
             return progress
-        own.changed_in(mode, equal=None)
+        own.changed_in(mode, read_back=None)
         status = await status_of(self._screen, own)
         order = Order(own.state.answers.get(mode, {}), send=True, looks=form.get("looks", ""))
         waits = desk is not None and desk.state is DeskState.WAITING
@@ -202,12 +205,12 @@ class SendStep:
             own.changed_in(mode, batches=plan.batch, mapped=mapping_digest(own))
 
         async def then(job: Job[RunResult | None], result: RunResult) -> None:
-            if limit is not None:
+            if limit is not None and result.counts.get("created"):
                 await read_back(own, mode, result.batch, store, job)
 
         desk = Desk(self._signature(own, status), prepare, first=first, starting=starting, then=then)
         key = self._key(own)
-        name = "trial" if limit is not None else "import"
+        name = TRIAL if limit is not None else "import"
         if self._screen.jobs.begin(key, Job(name, desk.work, sends=True)) is not None:
             self._desks[key] = desk
 
@@ -237,9 +240,10 @@ async def read_back(own: WebImport, mode: str, batch: str, store: Store, job: Jo
     """Created rows compared with what was sent; how many are equal is kept for the pages."""
     calls = CallOptions(sandbox=mode == "rehearsal")
     result = await verify(VerifyOptions(results=batch, calls=calls), store, job, job.stop)
-    own.changed_in(mode, equal=f"{result.equal} of {result.rows} rows equal")
-    for difference in result.differences:
-        job.notice(difference)
+    kept = {"equal": f"{result.equal:,} of {result.rows:,} rows equal"}
+    kept |= {f"field {one['field']}": f"{one['equal']:,} of {one['sent']:,} equal" for one in result.fields}
+    kept |= {f"difference {number}": text for number, text in enumerate(result.differences)}
+    own.changed_in(mode, read_back=kept)
 
 
 def send_key(own: WebImport, mode: str) -> str:
