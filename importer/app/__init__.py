@@ -46,12 +46,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Answers", "BatchStatus", "CallOptions", "CheckOptions", "CheckReport", "Choice", "CorrectOptions",
-    "DeclinedError", "EarlierImport", "Observer", "Plan", "Progress", "ProposeOptions", "ProposedMapping", "Question",
-    "QuestionKind", "QuestionOpenError", "ResumeOptions", "RunOptions", "RunResult", "ScreenChanges",
-    "SendingOptions", "SheetInput", "Silent", "Stage", "StopHandle", "VerifyOptions", "VerifyResult",
-    "answer", "batch_status", "check", "copy_store", "discard", "discard_correct", "erase", "list_batches", "login", "logout",
-    "open_store", "prepare_correct", "prepare_resume", "prepare_run", "propose", "save_frame", "start", "start_correct", "store_info", "verify",
-    "whoami", "write_report",
+    "DeclinedError", "EarlierImport", "Observer", "Plan", "Progress", "ProposeOptions", "ProposedMapping",
+    "Question", "QuestionKind", "QuestionOpenError", "ResumeOptions", "RunOptions", "RunResult",
+    "ScreenChanges", "SendingOptions", "SheetInput", "Silent", "Stage", "StopHandle", "VerifyOptions",
+    "VerifyResult", "answer", "batch_status", "check", "copy_store", "discard", "discard_correct",
+    "erase", "list_batches", "login", "logout", "open_store", "prepare_correct", "prepare_resume",
+    "prepare_run", "propose", "save_frame", "start", "start_correct", "store_info", "verify", "whoami",
+    "write_report",
 ]  # fmt: skip
 
 _MODULES: Final = (
