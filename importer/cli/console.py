@@ -204,9 +204,8 @@ class Console:
     def _write_json(self, end: CommandEnd) -> None:
         whole = {**self._result}
         if end.message:
-            whole["error"] = (
-                f"{end.message} {command_line('importer', *end.command)}" if end.command else end.message
-            )
+            command = f"\n{command_line('importer', *end.command)}" if end.command else ""
+            whole["error"] = end.message + command
             whole["error_code"] = end.error_code
         whole["exit"] = end.exit_code
         line = json_line(whole) if _speaks_unicode(sys.stdout) else json.dumps(whole)
