@@ -33,6 +33,11 @@ class Home:
         """What the embedded sandbox created."""
         return self.root / "sandbox"
 
+    @property
+    def uploads(self) -> Path:
+        """Sheets that were brought on the screen, a folder for each import."""
+        return self.root / "uploads"
+
     def prepare(self) -> list[str]:
         """Create the folders, readable by their owner only. What a person should know: each folder that was
         open to others, and was tightened. Raises SettingsError if that is impossible."""

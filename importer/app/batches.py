@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from importer.app.connecting import remove_rehearsal_file
 from importer.app.named import find_batch
 from importer.app.observer import SILENT, Observer, Progress, Stage
 from importer.app.questions import Choice, Question, QuestionKind
 from importer.app.records import BatchStatus, EraseResult
 from importer.app.results_file import place_here, taken_over
 from importer.errors import ResultsError
+from importer.home import home
 from importer.report.facts import gather
 from importer.report.page import REPORT_ENDING
 from importer.report.page import write_report as write_page
@@ -136,11 +139,17 @@ def erase_question(batch_id: str, store: Store) -> Question:
 def erase(batch_id: str, store: Store) -> EraseResult:
     """Removes a batch's customer data; its fingerprints and Ids stay, so that the sheet is still recognised.
 
-    To be confirmed before (`erase_question`). Names the files that remain beside the sheet. Raises
-    ResultsError, StoreError.
+    To be confirmed before (`erase_question`). What is of it in our own folder goes too: the copy of a sheet
+    that was brought on the screen, what a rehearsal created. Names the files that remain beside the sheet.
+    Raises ResultsError, StoreError.
     """
     batch = _known(batch_id, store).batch
     store.erase(batch_id)
+    folder = Path(batch.source).parent
+    if folder.parent == home().uploads:
+        shutil.rmtree(folder, ignore_errors=True)
+    if batch.rehearsal:
+        remove_rehearsal_file(batch_id)
     results = Path(batch.results)
     beside_it = (
         results,

@@ -136,6 +136,13 @@ def rehearsal_file(own: Home, batch: str) -> Path:
     return own.sandbox / f"{batch}.sqlite"
 
 
+def remove_rehearsal_file(batch: str) -> None:
+    """Forgets what the sandbox created in a rehearsal."""
+    file = rehearsal_file(home(), batch)
+    for end in ("", "-wal", "-shm"):
+        file.with_name(file.name + end).unlink(missing_ok=True)
+
+
 def send_options(calls: CallOptions, sending: SendingOptions | None = None) -> SendOptions:
     """The same for the sending room. sending: None where nothing is created."""
     how = sending or SendingOptions()

@@ -7,7 +7,7 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from importer.app.connecting import Session, persistently, rehearsal_file, send_options, session
+from importer.app.connecting import Session, persistently, remove_rehearsal_file, send_options, session
 from importer.app.duplicates import (
     overlap_question,
     refuse_created_since,
@@ -47,7 +47,6 @@ from importer.app.staging import (
 from importer.app.trial import send_with_trial
 from importer.checking.survey import Survey
 from importer.errors import StoreError, UserError
-from importer.home import home
 from importer.leadsquared.answers import CurrentUser
 from importer.leadsquared.lookups import to_plain
 from importer.mapping.row_mapper import RowMapper
@@ -345,7 +344,8 @@ class RunPreparation:
         try:
             if self._rehearsal:
                 replaced = self.store.replace_rehearsals(self._batch.source, apart_from=self._batch.id)
-                self._remove_sandbox_files(replaced)
+                for batch in replaced:
+                    remove_rehearsal_file(batch.id)
             owned.keep_facts(already=self._counts["created"])
             over = [one.id for one in replaced] + ([self._replaces] if self._replaces else [])
             path = write_results_file(owned.rows, owned.keep_facts, self.observer, replaces=over)
@@ -366,13 +366,6 @@ class RunPreparation:
         refuse_open_elsewhere(overlap)
         if self._steps.answer_to(QuestionKind.OVERLAP) != "again":
             refuse_created_since(overlap)
-
-    @staticmethod
-    def _remove_sandbox_files(replaced: list[Batch]) -> None:
-        for batch in replaced:
-            file = rehearsal_file(home(), batch.id)
-            for end in ("", "-wal", "-shm"):
-                file.with_name(file.name + end).unlink(missing_ok=True)
 
     async def _send(self, owned: Ownership, stop: StopHandle) -> RunResult:
         findings = findings_of(self._survey)

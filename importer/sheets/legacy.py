@@ -100,8 +100,11 @@ def read_in_child(path: Path, sheet: str | None, spool: IO[bytes]) -> None:
     environment["OPENBLAS_NUM_THREADS"] = environment["OMP_NUM_THREADS"] = "1"
     environment["PYTHONUTF8"] = "1"
     # -P: a pandas.py in the working directory is not ours. -O: xlrd asserts what some programs do not write.
-    command = [sys.executable, "-P", "-O", "-m", "importer.sheets.legacy_child", str(CPU_LIMIT_S)]
-    command += [str(path.absolute()), *([] if sheet is None else [sheet])]
+    start = ["-P", "-O", "-m", "importer.sheets.legacy_child"]
+    if getattr(sys, "frozen", False):  # the stand-alone program starts itself (`importer/__main__.py`)
+        start = ["--read-legacy-sheet"]
+    command = [sys.executable, *start, str(CPU_LIMIT_S), str(path.absolute())]
+    command += [] if sheet is None else [sheet]
     try:
         ended = subprocess.run(  # noqa: S603 - our own interpreter and module
             command,

@@ -1,0 +1,85 @@
+"""`importer erase`: a batch without its customer data, as a person does it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import visits
+from conftest import Importer, RunningTenant
+from stores import Place
+from visits import results_of, write_csv, write_mapping
+
+SECRET = "Priya Sharma"
+
+
+def everything(folder: Path) -> bytes:
+    """All bytes of all files."""
+    return b"".join(file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file())
+
+
+@pytest.fixture
+def sheet(home: Path, place: Place, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Each test runs on both stores."""
+    if place.url:
+        monkeypatch.setenv("IMPORTER_STORE", place.url)
+    write_mapping(Path("visits.yaml"))
+    return write_csv(
+        Path("visits.csv"), [visits.visit(number, remarks=f"{SECRET} {number}") for number in range(9)]
+    )
+
+
+def test_nothing_of_the_sheet_is_left_and_it_is_still_refused(
+    importer: Importer, tenant: RunningTenant, sheet: Path, home: Path
+) -> None:
+    """The Ids are still claimed; files beside the sheet are named, and are the person's to delete."""
+    done = importer("run", sheet, "-m", "visits.yaml", "--yes", "--json")
+    assert done.exit == 0, done.stderr
+    assert importer("verify", done.json["results"]).exit == 0
+    erased = importer("erase", done.json["batch"], "--yes", "--json")
+    assert erased.exit == 0, erased.stderr
+    assert {Path(path).name for path in erased.json["files"]} >= {"visits.csv", "visits.results.csv"}
+    assert SECRET.encode() not in everything(home)
+    again = importer("run", sheet, "-m", "visits.yaml", "--yes", "--json")
+    assert (again.exit, again.json["error_code"]) == (2, "imported-before")
+    for command in ("resume", "verify"):
+        refused = (
+            importer(command, done.json["batch"], "--yes", "--json")
+            if command == "resume"
+            else importer(command, done.json["batch"], "--json")
+        )
+        assert (refused.exit, refused.json["error_code"]) == (2, "erased"), command
+    assert len(tenant.creates) == 9
+    assert len(results_of("visits.results.csv")) == 9
+
+
+def test_without_a_yes_nothing_is_removed(importer: Importer, tenant: RunningTenant, sheet: Path) -> None:
+    """Without a terminal it wants `--yes`."""
+    done = importer("run", sheet, "-m", "visits.yaml", "--yes", "--json")
+    refused = importer("erase", done.json["batch"], "--json")
+    assert refused.exit == 2
+    assert importer("resume", done.json["batch"], "--yes", "--json").json["created"] == 9
+
+
+def test_what_a_rehearsal_created_goes_too(importer: Importer, sheet: Path, home: Path) -> None:
+    """It is in a file of the sandbox's."""
+    done = importer("run", sheet, "-m", "visits.yaml", "--sandbox", "--rate", "1000/1", "--json")
+    assert done.exit == 0, done.stderr
+    assert SECRET.encode() in everything(home)
+    assert importer("erase", done.json["batch"], "--yes").exit == 0
+    assert SECRET.encode() not in everything(home)
+
+
+def test_the_copy_of_a_sheet_that_was_brought_on_the_screen_goes_too(
+    importer: Importer, tenant: RunningTenant, sheet: Path, home: Path
+) -> None:
+    """It is in our own folder, and nobody else's."""
+    upload = home / "uploads" / "an-import"
+    upload.mkdir(parents=True)
+    shutil.move(sheet, upload / "visits.csv")
+    done = importer("run", upload / "visits.csv", "-m", "visits.yaml", "--yes", "--json")
+    assert done.exit == 0, done.stderr
+    assert importer("erase", done.json["batch"], "--yes").exit == 0
+    assert not upload.exists()
+    assert SECRET.encode() not in everything(home)
