@@ -13,6 +13,8 @@ from typing import Final
 from importer.text import ELLIPSIS, shown
 
 SCREEN_COLUMNS: Final = 80
+NOT_ANSWERING: Final = "LeadSquared is not answering: waiting for it."
+"""What goes on while a tenant gives no answer."""
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:

@@ -10,9 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from importer.app.batches import batch_status, erase, list_batches, write_report
+    from importer.app.batches import batch_status, list_batches
     from importer.app.check_sheet import check
     from importer.app.correct_batch import discard_correct, prepare_correct, start_correct
+    from importer.app.erasing import erase
     from importer.app.keys import login, logout, whoami
     from importer.app.observer import Observer, Progress, Silent, Stage, StopHandle
     from importer.app.options import (
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         QuestionOpenError,
     )
     from importer.app.records import BatchStatus, CheckReport, EarlierImport, RunResult, VerifyResult
+    from importer.app.report_page import write_report
     from importer.app.resume import prepare_resume
     from importer.app.run import prepare_run
     from importer.app.sheet_input import save_frame
@@ -71,6 +73,8 @@ _MODULES: Final = (
     "resume",
     "verify_batch",
     "correct_batch",
+    "erasing",
+    "report_page",
 )
 
 

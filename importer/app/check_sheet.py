@@ -98,7 +98,7 @@ async def _answers(options: CheckOptions, asked: AskedValues, observer: Observer
 class _Digests:
     """What tells whether a sheet, or rows of it, were imported before.
 
-    comparable: rows can be told from their activities; before lookups only the sheet as a whole can.
+    comparable: rows are known by their activities; before lookups only the sheet as a whole is.
     """
 
     def __init__(self, known: Recognition | None, *, comparable: bool) -> None:

@@ -23,8 +23,6 @@ from importer.home import Home, home
 from importer.leadsquared.answers import CurrentUser
 from importer.leadsquared.calls import Unreachable
 from importer.pacing.window import Rate
-from importer.sandbox.options import SandboxOptions
-from importer.sandbox.server import Sandbox
 from importer.sending.engine import TenantConnection, connected, tenant_name
 from importer.sending.run_state import SendOptions
 from importer.settings import Settings, load_rate, load_settings
@@ -118,6 +116,8 @@ async def connected_session(
 
 @asynccontextmanager
 async def _embedded(batch: str, rate: Rate | None, asked: AskedValues) -> AsyncIterator[Settings]:
+    from importer.sandbox import Sandbox, SandboxOptions  # a server, which only a rehearsal needs
+
     own = home()
     own.prepare()
     users = [value for lookup, values in asked.items() if lookup.kind == "user" for value in values.values()]

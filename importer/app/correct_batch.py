@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from importer.app.changes import from_screen
+from importer.app.changes import SHOWN_MAX, from_screen
 from importer.app.connecting import Session, as_work_error, send_options, session
 from importer.app.corrections import PlannedChanges, from_edits, from_mapping, taking_back
 from importer.app.lookups import looked_up
@@ -21,7 +21,7 @@ from importer.app.preparing import Preparing
 from importer.app.questions import NO_ANSWERS, Answers, Choice, Question, QuestionKind, QuestionOpenError
 from importer.app.records import CorrectionOutcome, NextStep
 from importer.app.results_file import edits_of_file, place_here
-from importer.app.running import SHOW_EVERY_S, STOP_CODES, columns_of
+from importer.app.running import REASONS_MAX, SHOW_EVERY_S, STOP_CODES, columns_of
 from importer.app.sheet_input import loaded_mapping
 from importer.app.staging import asked_values, source_row
 from importer.errors import ResultsError, UserError
@@ -34,17 +34,15 @@ from importer.results.corrections_file import CORRECTIONS_ENDING, write_correcti
 from importer.results.edits import Edits
 from importer.sending.corrections import CorrectionPass, CorrectionSummary, UpdateOptions
 from importer.sending.engine import tenant_name
-from importer.sending.run_state import NOT_ANSWERING, StopReason
+from importer.sending.run_state import StopReason
 from importer.sheets.rows import Row
 from importer.store.ownership import Ownership
 from importer.store.records import Batch, CorrectionStatus, RowStatus, iso
 from importer.store.store import Store
 from importer.text import shown
-from importer.wording import count
+from importer.wording import NOT_ANSWERING, count
 
 UPDATES_AT_ONCE: Final = 8
-SHOWN_MAX: Final = 40
-REASONS_MAX: Final = 10
 UNFINISHED: Final = (CorrectionStatus.PLANNED, CorrectionStatus.SENDING)
 
 

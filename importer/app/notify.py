@@ -20,7 +20,7 @@ from importer.text import shown
 
 NOTIFY_VARIABLE: Final = "IMPORTER_NOTIFY_URL"
 TIMEOUT_S: Final = 10.0
-TEXT_LENGTH_MAX: Final = 500
+NOTICE_LENGTH_MAX: Final = 500
 COUNTS: Final = ("created", "already", "failed", "invalid", "uncertain", "pending", "skipped")
 OTHERS: Final = ("equal", "differing", "missing", "unread", "corrected", "conflicts")
 NEXT: Final = {
@@ -52,7 +52,7 @@ def notice_text(command: str, result: dict[str, Any], exit_code: int) -> str:
     code = f" ({result['error_code']})" if result.get("error_code") else ""
     endings = NEXT_OF_READING | {0: NEXT[0], 2: NEXT[2]} if command == "verify" else NEXT
     text = f"importer {command}{named}{rows}. Exit code {exit_code}{code}. {endings.get(exit_code, '')}"
-    return shown(text.strip(), TEXT_LENGTH_MAX)
+    return shown(text.strip(), NOTICE_LENGTH_MAX)
 
 
 def notify(command: str, result: dict[str, Any], exit_code: int) -> str:

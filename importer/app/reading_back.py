@@ -11,16 +11,16 @@ from typing import Final
 from importer.app.observer import Observer, Progress, Stage, StopHandle
 from importer.app.running import SHOW_EVERY_S
 from importer.sending.engine import TenantConnection
-from importer.sending.run_state import NOT_ANSWERING, SendOptions
+from importer.sending.run_state import SendOptions
 from importer.store.batch_rows import BatchRows
 from importer.store.ownership import Ownership
 from importer.store.records import RowStatus
 from importer.text import quoted
 from importer.verification.reader import VerificationPass
 from importer.verification.readings import FieldSummary, ReadingVerdict, VerificationSummary, utc_now
-from importer.wording import count
+from importer.wording import NOT_ANSWERING, count
 
-VALUE_LENGTH_MAX: Final = 30
+SHOWN_VALUE_MAX: Final = 30
 
 
 async def read_back(
@@ -137,4 +137,4 @@ def _field(field: FieldSummary, heading: str) -> Iterator[str]:
 
 
 def _value(text: str) -> str:
-    return quoted(text, VALUE_LENGTH_MAX)
+    return quoted(text, SHOWN_VALUE_MAX)

@@ -1,7 +1,7 @@
 """A batch that the store does not have, rebuilt from its results file and a mapping.  Rows that the file has
 as created are never sent again. Every other row is in doubt, back to the start of the batch: it may have
 been sent after the file was written. Nothing in the file is then a person's word but `skipped`, since an
-edited cell cannot be told from one that was always so."""
+edited cell looks the same as one that was always so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sending a batch that is owned, for `run` and `resume` alike: watched, stoppable, and told at the end.
+"""Sending a batch that is owned, for `run` and `resume` alike: watched, stoppable, and summed up at the end.
 
 Whatever way out is taken, the results file is written and the counts add up.
 """
@@ -22,13 +22,13 @@ from importer.mapping.row_mapper import RowMapper
 from importer.pacing.pacing import Rate
 from importer.remedies import remedy_for
 from importer.sending.engine import SendResult, TenantConnection, send, unrecorded_error
-from importer.sending.run_state import NOT_ANSWERING, RunState, SendOptions, StopReason
+from importer.sending.run_state import RunState, SendOptions, StopReason
 from importer.store.batch_rows import BatchRows
 from importer.store.ownership import Ownership
 from importer.store.records import Problem, RowStatus
 from importer.store.store import Store
 from importer.text import shown
-from importer.wording import count
+from importer.wording import NOT_ANSWERING, count
 
 SHOW_EVERY_S: Final = 0.2
 SPACING_MARGIN: Final = 1.03

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from importer.app.batches import erase as erase_batch
-from importer.app.batches import erase_question
+from importer.app.erasing import erase as erase_batch
+from importer.app.erasing import erase_question
 from importer.app.named import find_batch
 from importer.app.questions import DeclinedError
 from importer.app.stores import open_store

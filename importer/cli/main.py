@@ -48,7 +48,6 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
 """Each command, the module of `importer.cli` that holds the function of its name, and its help in a line."""
 
 NOTIFYING: Final = frozenset({"run", "resume", "verify", "correct"})
-NOTIFY_VARIABLE: Final = "IMPORTER_NOTIFY_URL"
 _SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 
 
@@ -147,7 +146,7 @@ def run(argv: Sequence[str]) -> int:
     if isinstance(work, int):  # --help, --version
         return work if argv else EXIT_USAGE
     end = ending_of(console, work)
-    if console.command_name in NOTIFYING and os.environ.get(NOTIFY_VARIABLE):
+    if console.command_name in NOTIFYING and os.environ.get("IMPORTER_NOTIFY_URL"):
         _notify(console, end)
     console.finish(end)
     return end.exit_code

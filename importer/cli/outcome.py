@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
-from typing import Any, Final
+from collections.abc import Coroutine
+from typing import Any
 
 from importer.app.records import RunResult
 from importer.app.running import BrokenRunError
 from importer.cli.console import Console
-from importer.store.records import SHOWN_STATUSES
-from importer.wording import count, duration
-
-ALREADY: Final = "already there"
-
-
-def summary(counts: Mapping[str, int], already: int, seconds: float, results: str) -> str:
-    """`40 rows: 39 created, 1 failed in 8 seconds.`, and where the results file is."""
-    parts = [f"{counts[status]:,} {status}" for status in SHOWN_STATUSES if counts[status]]
-    if already:
-        parts.append(f"{already:,} {ALREADY}")
-    took = f" in {duration(seconds)}" if seconds >= 1 else ""
-    return f"{count(counts['rows'], 'row')}: {', '.join(parts) or 'none'}{took}.\nResults: {results}"
+from importer.cli.summary import summary
 
 
 def run_shown(console: Console, work: Coroutine[Any, Any, RunResult]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importer.app.batches import write_report
+from importer.app.report_page import write_report
 from importer.app.stores import open_store
 from importer.cli import options
 from importer.cli.console import Console

@@ -10,7 +10,7 @@ from importer.app.records import BatchStatus
 from importer.app.stores import open_store
 from importer.cli import options
 from importer.cli.console import Console
-from importer.cli.outcome import ALREADY, summary
+from importer.cli.summary import ALREADY, summary
 from importer.store.records import SHOWN_STATUSES
 from importer.text import shown
 from importer.wording import count, local_time, pad, shorten

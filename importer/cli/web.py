@@ -6,16 +6,14 @@ import asyncio
 import os
 import sys
 import webbrowser
-from typing import Final
 
 from importer.cli import options
 from importer.cli.console import Console
+from importer.cli.ending import EXIT_INTERRUPTED
 from importer.cli.sandbox import ends_at_sigterm
 from importer.errors import SettingsError
 from importer.home import home
 from importer.web.server import ScreenServer
-
-EXIT_INTERRUPTED: Final = 130
 
 
 def web(

@@ -27,7 +27,7 @@ CORRECTIONS_COLUMNS: Final = (
     "activity_id",
     "batch",
 )
-OUTCOMES: Final = {
+OUTCOME_WORDS: Final = {
     CorrectionStatus.PLANNED: "not sent yet",
     CorrectionStatus.SENDING: "not finished",
     CorrectionStatus.CORRECTED: "corrected",
@@ -46,7 +46,7 @@ def write_corrections(path: Path, corrections: Iterable[StoredCorrection], batch
         for one in corrections:
             texts = map(no_formula, (one.field, one.before, one.after))
             rest = map(no_formula, (one.replaced or "", one.error, one.activity_id))
-            writer.writerow((one.number, *texts, OUTCOMES[one.status], one.changed_at, *rest, batch))
+            writer.writerow((one.number, *texts, OUTCOME_WORDS[one.status], one.changed_at, *rest, batch))
 
     return write_whole(path, write, batch=batch, batch_in=batch_of_corrections, encoding="utf-8-sig")
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from importer.activity import Activity, Marker
 from importer.errors import ImporterError, StoreError
@@ -30,7 +30,6 @@ from importer.store.records import RowStatus, StoredRow
 from importer.store.writer import StoreWriter
 
 _T = TypeVar("_T")
-NOT_ANSWERING: Final = "LeadSquared is not answering: waiting for it."
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from typing import Final
 
 from aiohttp import web
 
-from importer.app.batches import write_report
 from importer.app.observer import SILENT
 from importer.app.records import BatchStatus, VerifyResult
+from importer.app.report_page import write_report
 from importer.app.results_file import write_results_file
 from importer.remedies import remedy_for
 from importer.sheets.rows import decode_cells
