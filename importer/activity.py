@@ -111,3 +111,15 @@ class StoredActivity:
     created_on: dt.datetime | None
     created_by: str
     modified_on: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityField:
+    """A field of an activity type, as LeadSquared's own settings describe it. options: what a dropdown has,
+    () for other fields."""
+
+    schema_name: str
+    display_name: str
+    data_type: str
+    mandatory: bool
+    options: tuple[str, ...] = ()

@@ -6,17 +6,19 @@ import json
 from pathlib import Path
 
 import pytest
+from conftest import Importer, StartTenant
 
+from importer.activity import ActivityField
 from importer.checking.metadata import mapping_findings, option_watches
 from importer.checking.survey import Survey
-from importer.mapping.activity_types import TypeField, type_fields
+from importer.leadsquared.answers import read_activity_setting
 from importer.mapping.mapping import Mapping
 from importer.sheets import open_sheet
 
 ACCOUNT = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
 HEAD = "RelatedCompanyId: Account\nActivityEvent: 10001\nFields:\n"
-OUTCOME = TypeField("mx_Custom_1", "Outcome", "Dropdown", required=True, options=("Won", "Lost"))
-AMOUNT = TypeField("mx_Custom_2", "Amount", "Number", required=False)
+OUTCOME = ActivityField("mx_Custom_1", "Outcome", "Dropdown", mandatory=True, options=("Won", "Lost"))
+AMOUNT = ActivityField("mx_Custom_2", "Amount", "Number", mandatory=False)
 
 
 def found(fields: str) -> list[tuple[str, str]]:
@@ -52,7 +54,7 @@ def test_where_nothing_is_known_nothing_is_said() -> None:
     """The call may be refused; that stops nothing."""
     mapping = Mapping.of_text(HEAD + "  mx_Custom_77: A", "visits.yaml")
 
-    assert mapping_findings(mapping, 10001, type_fields(b'{"Status":"Error"}')) == []
+    assert mapping_findings(mapping, 10001, ()) == []
 
 
 def test_cells_outside_of_the_options_are_named(tmp_path: Path) -> None:
@@ -71,19 +73,53 @@ def test_cells_outside_of_the_options_are_named(tmp_path: Path) -> None:
     assert (notice.kind, notice.cells, notice.column) == ("not-an-option", ["B3"], "A")
 
 
-@pytest.mark.parametrize(
-    "answer", [b"", b"[]", b"{}", b'{"Fields": 7}', b'{"Fields": [7, {}, {"SchemaName": null}]}', b"\xff"]
-)
-def test_answers_of_another_form_say_nothing(answer: bytes) -> None:
-    """Whatever the tenant answers."""
-    assert type_fields(answer) == ()
-
-
 def test_an_answer_of_the_documented_form_is_read() -> None:
-    """Options stand as JSON in a text."""
+    """Options are JSON in a text."""
     field = {
         "SchemaName": "mx_Custom_1", "DisplayName": "Outcome", "DataType": "Dropdown", "IsMandatory": True,
         "OptionSet": json.dumps([{"Value": "Won"}, {"Value": "Lost"}, {"Value": ""}]),
     }  # fmt: skip
 
-    assert type_fields(json.dumps({"Fields": [field]}).encode()) == (OUTCOME,)
+    assert read_activity_setting(json.dumps({"Fields": [field]}).encode()).fields == (OUTCOME,)
+
+
+RULES = """\
+tenant:
+  activity_types: answered
+  events: [10001]
+  fields:
+    mx_Custom_1: {type: dropdown, values: [Won, Lost], name: Outcome}
+"""
+
+
+def test_check_online_and_run_say_what_leadsquared_says(
+    importer: Importer, start_tenant: StartTenant, tmp_path: Path
+) -> None:
+    """An unknown schema name and a cell outside of the options are notices; nothing is stopped by them."""
+    faults, mapping, source = (tmp_path / name for name in ("rules.yaml", "visits.yaml", "visits.csv"))
+    faults.write_text(RULES, encoding="utf-8")
+    tenant = start_tenant(faults=faults)
+    mapping.write_text(HEAD + "  mx_Custom_1: A\n", encoding="utf-8")
+    source.write_text(f"Account,A\n{ACCOUNT},Won\n{ACCOUNT},wno\n", encoding="utf-8")
+
+    checked = importer("check", source, "-m", mapping, "--online", "--json")
+    mapping.write_text(HEAD + "  mx_Custm_1: A\n", encoding="utf-8")
+    ran = importer("run", source, "-m", mapping, "--yes", "--json")
+
+    (option,), (unknown,) = checked.json["notices"], ran.json["notices"]
+    assert (checked.exit, option["kind"], option["cells"]) == (0, "not-an-option", ["B3"])
+    assert (unknown["kind"], 'Did you mean "mx_Custom_1"?' in unknown["message"]) == ("unknown-field", True)
+    assert len(tenant.creates) == 2
+
+
+def test_a_tenant_that_says_nothing_is_no_trouble(
+    importer: Importer, start_tenant: StartTenant, tmp_path: Path
+) -> None:
+    """Most refuse the call for accounts' activities."""
+    start_tenant()
+    mapping, source = tmp_path / "visits.yaml", tmp_path / "visits.csv"
+    mapping.write_text(HEAD + "  mx_Custom_77: A\n", encoding="utf-8")
+    source.write_text(f"Account,A\n{ACCOUNT},Won\n", encoding="utf-8")
+    result = importer("check", source, "-m", mapping, "--online", "--json")
+
+    assert (result.exit, result.json["notices"]) == (0, [])

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from importer.activity import Activity
-from importer.mapping.activity_types import TypeField
+from importer.activity import Activity, ActivityField
 from importer.mapping.mapping import load_mapping
 from importer.mapping.round_trip import scalar
 from importer.mapping.yaml_file import read_document
@@ -268,8 +267,8 @@ def test_columns_get_the_schema_names_that_leadsquared_says(tmp_path: Path) -> N
     source = tmp_path / "visits.csv"
     source.write_text(f"Account ID,Visit outcome,Amount,City\n{GUID},Won,12,Pune\n", encoding="utf-8")
     known = [
-        TypeField("mx_Custom_7", "Visit Outcome", "Dropdown", required=False),
-        TypeField("mx_Custom_9", "City", "String", required=False),
+        ActivityField("mx_Custom_7", "Visit Outcome", "Dropdown", mandatory=False),
+        ActivityField("mx_Custom_9", "City", "String", mandatory=False),
     ]
     with open_sheet(source) as sheet:
         found = look_at_sheet(sheet, None, "UTC")

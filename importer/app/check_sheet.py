@@ -15,7 +15,7 @@ from importer.app.findings import (
     hidden_question,
     invalid_question,
 )
-from importer.app.lookups import looked_up
+from importer.app.lookups import TypeFields, asked_fields, looked_up
 from importer.app.observer import SILENT, Observer, Progress, Stage
 from importer.app.options import CheckOptions
 from importer.app.records import CheckReport, EarlierImport
@@ -23,9 +23,12 @@ from importer.app.running import expected_s, spoken_rate
 from importer.app.sheet_input import loaded_mapping, no_rows, opened_sheet, rows_of
 from importer.app.staging import AskedValues, ContentDigest, asked_values
 from importer.checking.marked_sheet import MarkedSheet
+from importer.checking.metadata import mapping_findings, option_watches
 from importer.checking.survey import Survey
 from importer.findings import CellFinding
+from importer.mapping.mapping import Mapping
 from importer.mapping.references import Resolved
+from importer.mapping.row_mapper import RowMapper
 from importer.settings import load_rate
 from importer.sheets.rows import CellsDigest, Row
 from importer.store.duplicates import Recognition
@@ -46,11 +49,12 @@ async def check(options: CheckOptions, store: Store | None, observer: Observer =
         sheet = stack.enter_context(opened_sheet(options.sheet, mapping))
         mapper = mapping.bind(sheet.header)
         accepted = mapping.accept | options.accept
-        survey = Survey(mapper, accepted)
         resolved: Resolved | None = None
-        if options.online and mapper.needs_lookups:
-            asked = asked_values(rows_of(sheet, options.sheet), mapper)
-            resolved = await _answers(options, asked, observer)
+        fields: TypeFields = []
+        if options.online:
+            asked = asked_values(rows_of(sheet, options.sheet), mapper) if mapper.needs_lookups else {}
+            resolved, fields = await _answers(options, mapping, asked, observer)
+        survey = _survey(mapping, mapper, accepted, fields)
         comparable = resolved is not None or not mapper.needs_lookups
         known = store.recognition() if store is not None else None
         marked = None
@@ -89,10 +93,23 @@ async def check(options: CheckOptions, store: Store | None, observer: Observer =
         )
 
 
-async def _answers(options: CheckOptions, asked: AskedValues, observer: Observer) -> Resolved:
-    """What LeadSquared (or the embedded sandbox, which knows everybody who is asked for) says to them."""
+def _survey(mapping: Mapping, mapper: RowMapper, accepted: frozenset[str], fields: TypeFields) -> Survey:
+    """A survey that knows what LeadSquared says about the activity types."""
+    survey = Survey(mapper, accepted, [each for _, known in fields for each in option_watches(mapper, known)])
+    for code, known in fields:
+        for finding in mapping_findings(mapping, code, known):
+            survey.add_whole(finding)
+    return survey
+
+
+async def _answers(
+    options: CheckOptions, mapping: Mapping, asked: AskedValues, observer: Observer
+) -> tuple[Resolved, TypeFields]:
+    """What LeadSquared (or the embedded sandbox, which knows everybody who is asked for) says to them, and
+    about the activity types."""
     async with session(options.calls, send_options(options.calls), None, asked=asked) as opened:
-        return await looked_up(opened.connection.tenant, asked, observer)
+        tenant = opened.connection.tenant
+        return await looked_up(tenant, asked, observer), await asked_fields(tenant, mapping)
 
 
 class _Digests:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from importer.activity import ActivityField
 from importer.app.connecting import persistently, send_options, session
 from importer.app.observer import SILENT, Observer, Progress, Stage
 from importer.app.options import CallOptions
 from importer.app.staging import AskedValues
 from importer.leadsquared.calls import Tenant
 from importer.leadsquared.lookups import from_plain, resolve
+from importer.mapping.mapping import Mapping
 from importer.mapping.references import Resolved
+
+TypeFields = list[tuple[int, tuple[ActivityField, ...]]]
+"""Activity type → its fields."""
+TYPES_ASKED_MAX: Final = 3
+"""Each is a call that may hang until its time-out, and few sheets have more types."""
 
 
 async def looked_up(
@@ -35,6 +44,16 @@ async def looked_up(
         observer,
         what="Looking up accounts and users",
     )
+
+
+async def asked_fields(tenant: Tenant, mapping: Mapping) -> TypeFields:
+    """The fields of each activity type of the mapping, where LeadSquared gives them. One silent try each."""
+    found: TypeFields = []
+    for code in mapping.event_codes[:TYPES_ASKED_MAX]:
+        setting = await tenant.activity_setting(code)
+        if setting is not None:
+            found.append((code, setting.fields))
+    return found
 
 
 async def try_values(asked: AskedValues, calls: CallOptions) -> Resolved:

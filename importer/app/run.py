@@ -23,7 +23,7 @@ from importer.app.findings import (
     invalid_question,
     refuse_unsendable,
 )
-from importer.app.lookups import looked_up
+from importer.app.lookups import asked_fields, looked_up
 from importer.app.observer import SILENT, Observer, Progress, Stage, StopHandle
 from importer.app.options import ResumeOptions, RunOptions
 from importer.app.plan import Plan, Preparation
@@ -45,6 +45,7 @@ from importer.app.staging import (
     stage_rows,
 )
 from importer.app.trial import send_with_trial
+from importer.checking.metadata import mapping_findings
 from importer.checking.survey import Survey
 from importer.errors import StoreError, UserError
 from importer.leadsquared.answers import CurrentUser
@@ -236,6 +237,10 @@ class RunPreparation:
         )  # fmt: skip
         self._session = await self._steps.opened.enter_async_context(opening)
         self._user = await self._session.user()
+        if not self._rehearsal:
+            for code, fields in await asked_fields(self._session.connection.tenant, self.mapping):
+                for finding in mapping_findings(self.mapping, code, fields):
+                    self._survey.add_whole(finding)
         if self._asked:
             await self._look_up()
 

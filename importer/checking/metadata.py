@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from importer.activity import ActivityField
 from importer.checking.columns import FoundCells
 from importer.checking.findings import Cells
 from importer.findings import CellFinding, Severity
-from importer.mapping.activity_types import TypeField
 from importer.mapping.choices import did_you_mean, listing
 from importer.mapping.field_plan import FieldPlan
 from importer.mapping.mapping import Mapping
@@ -26,7 +26,7 @@ CUSTOM: Final = "mx_"
 _LIST: Final = "Compare it with the activity type in Settings > Accounts Customization."
 
 
-def mapping_findings(mapping: Mapping, code: int, known: Sequence[TypeField]) -> list[CellFinding]:
+def mapping_findings(mapping: Mapping, code: int, known: Sequence[ActivityField]) -> list[CellFinding]:
     """What of the mapping does not fit the activity type `code`, whose fields are `known` (none: nothing is
     known, and nothing is said)."""
     by_name = {field.schema_name: field for field in known}
@@ -45,7 +45,7 @@ def mapping_findings(mapping: Mapping, code: int, known: Sequence[TypeField]) ->
         found.append(_notice(None, "unknown-field", mapping.marker, message, _LIST))
     filled = {plan.name for plan in mapping.fields}
     for field in known:
-        if field.required and field.schema_name not in filled:
+        if field.mandatory and field.schema_name not in filled:
             message = (
                 f"Activity type {code} requires {field.schema_name} ({quoted(field.display_name)}), which the"
                 " mapping does not fill."
@@ -55,7 +55,7 @@ def mapping_findings(mapping: Mapping, code: int, known: Sequence[TypeField]) ->
     return found
 
 
-def option_watches(mapper: RowMapper, known: Sequence[TypeField]) -> list[OptionWatch]:
+def option_watches(mapper: RowMapper, known: Sequence[ActivityField]) -> list[OptionWatch]:
     """A watch for each column whose texts go into a dropdown as they are; to be given to the `Survey`."""
     options = {field.schema_name: field.options for field in known if field.options}
     return [
@@ -93,7 +93,7 @@ class OptionWatch:
             yield _at(found, self._index), self._outside
 
 
-def _outside_options(plan: FieldPlan, field: TypeField) -> Iterator[CellFinding]:
+def _outside_options(plan: FieldPlan, field: ActivityField) -> Iterator[CellFinding]:
     """What the mapping itself can send that the dropdown does not offer."""
     if not field.options:
         return

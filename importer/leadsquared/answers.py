@@ -8,12 +8,13 @@ activities-by-account-id, retrieve-an-account-activity-by-activity-id) and what 
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from importer.activity import GUID, StoredActivity
+from importer.activity import GUID, ActivityField, StoredActivity
 from importer.leadsquared.bodies import parsed
 from importer.text import one_line
 
@@ -57,17 +58,6 @@ class Company:
 
     id: str
     attributes: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class ActivityField:
-    """A field of an activity type, as LeadSquared's own settings describe it."""
-
-    schema_name: str
-    display_name: str
-    data_type: str
-    mandatory: bool
-    options: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +169,13 @@ def read_activity_setting(body: bytes) -> ActivitySetting:
 
 
 def _options(options: object) -> tuple[str, ...]:
-    """An option set, as a list of texts or of objects with a value, or as text with `;`; () if unreadable."""
+    """An option set: a list of texts or of objects with a value, such a list as JSON text, or a text with
+    `;`; () if unreadable."""
+    if isinstance(options, str) and options.lstrip().startswith("["):
+        try:
+            options = json.loads(options)
+        except ValueError:
+            return ()
     if isinstance(options, str):
         return tuple(part.strip() for part in options.split(";") if part.strip())
     if not isinstance(options, list):

@@ -180,7 +180,7 @@ def _groups(rows: BatchRows) -> tuple[ErrorGroup, ...]:
 def _calls(rows: BatchRows) -> Iterator[TimedOutcome]:
     """Create calls in the order of their times. One that was interrupted is in doubt."""
     for at, outcome in rows.calls():
-        yield at, _WORDS.get(outcome or "", "in doubt")
+        yield at, _WORDS.get(outcome, "in doubt")
 
 
 def _corrections(rows: BatchRows) -> Corrections:

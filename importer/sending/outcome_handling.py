@@ -35,6 +35,7 @@ class EndedCall:
     """A call that has ended.
 
     body: what it sent. at: Unix seconds of the mark by our clock; difference: the tenant's clock minus ours.
+    left_at: Unix seconds of its first byte; None if it never left.
     """
 
     claim: ClaimedRow
@@ -43,6 +44,7 @@ class EndedCall:
     at: float
     difference: float
     outcome: Outcome
+    left_at: float | None
 
     @property
     def position(self) -> int:
@@ -84,6 +86,7 @@ class OutcomeHandling:
             error=outcome.message if shown else "",
             spent=spent,
             doubted=doubted,
+            left_at=call.left_at,
         )
         await self._run.writer.write(result)
         self._run.counts.moved(RowStatus.SENDING, status)

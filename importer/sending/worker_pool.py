@@ -211,29 +211,34 @@ class WorkerPool:
             kept = body if run.marker else None
             attempt, at = await run.writer.mark(claim.row.position, kept, difference)
             run.counts.moved(RowStatus.PENDING, RowStatus.SENDING)
-            outcome = _NEVER_MADE
+            outcome, left_at = _NEVER_MADE, None
             if not self._conflict(claim.row):
-                outcome = await self._when_due(claim, body, slot, marking)
+                outcome, left_at = await self._when_due(claim, body, slot, marking)
             answered = outcome.kind not in _UNANSWERED
         finally:
             run.unanswered.end(number, answered=answered)
-        return EndedCall(claim, body, attempt, at, difference, outcome)
+        return EndedCall(claim, body, attempt, at, difference, outcome, left_at)
 
-    async def _when_due(self, claim: ClaimedRow, body: bytes, slot: Slot, marking: float) -> Outcome:
-        """The call at its moment. None after a stop, in an outage, or with a mark that is too old by then."""
+    async def _when_due(
+        self, claim: ClaimedRow, body: bytes, slot: Slot, marking: float
+    ) -> tuple[Outcome, float | None]:
+        """The call at its moment, and when it left. `_NEVER_MADE` after a stop, in an outage, or with a mark
+        that is too old by then."""
+        left_at: float | None = None
         withheld = False
 
         def may_leave() -> bool:
-            nonlocal withheld
+            nonlocal left_at, withheld
             withheld = self._awake() - marking > MARK_GOOD_FOR_S
+            left_at = None if withheld else self._run.wall()
             self._run.counts.calls += not withheld
             return not withheld
 
         due = await self._run.unless_stopped(_due(slot))
         if not due or not self._may_still_leave(claim):
-            return _NEVER_MADE
+            return _NEVER_MADE, None
         outcome = await self._run.tenant.create(body, slot, may_leave)
-        return _NEVER_MADE if withheld else outcome
+        return _NEVER_MADE if withheld else outcome, left_at
 
     def _body(self, row: StoredRow) -> bytes:
         """What is sent for a row."""

@@ -8,7 +8,7 @@ from typing import Final
 
 from rapidfuzz import process
 
-from importer.mapping.activity_types import TypeField
+from importer.activity import ActivityField
 from importer.mapping.builder import DELIMITERS
 from importer.mapping.model import SCHEMA_FILE
 from importer.mapping.round_trip import scalar
@@ -37,7 +37,7 @@ def propose(
     event: int | None,
     *,
     schema_at_hand: bool,
-    known: Sequence[TypeField] = (),
+    known: Sequence[ActivityField] = (),
 ) -> Proposal:
     """The mapping for the sheet.
 
@@ -49,7 +49,7 @@ def propose(
     return rendered(head, entries_of(findings, event, known), name)
 
 
-def entries_of(findings: Guesses, event: int | None, known: Sequence[TypeField] = ()) -> list[Entry]:
+def entries_of(findings: Guesses, event: int | None, known: Sequence[ActivityField] = ()) -> list[Entry]:
     """The mapping's entries, in their order."""
     return [
         _account_entry(findings),
@@ -174,7 +174,7 @@ def _note_entries(findings: Guesses) -> Iterator[Entry]:
         yield Entry("ActivityNote", findings.note.heading, comments=comments)
 
 
-def _schema_names(findings: Guesses, known: Sequence[TypeField]) -> dict[int, str]:
+def _schema_names(findings: Guesses, known: Sequence[ActivityField]) -> dict[int, str]:
     """The field of the activity type that each column sounds like, by the column's place."""
     free = {words(field.display_name): field.schema_name for field in known}
     found: dict[int, str] = {}

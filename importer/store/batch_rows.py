@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from heapq import heappush, heappushpop
 from itertools import islice
 from typing import Any, Final, TypeVar
 
@@ -35,8 +36,7 @@ T = TypeVar("T")
 ASKED_MAX: Final = 500
 """So many values go into one `IN (…)`."""
 UNREAD_ROWS: Final = 20_000
-MARKED_AHEAD_S: Final = 1.0
-"""Calls are marked up to so long before they leave."""
+OVERTAKEN_MAX: Final = 1_000
 RATE_ATTEMPTS_MAX: Final = 100_000
 _STATUSES: Final = tuple(RowStatus)
 _row: Final = schema.row.c
@@ -224,9 +224,12 @@ class BatchRows:
         as they were asked for (GUIDs are compared in any case)."""
         asked = {claim_key(one): one for one in activity_ids}
         found: set[str] = set()
+        tenant = select(schema.batch.c.tenant).where(schema.batch.c.key == self.key).scalar_subquery()
         for some in chunked(asked):
             claims = select(schema.claim.c.activity_id).where(
-                schema.claim.c.batch == self.key, schema.claim.c.activity_id.in_(some)
+                schema.claim.c.tenant == tenant,  # the index of Ids is by tenant
+                schema.claim.c.activity_id.in_(some),
+                schema.claim.c.batch == self.key,
             )
             key = func.lower(func.trim(_row.activity_id, "{}"))
             taken_over = select(key).where(
@@ -271,32 +274,36 @@ class BatchRows:
         return not any(self._all(asked.limit(1)) for asked in sent)
 
     def calls(self) -> Iterator[Call]:
-        """Create calls in the order of their times, assumed ones left out."""
-        after = (float("-inf"), 0)
-        while True:
-            behind = or_(
-                _attempt.marked_at > after[0],
-                and_(_attempt.marked_at == after[0], _attempt.id > after[1]),
-            )
-            asked = select(_attempt.marked_at, _attempt.id, _attempt.outcome).where(
-                _attempt.batch == self.key, ~_attempt.assumed, behind
-            )
-            chunk = self._all(asked.order_by(_attempt.marked_at, _attempt.id).limit(UNREAD_ROWS))
-            yield from (Call(at, outcome) for at, _, outcome in chunk)
-            if len(chunk) < UNREAD_ROWS:
-                return
-            after = (chunk[-1][0], chunk[-1][1])
+        """Create calls by when they left (marked, where that is not known), assumed ones left out. In order
+        as far as calls do not overtake `OVERTAKEN_MAX` others."""
+        waiting: list[Call] = []
+        for call in self._calls_as_marked():
+            if len(waiting) < OVERTAKEN_MAX:
+                heappush(waiting, call)
+            else:
+                yield heappushpop(waiting, call)
+        yield from sorted(waiting)
+
+    def _calls_as_marked(self) -> Iterator[Call]:
+        after = 0
+        left_at = func.coalesce(_attempt.left_at, _attempt.marked_at)
+        asked = select(_attempt.id, left_at, func.coalesce(_attempt.outcome, "")).where(
+            _attempt.batch == self.key, ~_attempt.assumed
+        )
+        while chunk := self._all(asked.where(_attempt.id > after).order_by(_attempt.id).limit(UNREAD_ROWS)):
+            yield from (Call(at, outcome) for _, at, outcome in chunk)
+            after = chunk[-1][0]
 
     def calls_per_s(self, over_s: float) -> float:
-        """Create calls a second, over the last seconds before the newest one."""
+        """Create calls a second, over the last seconds before the newest one that has ended."""
         last = self.last_attempt_id()
         recent = and_(_attempt.batch == self.key, _attempt.id > last - RATE_ATTEMPTS_MAX, ~_attempt.assumed)
-        newest = self._one(select(func.max(_attempt.marked_at)).where(recent))
+        newest = self._one(select(func.max(_attempt.left_at)).where(recent))
         if newest is None:
             return 0.0
-        asked = select(func.count(), func.min(_attempt.marked_at))
-        ((count, oldest),) = self._all(asked.where(recent, _attempt.marked_at > newest - over_s))
-        return (count - 1) / (newest - oldest + MARKED_AHEAD_S) if count > 1 else 0.0
+        asked = select(func.count(), func.min(_attempt.left_at))
+        ((count, oldest),) = self._all(asked.where(recent, _attempt.left_at > newest - over_s))
+        return (count - 1) / (newest - oldest) if count > 1 and newest > oldest else 0.0
 
     def created_of(self, event: int) -> tuple[StoredRow, Activity, float] | None:
         """Any created row of an event of which it is known what the call that created it sent, that content

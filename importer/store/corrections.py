@@ -6,6 +6,7 @@ from typing import Final
 
 from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 
+from importer.activity import NOTE, Activity
 from importer.store import schema
 from importer.store.ownership import expect, plain
 from importer.store.records import CorrectionMark, CorrectionResult, CorrectionStatus, iso
@@ -74,19 +75,36 @@ def write_correction_results(connection: Connection, key: int, results: list[Cor
 
 
 def _take_over(connection: Connection, key: int, one: CorrectionResult) -> None:
+    """What the row holds now; its cells once all that was planned is corrected."""
     last = connection.execute(
         select(func.max(_plan.round)).where(_plan.batch == key, _plan.position == one.position)
     ).scalar_one()
-    this = and_(_one.batch == key, _one.round == last, _one.position == one.position)
-    others = select(func.count()).where(this, _one.status != int(CorrectionStatus.CORRECTED))
-    if connection.execute(others).scalar_one():
-        return
-    plan = select(_plan.cells, _plan.holds).where(
+    planned = select(_plan.cells, _plan.holds).where(
         _plan.batch == key, _plan.round == last, _plan.position == one.position
     )
-    cells, holds = connection.execute(plan).one()
+    cells, holds = connection.execute(planned).one()
+    left = select(_one.field, _one.before).where(
+        _one.batch == key,
+        _one.round == last,
+        _one.position == one.position,
+        _one.status != int(CorrectionStatus.CORRECTED),
+    )
+    before = {field: value for field, value in connection.execute(left)}  # noqa: C416 - rows are no pairs
+    values = {"holds": _without(holds, before), "changed_at": iso(one.at)}
     connection.execute(
         update(schema.row)
         .where(_row.batch == key, _row.position == one.position)
-        .values(cells=cells, holds=holds, changed_at=iso(one.at))
+        .values(values if before else {**values, "cells": cells})
     )
+
+
+def _without(holds: bytes, before: dict[str, str]) -> bytes:
+    """An activity with these fields as they were."""
+    if not before:
+        return holds
+    planned = Activity.decoded(holds)
+    fields = [(name, before.get(name, value)) for name, value in planned.fields]
+    known = {name for name, _ in fields}
+    fields += [(name, value) for name, value in before.items() if name not in known and name != NOTE]
+    kept = tuple((name, value) for name, value in fields if value or name not in before)
+    return Activity(planned.company_id, planned.event, before.get(NOTE, planned.note), kept).encoded()

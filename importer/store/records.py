@@ -271,10 +271,10 @@ class StoredAttempt:
 
 
 class Call(NamedTuple):
-    """A Create call for statistics: when it was marked (Unix seconds), its outcome (None: interrupted)."""
+    """A Create call for statistics: when it left (Unix seconds), its outcome ("": interrupted)."""
 
     at: float
-    outcome: str | None
+    outcome: str
 
 
 class Problem(NamedTuple):
@@ -317,7 +317,7 @@ class FormerId(NamedTuple):
 
 class AttemptResult(NamedTuple):
     """How a marked call ended, and what its row is from now on. at: Unix seconds. spent: it counts as an
-    attempt. doubted: it leaves the row in doubt."""
+    attempt. doubted: it leaves the row in doubt. left_at: Unix seconds of its first byte."""
 
     attempt: int
     position: int
@@ -332,6 +332,7 @@ class AttemptResult(NamedTuple):
     error: str = ""
     spent: bool = True
     doubted: bool = False
+    left_at: float | None = None
 
 
 class Resolution(NamedTuple):

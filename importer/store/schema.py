@@ -142,6 +142,7 @@ row: Final = Table(
     ),
     Index(
         "ix_sheet_row_taken",
+        "batch",
         "taken_batch",
         "taken_position",
         sqlite_where=text("taken_batch IS NOT NULL"),
@@ -170,6 +171,7 @@ attempt: Final = Table(
     Column("marked_at", Double, nullable=False),  # Unix seconds, the sender's clock
     Column("clock_difference", Double, nullable=False),  # the tenant's clock minus the sender's, seconds
     Column("stored_at", Double, nullable=False),  # Unix seconds, the store's clock
+    Column("left_at", Double),  # its first byte: rows are marked up to a second before
     Column("ended_at", Double),
     Column("http_status", Integer),
     Column("outcome", Text),  # outcomes.Kind; NULL: interrupted
@@ -179,7 +181,7 @@ attempt: Final = Table(
     ForeignKeyConstraint(
         ["batch", "position"], ["sheet_row.batch", "sheet_row.position"], ondelete="CASCADE"
     ),
-    Index("ix_attempt_position", "batch", "position"),
+    Index("ix_attempt_position", "batch", "position", "id"),
 )
 
 reading: Final = Table(

@@ -200,11 +200,9 @@ class Store:
     def in_doubt_elsewhere(self, tenant: str, account: str, apart_from: str) -> list[tuple[str, bytes]]:
         """(batch id, body) of other batches' rows on an account that are being sent or in doubt: what could
         be taken for a row of ours. One entry for each call."""
-        attempt = schema.attempt.c
-        asked = (
-            select(_batch.id, func.coalesce(attempt.body, _row.activity))
+        rows = (
+            select(_batch.id, _row.batch, _row.position, _row.activity)
             .join_from(schema.batch, schema.row, _row.batch == _batch.key)
-            .join(schema.attempt, and_(attempt.batch == _row.batch, attempt.position == _row.position))
             .join(schema.tenant, schema.tenant.c.key == _batch.tenant)
             .where(
                 schema.tenant.c.name == tenant,
@@ -214,8 +212,13 @@ class Store:
                 _row.account == account.lower(),
             )
         )
+        attempt = schema.attempt.c
+        found: list[tuple[str, bytes]] = []
         with self.database.reading() as connection:
-            return [(batch_id, body) for batch_id, body in connection.execute(asked)]
+            for batch_id, key, position, activity in connection.execute(rows).all():
+                sent = select(attempt.body).where(attempt.batch == key, attempt.position == position)
+                found += [(batch_id, body or activity) for (body,) in connection.execute(sent)]
+        return found
 
     # ---- a new batch --------------------------------------------------------------------------------
 

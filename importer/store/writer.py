@@ -256,7 +256,8 @@ def _write_results(connection: Connection, key: int, results: list[AttemptResult
         _END_ATTEMPT,
         [
             {
-                "b_batch": key, "b_id": one.attempt, "b_ended_at": one.at, "b_http_status": one.http_status,
+                "b_batch": key, "b_id": one.attempt, "b_left_at": one.left_at, "b_ended_at": one.at,
+                "b_http_status": one.http_status,
                 "b_outcome": str(one.outcome), "b_code": plain(one.code), "b_detail": plain(one.detail),
             }
             for one in results
@@ -297,7 +298,7 @@ _MARK_ROW: Final = (
     .where(_THIS_ROW, _row.status == int(RowStatus.PENDING))
     .values(status=_SENDING, attempts=_row.attempts + 1, changed_at=bindparam("b_changed_at"))
 )
-_ENDING: Final = ("ended_at", "http_status", "outcome", "code", "detail")
+_ENDING: Final = ("left_at", "ended_at", "http_status", "outcome", "code", "detail")
 _END_ATTEMPT: Final = (
     update(schema.attempt)
     .where(_attempt.batch == bindparam("b_batch"), _attempt.id == bindparam("b_id"))
