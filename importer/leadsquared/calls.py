@@ -64,6 +64,8 @@ Ask = Callable[[Callable[[], None]], Awaitable[Exchange]]
 class ReadFailed(TenantError):  # noqa: N818 - named by what happened, like its siblings below
     """A read gave no answer. `outcome` says why."""
 
+    error_code = "address"
+
     def __init__(self, outcome: Outcome, what: str, *, where: str = "", remedy: str = "") -> None:
         super().__init__(what, where=where, remedy=remedy)
         self.outcome = outcome
@@ -72,9 +74,13 @@ class ReadFailed(TenantError):  # noqa: N818 - named by what happened, like its 
 class Unauthorised(ReadFailed):
     """The keys are wrong or were revoked."""
 
+    error_code = "keys"
+
 
 class Unreachable(ReadFailed):
     """No usable answer came, but may come later: network, outage, rate."""
+
+    error_code = "unreachable"
 
 
 @dataclass(frozen=True, slots=True)
