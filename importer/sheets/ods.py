@@ -286,9 +286,10 @@ def _code_of(text: str, value: float, kind: str, currency: str) -> str:
         return f"{digits}%"
     if kind == "currency":
         return f"[${currency or '¤'}] {digits}"
-    if match is None or places is None or '"' in text or (match[2] == "-") != (value < 0):
+    if match is None or places is None or '"' in text or (value < 0 and match[2] != "-"):
         return "General"
-    before, after = (f'"{part}"' if part.strip() else "" for part in (match[1], match[4]))
+    prefix = match[1] + (match[2] if value >= 0 else "")
+    before, after = (f'"{part}"' if part.strip() else "" for part in (prefix, match[4]))
     return f"{before}{digits}{after}" if before or after or not _is_general(match[3], value) else "General"
 
 
