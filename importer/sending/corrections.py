@@ -195,7 +195,7 @@ class CorrectionPass:
 
     def _conflicts(self, row: _Planned, stored: StoredActivity) -> list[str]:
         """Fields that hold neither what we sent nor what is planned: somebody changed them."""
-        if self._options.overwrite or _never_modified(stored):
+        if self._options.overwrite:
             return []
         return [name for name, one in row.fields.items() if _is_conflict(one, _value(stored, name))]
 
@@ -369,10 +369,3 @@ def _is_conflict(planned: StoredCorrection, now: str, read: StoredActivity | Non
     if read is not None:
         ours.append(_value(read, planned.field))
     return not any(same_value(value, now) for value in ours)
-
-
-def _never_modified(stored: StoredActivity) -> bool:
-    """Whatever it holds is what it was created with, however LeadSquared keeps that."""
-    if stored.created_on is None or stored.modified_on is None:
-        return False
-    return stored.modified_on <= stored.created_on
