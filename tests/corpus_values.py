@@ -66,6 +66,11 @@ VALUES: Final = (
     Trap("a bad time is at its own cell", [("31/07/2026", "25:00"), ("31/11/2026", "10:30")], TWO_COLUMNS, ("problem no-such-date B3", "problem not-a-date C2"), ("-", "-"), ("Day", "Time")),
     Trap("a missing time", [("31/07/2026", ""), ("", "")], TWO_COLUMNS, ("problem missing C2",), ("-", ""), ("Day", "Time")),
     Trap("typed date and time cells", [(_JULY, dt.time(10, 30))], TWO_COLUMNS, (), ("2026-07-05 05:00:00",), ("Day", "Time"), workbook=True),
+    Trap("the time first", [("31/07/2026", "10:30")], '{template: "{Time} {Day}", type: datetime, format: "%H:%M %d/%m/%Y", timezone: UTC}', (), ("2026-07-31 10:30:00",), ("Day", "Time")),
+    Trap("words around date and time", [("31/07/2026", "10:30")], '{template: "on {Day} at {Time}", type: datetime, format: "on %d/%m/%Y at %H:%M", timezone: UTC}', (), ("2026-07-31 10:30:00",), ("Day", "Time")),
+    Trap("day, month and year apart", [("5", "7", "2026")], '{template: "{D}/{M}/{Y}", type: date, format: "%d/%m/%Y"}', (), ("2026-07-05",), ("D", "M", "Y")),
+    Trap("a zone in the cell of the time", [("31/07/2026", "10:30 +02")], '{template: "{Day} {Time}", type: datetime, format: "%d/%m/%Y %H:%M %z", timezone: UTC}', (), ("2026-07-31 08:30:00",), ("Day", "Time")),
+    Trap("texts that group among number cells", [1500.0, "1.500", "12.000"], NUMBER, ("question decimal-or-thousands B3 B4",), ("1500", "1.500", "12.000"), workbook=True),
     # ---- words and lists
     Trap("another case and composition", ["won", "LOST"], CHOICE, (), ("Won", "Lost")),
     Trap("a misspelling", ["Wno"], CHOICE, ("problem not-listed B2",), ("-",)),

@@ -185,6 +185,15 @@ def _cell(text: str) -> str:
     return re.sub(r"(?<!\\)\|", r"\\|", text).replace("<", "&lt;").replace(">", "&gt;")
 
 
+def _error_words() -> str:
+    """What `error_code` can be in `--json`."""
+    from importer.errors import ERROR_CODES
+
+    lines = ["| `error_code` | meaning |", "|---|---|"]
+    lines += [f"| `{code}` | {_cell(meaning)} |" for code, meaning in ERROR_CODES.items()]
+    return "\n".join(lines) + "\n"
+
+
 MADE: Final[dict[str, Callable[[], str]]] = {
     "commands": _commands_table,
     "options": _options_table,
@@ -193,4 +202,5 @@ MADE: Final[dict[str, Callable[[], str]]] = {
     "table-keys": _table_keys,
     "error-codes": _error_codes,
     "finding-kinds": _finding_kinds,
+    "error-words": _error_words,
 }

@@ -108,7 +108,7 @@ def test_resume_names_changed_cells_of_created_rows_and_this_command(
     edit(RESULTS, {3: {"Outcome": "Lost"}})
     result = importer("resume", RESULTS, "--yes", "--json")
     assert result.exit == 0
-    assert 'row 3, Outcome: "Won" → "Lost"' in result.stderr
+    assert "row 3, Outcome: 'Won' → 'Lost'" in result.stderr
     assert "importer correct" in result.stderr
     assert len(tenant.creates) == 5
 

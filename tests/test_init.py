@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import Importer, child_environment, importer_command
+from conftest import Importer, StartTenant, child_environment, importer_command
 from sheets import old_workbook, open_document, raw_workbook, sheet_xml, text_rows, trap
 from visits import OURS
 
@@ -144,6 +144,25 @@ def test_lists_and_currencies_are_proposed(importer: Importer, tmp_path: Path) -
 
     assert [plan.type.name for plan in load_mapping(tmp_path / "m.yaml").fields] == ["integer", "list"]
     assert importer("check", source, "-m", tmp_path / "m.yaml").exit == 0
+
+
+def test_schema_names_come_from_leadsquared_with_online(
+    importer: Importer, tmp_path: Path, start_tenant: StartTenant
+) -> None:
+    """Where it lists the fields of the activity type; where it does not, that is said."""
+    rules = tmp_path / "rules.yaml"
+    fields = "{mx_Custom_7: {name: Outcome, type: dropdown, values: [Won]}, mx_Custom_9: {name: Visit Date}}"
+    rules.write_text(
+        f"tenant: {{activity_types: answered, events: [10001], fields: {fields}}}", encoding="utf-8"
+    )
+    source = _visits(tmp_path)
+    start_tenant(faults=rules)
+    importer("init", source, "-o", tmp_path / "m.yaml", "--event", "10001", "--online")
+    start_tenant()
+    silent = importer("init", source, "-o", tmp_path / "n.yaml", "--event", "10001", "--online")
+
+    assert {plan.name for plan in load_mapping(tmp_path / "m.yaml").fields} == {"mx_Custom_7", "mx_Custom_9"}
+    assert (silent.exit, "does not list the fields" in silent.stderr) == (0, True)
 
 
 def test_long_texts_are_read_quickly(importer: Importer, tmp_path: Path) -> None:

@@ -278,6 +278,7 @@ def test_local_dates_are_no_change_and_other_days_are(instant: dt.datetime, form
 @given(st.text(max_size=40))
 @example("\x85")
 @example("\u2003\u2003")
+@example("\ufb2a")
 def test_whatever_cp1252_loses_is_no_change(text: str) -> None:
     """Every character that it lacks, a question mark."""
     assume(not any("\ud800" <= char <= "\udfff" for char in text))

@@ -214,3 +214,32 @@ async def test_a_rehearsal_knows_no_other_batches(store: Store) -> None:
             store, type(batch).of({**batch.facts(), "id": batch_id(9), "tenant": TENANT})
         )
         assert elsewhere.conflict(visit(1), lambda _: (b"same",))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_rows_of_two_batches_that_look_the_same_get_their_own_ids_whatever_goes_wrong(
+    place: Place, start_tenant: StartTenant, seed: int
+) -> None:
+    """Calls that fail after they created, and connections that drop: every row is there once, as it is."""
+    tenant = start_tenant(seed=seed)
+    fails: list[dict[str, object]] = [
+        {"do": "answer", "status": 500, "commit": True, "chance": 0.3},
+        {"do": "drop", "commit": True, "chance": 0.2},
+        {"do": "drop", "chance": 0.2},
+    ]
+    tenant.set_faults({"faults": fails})
+    one = [visit(n, outcome="Won") for n in range(5)]
+    two = [visit(n, outcome="WON") for n in range(5)]
+    with (
+        place.open() as first,
+        place.open() as second,
+        two_batches(first, second, one, two) as (owned, other),
+    ):
+        await asyncio.gather(sent(first, owned, tenant), sent(second, other, tenant))
+        tenant.set_faults({})
+        await asyncio.gather(sent(first, owned, tenant), sent(second, other, tenant))
+        held = {item.id: (item.note, item.fields["mx_Custom_1"]) for item in tenant.activities}
+        rows = [*owned.rows.rows(), *other.rows.rows()]
+    assert len(held) == 10
+    found = [held[(row.activity_id or "").lower()] for row in rows if row.status.name == "CREATED"]
+    assert found == [(f"Visit {n}", outcome) for outcome in ("Won", "WON") for n in range(5)]

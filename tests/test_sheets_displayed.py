@@ -52,6 +52,7 @@ PLAIN = (
     100.1,
 )
 ZEROS = ("00", "00000", "0000000000", "000-00-0000", '"INV-"0000', "0000\\/00", "(000) 000-0000")
+SHOWN = ("0", "0.00", "#,##0", "#,##0.00", "0.0#", "\\+0", '"INV-"0', '0.00" kg"', "#,##0.00;(#,##0.00)")
 DATES = ("yyyy-mm-dd",)
 MOMENTS = ("yyyy-mm-dd hh:mm:ss",)
 CLOCKS = ("hh:mm:ss",)
@@ -81,6 +82,7 @@ def varied_cells() -> list[tuple[object, str]]:
     cells += [(text, "@") for text in TEXTS]
     cells += [(number, "General") for number in PLAIN if len(f"{number:.15g}") < 10]
     cells += [(number, code) for code in ZEROS for number in (0, 7, 42, 123, 99999, 123456789, -5)]
+    cells += [(number, code) for code in SHOWN for number in (0, 5, 1234.5, 1.005, -7.25, 1234567, 0.125)]
     days = [dt.datetime(2026, 7, 31) + dt.timedelta(days=37 * at, seconds=4321 * at) for at in range(14)]  # noqa: DTZ001
     for codes, shown in ((DATES, days), (MOMENTS, days), (CLOCKS, days)):
         cells += [(day, code) for code in codes for day in shown]
@@ -116,7 +118,7 @@ def test_the_displayed_text_of_varied_cells_is_what_is_sent(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("suffix", ["ods", "xls"])
 def test_sheets_saved_in_other_formats_read_alike(tmp_path: Path, suffix: str) -> None:
-    """Texts, plain numbers and dates come through every format; a format of zeros does not."""
+    """Texts, numbers as they are shown, and dates come through every format."""
     path = tmp_path / "visits.xlsx"
     table: list[tuple[str, object]] = [
         ("Id", "Value"),
@@ -130,6 +132,9 @@ def test_sheets_saved_in_other_formats_read_alike(tmp_path: Path, suffix: str) -
             for column, value in enumerate(values):
                 write = tab.write_string if isinstance(value, str) else tab.write
                 write(row, column, value)
+        for row, code in enumerate(("00000", "0.00", "#,##0", '"INV-"0', "0%"), 21):
+            tab.write(row, 0, "x")
+            tab.write_number(row, 1, 1234.5, book.add_format({"num_format": code}))
         tab.write_datetime(20, 1, dt.datetime(2026, 7, 31), book.add_format({"num_format": "yyyy-mm-dd"}))  # noqa: DTZ001
     with open_sheet(path) as sheet:
         before = [row.cells for row in sheet.rows()]

@@ -17,6 +17,7 @@ from test_sheets_text import EXACT, cells, read, refusal
 from importer.errors import SheetError
 from importer.sheets import SheetOptions, legacy, open_sheet
 from importer.sheets.rows import BooleanCell, DateCell, DurationCell, ErrorCell, NumberCell
+from importer.sheets.sheet_selection import SheetChoiceError
 
 
 def ods_row(*cells: str) -> str:
@@ -130,6 +131,9 @@ def test_sheets_are_chosen_as_in_new_workbooks(tmp_path: Path) -> None:
     both = old_workbook(tmp_path / "both.xls", {"Calls": one, "Visits": two})
     assert '2 visible sheets: "Calls", "Visits"' in refusal(both)
     assert 'Did you mean "Visits"?' in refusal(both, SheetOptions(sheet="Visit"))
+    with pytest.raises(SheetChoiceError) as caught:
+        read(both)
+    assert caught.value.names == ("Calls", "Visits")
 
 
 def test_an_open_document_is_read(tmp_path: Path) -> None:

@@ -397,7 +397,7 @@ def test_a_workbook_without_styles_or_shared_texts_is_read(path: Path) -> None:
         ('<row r="1"><c r="A1"><v>1</v></c><c r="A1"><v>2</v></c></row>', "a cell twice"),
         ('<row r="1"><c r="A1" t="s"><v>99</v></c></row>', "text 99 of 0"),
         ('<row r="1"><c r="A1" t="s"><v>-1</v></c></row>', "text -1"),
-        ('<row r="1"><c r="A1"><v>one</v></c></row>', "A1 cannot be read"),
+        ('<row r="1"><c r="A1"><v>one</v></c></row>', 'A1 is stored as a number, but holds "one"'),
         ('<row r="1"><c r="A1" t="b"><v>maybe</v></c></row>', "maybe"),
         ('<row r="1"><c r="A1" t="d"><v>yesterday</v></c></row>', "yesterday"),
         ('<row r="1"><c r="A1" t="new"><v>one</v></c></row>', "unknown cell type new"),

@@ -74,6 +74,21 @@ async def test_many_rows_share_a_commit_and_none_is_lost(store: Store) -> None:
         assert len(list(owned.rows.calls())) == 300
 
 
+async def test_calls_are_counted_by_when_they_left(store: Store) -> None:
+    """Rows are marked up to a second before, all at once; calls may overtake each other."""
+    left = {1: 100.0, 2: 100.4, 3: 100.2}
+    with published(store, rows=4) as owned:
+        writer = StoreWriter(owned, wall=lambda: 99.5)
+        writer.start()
+        for position in (1, 2, 3, 4):
+            await writer.mark(position, None, 0.0)
+        for position, left_at in left.items():
+            await writer.write(created(position, position, guid(position))._replace(left_at=left_at))
+        assert await writer.close()
+        assert [call.at for call in owned.rows.calls()] == [99.5, 100.0, 100.2, 100.4]
+        assert owned.rows.calls_per_s(30.0) == pytest.approx(5.0)
+
+
 async def test_an_id_that_another_row_has_is_refused_alone(store: Store) -> None:
     """The others of its group are not to suffer for it; in any case of letters, in any batch of the
     tenant."""

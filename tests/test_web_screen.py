@@ -793,3 +793,29 @@ def test_what_came_back_otherwise_is_shown_field_by_field(
     assert with_keys.page.url.endswith("/send")
     assert "mx_Custom_1" in with_keys.said
     assert len(tenant.creates) == 3
+
+
+def test_created_rows_are_corrected_from_the_results(
+    with_keys: Person, tenant: RunningTenant, tmp_path: Path, mapping: Path
+) -> None:
+    """The differences are shown and asked about; one update leaves, and the other rows stay."""
+    with_keys.upload(_sheet(tmp_path, 4))
+    with_keys.load_mapping(mapping)
+    with_keys.check()
+    with_keys.to_send()
+    with_keys.send_all()
+    with_keys.press("Correct")
+    with_keys.page.get_by_text("There is nothing to correct yet").wait_for()
+    with_keys.press("Back to Results")
+    cell = with_keys.page.get_by_label("Outcome, row 4", exact=True)
+    cell.fill("Lost")
+    with_keys.page.locator("tr", has=cell).get_by_role("button", name="Save").click()
+    with_keys.page.get_by_text("1 created row changed here").wait_for()
+    with_keys.press("Correct")
+    with_keys.page.get_by_text("row 4, mx_Custom_1").wait_for()
+    with_keys.picture("14-correct")
+    with_keys.press("Yes, send")
+    with_keys.page.get_by_text("1 corrected").wait_for()
+
+    assert sorted(one.fields["mx_Custom_1"] for one in tenant.activities) == ["Lost", "Won", "Won", "Won"]
+    assert len(tenant.creates) == 4

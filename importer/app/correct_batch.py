@@ -20,7 +20,7 @@ from importer.app.options import CorrectOptions
 from importer.app.preparing import Preparing
 from importer.app.questions import NO_ANSWERS, Answers, Choice, Question, QuestionKind, QuestionOpenError
 from importer.app.records import CorrectionOutcome, NextStep
-from importer.app.results_file import edits_of_file, place_here
+from importer.app.results_file import edits_of_file, place_here, write_results_file
 from importer.app.running import REASONS_MAX, SHOW_EVERY_S, STOP_CODES, columns_of
 from importer.app.sheet_input import loaded_mapping
 from importer.app.staging import asked_values, source_row
@@ -101,6 +101,9 @@ class CorrectionPreparation:
         self._resolved: Resolved = {}
         self._planned = PlannedChanges()
         self._unfinished: set[int] = set()
+        self._digest: str | None = None
+        self._keeps_file = False
+        """The results file holds changes that this correction does not take."""
 
     async def planned(self) -> CorrectionPlan:
         """See `prepare_correct`."""
@@ -128,7 +131,16 @@ class CorrectionPreparation:
                 with self._owned.change() as change:
                     at = iso(datetime.now(UTC).timestamp())
                     change.plan_corrections(self._planned.plans, at=at, undo=self.options.undo)
-            return self._outcome(await self._send(stop))
+            summary = await self._send(stop)
+            self._rewrite_results(summary)
+            return self._outcome(summary)
+
+    def _rewrite_results(self, summary: CorrectionSummary) -> None:
+        """What was corrected is in the file, and nothing that a person wants and did not get is lost."""
+        whole = not (summary.stop or summary.conflicts or summary.failed or self._planned.refused)
+        if whole and not self._keeps_file:
+            rows, keep_facts = self._owned.rows, self._owned.keep_facts
+            write_results_file(rows, keep_facts, self.observer, self._place(), read=self._digest)
 
     async def discarded(self) -> None:
         """See `discard_correct`."""
@@ -167,12 +179,15 @@ class CorrectionPreparation:
         """What was changed, and what an earlier correction left."""
         rows = self._owned.rows
         self._unfinished = {one.position for status in UNFINISHED for one in rows.corrections(status=status)}
-        if self.options.undo or self.options.remap:
-            return
         if self.options.changes is not None:
             self._edits = from_screen(self.options.changes, rows, self._batch.header)
-        else:
-            self._edits, _ = edits_of_file(self._named.results, self._batch, rows, self.observer)
+            return
+        found, self._digest = edits_of_file(self._named.results, self._batch, rows, self.observer)
+        taken = not (self.options.undo or self.options.remap)
+        if taken:
+            self._edits = found
+        others = found.rows or found.words or found.newer_lines or found.unknown_created
+        self._keeps_file = bool(others or (found.corrections and not taken))
 
     def _anything_to_do(self) -> bool:
         return bool(self.options.undo or self.options.remap or self._edits.corrections or self._unfinished)

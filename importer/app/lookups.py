@@ -56,6 +56,14 @@ async def asked_fields(tenant: Tenant, mapping: Mapping) -> TypeFields:
     return found
 
 
+async def fields_of_type(code: int, calls: CallOptions) -> tuple[ActivityField, ...]:
+    """The fields of an activity type as LeadSquared says them, () where it does not. Raises SettingsError,
+    TenantError, WorkError."""
+    async with session(calls, send_options(calls), None, asked={}) as opened:
+        setting = await opened.connection.tenant.activity_setting(code)
+    return () if setting is None else setting.fields
+
+
 async def try_values(asked: AskedValues, calls: CallOptions) -> Resolved:
     """Answers for a few values, for somebody who writes a mapping. Raises SettingsError, TenantError,
     WorkError."""

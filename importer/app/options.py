@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
+from importer.activity import ActivityField
 from importer.mapping.mapping import Mapping
 from importer.pacing.window import Rate
 
@@ -170,9 +171,11 @@ class CorrectOptions:
 class ProposeOptions:
     """A starter mapping from a sheet. event: the activity type's code, None to leave it to be filled in.
     name: of the file that the mapping will be in.
-    schema_at_hand: whether the mapping lies where editors find its JSON Schema."""
+    schema_at_hand: whether the mapping lies where editors find its JSON Schema. known: the fields of the
+    activity type (`app.lookups.fields_of_type`), whose names the columns then get."""
 
     sheet: SheetInput
     event: int | None = None
     name: str = ""
     schema_at_hand: bool = False
+    known: tuple[ActivityField, ...] = ()

@@ -58,7 +58,7 @@ def propose(options: ProposeOptions) -> ProposedMapping:
             )
         proposal = proposal_of(
             findings, opened, reading_options(sheet, None), options.name, options.event,
-            schema_at_hand=options.schema_at_hand,
+            schema_at_hand=options.schema_at_hand, known=options.known,
         )  # fmt: skip
         return ProposedMapping(
             text=proposal.text,

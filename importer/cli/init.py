@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from importer.app.options import ProposeOptions, SheetInput
+from importer.activity import ActivityField
+from importer.app.lookups import fields_of_type
+from importer.app.options import CallOptions, ProposeOptions, SheetInput
 from importer.app.propose_mapping import ProposedMapping, propose
 from importer.atomic_file import is_link, write_new
 from importer.cli import options
@@ -33,6 +36,8 @@ def init(
     encoding: options.Encoding = None,
     delimiter: options.Delimiter = None,
     hidden: options.Hidden = None,
+    online: options.InitOnline = False,
+    host: options.Host = None,
 ) -> int:
     """Write a commented starter mapping from a sheet's own columns.
 
@@ -43,7 +48,7 @@ def init(
     Examples:
       importer init visits.csv -o visits.yaml --event 10001
       importer init calls.xlsx -o calls.yaml --sheet October
-      importer init export.csv -o visits.yaml --encoding cp1252
+      importer init visits.csv -o visits.yaml --event 10001 --online
     """
     _demand_free(output)
     asked = ProposeOptions(
@@ -55,10 +60,10 @@ def init(
     proposed = propose(asked)
     for text in proposed.notices:
         console.warn(text)
-    if not proposed.event_known:
-        code = _asked_event(console)
-        if code is not None:
-            proposed = propose(replace(asked, event=code))
+    code = event if proposed.event_known else _asked_event(console)
+    if code is not None and (online or event is None):
+        known = _known_fields(console, code, host) if online else ()
+        proposed = propose(replace(asked, event=code, known=known))
     _write(output, proposed.text, source)
     _show(console, source, output, proposed)
     return 0
@@ -82,6 +87,14 @@ def _taken(output: Path) -> UserError:
         where=str(output),
         remedy="Name another file with -o, or delete this one first.",
     )
+
+
+def _known_fields(console: Console, code: int, host: str | None) -> tuple[ActivityField, ...]:
+    """What LeadSquared says of the activity type; for account activities it need not say anything."""
+    known = asyncio.run(fields_of_type(code, CallOptions(host=host)))
+    if not known:
+        console.warn(f"LeadSquared does not list the fields of activity type {code}: fill in their names.")
+    return known
 
 
 def _write(output: Path, text: str, source: Path) -> None:

@@ -310,6 +310,10 @@ StoreUrl = Annotated[
 Online = Annotated[
     bool, typer.Option("--online", help="Look up accounts and users in LeadSquared too; sends nothing.")
 ]
+InitOnline = Annotated[
+    bool,
+    typer.Option("--online", help="Ask LeadSquared for the activity type's fields, to use their names."),
+]
 ReportPath = Annotated[
     Path | None,
     typer.Option(

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from importer.cli import options
 from importer.cli.console import Console
 from importer.errors import SettingsError
-
-if TYPE_CHECKING:
-    from importer.sandbox.options import SandboxOptions
-    from importer.sandbox.server import Sandbox
+from importer.home import home
+from importer.sandbox.options import SandboxOptions
+from importer.sandbox.server import Sandbox, serve
 
 
 def sandbox(
@@ -28,9 +29,7 @@ def sandbox(
     latency: options.Latency = 0.1,
     lag: options.Lag = 0.0,
 ) -> int:
-    """Serve a LeadSquared tenant on this computer, for rehearsals.
-
-    Until Ctrl-C.
+    """Serve a LeadSquared tenant on this computer, for rehearsals, until Ctrl-C.
 
     Prints its URL and keys first. What it created stays in a file under IMPORTER_HOME.
 
@@ -40,11 +39,6 @@ def sandbox(
       importer sandbox --port 8080 --rate 10/5 --latency 0.3
       importer sandbox --faults faults.yaml
     """
-    import asyncio
-
-    from importer.home import home
-    from importer.sandbox.options import SandboxOptions
-
     own = home()
     for notice in own.prepare():
         console.warn(notice)
@@ -67,12 +61,8 @@ def sandbox(
 
 
 async def _serve(console: Console, asked: SandboxOptions) -> None:
-    import sqlite3
-
-    from importer.sandbox.server import serve
-
     try:
-        await serve(asked, on_ready=lambda sandbox: _tell(console, sandbox))
+        await serve(asked, on_ready=lambda sandbox: _show(console, sandbox))
     except ValueError as error:
         raise SettingsError(f"{error}.", remedy="Correct the faults file or the option.") from error
     except sqlite3.Error as error:
@@ -89,8 +79,8 @@ async def _serve(console: Console, asked: SandboxOptions) -> None:
         ) from error
 
 
-def _tell(console: Console, sandbox: Sandbox) -> None:
-    told = {
+def _show(console: Console, sandbox: Sandbox) -> None:
+    shown = {
         "url": sandbox.url,
         "access_key": sandbox.access_key,
         "secret_key": sandbox.secret_key,
@@ -100,7 +90,7 @@ def _tell(console: Console, sandbox: Sandbox) -> None:
         f"LEADSQUARED_HOST={sandbox.url}\n"
         f"LEADSQUARED_ACCESS_KEY={sandbox.access_key}\n"
         f"LEADSQUARED_SECRET_KEY={sandbox.secret_key}",
-        told,
+        shown,
     )
     console.say(
         "Put these lines into the environment, or into a file .env, to send to this sandbox. Ctrl-C ends it."

@@ -46,7 +46,7 @@ class MappingBuilder:
     """`mistakes` is complete once `plans()` and `reading()` have been called."""
 
     def __init__(self, document: Document, folder: Path, kept: Tables | None) -> None:
-        """folder: where `values_file` paths start. kept: tables of a journal, read instead of the files."""
+        """folder: where `values_file` paths start. kept: tables of a batch, read instead of the files."""
         self._document = document
         self._folder = folder
         self._kept = kept
@@ -159,7 +159,7 @@ class MappingBuilder:
         return found
 
     def _table(self, where: Where, spec: TableSpec) -> Entries:
-        """The entries of a `values_file`: from the journal's record if there is one, else from the file."""
+        """The entries of a `values_file`: as kept with the batch if they are, else from the file."""
         place = path_text(where)
         rows = self._read_table(where, spec) if self._kept is None else self._kept.get(place, [])
         self.tables[place] = rows

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from importer.mapping.choices import Choices, listing
-from importer.mapping.date_formats import FormatError, literal_zone
+from importer.mapping.date_formats import FormatError, literal_zone, parted
 from importer.mapping.date_values import DateAndTime, DateTimeValue, DateValue
 from importer.mapping.model import FieldSpec, TableSpec
 from importer.mapping.month_names import ENGLISH, LOCALES, locale_named
@@ -274,10 +274,13 @@ class _Planner:
         if template is None or not isinstance(value_type, DateTimeValue) or len(template.columns) != 2:
             return None
         given = [one.text for one in value_type.formats.given]
+        between = {literal.strip() for literal, _ in template.pieces}
+        if not between <= {"", "T", ","} or not all(map(parted, given)):
+            return None  # the two are not apart in the format: the text is read as a whole
         try:
             return DateAndTime(value_type, given, self._locale)
         except FormatError:
-            return None  # the two are not apart in the format: the text is read as a whole
+            return None
 
     def _known_locale(self, general: str | None) -> str:
         named = self._spec.locale or general

@@ -95,7 +95,7 @@ class Mapping:
         return tuple(dict.fromkeys(column for plan in self._plans() for column, _ in _columns_of(plan)))
 
     def record(self) -> dict[str, Any]:
-        """What a journal keeps: JSON-able, enough for `from_record`."""
+        """What a batch keeps: JSON-able, enough for `from_record`."""
         return {"path": self.path, "name": self.name, "text": self.text, "tables": self.tables}
 
     @classmethod

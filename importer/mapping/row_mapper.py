@@ -17,7 +17,7 @@ from importer.mapping.values import BLANKS, LOST, Fault, ListValue, TextValue, t
 from importer.sheets.rows import Cells, ErrorCell, Row
 from importer.text import quoted
 
-VALUE_LENGTH_MAX: Final = 200
+CELL_ECHO_MAX: Final = 200
 NOTE_LENGTH_SAFE: Final = 200
 """`MaxFieldLength` of notes of other activity kinds (leadsquared.md, "More"); longer ones may be cut off."""
 _NOTE_MARKUP: Final = re.compile(r"\{(?:next|=|keyvalueinfo)\}", re.IGNORECASE)
@@ -225,7 +225,7 @@ def _finding(
     severity: Severity, heading: str | None, index: int | None, cell: str, fault: Fault
 ) -> CellFinding:
     return CellFinding(
-        severity, heading, index, fault.kind, cell[:VALUE_LENGTH_MAX], fault.message, fault.remedy
+        severity, heading, index, fault.kind, cell[:CELL_ECHO_MAX], fault.message, fault.remedy
     )
 
 

@@ -69,7 +69,8 @@ def _ways(before: str, old: str, new: str) -> Iterator[bool]:
         yield number_written(before, new)
     yield dates_respelt(before, new)
     yield _truth(old, new)
-    yield not old.isascii() and _characters_lost(old, new)
+    # Composing may take a character apart (a Hebrew letter with its point), and not every program does it.
+    yield not old.isascii() and (_characters_lost(old, new) or _characters_lost(_one_break(before), new))
     yield old.lstrip().startswith(_LIKE_A_FORMULA) and bool(_ERROR.fullmatch(new.strip()))  # `-abc`: #NAME?
     yield new == f"'{old}"
     yield bool(_HASHES.fullmatch(new.strip())) and any(char.isdigit() for char in old)  # column too narrow
@@ -81,8 +82,12 @@ _DIGITS_AND_SIGNS: Final = frozenset("0123456789+-.,($£€¥")
 
 def _settled(cell: str) -> str:
     """Line breaks of one kind, characters composed: programs choose both as they like."""
-    text = cell.replace("\r\n", "\n").replace("\r", "\n")
+    text = _one_break(cell)
     return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def _one_break(cell: str) -> str:
+    return cell.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _truth(old: str, new: str) -> bool:

@@ -104,6 +104,8 @@ class CorrectionPass:
         self.total = len(self._planned)
         self.counts: Counter[CorrectionStatus] = Counter()
         self.stopped: Stop | None = None
+        self._tried = False
+        """An Update has changed a field, and it was seen what else it changed."""
         self._fault: BaseException | None = None
 
     def __repr__(self) -> str:
@@ -125,15 +127,15 @@ class CorrectionPass:
             self._stop_called.set()
 
     async def run(self) -> CorrectionSummary:
-        """Corrects all that is planned, the first row alone: it shows whether an Update changes more than it
-        should. Raises what only a fault of ours raises, after the other rows have ended in good order."""
+        """Corrects all that is planned; row by row until the first Update has shown whether it changes more
+        than it should. Raises what only a fault of ours raises, after the other rows have ended in good
+        order."""
         started = self._clock()
         self._writer.start()
         waiting = iter(self._planned)
         try:
-            first = next(waiting, None)
-            if first is not None:
-                await self._in_good_order(self._correct(first, trial=True))
+            while not self._tried and self.stopped is None and (row := next(waiting, None)):
+                await self._in_good_order(self._correct(row))
             await asyncio.gather(*(self._work(waiting) for _ in range(self._options.workers)))
         finally:
             await self._writer.close()
@@ -167,14 +169,14 @@ class CorrectionPass:
 
     # ---- one row ----------------------------------------------------------------------------------
 
-    async def _correct(self, row: _Planned, *, trial: bool = False) -> None:
+    async def _correct(self, row: _Planned) -> None:
         """Reads the row, and updates it until it holds what is planned or cannot."""
         before = stored = await self._read(row)
         if before is None or stored is None:
             await self._end(row, [], list(row.fields), "not-found")
             return
         conflicts = self._conflicts(row, before)
-        wanted = _not_there(row, [name for name in row.fields if name not in conflicts], before)
+        to_change = wanted = _not_there(row, [name for name in row.fields if name not in conflicts], before)
         outcome: Outcome | None = None
         accepted = 0
         for attempt in range(1, self._options.max_attempts + 1):
@@ -190,12 +192,13 @@ class CorrectionPass:
                 break  # it was changed to something else: LeadSquared's own doing, or a person's
         code, message = self._why(row, outcome)
         await self._end(row, conflicts, wanted, code, message)
-        if trial and outcome is not None:
+        if not self._tried and len(wanted) < len(to_change):
+            self._tried = True
             self._judge_trial(row, before, stored)
 
     def _conflicts(self, row: _Planned, stored: StoredActivity) -> list[str]:
         """Fields that hold neither what we sent nor what is planned: somebody changed them."""
-        if self._options.overwrite or _never_modified(stored):
+        if self._options.overwrite:
             return []
         return [name for name, one in row.fields.items() if _is_conflict(one, _value(stored, name))]
 
@@ -369,10 +372,3 @@ def _is_conflict(planned: StoredCorrection, now: str, read: StoredActivity | Non
     if read is not None:
         ours.append(_value(read, planned.field))
     return not any(same_value(value, now) for value in ours)
-
-
-def _never_modified(stored: StoredActivity) -> bool:
-    """Whatever it holds is what it was created with, however LeadSquared keeps that."""
-    if stored.created_on is None or stored.modified_on is None:
-        return False
-    return stored.modified_on <= stored.created_on

@@ -21,6 +21,7 @@ import importer
 from importer.errors import SheetError
 from importer.sheets.rows import decode_cells
 from importer.sheets.sheet import SheetOptions
+from importer.sheets.sheet_selection import SheetChoiceError
 from importer.sheets.workbook import RawRow, WorkbookSheet
 
 CPU_LIMIT_S: Final = 15
@@ -79,7 +80,10 @@ class LegacySheet(WorkbookSheet):
         return about
 
     def _refusal(self, about: dict[str, Any]) -> SheetError:
-        return SheetError(about["what"], where=about["where"] or self.path.name, remedy=about["remedy"])
+        words = {"where": about["where"] or self.path.name, "remedy": about["remedy"]}
+        if about["names"] is None:
+            return SheetError(about["what"], **words)
+        return SheetChoiceError(about["what"], **words, names=tuple(about["names"]))
 
 
 def decode_row(line: str) -> RawRow:

@@ -3,7 +3,8 @@
 Called as `python -m importer.sheets.legacy_child SECONDS FILE [SHEET]`, SECONDS of processor time being the
 limit.
 
-Standard output: one JSON object (`name` and `visible` sheets, or an error's `what`, `where` and `remedy`),
+Standard output: one JSON object (`name` and `visible` sheets, or an error's `what`, `where`, `remedy` and the
+`names` to choose from),
 then each row that has cells as `encode_row` writes it. Any exit code but 0 means that the output is
 worthless.
 """
@@ -19,7 +20,7 @@ from typing import IO, Final, Protocol
 
 from importer.errors import SheetError
 from importer.sheets.rows import encode_cells
-from importer.sheets.sheet_selection import Worksheet, choose_sheet
+from importer.sheets.sheet_selection import SheetChoiceError, Worksheet, choose_sheet
 from importer.sheets.workbook import RawRow
 
 MEMORY_LIMIT_BYTES: Final = 320 << 20
@@ -114,7 +115,8 @@ def main(arguments: list[str]) -> int:
         write_sheet(reader(path), path, wanted, out)
     except SheetError as error:
         about = {"what": error.what, "where": error.where, "remedy": error.remedy}
-        _write_line(out, json.dumps(about))
+        names = error.names if isinstance(error, SheetChoiceError) else None
+        _write_line(out, json.dumps({**about, "names": names}))
     except BaseException:  # noqa: BLE001 - a panic in calamine derives from BaseException
         return 1
     out.flush()

@@ -175,6 +175,7 @@ def is_shown(cell: NumberCell) -> bool:
     return bool(cell) and shown_text(cell.value, cell.code) == cell
 
 
+@lru_cache(maxsize=4096)
 def may_hide(code: str) -> bool:
     """Whether a format has a section that shows nothing (of a text: a fourth one)."""
     found = sections(code[:CODE_MAX_CHARACTERS]) if ";" in code else []

@@ -16,7 +16,7 @@ from xml.etree.ElementTree import Element
 
 from importer.errors import SheetError
 from importer.sheets.numbers import converter
-from importer.sheets.rows import BooleanCell, ErrorCell
+from importer.sheets.rows import BooleanCell, ErrorCell, column_letters
 from importer.sheets.serial_dates import date_cell_of, duration_cell
 from importer.sheets.sheet import COLUMNS_MAX
 from importer.sheets.sheet_selection import Worksheet
@@ -26,6 +26,7 @@ from importer.sheets.worksheet import NEVER_CALCULATED
 from importer.sheets.xmlparts import Elements, parse
 from importer.sheets.xmltext import error_cell, sendable
 from importer.sheets.zip_safety import damaged, open_archive
+from importer.text import quoted
 
 REPEATED_CELLS_MAX: Final = 2_000_000
 """A row element for so many cells with content is not one that a person made."""
@@ -210,14 +211,22 @@ class OdsBook:
                 style = element.get(CELL_STYLE) or (defaults[column] if column < len(defaults) else "")
                 try:
                     text = _cell(element, endless=style in self._styles.durations)
-                except (ValueError, ArithmeticError) as error:
-                    text, problem = "", f"A cell of the row cannot be read ({error}). Enter its value again."
+                except (ValueError, ArithmeticError):
+                    text, problem = "", _unreadable(column, element)
                 if text or isinstance(text, ErrorCell):
                     if column + repeated > COLUMNS_MAX:
                         raise damaged(self._path, f"it has more than {COLUMNS_MAX:,} columns")
                     cells.update(dict.fromkeys(range(column, column + repeated), text))
             column += repeated
         return cells, problem
+
+
+def _unreadable(column: int, cell: Element) -> str:
+    stored = next((text for name, text in cell.attrib.items() if name.endswith("value")), "")
+    return (
+        f"The cell in column {column_letters(column)} is stored as {cell.get(VALUE_TYPE)}, but holds"
+        f" {quoted(stored)}: the file is damaged there. Enter the value again and save it."
+    )
 
 
 def _repeated(element: Element, name: str) -> int:
@@ -286,9 +295,10 @@ def _code_of(text: str, value: float, kind: str, currency: str) -> str:
         return f"{digits}%"
     if kind == "currency":
         return f"[${currency or '¤'}] {digits}"
-    if match is None or places is None or '"' in text or (match[2] == "-") != (value < 0):
+    if match is None or places is None or '"' in text or (value < 0 and match[2] != "-"):
         return "General"
-    before, after = (f'"{part}"' if part.strip() else "" for part in (match[1], match[4]))
+    prefix = match[1] + (match[2] if value >= 0 else "")
+    before, after = (f'"{part}"' if part.strip() else "" for part in (prefix, match[4]))
     return f"{before}{digits}{after}" if before or after or not _is_general(match[3], value) else "General"
 
 

@@ -21,8 +21,8 @@ from openpyxl.xml.constants import SHEET_MAIN_NS
 from importer.errors import SheetError
 from importer.sheets.numbers import CODE_MAX_CHARACTERS
 from importer.sheets.sheet_selection import Worksheet
-from importer.sheets.xmlparts import elements, entities_refused, transitional
-from importer.sheets.zip_safety import Archive, damaged
+from importer.sheets.xmlparts import ARCHIVE_ERRORS, elements, entities_refused, transitional
+from importer.sheets.zip_safety import Archive, damaged, reason_of
 
 PARTS_MAX_BYTES: Final = 4 << 20
 TEXTS_MAX_BYTES: Final = 256 << 20
@@ -100,7 +100,7 @@ def read_package(path: Path, archive: zipfile.ZipFile) -> Package:
     except Exception as error:  # openpyxl fails in whatever way a damaged part makes it stumble
         if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno):
             raise
-        raise damaged(path, str(error).partition("\n")[0]) from error
+        raise damaged(path, _reason(error)) from error
     names = {name.lower(): name for name in archive.namelist()}
     sheets = tuple(
         Worksheet(sheet.name, sheet.state == "visible", names.get(relation.target.lower(), relation.target))
@@ -113,6 +113,13 @@ def read_package(path: Path, archive: zipfile.ZipFile) -> Package:
     styles, texts = (names.get(targets.get(kind, "").lower()) for kind in ("styles", "sharedStrings"))
     codes = tuple(_format_codes(path, archive, styles)) if styles else ()
     return Package(sheets, reader.wb.epoch == CALENDAR_MAC_1904, codes, texts, recalculated)
+
+
+def _reason(error: Exception) -> str:
+    """Why openpyxl could not read the workbook's outer parts, unless it speaks of its own variables."""
+    if isinstance(error, ARCHIVE_ERRORS) and not isinstance(error, (ValueError, RuntimeError)):
+        return reason_of(error)
+    return "its list of sheets cannot be read"
 
 
 def _kind(relation: Relationship) -> str:

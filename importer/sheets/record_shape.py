@@ -213,25 +213,24 @@ class Shape:
 
     def moved_by_quotes(self, record: Record, delimiter: str) -> str | None:
         """Why quotation marks do not mean what was meant: a backslash or a blank before them."""
-        raw = record.raw
+        raw, cells = record.raw, record.cells
         ends = ("\r", "\n", delimiter)
         escaped = False
-        for index, cell in enumerate(record.cells):
-            place = f"Cell {column_letters(index)}{record.number}"
+        for index, cell in enumerate(cells):
             if escaped and cell.endswith('"') and any(f"{delimiter}{cell}{end}" in raw for end in ends):
                 return (
-                    f"{place}: the quotation marks seem to be escaped by a backslash, so that the text was"
-                    " cut at a delimiter and the values moved. Export the sheet again with doubled quotation"
-                    " marks"
-                    ' (`"5"" pipe"`).'
+                    f"Cell {column_letters(index)}{record.number}: the quotation marks seem to be escaped by"
+                    " a backslash, so that the text was cut at a delimiter and the values moved. Export the"
+                    ' sheet again with quotation marks in texts written twice (`"5"" pipe"`).'
                 )
             escaped = escaped or (cell.endswith("\\") and f'\\"{delimiter}' in raw)
             blank = cell[:1] in (" ", "\t") and cell.lstrip(" \t").startswith('"')
-            if blank and (f"{delimiter}{cell}" in raw or raw.startswith(cell)):
+            closed = blank and any(later.rstrip().endswith('"') for later in cells[index:])
+            if closed and (f"{delimiter}{cell}" in raw or raw.startswith(cell)):
                 return (
-                    f"{place} begins with a blank before a quotation mark ({quoted(cell)}), so that the mark"
-                    " does not quote and values may have moved. Delete the blanks after the delimiters, or"
-                    " export the sheet again without them."
+                    f"Cell {column_letters(index)}{record.number} begins with a blank before a quotation mark"
+                    f" ({quoted(cell)}), so that the mark does not quote and values may have moved. Delete"
+                    " the blanks after the delimiters, or export the sheet again without them."
                 )
         return None
 

@@ -39,6 +39,12 @@ def choose_sheet(path: Path, sheets: Sequence[Worksheet], wanted: str | None) ->
 
     A hidden sheet is read only if it is named. Names match exactly, else without regard to case.
     """
+    if not sheets:
+        raise SheetError(
+            "The workbook has no worksheet.",
+            where=place(path),
+            remedy="Choose a workbook with a table in it.",
+        )
     visible = [sheet for sheet in sheets if sheet.visible and sheet.name != PROBLEM_LIST]
     remedy = "Name one with --sheet, or with `sheet:` in the mapping."
     if wanted is None:

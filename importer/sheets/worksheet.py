@@ -25,7 +25,7 @@ from importer.sheets.serial_dates import date_cell_of, duration_cell
 from importer.sheets.sheet import COLUMNS_MAX, ROWS_MAX
 from importer.sheets.workbook import RawRow
 from importer.sheets.xmltext import error_cell, plain_text
-from importer.text import shown
+from importer.text import quoted, shown
 
 NEVER_CALCULATED: Final = (
     "The cell holds a formula whose result is not stored. Open the workbook in Excel, which calculates it,"
@@ -90,8 +90,8 @@ class RowReader:
             column = self._column(element.get("r"), number, column)
             try:
                 text = self._text(element)
-            except (ValueError, ArithmeticError) as error:
-                problem = _unreadable(column, number, error)
+            except (ValueError, ArithmeticError):
+                problem = _unreadable(column, number, element)
                 continue
             if not text and not isinstance(text, ErrorCell):
                 continue
@@ -195,10 +195,13 @@ def _boolean(text: str) -> BooleanCell:
     return BooleanCell(found)
 
 
-def _unreadable(column: int, number: int, error: Exception) -> str:
+def _unreadable(column: int, number: int, cell: Element) -> str:
+    what = {"b": "TRUE or FALSE", "d": "a date"}.get(cell.get("t", "n"), "a number")
     return (
-        f"Cell {column_letters(column)}{number} cannot be read ({shown(str(error), 100)}): the workbook is"
-        " damaged there. Enter the value again in Excel and save it."
+        f"Cell {column_letters(column)}{number} is stored as {what}, but holds"
+        f" {quoted(cell.findtext(VALUE) or '')}: the workbook is damaged there. Enter the value again in"
+        " Excel and"
+        " save it."
     )
 
 

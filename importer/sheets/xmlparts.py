@@ -18,7 +18,7 @@ from defusedxml.ElementTree import XMLParser
 from openpyxl.xml.constants import REL_NS, SHEET_MAIN_NS
 
 from importer.errors import SheetError
-from importer.sheets.zip_safety import damaged
+from importer.sheets.zip_safety import damaged, reason_of
 
 BLOCK_BYTES: Final = 1 << 16
 TOKEN_MAX_BYTES: Final = 4 << 20
@@ -142,7 +142,7 @@ def blocks(path: Path, archive: zipfile.ZipFile, part: str) -> Blocks:
                     )
                 yield block
     except ARCHIVE_ERRORS as error:
-        raise damaged(path, f"{part}: {error}") from error
+        raise damaged(path, f"{part}: {reason_of(error)}") from error
 
 
 def transitional(block: bytes) -> bytes:

@@ -50,7 +50,7 @@ def zip_kind(path: Path) -> Kind:
             try:
                 mimetype = archive.read("mimetype")
             except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-                raise damaged(path, str(error)) from error
+                raise damaged(path, reason_of(error)) from error
         content = b""
         if "content.xml" in lowered and not mimetype:  # Google's exports have no mimetype
             with archive.open("content.xml") as stream:
@@ -102,13 +102,24 @@ def open_archive(path: Path) -> Archive:
     try:
         archive = Archive(path)
     except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error, EOFError) as error:
-        raise damaged(path, str(error)) from error
+        raise damaged(path, reason_of(error)) from error
     try:
         _check_members(path, archive.infolist())
     except BaseException:
         archive.close()
         raise
     return archive
+
+
+def reason_of(error: Exception) -> str:
+    """What is wrong with an archive, in words for people; `zipfile` and `zlib` speak to programmers."""
+    if isinstance(error, KeyError):
+        return str(error.args[0])
+    if isinstance(error, zipfile.BadZipFile) and "CRC" in str(error):
+        return "its contents do not fit their checksum"
+    if isinstance(error, NotImplementedError):
+        return "it is packed in a way that is not known"
+    return "what is packed in it cannot be unpacked"
 
 
 def damaged(path: Path, reason: str) -> SheetError:

@@ -76,8 +76,12 @@ class DuplicateCheck:
         *,
         positions: Collection[int] | None = None,
         connection: Connection | None = None,
+        steady: bool = False,
     ) -> None:
+        """steady: nothing of the batch changes between the questions, all of one transaction."""
         self.batch = batch
+        self._steady = steady
+        self._compared = False
         self._database = database
         self._connection = connection
         self._positions = None if positions is None else sorted(positions)
@@ -161,14 +165,21 @@ class DuplicateCheck:
         """With our rows that have an equal one elsewhere, mostly none, in a table of the connection's own:
         the rest is done among these."""
         with self._reading() as connection:
-            if self._left(connection):
-                _compared.drop(connection, checkfirst=False)
-            _compared.create(connection, checkfirst=False)
-            for mine in self._mine():
-                connection.execute(insert(_compared).from_select(["position", "fingerprint"], mine))
-            if self._database.dialect == "postgresql":
-                connection.execute(text("ANALYZE compared"))
+            if not (self._steady and self._compared):
+                self._compare(connection)
+                self._compared = True
             yield connection
+
+    def _compare(self, connection: Connection) -> None:
+        if self._left(connection):
+            _compared.drop(connection, checkfirst=False)
+        _compared.create(connection, checkfirst=False)
+        if connection.execute(select(_batch.key).where(self._of_tenant()).limit(1)).first() is None:
+            return
+        for mine in self._mine():
+            connection.execute(insert(_compared).from_select(["position", "fingerprint"], mine))
+        if self._database.dialect == "postgresql":
+            connection.execute(text("ANALYZE compared"))
 
     def _left(self, connection: Connection) -> bool:
         where = (

@@ -269,7 +269,7 @@ class Store:
             connection = self.database.durable(connection)
             with self.database.writing(connection, patient=True) as writing:
                 self.database.one_at_a_time(writing, f"tenant {batch.tenant}")
-                compared = DuplicateCheck(self.database, batch, connection=writing)
+                compared = DuplicateCheck(self.database, batch, connection=writing, steady=True)
                 if check is not None and not batch.rehearsal:
                     check(compared)
                 self._replace(writing, compared, replaced)

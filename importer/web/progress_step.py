@@ -21,6 +21,7 @@ from importer.web.imports import WebImport
 from importer.web.jobs import Job
 from importer.web.screen import Screen, see_other, step_path
 from importer.web.send_step import (
+    CORRECTING,
     STEPS_BEFORE,
     TRIAL,
     VERIFYING,
@@ -133,10 +134,10 @@ class ProgressStep:
         if desk is not None and job is not None and job.running:  # it waits for an answer
             return step_path(own.id, "send")
         if job is not None and job.error is not None:
-            return step_path(own.id, "results") if job.name == VERIFYING else ""
+            return step_path(own.id, "results") if job.name in {VERIFYING, CORRECTING} else ""
         if status is None:
             return step_path(own.id, "send")
-        if job is not None and job.name == VERIFYING:
+        if job is not None and job.name in {VERIFYING, CORRECTING}:
             return step_path(own.id, "results")
         if job is not None and job.name == TRIAL and not job.stop.requested and not is_done(status):
             return step_path(own.id, "send" if status.counts.get("created") else "results")

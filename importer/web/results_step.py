@@ -12,7 +12,7 @@ from typing import Final
 from aiohttp import web
 
 from importer.app.observer import SILENT
-from importer.app.records import BatchStatus, VerifyResult
+from importer.app.records import BatchStatus, CorrectionOutcome, VerifyResult
 from importer.app.report_page import write_report
 from importer.app.results_file import write_results_file
 from importer.remedies import remedy_for
@@ -24,7 +24,7 @@ from importer.web.imports import WebImport
 from importer.web.jobs import Job
 from importer.web.mapping_step import attachment
 from importer.web.screen import Screen, form_of, see_other, step_path
-from importer.web.send_step import VERIFYING, is_done, open_rows, read_back, send_key, status_of
+from importer.web.send_step import CORRECTING, VERIFYING, is_done, open_rows, read_back, send_key, status_of
 
 PAGE_ROWS: Final = 50
 RESULT_COLUMNS_MAX: Final = 40
@@ -98,13 +98,16 @@ class ResultsStep:
         views = [_view(row, own, mode) for row in found[:PAGE_ROWS]]
         key = send_key(own, mode)
         job = self._screen.jobs.of(key)
-        failed = str(job.error) if job and job.name == VERIFYING and job.error else ""
+        told = job is not None and job.name in {VERIFYING, CORRECTING}
+        failed = str(job.error) if job is not None and told and job.error else ""
+        corrected = job.result if job is not None and isinstance(job.result, CorrectionOutcome) else None
         return self._screen.show(
             request, "results.html", heading="Results", step="results", own=own, status=status, rows=views,
             header=header[:RESULT_COLUMNS_MAX],
             more=found[PAGE_ROWS - 1].position if len(found) > PAGE_ROWS else None,
             asked=asked, statuses=tuple(Shown),
-            other_ending=_other_ending(status), once=self._screen.once.current(key), failed=failed,
+            other_ending=_other_ending(status), once=self._screen.once.current(key),
+            failed=failed, corrected=corrected,
             open_rows=open_rows(status), done=is_done(status), read_back=own.state.read_back.get(mode, {}),
             waiting=waiting,
             reached=["sheet", "mapping", "check", "send"] if own.has_sheet else [],

@@ -36,6 +36,7 @@ STEPS_BEFORE: Final = ("sheet", "mapping", "check")
 TRIAL_ROWS: Final = 3
 TRIAL: Final = "trial"
 VERIFYING: Final = "reading back"
+CORRECTING: Final = "correcting"
 """Names of jobs."""
 AGAIN: Final = "imported-before"
 """Key of the answer to "this sheet was imported before"."""

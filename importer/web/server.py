@@ -17,6 +17,7 @@ from aiohttp.typedefs import Middleware
 
 from importer.errors import ImporterError
 from importer.web.check_step import CheckStep
+from importer.web.correct_step import CorrectStep
 from importer.web.guard import HEADERS, Handler
 from importer.web.imports_page import ImportsPage
 from importer.web.keys_page import KeysPage
@@ -89,7 +90,7 @@ def _application(screen: Screen) -> web.Application:
     send = SendStep(screen)
     pages = (
         ImportsPage(screen), SheetStep(screen), MappingStep(screen), CheckStep(screen), send,
-        ProgressStep(screen, send), ResultsStep(screen), KeysPage(screen),
+        ProgressStep(screen, send), ResultsStep(screen), CorrectStep(screen), KeysPage(screen),
     )  # fmt: skip
     for page in pages:
         application.add_routes(page.routes())

@@ -48,7 +48,7 @@ TABLE_HEADER: Final = (
     "refused calls",
     "rows twice",
     "rows lost",
-    "rows told wrong",
+    "rows misreported",
     "peak MB",
 )
 
@@ -71,7 +71,7 @@ class Course:
     refused_s: list[float]
     twice: int
     lost: int
-    told_wrong: int
+    misreported: int
     peak_mb: float
 
     def line(self, count: int) -> tuple[str, ...]:
@@ -85,7 +85,7 @@ class Course:
             str(len(self.refused_s)),
             str(self.twice),
             str(self.lost),
-            str(self.told_wrong),
+            str(self.misreported),
             f"{self.peak_mb:.0f}",
         )
 
@@ -156,7 +156,7 @@ def sheet(path: Path, mark: str, count: int) -> None:
         writer.writerows([f"{mark}{cells[0]}", *cells[1:]] for cells in rows(count, len(HEADER)))
 
 
-def told(name: str, work: Path, said: str) -> int:
+def reported_created(name: str, work: Path, said: str) -> int:
     """How many rows it says it created."""
     if name.startswith("newman"):
         run = json.loads((work / "newman.json").read_text("utf-8"))["run"]
@@ -173,7 +173,7 @@ def course(contestant: Contestant, served: Tenant, count: int) -> Course:
         before = len(served.ask("calls"))
         environment = {**served.environment, "IMPORTER_HOME": str(work / "home")}
         found = measure(contestant.command, cwd=work, environment=environment).expect(0, 1)
-        said = told(contestant.name, work, found.said)
+        said = reported_created(contestant.name, work, found.said)
     calls = [call for call in served.ask(f"calls?after={before}") if call["kind"] == "create"]
     numbers = [activity["fields"]["mx_Custom_4"] for activity in served.ask("activities")]
     held = Counter(number for number in numbers if number.startswith(contestant.mark))
@@ -184,7 +184,7 @@ def course(contestant: Contestant, served: Tenant, count: int) -> Course:
         refused_s=[call["arrived_s"] - first for call in calls if call["refused"]],
         twice=sum(there > 1 for there in held.values()),
         lost=count - len(held),
-        told_wrong=abs(len(held) - said),
+        misreported=abs(len(held) - said),
         peak_mb=found.peak_mb,
     )
 

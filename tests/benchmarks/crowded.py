@@ -1,4 +1,4 @@
-"""A tenant that is not ours alone, and one with a smaller plan than we were told.
+"""A tenant that is not ours alone, and one with a smaller plan than `--rate` says.
 
     python tests/benchmarks/crowded.py [--rows 300]
 

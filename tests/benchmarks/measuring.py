@@ -164,24 +164,24 @@ def mapping(folder: Path) -> Path:
 class Tenant:
     """A sandbox in a process of its own, and the truth about it."""
 
-    def __init__(self, told: Mapping[str, str], process: subprocess.Popen[str]) -> None:
-        self.url = told["url"]
+    def __init__(self, facts: Mapping[str, str], process: subprocess.Popen[str]) -> None:
+        self.url = facts["url"]
         self.process = process
-        self._told = told
+        self._facts = facts
 
     @property
     def environment(self) -> dict[str, str]:
         """What a person puts into the environment to send to it."""
         return {
             "LEADSQUARED_HOST": self.url,
-            "LEADSQUARED_ACCESS_KEY": self._told["access_key"],
-            "LEADSQUARED_SECRET_KEY": self._told["secret_key"],
+            "LEADSQUARED_ACCESS_KEY": self._facts["access_key"],
+            "LEADSQUARED_SECRET_KEY": self._facts["secret_key"],
         }
 
     def ask(self, what: str) -> Any:  # noqa: ANN401 - JSON, whatever was asked for
         """The truth: `calls`, `activities` or `counts`."""
         request = urllib.request.Request(
-            f"{self.url}/__sandbox__/{what}", headers={"X-Sandbox-Token": self._told["token"]}
+            f"{self.url}/__sandbox__/{what}", headers={"X-Sandbox-Token": self._facts["token"]}
         )
         with urllib.request.urlopen(request, timeout=120) as answer:
             return json.load(answer)

@@ -20,13 +20,13 @@ async def main(options: dict[str, Any]) -> None:
     faults = options.pop("faults", None)
     asked = SandboxOptions(**options, faults=read_faults(faults, "faults") if faults else None)
     async with Sandbox(asked) as sandbox:
-        told = {
+        facts = {
             "url": sandbox.url,
             "access_key": sandbox.access_key,
             "secret_key": sandbox.secret_key,
             "token": sandbox.admin_token,
         }
-        print(json.dumps(told), flush=True)
+        print(json.dumps(facts), flush=True)
         await asyncio.to_thread(sys.stdin.read)
 
 
