@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import signal
 import subprocess
 import time
@@ -86,6 +88,8 @@ def test_anything_but_yes_sends_nothing_and_leaves_nothing(
     seat.read_until("[y/N]")
     seat.type(answer)
     assert seat.ended() == 2
+    assert "Error:" not in seat.seen
+    assert "Nothing was sent." in seat.seen
     assert tenant.creates == []
     assert visits.left_behind(home) == []
 
@@ -114,6 +118,49 @@ def test_an_overlap_is_asked_about_and_only_the_new_rows_are_sent(tenant: Runnin
     assert seat.ended() == 0
     assert len(tenant.creates) == 4
     assert visits.statuses("more.results.csv") == ["created"] * 4
+
+
+def test_a_command_to_be_pasted_is_one_line_however_narrow_the_terminal(
+    tenant: RunningTenant, sheet: Path
+) -> None:
+    folder = Path("A folder with a name that is longer than any line of a terminal should be, and blanks")
+    folder.mkdir()
+    first = Seat("run", sheet, "-m", "visits.yaml", "--yes", "--limit", "1", "--results", folder)
+    assert first.ended() == 3
+    commands = [
+        line.partition("importer ")[2] for line in first.seen.splitlines() if "importer resume" in line
+    ]
+    results = str(Path(folder, "visits.results.csv").absolute())
+    assert [shlex.split(command) for command in commands] == [["resume", results]]
+    second = Seat("run", sheet, "-m", "visits.yaml", "--yes")
+    assert second.ended() == 2
+    (command,) = [line for line in second.seen.splitlines() if "importer resume" in line]
+    assert shlex.split(command) == ["importer", "resume", results]
+
+
+def test_the_question_of_resume_names_user_activity_type_and_that_it_is_final(
+    tenant: RunningTenant, sheet: Path
+) -> None:
+    assert Seat("run", sheet, "-m", "visits.yaml", "--yes", "--limit", "1").ended() == 3
+    seat = Seat("resume", "visits.results.csv")
+    shown = seat.read_until("[y/N]")
+    seat.type("n\n")
+    assert seat.ended() == 2
+    facts = ("Asha Rao", "10001 (2 rows)", "Rows to send   2", "cannot be undone")
+    assert [fact for fact in facts if fact not in shown] == []
+
+
+def test_progress_counts_what_this_run_sends(tenant: RunningTenant, sheet: Path) -> None:
+    """Rows that were done before, or that the limit leaves, are no part of it."""
+    write_csv(sheet, visits.visits(12))
+    trial = Seat("run", sheet, "-m", "visits.yaml", "--yes", "--limit", "3")
+    assert trial.ended() == 3
+    assert "3/3" in trial.seen
+    rest = Seat("resume", "visits.results.csv", "--yes", "--rate", "4/1", "--workers", "1")
+    assert rest.ended() == 0
+    shown = set(re.findall(r"(\d+)/9", rest.seen))
+    assert {"9"} < shown
+    assert len(shown) > 3  # it moves while rows are sent, and does not jump from the first to the last
 
 
 def test_no_at_the_question_of_resume_leaves_the_batch_as_it_was(
