@@ -46,9 +46,9 @@ class Step:
 
 def _steps() -> list[Step]:
     text = readme()
-    start = text.index(section("## Walk-through"))
+    start = text.index(section("## In the terminal"))
     steps: list[Step] = []
-    for block in _BLOCK.finditer(text, start, start + len(section("## Walk-through"))):
+    for block in _BLOCK.finditer(text, start, start + len(section("## In the terminal"))):
         if block[1] == "sh":
             steps.append(Step(tuple(block[2].splitlines()), None, None))
         else:
