@@ -166,7 +166,7 @@ def test_the_steps_of_a_first_real_import_work(
 
 def test_the_script_of_the_python_api_runs(home: Path) -> None:
     """Check, plan and send from a script, as README shows it."""
-    script = section("## Python API").split("```python\n")[1].split("```")[0]
+    script = readme().split("## Python API")[1].split("```python\n")[1].split("```")[0]
     Path("visits.csv").write_bytes((ROOT / "samples" / "visits.csv").read_bytes())
     for name in ("visits.yaml", "call-outcomes.csv"):
         Path(name).write_bytes((ROOT / "mappings" / name).read_bytes())
