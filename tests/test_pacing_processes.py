@@ -8,8 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+from benchmarks.measuring import csv_sheet, importer, mapping, measure, tenant
 from stores import Place
 
 RUN = """
@@ -106,3 +109,25 @@ def test_a_process_that_was_killed_is_forgotten_within_seconds(place: Place) -> 
     times = _together(place, 14.0, kill)
     last = [at for at in times if at > killed[0] + 7.0]
     assert [most_in(2.0, times) <= 40, len(last) > 0.9 * 20 * (max(last) - min(last))] == [True, True]
+
+
+def test_a_question_beside_a_run_takes_part_in_its_pace(tmp_path: Path) -> None:
+    """`whoami` in another window, three times: a strict tenant refuses nothing."""
+    with tenant(rate="25/5", penalty_s=5.0, latency_s=0.1, jitter_s=0.05) as served:
+        sheet, plan = csv_sheet(tmp_path / "visits.csv", 45), mapping(tmp_path)
+        environment = {**served.environment, "IMPORTER_HOME": str(tmp_path / "home")}
+
+        def ask(number: int) -> None:
+            time.sleep(4.0 + 2.5 * number)
+            own = tmp_path / f"window-{number}"
+            own.mkdir()
+            measure(importer("whoami"), cwd=own, environment=environment).expect(0)
+
+        with ThreadPoolExecutor() as pool:
+            asked = [pool.submit(ask, number) for number in range(3)]
+            run = importer("run", sheet, "-m", plan, "--yes", "--json")
+            found = measure(run, cwd=tmp_path, environment=environment).expect(0)
+            for each in asked:
+                each.result()
+        counts = served.ask("counts")
+    assert [found.json["created"], counts["refused"], counts["calls"]["whoami"]] == [45, 0, 4]

@@ -7,12 +7,14 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from conftest import Importer, RunningTenant
+from conftest import Importer, RunningTenant, child_environment
 from readme_made import readme, section, write_readme
 
 ROOT = Path(__file__).parents[1]
@@ -46,9 +48,9 @@ class Step:
 
 def _steps() -> list[Step]:
     text = readme()
-    start = text.index(section("## Walk-through"))
+    start = text.index(section("## In the terminal"))
     steps: list[Step] = []
-    for block in _BLOCK.finditer(text, start, start + len(section("## Walk-through"))):
+    for block in _BLOCK.finditer(text, start, start + len(section("## In the terminal"))):
         if block[1] == "sh":
             steps.append(Step(tuple(block[2].splitlines()), None, None))
         else:
@@ -160,3 +162,19 @@ def test_the_steps_of_a_first_real_import_work(
         ("report", 0),
     ]
     assert len(tenant.creates) == 40
+
+
+def test_the_script_of_the_python_api_runs(home: Path) -> None:
+    """Check, plan and send from a script, as README shows it."""
+    script = readme().split("## Python API")[1].split("```python\n")[1].split("```")[0]
+    Path("visits.csv").write_bytes((ROOT / "samples" / "visits.csv").read_bytes())
+    for name in ("visits.yaml", "call-outcomes.csv"):
+        Path(name).write_bytes((ROOT / "mappings" / name).read_bytes())
+
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False,
+        env=child_environment(),
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert "40 created" in done.stdout

@@ -24,7 +24,7 @@ from importer.results.respelling import is_respelling
 from importer.results.result_line import COLUMNS, ResultLine, is_results_header
 from importer.results.results_reader import batch_id_in, read_results
 from importer.results.results_writer import write_results
-from importer.results.status_edits import Said, StatusWord
+from importer.results.status_edits import StatusEdit, StatusWord
 from importer.sheets.rows import BooleanCell, DateCell, DurationCell, ErrorCell, NumberCell
 
 BATCH = "b20260731-053350-abcdef"
@@ -169,13 +169,13 @@ def test_a_text_made_a_date_cell_counts_on_an_invalid_row(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("status", "word", "pasted", "expected"),
     [
-        ("pending", "skipped", "", StatusWord(17, Said.SKIP)),
-        ("failed", " Skipped ", "", StatusWord(17, Said.SKIP)),
-        ("invalid", "SKIPPED", "", StatusWord(17, Said.SKIP)),
-        ("skipped", "pending", "", StatusWord(17, Said.TAKE_BACK)),
-        ("uncertain", "pending", "", StatusWord(17, Said.NOT_THERE)),
-        ("uncertain", "created", GUID, StatusWord(17, Said.CREATED, GUID)),
-        ("created", "pending", "", StatusWord(17, Said.DELETED)),
+        ("pending", "skipped", "", StatusWord(17, StatusEdit.SKIP)),
+        ("failed", " Skipped ", "", StatusWord(17, StatusEdit.SKIP)),
+        ("invalid", "SKIPPED", "", StatusWord(17, StatusEdit.SKIP)),
+        ("skipped", "pending", "", StatusWord(17, StatusEdit.TAKE_BACK)),
+        ("uncertain", "pending", "", StatusWord(17, StatusEdit.NOT_THERE)),
+        ("uncertain", "created", GUID, StatusWord(17, StatusEdit.CREATED, GUID)),
+        ("created", "pending", "", StatusWord(17, StatusEdit.DELETED)),
     ],
 )
 def test_words_that_count(tmp_path: Path, status: str, word: str, pasted: str, expected: StatusWord) -> None:
@@ -241,7 +241,7 @@ def test_the_same_instant_spelt_otherwise_is_the_same_line(tmp_path: Path, time:
     """Programs write ISO times in several ways."""
     rows = [row(17, status="uncertain")]
     what = after(tmp_path, rows, put(2, "import_time", time), put(2, "import_status", "pending"))
-    assert what.words == [StatusWord(17, Said.NOT_THERE)]
+    assert what.words == [StatusWord(17, StatusEdit.NOT_THERE)]
 
 
 def test_a_time_that_lost_its_fraction_lets_rows_be_skipped_but_not_sent_again(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_a_time_that_lost_its_fraction_lets_rows_be_skipped_but_not_sent_again(t
     respelt = [put(line, "import_time", "7/31/2026 5:33") for line in (2, 3)]
     words = [put(2, "import_status", "pending"), put(3, "import_status", "skipped")]
     what = after(tmp_path, rows, *respelt, *words)
-    assert what.words == [StatusWord(18, Said.SKIP)]
+    assert what.words == [StatusWord(18, StatusEdit.SKIP)]
     assert "may be an older copy's word" in what.ignored.first[0]
 
 
@@ -343,7 +343,7 @@ def test_an_id_pasted_on_an_uncertain_row_is_a_persons_word(tmp_path: Path) -> N
     """On the line as it was last written."""
     theirs = row(17, status="created", activity_id=GUID)
     what = continued(tmp_path, theirs, row(17, status="uncertain"))
-    assert (what.words, what.unknown_created) == ([StatusWord(17, Said.CREATED, GUID)], 0)
+    assert (what.words, what.unknown_created) == ([StatusWord(17, StatusEdit.CREATED, GUID)], 0)
 
 
 # ---- lines ----------------------------------------------------------------------------------------

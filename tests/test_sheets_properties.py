@@ -104,3 +104,53 @@ def test_any_table_survives_a_workbook_by_openpyxl(tmp_path: Path, table: Table)
     path = tmp_path / "table.xlsx"
     book.save(path)
     assert as_read(path) == table
+
+
+NAMES = st.sampled_from(
+    ["Meena Kumari", "José Núñez", "O'Brien, Sean", 'Ravi "RK" Kumar', "Smith & Sons", "李雷"]
+)
+WORDS = st.sampled_from(
+    ["Met owner", "wants demo", "call back, please", 'said "go"', "5\" pipe", "C:\\temp\\", "it's fine", ""]
+)  # fmt: skip
+CODES = st.from_regex(r"(C-[0-9]{3}|0[0-9]{4}|INV/[0-9]{2}/[A-Z]{2})", fullmatch=True)
+DAYS = st.dates().map(lambda day: day.strftime("%d/%m/%Y"))
+
+
+@st.composite
+def clean_tables(draw: st.DrawFn) -> Table:
+    """Accounts, names, notes of several lines with commas, codes and dates; some cells are empty."""
+    notes = st.lists(WORDS, min_size=1, max_size=4).map("\n".join) | st.lists(WORDS, max_size=3).map(
+        ", ".join
+    )
+    cell = {"Name": NAMES, "Note": notes, "Code": CODES | st.just(""), "Day": DAYS | st.just("")}
+    headings = draw(st.permutations(list(cell)))
+    rows = draw(st.lists(st.tuples(st.uuids(), *(cell[heading] for heading in headings)), max_size=25))
+    return [["Account", *headings], *[[str(part) for part in row] for row in rows]]
+
+
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    table=clean_tables(),
+    delimiter=st.sampled_from(",;\t|"),
+    end=st.sampled_from(["\r\n", "\n"]),
+    habit=st.sampled_from(["plain", "trailing delimiter", "empty cells left out"]),
+)
+def test_what_is_clean_stays_silent(
+    tmp_path: Path, table: Table, delimiter: str, end: str, habit: str
+) -> None:
+    """However a program writes it: no row is a problem, and nothing is found."""
+    path = tmp_path / "clean.csv"
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, delimiter=delimiter, lineterminator=end)
+        for number, cells in enumerate(table):
+            row = list(cells)
+            if habit == "trailing delimiter" and number:
+                row.append("")
+            while habit == "empty cells left out" and not row[-1]:
+                row.pop()
+            writer.writerow(row)
+    with open_sheet(path) as sheet:
+        rows = list(sheet.rows())
+        assert [(row.problem, row.findings) for row in rows] == [(None, ())] * len(rows)
+        assert [list(row.cells) for row in rows] == table[1:]
+        assert (sheet.warnings, sheet.closing_findings()) == ([], [])

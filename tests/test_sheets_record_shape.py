@@ -81,13 +81,18 @@ SWALLOWED = {
     "codes": 'Code,Note,Day\nC-1,x,31/07/26\nC-2,"Urgent,30/07/26\nC-3,y,29/07/26\nC-4,24",28/07/26\n',
 }
 
+SWALLOWED |= {
+    "the account behind the note": 'Note,A\n"Urgent,ID1\nsecond,ID2\nPanel 24",ID3\n',
+    "one row, the account behind the note": 'Note,A\nx,ID3\n"Urgent,ID1\nPanel 24",ID2\n',
+}
+
 
 @pytest.mark.parametrize("trap", SWALLOWED)
 def test_rows_inside_of_a_quoted_cell_are_a_question(tmp_path: Path, trap: str) -> None:
     """A quotation mark that was only a character swallowed the rows after it, up to the next one."""
     found = [finding for row in rows_of(tmp_path, SWALLOWED[trap]) for finding in row.findings]
     assert [finding.kind for finding in found] == ["rows-swallowed"]
-    assert "Cell B" in found[0].message
+    assert "begins with a quotation mark" in found[0].message
     assert "--accept rows-swallowed" in found[0].remedy
 
 
@@ -96,6 +101,7 @@ SILENT = {
         'A,B,C\nID1,"Dear Sir,\nthanks, for all\n\nRegards, Bob",Won\nID2,x,Lost\n'
     ),
     "a note as wide as the table": 'A,B,C\nID1,"Met, agreed\nSend, offer",Won\nID2,"a,b\nc,d",Lost\n',
+    "an account in a note": 'A,B,C\nID1,"see, also\nID2\nfine",Won\nID3,x,Lost\n',
     "a diary in the last cell": 'Date,City,Note\n31/07/26,Pune,"01/07/26, called, no\n02/07/26, met"\n',
     "empty cells at the end left out throughout": "A,B,C,D\nID1,x\nID2,y,z\nID3\nID4,a,b,c\n",
     "a blank before a quotation that ends in the middle": 'A,B,C\nID1, "Urgent" call,x\nID2,"a, ""b""",y\n',

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import importer.web
+from importer.web.styles import stylesheet
 
 WEB = Path(importer.web.__file__).parent
 STATIC = WEB / "static"
@@ -52,3 +53,11 @@ def test_the_sample_is_the_one_of_the_readme() -> None:
         if (WEB / "sample" / name).read_bytes() != (SAMPLES / folder / name).read_bytes()
     ]
     assert differing == []
+
+
+def test_the_stylesheet_asks_for_nothing_else() -> None:
+    """No picture and no other file: the pages' policy would refuse them, on the browser's console."""
+    styles = stylesheet()
+
+    assert "url(" not in styles
+    assert "@import" not in styles

@@ -21,7 +21,7 @@ from importer.mapping.references import Resolved
 from importer.mapping.row_mapper import RowMapper
 from importer.remedies import remedy_for
 from importer.results.edits import CellChange, Edits, NewerLine, RowEdit
-from importer.results.status_edits import Said, StatusWord, said_by
+from importer.results.status_edits import StatusEdit, StatusWord, said_by
 from importer.sheets.rows import Cells, Row, column_letters, decode_cells, encode_cells
 from importer.store.batch_rows import BatchRows
 from importer.store.ownership import BatchChange
@@ -310,7 +310,7 @@ def from_screen(changes: ScreenChanges, rows: BatchRows, header: Cells) -> Edits
     return edits
 
 
-def _said(word: str, status: RowStatus) -> Said:
+def _said(word: str, status: RowStatus) -> StatusEdit:
     said = said_by(status.shown, word)
     if said is None:
         raise ResultsError(f"A row that is {status.shown} cannot be set to {shown(word)}.")

@@ -6,8 +6,8 @@ import asyncio
 import hashlib
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -17,8 +17,9 @@ from importer.address import check_host
 from importer.app.observer import Observer
 from importer.app.options import CallOptions, SendingOptions
 from importer.app.staging import AskedValues
+from importer.app.stores import open_store
 from importer.credentials import Keys
-from importer.errors import WorkError
+from importer.errors import UserError, WorkError
 from importer.home import Home, home
 from importer.leadsquared.answers import CurrentUser
 from importer.leadsquared.calls import Unreachable
@@ -38,8 +39,8 @@ _log = logging.getLogger(__name__)
 
 
 class Session:
-    """An open connection, and the settings that it was made from. store: where the runs of all computers on
-    its tenant share their pace; None for what makes few calls, and for rehearsals."""
+    """An open connection, and the settings that it was made from. store: where all that calls the tenant
+    shares its pace; None for rehearsals, and where nothing was stored yet."""
 
     def __init__(self, settings: Settings, connection: TenantConnection, store: Store | None) -> None:
         self.settings = settings
@@ -48,9 +49,9 @@ class Session:
         self._shared: StoredPace | None = None
         keys = f"{settings.base_url} {settings.keys.access.get_secret_value()}"
         self._digest = hashlib.sha256(keys.encode()).hexdigest()
-        known = store.known_tenant(self._digest) if store else None
-        if known is not None:
-            self._share_pace(known)
+        self._known = store.known_tenant(self._digest) if store else None
+        if self._known is not None:
+            self._share_pace(self._known)
 
     async def user(self) -> CurrentUser:
         """Whose keys these are; from now on the pace is shared. Raises TenantError, also where the host is
@@ -61,7 +62,8 @@ class Session:
             raise wrong
         if self._store is not None:
             tenant = tenant_name(self.settings.base_url, user, rehearsal=False)
-            self._store.remember_tenant(self._digest, tenant)
+            if tenant != self._known:
+                self._store.remember_tenant(self._digest, tenant)
             if self._shared is None:
                 self._share_pace(tenant)
         return user
@@ -86,17 +88,19 @@ async def session(
     rehearsal: str = "",
     asked: AskedValues | None = None,
 ) -> AsyncIterator[Session]:
-    """A connection to the tenant of the settings, whose pace is shared through `store`; with `calls.sandbox`
-    to the embedded sandbox as the batch `rehearsal` left it, which knows whatever is asked to be looked up.
+    """A connection to the tenant of the settings, whose pace is shared through `store` (None: through the
+    store in force, if there is one); with `calls.sandbox` to the embedded sandbox as the batch `rehearsal`
+    left it, which knows whatever is asked to be looked up.
 
     Raises SettingsError.
     """
     if calls.sandbox:
         embedded = _embedded(rehearsal, calls.rate, asked or {})
-        async with embedded as settings, connected_session(settings, options, None) as opened:
+        async with embedded as settings, _session(settings, options, None) as opened:
             yield opened
         return
-    async with connected_session(load_settings(host=calls.host, rate=calls.rate), options, store) as opened:
+    settings = load_settings(host=calls.host, rate=calls.rate)
+    async with connected_session(settings, options, store) as opened:
         yield opened
 
 
@@ -104,7 +108,26 @@ async def session(
 async def connected_session(
     settings: Settings, options: SendOptions, store: Store | None
 ) -> AsyncIterator[Session]:
-    """A connection with these settings. store: where runs on one tenant share their pace."""
+    """A connection with these settings. store: where all that calls the tenant shares its pace; None: the
+    store in force, if there is one."""
+    with _store_in_force() if store is None else nullcontext(store) as shared:
+        async with _session(settings, options, shared) as opened:
+            yield opened
+
+
+@contextmanager
+def _store_in_force() -> Iterator[Store | None]:
+    """For commands that store nothing. Without a store, or with one that cannot be used, their few calls are
+    paced by themselves."""
+    with ExitStack() as stack:
+        found: Store | None = None
+        with suppress(UserError, WorkError):
+            found = stack.enter_context(open_store(create=False))
+        yield found if found is not None and found.is_kept and found.moved_to is None else None
+
+
+@asynccontextmanager
+async def _session(settings: Settings, options: SendOptions, store: Store | None) -> AsyncIterator[Session]:
     log_calls(settings)
     opening = connected(settings.base_url, settings.keys, settings.rate, options, on_exchange=log_call)
     with ExitStack() as stack:

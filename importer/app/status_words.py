@@ -14,7 +14,7 @@ from importer.app.observer import Observer, Progress, Stage
 from importer.app.questions import Choice, Question, QuestionKind
 from importer.leadsquared.calls import ReadFailed, Tenant, Unreachable
 from importer.results.edits import NewerLine
-from importer.results.status_edits import Said, StatusWord
+from importer.results.status_edits import StatusEdit, StatusWord
 from importer.sending.other_batches import OtherBatches
 from importer.sending.preflight import Presence, presence, why_not_this_rows
 from importer.store.batch_rows import BatchRows
@@ -26,9 +26,9 @@ READ_TOGETHER: Final = 8
 """Questions about single Ids under way at a time; the pace spaces them."""
 DELETED_NAMED_MAX: Final = 10
 BY_WORD: Final = {
-    Said.SKIP: "never sent, as you asked.",
-    Said.TAKE_BACK: "to be sent after all.",
-    Said.NOT_THERE: "not in LeadSquared, as you found; it is looked up once more, then sent.",
+    StatusEdit.SKIP: "never sent, as you asked.",
+    StatusEdit.TAKE_BACK: "to be sent after all.",
+    StatusEdit.NOT_THERE: "not in LeadSquared, as you found; it is looked up once more, then sent.",
 }
 
 
@@ -101,13 +101,13 @@ class StatusWords:
             position = positions[word.number]
             if word.said in BY_WORD:
                 self._say(f"Row {word.number}: {BY_WORD[word.said]}")
-            if word.said is Said.SKIP:
+            if word.said is StatusEdit.SKIP:
                 changes.skip(position)
-            elif word.said is Said.TAKE_BACK:
+            elif word.said is StatusEdit.TAKE_BACK:
                 changes.take_back(position)
-            elif word.said is Said.NOT_THERE:
+            elif word.said is StatusEdit.NOT_THERE:
                 changes.not_there(position)
-            elif word.said is Said.DELETED:
+            elif word.said is StatusEdit.DELETED:
                 if await self._is_gone(changes.row(position)):
                     changes.deleted(position)
                     deleted.append(word.number)

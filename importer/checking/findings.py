@@ -16,7 +16,7 @@ from importer.sheets.rows import column_letters
 
 ROWS_KEPT: Final = 100
 EXAMPLES_KEPT: Final = 3
-CELLS_SHOWN: Final = 2
+CELLS_NAMED: Final = 2
 COMPARED_ROWS_MAX: Final = 5_000_000
 REPEATED_GROUPS_KEPT: Final = 20
 WHOLE_COLUMN: Final = 0
@@ -69,7 +69,7 @@ class Finding:
             return "the sheet" if self.index is None else f"column {column_letters(self.index)}"
         return f"row {row}" if self.index is None else f"{column_letters(self.index)}{row}"
 
-    def cells_text(self, shown: int = CELLS_SHOWN) -> str:
+    def cells_text(self, shown: int = CELLS_NAMED) -> str:
         """`D17`, `D17 and D40`, `D17, D40 and 12 more`."""
         named = self.cells[:shown]
         more = self.count - len(named)

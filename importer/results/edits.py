@@ -18,7 +18,7 @@ from importer.results.align import Alignment, align, in_row_order, row_number
 from importer.results.respelling import is_respelling, may_be_meant
 from importer.results.result_line import PROGRESS_ROWS, ResultLine, shown_code, shown_error
 from importer.results.results_reader import FileLine, ResultsFile
-from importer.results.status_edits import Age, Said, StatusWord, age_of, meaning
+from importer.results.status_edits import Age, StatusEdit, StatusWord, age_of, meaning
 from importer.sending.reconcile.normalise import id_key
 from importer.sheets.rows import Cells, ErrorCell, column_letters
 from importer.store.records import Shown
@@ -276,7 +276,7 @@ class _Comparison:
             said = meaning(row.number, row.status, word, line.ours.activity_id or "", age)
             if isinstance(said, StatusWord):
                 self._said(said)
-                if said.said is Said.CREATED:
+                if said.said is StatusEdit.CREATED:
                     return
             else:
                 self._ignore(row, f"import_status: {_value(word)} is not taken: {said}")
@@ -284,7 +284,7 @@ class _Comparison:
 
     def _said(self, word: StatusWord) -> None:
         self.found.words.append(word)
-        if word.said is Said.CREATED:
+        if word.said is StatusEdit.CREATED:
             earlier = self.pasted.setdefault(id_key(word.activity_id), word.number)
             if earlier != word.number:
                 self._fault("pasted", f"rows {earlier} and {word.number}")

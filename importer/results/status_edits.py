@@ -15,7 +15,7 @@ from importer.results.respelling import is_respelling
 from importer.store.records import Shown
 
 
-class Said(StrEnum):
+class StatusEdit(StrEnum):
     """What a person said of a row."""
 
     SKIP = "skip"  # `skipped`: never send it
@@ -27,10 +27,10 @@ class Said(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StatusWord:
-    """activity_id: as pasted, with Said.CREATED only."""
+    """activity_id: as pasted, with StatusEdit.CREATED only."""
 
     number: int
-    said: Said
+    said: StatusEdit
     activity_id: str = ""
 
 
@@ -43,14 +43,14 @@ class Age(Enum):
     NEWER = "newer than what this store knows: somebody continued the batch elsewhere"
 
 
-_ACCEPTED: Final[dict[tuple[str, str], Said]] = {
-    (Shown.PENDING, Shown.SKIPPED): Said.SKIP,
-    (Shown.FAILED, Shown.SKIPPED): Said.SKIP,
-    (Shown.INVALID, Shown.SKIPPED): Said.SKIP,
-    (Shown.SKIPPED, Shown.PENDING): Said.TAKE_BACK,
-    (Shown.UNCERTAIN, Shown.PENDING): Said.NOT_THERE,
-    (Shown.UNCERTAIN, Shown.CREATED): Said.CREATED,
-    (Shown.CREATED, Shown.PENDING): Said.DELETED,
+_ACCEPTED: Final[dict[tuple[str, str], StatusEdit]] = {
+    (Shown.PENDING, Shown.SKIPPED): StatusEdit.SKIP,
+    (Shown.FAILED, Shown.SKIPPED): StatusEdit.SKIP,
+    (Shown.INVALID, Shown.SKIPPED): StatusEdit.SKIP,
+    (Shown.SKIPPED, Shown.PENDING): StatusEdit.TAKE_BACK,
+    (Shown.UNCERTAIN, Shown.PENDING): StatusEdit.NOT_THERE,
+    (Shown.UNCERTAIN, Shown.CREATED): StatusEdit.CREATED,
+    (Shown.CREATED, Shown.PENDING): StatusEdit.DELETED,
 }
 _NOT_TAKEN: Final[dict[tuple[str, str], str]] = {
     (
@@ -82,7 +82,7 @@ def age_of(found: str | None, last: str) -> Age:
     return Age.RESPELT if is_respelling(last.rstrip("Z").replace("T", " "), found) else Age.OLDER
 
 
-def said_by(status: str, word: str) -> Said | None:
+def said_by(status: str, word: str) -> StatusEdit | None:
     """What a word says of a row that is shown as `status`; None if it says nothing."""
     return _ACCEPTED.get((status, word.strip().lower()))
 
@@ -96,8 +96,8 @@ def meaning(number: int, status: str, word: str, pasted: str, age: Age) -> Statu
     said = said_by(status, word)
     if said is None:
         return _CREATED if status == Shown.CREATED else _NOT_TAKEN.get((status, word), _UNKNOWN)
-    if said in {Said.NOT_THERE, Said.DELETED} and age is not Age.LATEST:
+    if said in {StatusEdit.NOT_THERE, StatusEdit.DELETED} and age is not Age.LATEST:
         return _NOT_SURE  # every row was `pending` in some older copy, and this word lets a row be sent again
-    if said is Said.CREATED:
+    if said is StatusEdit.CREATED:
         return StatusWord(number, said, pasted) if GUID.fullmatch(pasted) else _NO_ID
     return StatusWord(number, said)

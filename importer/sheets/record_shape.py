@@ -189,17 +189,24 @@ class Shape:
             if delimiter not in cell:
                 continue
             first, *inner = LINE_ENDS.split(cell)
-            if not inner or all(delimiter not in line for line in inner):
+            if not inner:
                 continue
             whole = self._in_rows(record, index, first, inner, delimiter)
-            for line in inner:
+            for at, line in enumerate(inner, 1):
                 cells = line.split(delimiter)
-                if len(cells) < 2 or len(cells) > self.width or self.fits(0, cells[0]) is False:
+                if len(cells) > self.width or self.fits(0, cells[0]) is False:
                     continue
-                begins = self.fits(0, cells[0]) and _pattern(cells[0].strip()) in UNIQUE
-                fitting = {self.fits(at, text) for at, text in enumerate(cells[:-1])} - {None}
+                complete = cells if at < len(inner) else cells[:-1]  # the last cell of the last line is cut
+                fitting = {self.fits(column, text) for column, text in enumerate(complete)} - {None}
+                begins = len(cells) > 1 and fitting == {True} and _pattern(cells[0].strip()) in UNIQUE
                 if begins or (whole and fitting == {True}):
                     return index, line
+            rest = first.split(delimiter)[1:]
+            if whole and any(
+                self.fits(column, text) and _pattern(text.strip()) in UNIQUE
+                for column, text in enumerate(rest, index + 1)
+            ):
+                return index, first
         return None
 
     def _in_rows(self, record: Record, index: int, first: str, inner: Sequence[str], delimiter: str) -> bool:

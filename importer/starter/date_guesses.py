@@ -18,7 +18,7 @@ from importer.mapping.date_formats import ISO_FORMATS, DateFormat, FormatError, 
 from importer.mapping.date_values import YEAR_PLAUSIBLE
 from importer.sheets.rows import DateCell
 
-DATE_LENGTH_MAX: Final = 60
+READ_LENGTH_MAX: Final = 60
 ORDERS: Final[tuple[Order, ...]] = ("day", "month")
 _ISO_TEXTS: Final = frozenset(each.text for each in ISO_FORMATS)
 _TIME: Final = re.compile(
@@ -50,7 +50,7 @@ def reads_as_date(text: str) -> bool:
 
 def time_format(text: str) -> str | None:
     """The format of a text that is a time of day, such as `10:30` or `2:15 PM`; None for others."""
-    line = " ".join(text.split()) if len(text) <= DATE_LENGTH_MAX else ""
+    line = " ".join(text.split()) if len(text) <= READ_LENGTH_MAX else ""
     match = _TIME.fullmatch(line)
     if match is None or match["gap"] or match["zone"]:
         return None
@@ -61,7 +61,7 @@ def time_format(text: str) -> str | None:
 @lru_cache(maxsize=8192)
 def readings(text: str, *, compact: bool = False) -> Readings:
     """The ways to read a text as a date. compact: take `20260731` for a date, which otherwise is a number."""
-    if not 6 <= len(text) <= DATE_LENGTH_MAX:
+    if not 6 <= len(text) <= READ_LENGTH_MAX:
         return {}
     found: Readings = {}
     for order, format_ in _formats(" ".join(text.split()), compact=compact):

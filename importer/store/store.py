@@ -119,6 +119,11 @@ class Store:
     def __repr__(self) -> str:
         return f"<Store {self.location}>"
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is anywhere: an empty one in memory stands in where nothing was stored yet."""
+        return not isinstance(self.database, SqliteDatabase) or self.database.path is not None
+
     def now(self) -> float:
         """Unix seconds by the database's clock (the computer's, for the embedded store)."""
         with self.database.reading() as connection:

@@ -27,8 +27,8 @@ from importer.web.results_step import ResultsStep
 from importer.web.screen import Screen
 from importer.web.send_step import SendStep
 from importer.web.sheet_step import SheetStep
+from importer.web.styles import STATIC, Styles
 
-STATIC: Final = Path(__file__).parent / "static"
 LOOPBACK: Final = "127.0.0.1"
 FORM_MAX_BYTES: Final = 4 << 20
 """The largest form that is not an upload: a mapping as text."""
@@ -89,6 +89,7 @@ def _application(screen: Screen) -> web.Application:
     )
     send = SendStep(screen)
     pages = (
+        Styles(),
         ImportsPage(screen), SheetStep(screen), MappingStep(screen), CheckStep(screen), send,
         ProgressStep(screen, send), ResultsStep(screen), CorrectStep(screen), KeysPage(screen),
     )  # fmt: skip
