@@ -7,7 +7,7 @@ import io
 import sqlite3
 import uuid
 from collections.abc import Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from openpyxl import Workbook, load_workbook
@@ -126,7 +126,8 @@ def left_behind(home: Path) -> list[str]:
     beside the sheet. (The log, an empty store and the empty folders may stay.)"""
     kept = []
     if (home / "importer.db").exists():
-        with closing(sqlite3.connect(home / "importer.db")) as store:
+        # A store whose creation failed has no table, and nothing in it.
+        with closing(sqlite3.connect(home / "importer.db")) as store, suppress(sqlite3.OperationalError):
             kept = [str(row) for row in store.execute("SELECT id FROM batch")]
     names = [file for file in Path.cwd().rglob("*") if ".results" in file.name or ".tmp" in file.name]
     return kept + [str(file) for file in names]
