@@ -819,3 +819,23 @@ def test_created_rows_are_corrected_from_the_results(
 
     assert sorted(one.fields["mx_Custom_1"] for one in tenant.activities) == ["Lost", "Won", "Won", "Won"]
     assert len(tenant.creates) == 4
+
+
+def test_another_header_row_is_kept_in_the_mapping(rehearsing: Person, tmp_path: Path) -> None:
+    """A guessed mapping is guessed again; one that was changed by hand says the new row."""
+    sheet = tmp_path / "titled.csv"
+    rows = [f"{ACCOUNT.format(row)},Won" for row in range(3)]
+    sheet.write_text(
+        "\n".join(["Account,Outcome", "Account again,Outcome again", *rows, ""]), encoding="utf-8"
+    )
+    rehearsing.upload(sheet)
+    page = rehearsing.page
+    page.get_by_label("Activity type", exact=True).fill("10001")
+    page.locator("#preview").get_by_text("10001").first.wait_for()
+    page.get_by_role("link", name="Sheet").click()
+    page.get_by_label("Header row").fill("2")
+    rehearsing.press("Continue")
+    page.wait_for_url("**/mapping")
+    page.get_by_role("link", name="As text").click()
+
+    assert "header_row: 2\n" in page.get_by_label("Mapping as text (YAML)").input_value()

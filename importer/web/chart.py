@@ -46,7 +46,8 @@ def calls_chart(samples: Sequence[tuple[float, int]], rate: Rate, now_s: float) 
     line = " ".join(f"{x(at):.1f},{y(calls):.1f}" for at, calls in points)
     floor, limit = y(0), y(rate.calls)
     area = f"{x(points[0][0]):.1f},{floor:.1f} {line} {x(points[-1][0]):.1f},{floor:.1f}" if points else ""
-    words = f"{latest} of {rate.calls} calls in the last {rate.period_s:g} seconds"
+    period = "second" if rate.period_s == 1 else f"{rate.period_s:g} seconds"
+    words = f"{latest} of {rate.calls} calls in the last {period}"
     return Markup(  # noqa: S704 - numbers and our own words
         f'<svg class="chart" viewBox="0 0 {CHART_WIDTH} {CHART_HEIGHT}" role="img" aria-label="{words}">'
         f'<line class="axis" x1="{CHART_LEFT}" x2="{CHART_WIDTH - 8}" y1="{floor:.1f}" y2="{floor:.1f}"/>'

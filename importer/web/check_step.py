@@ -44,7 +44,7 @@ class BadCell:
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckedSheet:
     """A check's report, and the texts of the cells that it names, by row. header: the sheet's."""
 
     report: CheckReport
@@ -131,14 +131,14 @@ class CheckStep:
             return see_other(step_path(own.id, "send"))
         return see_other(step_path(own.id, "check"))
 
-    async def _checked(self, own: WebImport) -> Job[Checked]:
+    async def _checked(self, own: WebImport) -> Job[CheckedSheet]:
         """The check of the import as it is now: under way, or done."""
         key = _key(own)
         job = self._screen.jobs.of(key)
         if job is None:
             store = await self._screen.store()
 
-            async def work(job: Job[Checked]) -> Checked:
+            async def work(job: Job[CheckedSheet]) -> CheckedSheet:
                 report = await check(CheckOptions(sheet=sheet_input(own), mapping=own.mapping), store, job)
                 found = (*report.findings.problems, *report.findings.questions)
                 return _with_cells(own, report, {row for one in found for row in one.rows[:CELLS_SHOWN]})
@@ -191,7 +191,7 @@ def _key(own: WebImport) -> str:
     return f"check:{own.id}:{hashlib.sha256(b'|'.join(parts)).hexdigest()}"
 
 
-def _with_cells(own: WebImport, report: CheckReport, wanted: Iterable[int]) -> Checked:
+def _with_cells(own: WebImport, report: CheckReport, wanted: Iterable[int]) -> CheckedSheet:
     """Reads the named rows once more, for their cells."""
     left = set(wanted)
     corrections = corrections_of(own)
@@ -205,7 +205,7 @@ def _with_cells(own: WebImport, report: CheckReport, wanted: Iterable[int]) -> C
                 rows[row.number] = tuple(
                     corrections.get((row.number, index), str(cell)) for index, cell in enumerate(row.cells)
                 )
-        return Checked(report, sheet.header, rows)
+        return CheckedSheet(report, sheet.header, rows)
 
 
 def _answered(own: WebImport, question: Question, chosen: str) -> bool:
@@ -232,7 +232,7 @@ def _accepted(own: WebImport) -> list[str]:
     return [found] if isinstance(found, str) else [str(each) for each in found]
 
 
-def _changes(own: WebImport, checked: Checked) -> list[BadCell]:
+def _changes(own: WebImport, checked: CheckedSheet) -> list[BadCell]:
     """The cells that were corrected."""
     return [
         BadCell(row, column, checked.header[column], f"{column_letters(column)}{row}", text)

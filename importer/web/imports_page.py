@@ -76,7 +76,7 @@ class ImportsPage:
         return see_other(self._path(own, known.get(batch or "")))
 
     async def batch(self, request: web.Request) -> web.Response:
-        """A batch, whoever began it: an import of this screen, made where there is none."""
+        """Any batch, as an import of this screen."""
         named = request.match_info["batch"]
         if not is_batch_id(named):
             raise web.HTTPNotFound(text="This import was not found.")

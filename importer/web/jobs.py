@@ -17,12 +17,12 @@ from typing import Any, Final, Generic, TypeVar
 from importer.app.observer import Progress, Stage, StopHandle
 from importer.errors import ImporterError, WorkError
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 NOTICES_MOST: Final = 20
-SAMPLES_MOST: Final = 1_200
+CALL_SAMPLES_MOST: Final = 1_200
 SAMPLE_EVERY_S: Final = 0.5
-SPEED_OVER_S: Final = 30.0
+LATELY_S: Final = 30.0
 JOBS_KEPT: Final = 200
 STOP_WITHIN_S: Final = 120.0
 """Calls under way end within their time-out; nothing else is waited for when the server ends."""
@@ -30,22 +30,22 @@ STOP_WITHIN_S: Final = 120.0
 log = logging.getLogger("importer.web")
 
 
-class Job(Generic[T]):
+class Job(Generic[_T]):
     """One use case under way; it is its use case's observer. Pages read it from another thread.
 
     name: what it is, for people. sends: whether it sends rows. result, error: how it ended.
     """
 
-    def __init__(self, name: str, work: Callable[[Job[T]], Coroutine[Any, Any, T]], *, sends: bool) -> None:
+    def __init__(self, name: str, work: Callable[[Job[_T]], Coroutine[Any, Any, _T]], *, sends: bool) -> None:
         self.name = name
         self.sends = sends
         self.stop = StopHandle()
-        self.result: T | None = None
+        self.result: _T | None = None
         self.error: ImporterError | None = None
         self.latest = Progress(Stage.READING, 0)
         self.notices: deque[str] = deque(maxlen=NOTICES_MOST)
         self.began_s = time.monotonic()
-        self.samples: deque[tuple[float, int]] = deque(maxlen=SAMPLES_MOST)
+        self.samples: deque[tuple[float, int]] = deque(maxlen=CALL_SAMPLES_MOST)
         self._work = work
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"importer {name}", daemon=True)
@@ -85,7 +85,7 @@ class Job(Generic[T]):
         """Seconds until the rows of this stage are done, as fast as lately; None while nothing can be
         said."""
         latest, now_s = self.latest, time.monotonic()
-        recent = [sample for sample in self.samples if now_s - sample[0] <= SPEED_OVER_S]
+        recent = [sample for sample in self.samples if now_s - sample[0] <= LATELY_S]
         if latest.total is None or len(recent) < 2 or recent[-1][1] <= recent[0][1]:
             return None
         per_s = (recent[-1][1] - recent[0][1]) / max(0.1, now_s - recent[0][0])
@@ -125,7 +125,7 @@ class Jobs:
         job = self._jobs.get(key)
         return job if job is not None and job.running else None
 
-    def begin(self, key: str, job: Job[T]) -> Job[T] | None:
+    def begin(self, key: str, job: Job[_T]) -> Job[_T] | None:
         """Start it, unless one about the same runs: then None, and nothing was started."""
         with self._lock:
             if self.running(key) is not None:

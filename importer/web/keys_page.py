@@ -14,7 +14,7 @@ from importer.app.records import Account
 from importer.errors import ImporterError
 from importer.web.screen import Screen, form_of, see_other
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 class KeysPage:
@@ -76,6 +76,6 @@ async def _signed_in(host: str, access: str, secret: str) -> tuple[Account, str]
     return await login(host, access, secret)
 
 
-async def _apart(question: Coroutine[Any, Any, T]) -> T:
+async def _apart(question: Coroutine[Any, Any, _T]) -> _T:
     """In a thread with a loop of its own: keyrings and connections may block."""
     return await asyncio.to_thread(asyncio.run, question)

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 from zoneinfo import available_timezones
 
@@ -51,7 +51,7 @@ class SheetTop:
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckedMapping:
     """What a mapping's text gives. mistakes: what is wrong with it, with its place; problem: the same as one
     text, "" if it can be used; rows: the first ones, each with the parts of its activity."""
 
@@ -166,12 +166,12 @@ class MappingStep:
         own = self._screen.import_of(request)
         try:
             text = await receive_text(request)
-            MappingText(text.removeprefix("\ufeff"))
+            reading = _reading_of(MappingText(text))
         except ImporterError as error:
             self._screen.say(str(error), bad=True)
         else:
             own.save_mapping(text)
-            own.changed(loaded=True)
+            own.changed(loaded=True, **reading)
             self._screen.say("The mapping was loaded.")
         return see_other(step_path(own.id, "mapping"))
 
@@ -216,20 +216,20 @@ def attachment(content: bytes, name: str, kind: str) -> web.Response:
     )
 
 
-def check_text(own: WebImport, text: str, top: SheetTop) -> Checked:
+def check_text(own: WebImport, text: str, top: SheetTop) -> CheckedMapping:
     """The mapping as the loader sees it, on the sheet's first rows."""
     try:
         mapping = Mapping.of_text(text.removeprefix("\ufeff"), str(own.mapping))
         mapper = mapping.bind(top.header)
     except MistakesError as error:
-        return Checked(error.mistakes, str(error))
+        return CheckedMapping(error.mistakes, str(error))
     except MappingError as error:
-        return Checked(problem=str(error))
-    return Checked(rows=tuple((row.number, mapper.parts(row)) for row in top.rows))
+        return CheckedMapping(problem=str(error))
+    return CheckedMapping(rows=tuple((row.number, mapper.parts(row)) for row in top.rows))
 
 
 def notes_of(
-    keys: dict[int, str], checked: Checked, doubled: frozenset[int] = frozenset()
+    keys: dict[int, str], checked: CheckedMapping, doubled: frozenset[int] = frozenset()
 ) -> dict[int, Note]:
     """Mistakes and examples by the line's number; those of no line under `NO_LINE`."""
     numbers = {key: number for number, key in keys.items() if key and number not in doubled}
@@ -248,6 +248,17 @@ def notes_of(
         ]
         notes[number] = Note(tuple(mistakes.get(number, ())), tuple(parts[:EXAMPLES_SHOWN]))
     return notes
+
+
+def _reading_of(text: MappingText) -> dict[str, Any]:
+    """How a mapping says that its sheet is read, as parts of the import's state."""
+    found: dict[str, Any] = {}
+    for name in ("sheet", "encoding", "delimiter", "header_row"):
+        value = text.block((name,))
+        if isinstance(value, str) and value:
+            found[name] = value
+    row = found.pop("header_row", "")
+    return {**found, "header_row": int(row)} if row.isascii() and row.isdigit() and len(row) < 8 else found
 
 
 def _asked_of(own: WebImport, text: str, top: SheetTop, key: str) -> AskedValues:

@@ -36,8 +36,8 @@ EVERY_S: Final = 0.7
 STREAM_MAX_S: Final = 3_600.0
 """The browser opens the stream again by itself."""
 
-STOPPING: Final = "Stopping: waiting for the calls under way."
-COUNTED: Final = ("created", "failed", "invalid", "uncertain", "pending", "skipped")
+STOPPING_SENTENCE: Final = "Stopping: waiting for the calls under way."
+COUNTED_STATUSES: Final = ("created", "failed", "invalid", "uncertain", "pending", "skipped")
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class ProgressStep:
             request, "progress.html", heading="Progress", step="progress", own=own, live=live, status=status,
             error=error, reached=[*((*STEPS_BEFORE, "send") if own.has_sheet else ()), "results"],
             once=self._screen.once.current(send_key(own, self._screen.mode)),
-            open_rows=open_rows(status) if status else 0, counted=COUNTED,
+            open_rows=open_rows(status) if status else 0, counted=COUNTED_STATUSES,
             stopped=_stopped(job),
         )  # fmt: skip
 
@@ -101,7 +101,7 @@ class ProgressStep:
                 path = self._leads_on(own, status) or step_path(own.id, "progress")
                 await response.write(_event("done", path))
                 break
-            piece = self._screen.pages.piece("progress_live.html", live=live, counted=COUNTED)
+            piece = self._screen.pages.piece("progress_live.html", live=live, counted=COUNTED_STATUSES)
             if piece != before:
                 await response.write(_event("live", piece))
                 before = piece
@@ -149,7 +149,7 @@ def _of_job(job: Job[Any]) -> Live:
     rate = _rate()
     chart = calls_chart(list(job.samples), rate, time.monotonic()) if latest.stage is Stage.SENDING else None
     return Live(
-        sentence=STOPPING if job.stop.requested else latest.note or f"{latest.stage}.",
+        sentence=STOPPING_SENTENCE if job.stop.requested else latest.note or f"{latest.stage}.",
         done=latest.done,
         total=latest.total,
         counts=dict(latest.counts),
@@ -170,7 +170,7 @@ def _of_status(status: BatchStatus) -> Live:
         sentence=status.note or f"Sending{where}, in another window or on another computer.",
         done=rows - left,
         total=rows,
-        counts={name: int(status.counts.get(name, 0)) for name in COUNTED},
+        counts={name: int(status.counts.get(name, 0)) for name in COUNTED_STATUSES},
         left_s=left / status.rate if status.rate else None,
         chart=None,
         notices=(),

@@ -38,7 +38,7 @@ TRIAL: Final = "trial"
 VERIFYING: Final = "reading back"
 CORRECTING: Final = "correcting"
 """Names of jobs."""
-AGAIN: Final = "imported-before"
+IMPORTED_BEFORE_KEY: Final = "imported-before"
 """Key of the answer to "this sheet was imported before"."""
 AGAIN_CHOICES: Final = (
     ("only-new", "Send only the rows that are new"),
@@ -83,7 +83,7 @@ class SendStep:
         kept = {**own.state.answers.get(mode, {}), **chosen}
         own.changed_in(mode, answers=kept)
         desk = self._desks.get(self._key(own))
-        if desk is not None and desk.state is DeskState.WAITING and AGAIN not in chosen:
+        if desk is not None and desk.state is DeskState.WAITING and IMPORTED_BEFORE_KEY not in chosen:
             desk.order(Order(kept))
             await self._settled(own)
         return see_other(step_path(own.id, "send"))
@@ -232,7 +232,7 @@ class SendStep:
         parts = (
             mapping_digest(own), repr(sheet_input(own)), state.leave_out_invalid,
             status and (status.batch, status.counts),
-            state.marks.get(mode), state.ids.get(mode), state.answers.get(mode, {}).get(AGAIN),
+            state.marks.get(mode), state.ids.get(mode), state.answers.get(mode, {}).get(IMPORTED_BEFORE_KEY),
         )  # fmt: skip
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
@@ -301,7 +301,7 @@ def resume_options(
 
 
 def _run_options(own: WebImport, mode: str, *, rehearsal: bool, limit: int | None) -> RunOptions:
-    again = own.state.answers.get(mode, {}).get(AGAIN, "")
+    again = own.state.answers.get(mode, {}).get(IMPORTED_BEFORE_KEY, "")
     return RunOptions(
         sheet=sheet_input(own),
         mapping=own.mapping,

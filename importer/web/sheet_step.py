@@ -11,7 +11,8 @@ from typing import Any, Final, Literal, cast
 from aiohttp import web
 
 from importer.atomic_file import write_new
-from importer.errors import ImporterError, SettingsError, SheetError
+from importer.errors import ImporterError, MappingError, SettingsError, SheetError
+from importer.mapping.round_trip import MappingText
 from importer.settings import load_settings
 from importer.sheets import Row, SheetOptions, open_sheet
 from importer.sheets.detect import find_kind
@@ -126,6 +127,8 @@ class SheetStep:
         own = self._screen.import_of(request)
         wanted = await asyncio.to_thread(_with_settings, own, await form_of(request))
         look = await asyncio.to_thread(look_at, wanted)
+        if _reading(wanted) != _reading(own):
+            _keep_in_mapping(own, _reading(wanted))
         own.changed(**_reading(wanted))
         if look.problem:
             return see_other(step_path(own.id, "sheet"))
@@ -196,6 +199,23 @@ def _settled_by_itself(own: WebImport) -> WebImport:
     except SheetError:
         pass  # the page says what is wrong, beside the fields that may settle it
     return own.changed(**_reading(_with_header_row(own)))
+
+
+def _keep_in_mapping(own: WebImport, reading: dict[str, Any]) -> None:
+    """The mapping says how the sheet is read, too: a guessed one is guessed again, another one is changed."""
+    if not own.mapping.exists():
+        return
+    if not own.state.loaded:
+        own.mapping.unlink()
+        return
+    try:
+        text = MappingText(own.mapping.read_bytes().decode("utf-8"))
+    except MappingError:
+        return  # the person corrects it as text
+    for name, value in reading.items():
+        if value is not None and (value != 1 or text.block((name,)) is not None):
+            text.set((name,), str(value))
+    own.save_mapping(text.text())
 
 
 def _reading(own: WebImport) -> dict[str, Any]:
