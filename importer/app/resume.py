@@ -42,6 +42,7 @@ from importer.mapping.mapping import Mapping
 from importer.mapping.references import Resolved
 from importer.mapping.row_mapper import RowMapper
 from importer.results.edits import Edits, Named
+from importer.results.results_reader import batch_id_in
 from importer.results.results_writer import results_path
 from importer.sending.engine import mark_interrupted, tenant_name
 from importer.sending.other_batches import OtherBatches
@@ -98,6 +99,7 @@ class ResumePreparation:
         self._resolved: Resolved = {}
         self._changes: BatchChanges | None = None
         self._facts: PlanFacts | None = None
+        self._replaces = ""
         self._rebuilt = self._begun = self._idle = False
 
     # ---- the protocol of `plan.Preparation` -------------------------------------------------------
@@ -342,13 +344,15 @@ class ResumePreparation:
         work = Work(
             self.store, self._owned, self._session, options, self._mapper, self.observer, stop,
             results=self._results, read=self._read,
+            replaces=(self._replaces,) if self._replaces else (),
         )  # fmt: skip
         if self._idle or not is_open(self._owned.rows):
             return conclude(work, None)
         if not self._results.is_file():  # it exists from before the first POST
             write_results_file(
-                self._owned.rows, self._owned.keep_facts, self.observer, self._results, read=self._read
-            )
+                self._owned.rows, self._owned.keep_facts, self.observer, self._results, read=self._read,
+                replaces=work.replaces,
+            )  # fmt: skip
         async with results_whatever_happens(work):
             sent = await send_with_trial(work, self.options.sending.canary)
         return conclude(work, sent)
@@ -377,8 +381,8 @@ class ResumePreparation:
             return self._named.results or place_here(self._owned.rows)
         source, rehearsal = Path(self._batch.source), self._batch.rehearsal
         place = results_path(source, self._batch.family, rehearsal=rehearsal, explicit=explicit)
-        if self.options.sending.replace:
-            replaceable(place, self.store)
+        if self.options.sending.replace and batch_id_in(place) != self._batch.id:
+            self._replaces = replaceable(place, self.store)
         return place
 
     def _say_of_created(self) -> None:

@@ -56,7 +56,8 @@ _log = logging.getLogger(__name__)
 class Work:
     """A batch that is owned and ready to be sent. session: None where nothing is left to send. results:
     where its results file goes; None: where it was. read: digest of the results file when its changes were
-    taken over. questions, notices: for `RunResult`."""
+    taken over. questions, notices: for `RunResult`.
+    replaces: finished batches whose results file may be overwritten."""
 
     store: Store
     owned: Ownership
@@ -67,6 +68,7 @@ class Work:
     stop: StopHandle
     results: Path | None = None
     read: str | None = None
+    replaces: tuple[str, ...] = ()
     questions: tuple[dict[str, Any], ...] = ()
     notices: tuple[dict[str, Any], ...] = field(default=())
 
@@ -280,8 +282,9 @@ def _written(work: Work) -> tuple[Path, bool]:
     """Where the results file is, or was to be; and whether it could be written."""
     try:
         path = write_results_file(
-            work.rows, work.owned.keep_facts, work.observer, work.results, read=work.read
-        )
+            work.rows, work.owned.keep_facts, work.observer, work.results, read=work.read,
+            replaces=work.replaces,
+        )  # fmt: skip
     except (ResultsError, FileError, WorkError) as error:
         work.observer.notice(
             f"{error} What happened is in the store. Write the file again with --results PATH:"
