@@ -241,7 +241,7 @@ _NOTICES: Final = (
         "Export the column as text if its codes have no decimals.",
     ),
     (
-        "double-encoded",
+        "wrong-encoding",
         "The text was read in a wrong encoding and saved (`Ã¼` for ü).",
         "Export the sheet again from its origin as CSV UTF-8.",
     ),

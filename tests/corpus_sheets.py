@@ -122,7 +122,7 @@ RECORDS: Final = (
     TextTrap("a database's nothing, translated", "Account,Value\n@1,NULL\n", (), ("",), '{column: Value, values: {NULL: ""}}'),
     TextTrap("codes that became decimals", "Account,Value\n@1,417.0\n@2,\n@3,99.0\n", ("notice point-zero B2 B4",), ("417.0", "", "99.0")),
     TextTrap("amounts that end in .0", "Account,Value\n@1,417.0\n@2,99.0\n", (), ("417.0", "99.0"), "{column: Value, type: number}"),
-    TextTrap("double-encoded text", "Account,Value\n@1,MÃ¼ller\n@2,Müller\n", ("notice double-encoded B2",), ("MÃ¼ller", "Müller")),
+    TextTrap("text in a wrong encoding", "Account,Value\n@1,MÃ¼ller\n@2,Müller\n", ("notice wrong-encoding B2",), ("MÃ¼ller", "Müller")),
     TextTrap("FileMaker's line break", "Account,Value\n@1,a\x0bb\n", ("notice vertical-tab B2",), ("a\nb",)),
     TextTrap("a cell beyond any limit", f"Account,Value\n@1,{'x' * 140_000}\n@2,b\n", ("problem unusable-cell B2",), ("-", "b")),
     # ---- encodings, ends and delimiters

@@ -243,7 +243,7 @@ def test_an_unknown_sheet_gets_the_nearest_name(path: Path) -> None:
     """With those there are."""
     written_workbook(path, TABLE)
     told = refusal(path, SheetOptions(sheet="Visit"))
-    assert 'There is no sheet "Visit"; the workbook has "Visits". Did you mean "Visits"?' in told
+    assert 'The workbook has no sheet "Visit", but "Visits". Did you mean "Visits"?' in told
 
 
 def test_all_sheets_hidden(path: Path) -> None:

@@ -47,7 +47,7 @@ OTHER_MAGICS: Final = (
 
 WITH_EXCEL: Final = "Open it in Excel and save it as .xlsx."
 WITH_OFFICE: Final = "Open it in LibreOffice and save it as .xlsx."
-AGAIN: Final = "Export the sheet as CSV or .xlsx from the program that it came from."
+EXPORT_AGAIN: Final = "Export the sheet as CSV or .xlsx from the program that it came from."
 WEB_TAGS: Final = b"html|table|head|body|meta|style|div|center|font|title|script|p|br|span|b"
 OTHER_TEXTS: Final = tuple(
     (re.compile(pattern, re.IGNORECASE | re.DOTALL), name, remedy)
@@ -70,12 +70,12 @@ OTHER_TEXTS: Final = tuple(
         ),
         (rb"<\?xml", "an XML file", WITH_EXCEL),
         (rb"<!doctype|<([a-z_][\w:.-]*)[\s>].*</", "an XML file", WITH_EXCEL),
-        (rb"\{\s*(?:\"|\})|\[\s*(?:[\[{\"]|\])", "a JSON file", AGAIN),
-        (rb"BEGIN:V(?:CARD|CALENDAR)\b", "a list of contacts or dates (vCard, iCalendar)", AGAIN),
+        (rb"\{\s*(?:\"|\})|\[\s*(?:[\[{\"]|\])", "a JSON file", EXPORT_AGAIN),
+        (rb"BEGIN:V(?:CARD|CALENDAR)\b", "a list of contacts or dates (vCard, iCalendar)", EXPORT_AGAIN),
         (
             rb"(?:--[^\n]*\n\s*|/\*.*?\*/;?\s*)*(?:CREATE TABLE|INSERT INTO|DROP TABLE)\b",
             "SQL commands",
-            AGAIN,
+            EXPORT_AGAIN,
         ),
     )
 )

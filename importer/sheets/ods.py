@@ -17,7 +17,7 @@ from xml.etree.ElementTree import Element
 from importer.errors import SheetError
 from importer.sheets.numbers import converter
 from importer.sheets.rows import BooleanCell, ErrorCell, column_letters
-from importer.sheets.serial_dates import date_cell_of, duration_cell
+from importer.sheets.serial_dates import DAY_S, date_cell_of, duration_cell
 from importer.sheets.sheet import COLUMNS_MAX
 from importer.sheets.sheet_selection import Worksheet
 from importer.sheets.text_damage import ERRORS, OFFICE_ERROR
@@ -32,7 +32,6 @@ REPEATED_CELLS_MAX: Final = 2_000_000
 """A row element for so many cells with content is not one that a person made."""
 MANIFEST_MAX_BYTES: Final = 1 << 20
 SHOWN_MAX_CHARACTERS: Final = 100
-DAY_S: Final = 86_400
 
 _SPACES: Final = {
     name: f"{{urn:oasis:names:tc:opendocument:xmlns:{uri}:1.0}}"
@@ -50,14 +49,14 @@ def _name(short: str) -> str:
 
 
 TABLE, ROW, GROUP = _name("table:table"), _name("table:table-row"), _name("table:table-row-group")
-CELLS: Final = frozenset((_name("table:table-cell"), _name("table:covered-table-cell")))
+CELL_TAGS: Final = frozenset((_name("table:table-cell"), _name("table:covered-table-cell")))
 COLUMN: Final = _name("table:table-column")
 PARENTS: Final = (TABLE, GROUP, _name("table:table-header-rows"), _name("table:table-rows"))
 STYLE, TABLE_NAME, STYLE_NAME = _name("style:style"), _name("table:name"), _name("style:name")
 CELL_STYLE, DISPLAY = _name("table:style-name"), _name("table:display")
 ROWS_REPEATED, COLUMNS_REPEATED = _name("table:number-rows-repeated"), _name("table:number-columns-repeated")
 VALUE, VALUE_TYPE = _name("office:value"), _name("office:value-type")
-FORMULA: Final = _name("table:formula")
+FORMULA_ATTRIBUTE: Final = _name("table:formula")
 PARAGRAPH, SPACE = _name("text:p"), _name("text:s")
 UNSHOWN: Final = frozenset((_name("office:annotation"), _name("text:note"), _name("text:ruby-text")))
 """What is inside of a text and not part of it: comments above all."""
@@ -204,7 +203,7 @@ class OdsBook:
         column = 0
         problem = None
         for element in row:
-            if element.tag not in CELLS:
+            if element.tag not in CELL_TAGS:
                 continue
             repeated = _repeated(element, COLUMNS_REPEATED)
             if len(element) or element.attrib.keys() - {COLUMNS_REPEATED, CELL_STYLE}:
@@ -240,7 +239,7 @@ def _cell(cell: Element, *, endless: bool) -> str:
     kind = cell.get(VALUE_TYPE, "")
     paragraphs = [_text(child) for child in cell if child.tag == PARAGRAPH]
     text = "\n".join(paragraphs)
-    formula = cell.get(FORMULA) is not None
+    formula = cell.get(FORMULA_ATTRIBUTE) is not None
     if cell.get(_name("calcext:value-type")) == "error" or (formula and _is_error(text)):
         return error_cell(text or "#ERROR!")
     match kind:

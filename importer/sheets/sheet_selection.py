@@ -63,7 +63,7 @@ def choose_sheet(path: Path, sheets: Sequence[Worksheet], wanted: str | None) ->
     near = difflib.get_close_matches(wanted, [sheet.name for sheet in sheets], n=1)
     hint = f" Did you mean {quoted(near[0])}?" if near else ""
     raise SheetChoiceError(
-        f"There is no sheet {quoted(wanted)}; the workbook has {_names(visible or sheets)}.{hint}",
+        f"The workbook has no sheet {quoted(wanted)}, but {_names(visible or sheets)}.{hint}",
         where=place(path),
         remedy=remedy,
         names=tuple(sheet.name for sheet in visible or sheets),

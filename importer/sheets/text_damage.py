@@ -29,7 +29,7 @@ ERRORS: Final = frozenset(f"{_ERRORS_ENGLISH} {_ERRORS_ELSEWHERE}".split())
 EMPTY_WORDS: Final = frozenset(("NULL", "\\N", "(null)", "(NULL)", "[NULL]", "<NULL>", "NaN", "NaT", "<NA>"))
 """What databases and table tools write for nothing. `null` and `NA` can be codes, and stay unnoticed."""
 
-FORMULA: Final = re.compile(r'="((?:[^"]|"")*)"')
+GUARDED_TEXT: Final = re.compile(r'="((?:[^"]|"")*)"')
 SHORTENED: Final = re.compile(r"[+-]?\d(?:[.,]\d+E\+\d{2,3}|E\+(?:1[1-9]|[2-9]\d|\d{3}))", re.ASCII)
 """Excel's own spelling, with sign and two digits: `1E5` and `1e5` can be codes."""
 APOSTROPHE: Final = re.compile(r"'(?:[+\-(]?\d[\d .,/:()+\-]*|[=+\-@]\S.*)", re.ASCII | re.DOTALL)
@@ -105,7 +105,7 @@ class DamageFinder:
         text = cell.strip(" ")
         if not text:
             return cell, None
-        formula = FORMULA.fullmatch(text)
+        formula = GUARDED_TEXT.fullmatch(text)
         if formula is not None:
             return self._unwrapped(index, cell, formula[1].replace('""', '"'))
         reason = self._lost(text)
@@ -159,7 +159,7 @@ class DamageFinder:
             )  # fmt: skip
         if MISREAD.search(cell):
             return CellFinding(
-                Severity.NOTICE, self._heading(index), index, kind="double-encoded",
+                Severity.NOTICE, self._heading(index), index, kind="wrong-encoding",
                 value=cell[:VALUE_SHOWN_MAX],
                 message=f"{quoted(cell)} seems to be UTF-8 text that was read in another encoding and saved.",
                 remedy="Export the sheet again from its origin as CSV UTF-8.",

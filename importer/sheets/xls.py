@@ -22,7 +22,7 @@ from importer.sheets.workbook import RawRow
 from importer.sheets.worksheet import NEVER_CALCULATED
 from importer.sheets.xmltext import error_cell, sendable
 
-BOF, EOF, FORMULA, UNCALCED, RECALC_ID = 0x809, 0x0A, 0x06, 0x5E, 0x1C1
+BOF, EOF, FORMULA_RECORD, UNCALCED, RECALC_ID = 0x809, 0x0A, 0x06, 0x5E, 0x1C1
 CALCULATE_ON_OPEN: Final = 0x2
 EMPTY_TEXT: Final = b"\x03\x00\x00\x00\x00\x00\xff\xff"
 """The stored result of a formula that gives an empty text, and of every one that xlwt writes."""
@@ -116,7 +116,7 @@ class XlsBook:
         uncalced = not trusted
         for kind, content in self._records(book._sh_abs_posn[number]):  # noqa: SLF001
             uncalced = uncalced or kind == UNCALCED
-            if kind == FORMULA and len(content) >= 16:
+            if kind == FORMULA_RECORD and len(content) >= 16:
                 place = struct.unpack_from("<HH", content)
                 if not trusted and content[6:14] == EMPTY_TEXT:
                     never.add(place)

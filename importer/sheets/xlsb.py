@@ -40,7 +40,7 @@ ERROR_TEXTS: Final = {
 ROW, RK, ERROR, BOOLEAN, REAL, TEXT = 0, 2, 3, 4, 5, 6
 RICH_TEXT = 62
 FORMULA_TEXT, FORMULA_NUMBER, FORMULA_BOOLEAN, FORMULA_ERROR = 8, 9, 10, 11
-CELLS: Final = frozenset((1, *range(RK, FORMULA_ERROR + 1), RICH_TEXT))
+CELL_RECORDS: Final = frozenset((1, *range(RK, FORMULA_ERROR + 1), RICH_TEXT))
 FORMULAS: Final = frozenset((FORMULA_TEXT, FORMULA_NUMBER, FORMULA_BOOLEAN, FORMULA_ERROR))
 FORMAT, STYLE, STYLES_BEGIN, STYLES_END = 44, 47, 617, 618
 SHEET, PROPERTIES, CALCULATION = 156, 153, 157
@@ -96,7 +96,7 @@ class XlsbBook:
                 hidden = bool(content[11] & HIDDEN) or not height
                 formulas, unseen = [], []
                 row = RawRow(number + 1, hidden, {}, None, formulas, unseen)
-            elif kind in CELLS:
+            elif kind in CELL_RECORDS:
                 column, style = struct.unpack_from("<LL", content)
                 style &= 0xFFFFFF
                 text = self._special_cell(kind, content, style)
