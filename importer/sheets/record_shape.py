@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from importer.activity import GUID
 from importer.sheets.rows import column_letters
-from importer.sheets.text_damage import CELL_LENGTH_MAX, POINT_ZERO
+from importer.sheets.text_damage import POINT_ZERO
 from importer.text import quoted
 
 PROFILE_ROWS: Final = 300
@@ -88,8 +88,8 @@ class Shape:
     width: cells of the record with the headings. usual: greater numbers of cells that most records have.
     writes_empty: records with an empty last cell write it. blocks: the number of cells that all rows of one
     of Excel's blocks have. end: the usual line end; mixed_ends: there are others. profile: of each column,
-    the few patterns that its values have, or nothing. point_zero: columns in which every number ends in `.0`.
-    long_cells: some record has more characters than any cell may have.
+    the few patterns that its values have, or nothing. point_zero: columns in which every number ends in `.0`;
+    maybe_zero: there may be such, or columns without any value.
     longest: characters of the longest record.
     """
 
@@ -101,7 +101,7 @@ class Shape:
     mixed_ends: bool = False
     profile: tuple[frozenset[str], ...] = ()
     point_zero: tuple[int, ...] = ()
-    long_cells: bool = False
+    maybe_zero: bool = False
 
     def fault(self, record: Record, before: Record | None, after: Record | None) -> str | None:
         """Why the record cannot be trusted as a row; None if its number of cells is nobody's mistake."""
@@ -218,28 +218,29 @@ class Shape:
             and all(line.count(delimiter) == self.width - 1 for line in inner[:-1])
         )
 
-    def moved_by_quotes(self, record: Record, delimiter: str) -> str | None:
-        """Why quotation marks do not mean what was meant: a backslash or a blank before them."""
-        raw, cells = record.raw, record.cells
-        ends = ("\r", "\n", delimiter)
-        escaped = False
-        for index, cell in enumerate(cells):
-            if escaped and cell.endswith('"') and any(f"{delimiter}{cell}{end}" in raw for end in ends):
-                return (
-                    f"Cell {column_letters(index)}{record.number}: the quotation marks seem to be escaped by"
-                    " a backslash, so that the text was cut at a delimiter and the values moved. Export the"
-                    ' sheet again with quotation marks in texts written twice (`"5"" pipe"`).'
-                )
-            escaped = escaped or (cell.endswith("\\") and f'\\"{delimiter}' in raw)
-            blank = cell[:1] in (" ", "\t") and cell.lstrip(" \t").startswith('"')
-            closed = blank and any(later.rstrip().endswith('"') for later in cells[index:])
-            if closed and (f"{delimiter}{cell}" in raw or raw.startswith(cell)):
-                return (
-                    f"Cell {column_letters(index)}{record.number} begins with a blank before a quotation mark"
-                    f" ({quoted(cell)}), so that the mark does not quote and values may have moved. Delete"
-                    " the blanks after the delimiters, or export the sheet again without them."
-                )
-        return None
+
+def moved_by_quotes(record: Record, delimiter: str) -> str | None:
+    """Why quotation marks do not mean what was meant: a backslash or a blank before them."""
+    raw, cells = record.raw, record.cells
+    ends = ("\r", "\n", delimiter)
+    escaped = False
+    for index, cell in enumerate(cells):
+        if escaped and cell.endswith('"') and any(f"{delimiter}{cell}{end}" in raw for end in ends):
+            return (
+                f"Cell {column_letters(index)}{record.number}: the quotation marks seem to be escaped by"
+                " a backslash, so that the text was cut at a delimiter and the values moved. Export the"
+                ' sheet again with quotation marks in texts written twice (`"5"" pipe"`).'
+            )
+        escaped = escaped or (cell.endswith("\\") and f'\\"{delimiter}' in raw)
+        blank = cell[:1] in (" ", "\t") and cell.lstrip(" \t").startswith('"')
+        closed = blank and any(later.rstrip().endswith('"') for later in cells[index:])
+        if closed and (f"{delimiter}{cell}" in raw or raw.startswith(cell)):
+            return (
+                f"Cell {column_letters(index)}{record.number} begins with a blank before a quotation mark"
+                f" ({quoted(cell)}), so that the mark does not quote and values may have moved. Delete"
+                " the blanks after the delimiters, or export the sheet again without them."
+            )
+    return None
 
 
 class ShapeSurvey:
@@ -255,9 +256,7 @@ class ShapeSurvey:
         self._profiled = 0
         self._zeros: Counter[int] = Counter(dict.fromkeys(range(width), 0))
 
-    def learn(
-        self, records: Iterable[RecordParts], *, mixed_ends: bool, point_zero: bool, long_lines: bool
-    ) -> Shape:
+    def learn(self, records: Iterable[RecordParts], *, mixed_ends: bool, point_zero: bool) -> Shape:
         """The file's shape. records: those below the headings, their raw lines kept if ends are mixed."""
         shape = self._shape
         width = shape.width
@@ -265,7 +264,7 @@ class ShapeSurvey:
         if not point_zero:
             self._zeros.clear()
         number = 0
-        for number, cells, _, lines, raw in records:
+        for number, cells, _, _, raw in records:
             count = len(cells)
             if count == width:
                 if not cells[-1]:
@@ -274,8 +273,6 @@ class ShapeSurvey:
                     self._profile(cells)
             else:
                 self._count_odd(number, cells)
-            if (long_lines or lines > 1) and sum(map(len, cells)) > CELL_LENGTH_MAX:
-                shape.long_cells = True
             if self._zeros:
                 self._drop_other_columns(cells)
             if mixed_ends and cells:
@@ -327,3 +324,4 @@ class ShapeSurvey:
             for patterns in self._patterns
         )
         shape.point_zero = tuple(index for index, found in self._zeros.items() if found > 1)
+        shape.maybe_zero = bool(self._zeros)

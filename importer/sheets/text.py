@@ -24,15 +24,23 @@ from importer.sheets.dialect import (
     sniff_delimiter,
 )
 from importer.sheets.encoding import check_text, find_encoding
-from importer.sheets.record_shape import Record, RecordParts, Shape, ShapeSurvey, read_records
+from importer.sheets.record_shape import (
+    Record,
+    RecordParts,
+    Shape,
+    ShapeSurvey,
+    moved_by_quotes,
+    read_records,
+)
 from importer.sheets.rows import Row, column_letters
 from importer.sheets.sheet import Sheet, SheetOptions, unreadable
-from importer.sheets.text_damage import MARKS, DamageFinder
+from importer.sheets.text_damage import CELL_LENGTH_MAX, MARKS, DamageFinder
 from importer.text import quoted
 
 SUFFIXES: Final = (".csv", ".tsv", ".tab", ".txt", ".psv")
 FIRST_FILLED_SEARCH: Final = 1000
 CELL_READ_MAX: Final = 4 << 20
+ZEROS_SEARCH: Final = 100
 QUOTE_MARKS: Final = frozenset(('\\"', ' "', '\t"'))
 """What a file holds if its quotation marks are escaped by a backslash, or come after a blank."""
 
@@ -72,14 +80,14 @@ class TextSheet(Sheet):
     def rows(self) -> Iterator[Row]:
         self.check_unchanged()
         try:
-            if self._shape is None:
+            if self._shape is None and (self._mixed_ends or self._may_end_in_zeros()):
                 self._shape = self._learn_shape()
             stream = self._stream(self._skip_lines)
         except (OSError, MemoryError) as error:
             raise unreadable(self.path, error) from error
         self._streams.add(stream)
         try:
-            yield from self.without_unfilled(self._rows(stream, self._shape))
+            yield from self.without_unfilled(self._rows(stream))
         except (OSError, MemoryError) as error:
             raise unreadable(self.path, error) from error
         finally:
@@ -184,22 +192,28 @@ class TextSheet(Sheet):
         )
 
     def _learn_shape(self) -> Shape:
+        """What is usual in the file: it takes a reading of the whole file, and most files do not need it."""
         with self._stream(self._skip_lines) as stream:
             records = self._records(stream, keep_raw=self._mixed_ends)
             below = itertools.islice(records, self.header_row, None)
             survey = ShapeSurvey(self._width)
-            return survey.learn(
-                below,
-                mixed_ends=self._mixed_ends,
-                point_zero=".0" in self._holds,
-                long_lines=self._long_lines,
-            )
+            return survey.learn(below, mixed_ends=self._mixed_ends, point_zero=".0" in self._holds)
 
-    def _rows(self, stream: Iterable[str], shape: Shape) -> Iterator[Row]:
+    def _may_end_in_zeros(self) -> bool:
+        """Whether every number of some column may end in `.0`, by the first rows."""
+        if ".0" not in self._holds:
+            return False
+        with self._stream(self._skip_lines) as stream:
+            first = itertools.islice(self._records(stream), self.header_row, self.header_row + ZEROS_SEARCH)
+            return bool(ShapeSurvey(self._width).learn(first, mixed_ends=False, point_zero=True).maybe_zero)
+
+    def _rows(self, stream: Iterable[str]) -> Iterator[Row]:
         width = len(self.header)
         damage = DamageFinder(self.header, self._holds)
-        look = damage.active or shape.long_cells or bool(shape.point_zero)
-        careful = shape.mixed_ends or not self._holds.isdisjoint(QUOTE_MARKS)
+        careful = (self._shape is not None and self._shape.mixed_ends) or not self._holds.isdisjoint(
+            QUOTE_MARKS
+        )
+        zeros = () if self._shape is None else self._shape.point_zero
         before: RecordParts | None = None
         records = itertools.islice(self._records(stream, keep_raw=careful), self.header_row, None)
         for record, after in itertools.pairwise(itertools.chain(records, (None,))):
@@ -208,16 +222,22 @@ class TextSheet(Sheet):
             number, cells, _, lines, _ = record
             problem: str | None = None
             findings: tuple[CellFinding, ...] = ()
-            if careful or lines > 1 or len(cells) != shape.width:
-                problem, findings = self._doubts(record, before, after, shape)
+            if careful or lines > 1 or len(cells) != self._width:
+                problem, findings = self._doubts(record, before, after)
             before = record
             if len(cells) != width or not cells[0].strip():
                 if not any(cell.strip() for cell in cells):
                     continue
                 problem = problem or self._surplus(number, cells)
                 cells = (cells + [""] * (width - len(cells)))[:width]
-            if look:
-                findings += self._damage(damage, cells, shape)
+            if damage.active:
+                findings += damage.look(cells)
+            if (self._long_lines or lines > 1) and sum(map(len, cells)) > CELL_LENGTH_MAX:
+                damage.shorten(cells)
+            if zeros:
+                findings += tuple(
+                    damage.point_zero(at, cells[at]) for at in zeros if at < width and cells[at]
+                )
             yield Row(number, tuple(cells), problem, findings)
 
     def _surplus(self, number: int, cells: list[str]) -> str | None:
@@ -227,14 +247,20 @@ class TextSheet(Sheet):
         return None if at is None else self.surplus(number, at, cells[at])
 
     def _doubts(
-        self, parts: RecordParts, before: RecordParts | None, after: RecordParts | None, shape: Shape
+        self, parts: RecordParts, before: RecordParts | None, after: RecordParts | None
     ) -> tuple[str | None, tuple[CellFinding, ...]]:
         """What speaks against a record's shape: a problem, or a question."""
         delimiter = self.delimiter or ","
         record = Record._make(parts)
         problem = None
         if not self._holds.isdisjoint(QUOTE_MARKS):
-            problem = shape.moved_by_quotes(record, delimiter)
+            problem = moved_by_quotes(record, delimiter)
+        shape = self._shape
+        if shape is None:
+            lines = "".join(record.cells) if record.lines > 1 else ""
+            if problem is None and len(record.cells) == self._width and delimiter not in lines:
+                return None, ()
+            shape = self._shape = self._learn_shape()
         problem = problem or shape.fault(
             record,
             None if before is None else Record._make(before),
@@ -257,13 +283,6 @@ class TextSheet(Sheet):
             " `accept: [rows-swallowed]` in the mapping).",
         )  # fmt: skip
         return None, (finding,)
-
-    def _damage(self, damage: DamageFinder, cells: list[str], shape: Shape) -> tuple[CellFinding, ...]:
-        findings = damage.look(cells) if damage.active else ()
-        if shape.long_cells:
-            damage.shorten(cells)
-        zeros = [index for index in shape.point_zero if index < len(cells) and cells[index]]
-        return (*findings, *(damage.point_zero(index, cells[index]) for index in zeros))
 
     def _broken_record(self, number: int, error: csv.Error) -> SheetError:
         """What is wrong with record `number`, found by reading up to it once more."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from operator import itemgetter
 from typing import Final
 
 from importer.findings import VALUE_SHOWN_MAX, CellFinding, Severity
@@ -48,6 +49,7 @@ MARKS: Final = (
 """Without one of these in the file there is nothing to look for."""
 
 _FIRST: Final = {'="': "=", "#": "#", "Err:5": "E", "'": "'", "\\N": "\\", "(null)": "(", "<NA>": "<"}
+_FIRST_CHARACTER: Final = itemgetter(slice(1))
 _ERROR_REASON: Final = (
     "The cell shows {}, an error that a spreadsheet left in the text file. Correct the formula in the"
     " workbook and export it again, or enter the value."
@@ -85,13 +87,10 @@ class DamageFinder:
 
     def look(self, cells: list[str]) -> tuple[CellFinding, ...]:
         """What is found in a row's cells, which are replaced where they show something else."""
-        starts = self._starts
-        for cell in cells:
-            if cell[:1] in starts:
-                break
-        else:
-            if self._inside is None or self._inside.search("\x1f".join(cells)) is None:
-                return ()
+        if self._starts.isdisjoint(map(_FIRST_CHARACTER, cells)) and (
+            self._inside is None or self._inside.search("\x1f".join(cells)) is None
+        ):
+            return ()
         found: list[CellFinding] = []
         for index, cell in enumerate(cells):
             if cell:
