@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -13,6 +14,7 @@ from conftest import as_nobody
 from sheets import trap, written_workbook
 from test_sheets_text import cells, refusal
 
+from importer.errors import SheetError
 from importer.sheets.detect import OLE_MAGIC
 
 
@@ -212,3 +214,12 @@ def test_headings_that_only_begin_alike_are_text(tmp_path: Path, text: str) -> N
     path = tmp_path / "visits.csv"
     path.write_text(text, encoding="utf-8")
     assert len(cells(path)) == 1
+
+
+@pytest.mark.parametrize("unit", ["<!---->", "/**/", "--\n", "<b ", "{ ", "a: b\n", "<?xml ", "-- /* "])
+def test_no_beginning_takes_long_to_recognise(tmp_path: Path, unit: str) -> None:
+    """The patterns are linear: a thousand comments end in a moment, as text or as a refusal."""
+    path = tmp_path / "visits.csv"
+    path.write_text(unit * 2000 + "\n1,2\n", encoding="utf-8")
+    with contextlib.suppress(SheetError):
+        cells(path)

@@ -162,3 +162,12 @@ def test_a_hidden_sheet_is_not_chosen(tmp_path: Path) -> None:
     second = f'{HEAD}</table:table><table:table table:name="Old" table:style-name="ta1">{HEAD}'
     with open_sheet(open_document(tmp_path / "visits.ods", second, styles=styles)) as sheet:
         assert (sheet.name, sheet.sheet_names) == ("Visits", ("Visits",))
+
+
+def test_a_text_that_few_tags_make_endless_refuses_its_row(tmp_path: Path) -> None:
+    """Five hundred tags of 32,767 blanks each."""
+    blanks = '<text:s text:c="32767"/>' * 500
+    cell = f'<table:table-cell office:value-type="string"><text:p>{blanks}</text:p></table:table-cell>'
+    bad = f"<table:table-row>{cell}</table:table-row>"
+    (row,) = read(open_document(tmp_path / "visits.ods", HEAD + bad))
+    assert row.problem is not None

@@ -142,3 +142,9 @@ def test_an_escaped_quotation_mark_that_breaks_the_file_is_named(tmp_path: Path)
     """MySQL and Hive write `\\"`; the reason is not an unclosed quotation mark."""
     with pytest.raises(SheetError, match="escaped by a backslash"):
         rows_of(tmp_path, '"A","B"\n"ID1","a \\"big\\" one"\n')
+
+
+def test_a_long_cell_of_signs_is_looked_at_in_a_moment(tmp_path: Path) -> None:
+    """What a value looks like is judged by its beginning."""
+    rows = rows_of(tmp_path, f"A,B\nx@y.z,\n{'@' * 200_000}\nID1,y\n")
+    assert len(rows) == 3

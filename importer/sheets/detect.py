@@ -64,7 +64,7 @@ OTHER_TEXTS: Final = tuple(
         (rb"<\?xml.*(?:office:spreadsheet\"|excel\.sheet)", "an XML spreadsheet of 2003", WITH_EXCEL),
         (rb"(?:<\?xml.*)?<office:document\b", "a flat OpenDocument file (.fods)", WITH_OFFICE),
         (
-            rb"(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype html|%s)\b" % WEB_TAGS,
+            rb"(?:<\?xml[^>]*>\s*)?(?:<!--(?:[^-]|-(?!->))*-->\s*)*<(?:!doctype html|%s)\b" % WEB_TAGS,
             "a web page (HTML)",
             WITH_EXCEL,
         ),
@@ -73,7 +73,7 @@ OTHER_TEXTS: Final = tuple(
         (rb"\{\s*(?:\"|\})|\[\s*(?:[\[{\"]|\])", "a JSON file", EXPORT_AGAIN),
         (rb"BEGIN:V(?:CARD|CALENDAR)\b", "a list of contacts or dates (vCard, iCalendar)", EXPORT_AGAIN),
         (
-            rb"(?:--[^\n]*\n\s*|/\*.*?\*/;?\s*)*(?:CREATE TABLE|INSERT INTO|DROP TABLE)\b",
+            rb"(?:--[^\n]*\n\s*|/\*(?:[^*]|\*(?!/))*\*/;?\s*)*(?:CREATE TABLE|INSERT INTO|DROP TABLE)\b",
             "SQL commands",
             EXPORT_AGAIN,
         ),

@@ -32,6 +32,7 @@ REPEATED_CELLS_MAX: Final = 2_000_000
 """A row element for so many cells with content is not one that a person made."""
 MANIFEST_MAX_BYTES: Final = 1 << 20
 SHOWN_MAX_CHARACTERS: Final = 100
+TEXT_MAX_CHARACTERS: Final = 4 << 20
 
 _SPACES: Final = {
     name: f"{{urn:oasis:names:tc:opendocument:xmlns:{uri}:1.0}}"
@@ -265,9 +266,16 @@ def _is_error(text: str) -> bool:
 
 
 def _text(element: Element) -> str:
-    """A paragraph's text: white space of the file is one blank, what its tags mean is kept."""
-    text = re.sub(r"[ \t\r\n]+", " ", "".join(_pieces(element))).strip(" ")
-    return text.translate(_TO_TEXT)
+    """A paragraph's text: white space of the file is one blank, what its tags mean is kept. Raises ValueError
+    for one that few tags make endless."""
+    pieces: list[str] = []
+    length = 0
+    for piece in _pieces(element):
+        length += len(piece)
+        if length > TEXT_MAX_CHARACTERS:
+            raise ValueError("a text without end")
+        pieces.append(piece)
+    return re.sub(r"[ \t\r\n]+", " ", "".join(pieces)).strip(" ").translate(_TO_TEXT)
 
 
 def _pieces(element: Element) -> Iterator[str]:

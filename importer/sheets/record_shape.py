@@ -22,6 +22,7 @@ from importer.text import quoted
 
 PROFILE_ROWS: Final = 300
 PROFILE_SHAPES_MAX: Final = 3
+PATTERN_CHARACTERS: Final = 80
 EXCEL_BLOCK_ROWS: Final = 16
 """Excel looks at so many rows at a time, and leaves out columns that are empty in all of them (KB 77295)."""
 
@@ -74,7 +75,8 @@ def _line_end(raw: str) -> str:
 
 
 def _pattern(text: str) -> str:
-    """What a value looks like: `a-9` for `C-17`."""
+    """What a value looks like: `a-9` for `C-17`. Its beginning is enough, and bounds the work."""
+    text = text[:PATTERN_CHARACTERS]
     for name, known in (("guid", GUID), ("email", EMAIL), ("id", LONG_ID)):
         if known.fullmatch(text):
             return name
@@ -298,7 +300,7 @@ class ShapeSurvey:
         for cell, patterns in zip(cells, self._patterns, strict=True):
             text = cell.strip()
             if text and len(patterns) <= PROFILE_SHAPES_MAX:
-                patterns.add(_pattern(text[:80]))
+                patterns.add(_pattern(text))
 
     def _drop_other_columns(self, cells: list[str]) -> None:
         for index in tuple(self._zeros):
