@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,3 +91,76 @@ def _names(node: ast.Import | ast.ImportFrom) -> list[str]:
     if node.module == "importer":
         return [f"importer.{alias.name}" for alias in node.names]
     return ["importer.relative"] if node.level else [node.module or ""]
+
+
+FUNCTION_IMPORTS_MOST = 30
+_SQL = re.compile(
+    r"\b(?:SELECT\s.+\sFROM|INSERT\s+(?:OR\s+\w+\s+)?INTO|UPDATE\s+\w+\s+SET|DELETE\s+FROM"
+    r"|CREATE\s+(?:TABLE|INDEX|TRIGGER))\b",
+    re.DOTALL,
+)
+_NOT_PLAIN = re.compile(
+    r"\b(?:mend(?:ed|ing|s)?|anew|twins?|told|hangs|journals?|ledgers?|is no (?:results|format))\b",
+    re.IGNORECASE,
+)
+
+
+def _room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_sql_is_in_the_store_alone(path: Path) -> None:
+    """And in the sandbox, for its own file; no other room imports SQLAlchemy or a database's driver."""
+    if _room(path) in {"store", "sandbox"}:
+        return
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+
+    imported = {
+        name.split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in _names(node)
+    }
+    texts = [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _SQL.search(node.value)
+    ]
+    assert (imported & {"sqlalchemy", "alembic", "psycopg", "sqlite3"}, texts) == (set(), [])
+
+
+def test_a_class_name_has_one_meaning() -> None:
+    """In the whole client side."""
+    places: dict[str, list[str]] = {}
+    for path in MODULES:
+        if _room(path) != "sandbox":
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ClassDef):
+                    places.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
+
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
+def test_imports_are_at_the_top() -> None:
+    """Those inside of functions are exceptions."""
+    inside = [
+        f"{path.relative_to(PACKAGE)}:{node.lineno}"
+        for path in MODULES
+        for function in _functions(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    assert len(inside) < FUNCTION_IMPORTS_MOST, inside
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_texts_and_docstrings_are_in_plain_words(path: Path) -> None:
+    """One term for each concept, and no metaphors."""
+    found = [
+        word
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for word in _NOT_PLAIN.findall(node.value)
+    ]
+    assert found == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from importer.errors import SettingsError
 from importer.home import home
 from importer.sandbox.options import SandboxOptions
 from importer.sandbox.server import Sandbox, serve
+from importer.sandbox.store import StoreFileError
 
 
 def sandbox(
@@ -65,7 +65,7 @@ async def _serve(console: Console, asked: SandboxOptions) -> None:
         await serve(asked, on_ready=lambda sandbox: _show(console, sandbox))
     except ValueError as error:
         raise SettingsError(f"{error}.", remedy="Correct the faults file or the option.") from error
-    except sqlite3.Error as error:
+    except StoreFileError as error:
         raise SettingsError(
             f"What the sandbox created cannot be kept ({error}).",
             where=str(asked.store),

@@ -71,10 +71,14 @@ class Nowhere:
         """Nothing to close."""
 
 
+class StoreFileError(Exception):
+    """The file cannot be opened as a store, or is none of ours."""
+
+
 class FileStore:
     """A SQLite file, readable by its owner only: a rehearsal's rows are customers' data.
 
-    Raises OSError or sqlite3.Error when the file cannot be opened or is none of ours.
+    Raises OSError or StoreFileError when the file cannot be opened or is none of ours.
     """
 
     def __init__(self, path: Path) -> None:
@@ -85,9 +89,9 @@ class FileStore:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = OFF")
             self._db.execute(_SCHEMA)
-        except sqlite3.Error:
+        except sqlite3.Error as error:
             self._db.close()
-            raise
+            raise StoreFileError(str(error)) from error
 
     def keep(self, held: Held) -> None:
         """Commits this state of the activity."""
