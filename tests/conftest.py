@@ -194,6 +194,7 @@ class RunningTenant:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.run_until_complete(self._serve())
+        self._loop.run_until_complete(asyncio.sleep(0.05))  # connections that were closed are lost only now
         self._loop.close()
 
     async def _serve(self) -> None:

@@ -29,7 +29,7 @@ _CHANGING = (
     (re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b"), "ID"),
     (re.compile(r" in (?:less than a second|[\d.]+ seconds?)(?=\.|$)", re.MULTILINE), ""),
     (re.compile(r"about (?:less than a second|\d+ seconds?)"), "about SOME TIME"),
-    (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?Z?"), "TIME"),
+    (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?Z?(?: [A-Z]{3,4}\b)?"), "TIME"),
     (re.compile(r"127\.0\.0\.1:\d+"), "ADDRESS"),
 )
 

@@ -138,7 +138,7 @@ def test_killed_between_answer_and_record(tmp_path: Path, place: Place) -> None:
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed (Debian: strace)")
-@pytest.mark.parametrize(("call", "nth"), [("connect", 3), ("sendto", 4)])
+@pytest.mark.parametrize(("call", "nth"), [("connect", 3), ("sendto", 6)])
 def test_killed_between_mark_and_call(tmp_path: Path, embedded: Place, call: str, nth: int) -> None:
     """As the process asks the system to connect, or to send a call's bytes: rows are marked of which nothing
     has left. Which of its calls to the system that is, counted from the start, was found by trying."""
@@ -234,7 +234,7 @@ def test_the_disk_is_full_in_mid_run(tmp_path: Path, embedded: Place) -> None:
     """Neither store nor results file can grow: no further call leaves, and what is lost is printed."""
     with sending(tmp_path, embedded, {"do": "hold", "nth": [5, 6, 7, 8]}, rows=60) as batch:
         batch.home.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(batch.home)]
+        mount = ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(batch.home)]
         if subprocess.run(mount, capture_output=True, check=False).returncode:
             pytest.skip("a small disk cannot be mounted here")
         try:
