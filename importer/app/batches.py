@@ -60,6 +60,7 @@ def _status(
         results=results or batch.results,
         store=store.location,
         running=summary.running,
+        started_on=f"{batch.os_user} on {batch.computer}" if batch.computer else "",
         running_on=summary.running_on,
         seconds=facts.get("seconds", 0.0),
         throttled=facts.get("throttled", 0) + going_on.get("throttled", 0),

@@ -230,9 +230,9 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class BatchStatus:
-    """A batch's progress. created_at: UTC, ISO 8601. running_on: the computer that runs it, "" if none does.
-    rate: rows a second lately, while it runs. note: what goes on, a sentence. erased: its data was
-    removed."""
+    """A batch's progress. created_at: UTC, ISO 8601. started_on: `ana on desk-4`, where it was started.
+    running_on: the computer that runs it, "" if none does. rate: rows a second lately, while it runs. note:
+    what goes on, a sentence. erased: its data was removed."""
 
     batch: str
     tenant: str
@@ -244,6 +244,7 @@ class BatchStatus:
     results: str
     store: str
     running: bool
+    started_on: str = ""
     running_on: str = ""
     seconds: float = 0.0
     throttled: int = 0
@@ -258,6 +259,8 @@ class BatchStatus:
         return {
             "batch": self.batch,
             "tenant": self.tenant,
+            "user": self.user,
+            "started_on": self.started_on,
             "source": self.source,
             "created_at": self.created_at,
             **self.counts,

@@ -67,8 +67,11 @@ def _line(one: BatchStatus) -> str:
     """One batch in the list of all."""
     parts = [f"{one.counts[each]:,} {each}" for each in SHOWN_STATUSES if one.counts.get(each)]
     parts += [f"{one.already:,} {ALREADY}"] if one.already else []
-    parts += ["running"] if one.running else []
+    parts += [f"running ({shown(one.running_on)})" if one.running_on else "running"] if one.running else []
     parts += ["data removed"] if one.erased else []
     name = pad(shorten(shown(Path(one.source).name), NAME_COLUMNS), NAME_COLUMNS)
     rows = count(one.counts["rows"], "row")
-    return f"{one.batch}  {local_time(one.created_at)}  {name} {rows}: {', '.join(parts)}"
+    who = ", ".join(
+        shown(each) for each in (one.organisation or one.tenant, one.user, one.started_on) if each
+    )
+    return f"{one.batch}  {local_time(one.created_at)}  {name} {rows}: {', '.join(parts)} ({who})"
