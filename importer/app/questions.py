@@ -1,8 +1,8 @@
 """What a person must decide, as data: questions, and the answers that flags, prompts and forms give to them.
 
-A use case never asks. It gives `Question`s; whoever called it finds the answers in its own way (an option of
+A use case never asks. It gives `Question`s; its caller finds the answers in its own way (an option of
 the command line, a prompt, a form, a script) and hands them back as `Answers`. The same answers give the same
-result, whoever gave them.
+result, from wherever they come.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From a sheet and its mapping to a staged batch: every row read, mapped, and counted.
 
 What a batch *is* for the store is decided here: two digests, of the ordered activities and of the ordered
-source cells as they are seen. Nothing here calls LeadSquared; lookups are answered by whoever stages.
+source cells as they are seen. Nothing here calls LeadSquared; lookups are answered by the caller.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ class Console:
 
     def result_now(self, text: str, data: Mapping[str, Any]) -> None:
         """The result of a command that then serves until Ctrl-C: with `--json` the one object is written
-        here, since whoever started it waits for it, and nothing at the end."""
+        here, since its caller waits for it, and nothing at the end."""
         self._result.update(data)
         if self.json:
             self._write_json(CommandEnd(0))
