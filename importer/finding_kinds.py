@@ -147,7 +147,7 @@ _QUESTIONS: Final = (
     (
         "rows-swallowed",
         "A quoted cell of a text file holds lines that look like rows of the table.",
-        "Double the quotation mark that begins it, or export the sheet again.",
+        "Write the quotation mark that begins it twice, or export the sheet again.",
     ),
     (
         "not-recalculated",
