@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ACCOUNT = "3f2504e0-4f89-41d3-9a0c-{:012d}"
 SAMPLES = Path(__file__).parents[1] / "samples"
 MAPPINGS = Path(__file__).parents[1] / "mappings"
-PATIENCE_MS = 20_000
+PATIENCE_MS = 60_000
 MAPPING = """\
 RelatedCompanyId: Account   # the account's Id
 ActivityEvent: 10001
@@ -394,7 +394,8 @@ def test_real_rows_reach_the_tenant_once(
     with_keys.page.get_by_role("button", name="Yes, send").dblclick()
     second.get_by_role("button", name="Yes, send").click()
     second.wait_for_url(re.compile("/(progress|results)$"))
-    with_keys.page.wait_for_url("**/results")
+    second.wait_for_url("**/results")
+    with_keys.page.goto(second.url)  # of a double press, the browser may give up either answer
     second.wait_for_url("**/results")
 
     assert len(tenant.creates) == 6
