@@ -18,10 +18,7 @@ import pytest
 from conftest import Importer, RunningTenant, StartTenant, child_environment, importer_command
 from screen import multipart, read_page
 
-pytestmark = [
-    pytest.mark.skipif(os.name == "nt", reason="a child cannot be sent Ctrl-C alone"),
-    pytest.mark.flaky(reruns=1),
-]
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="a child cannot be sent Ctrl-C alone")
 
 ACCOUNT = "3f2504e0-4f89-41d3-9a0c-0305e82c{:04d}"
 MAPPING = "RelatedCompanyId: Account\nActivityEvent: 10001\nFields:\n  mx_Custom_1: Outcome\n"

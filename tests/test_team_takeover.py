@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from computers import Team, answer, ended, goes_on, killed, stopped, team
 
-pytestmark = [pytest.mark.crash, pytest.mark.flaky(reruns=1)]
+pytestmark = pytest.mark.crash
 LONG = os.environ.get("IMPORTER_LONG") == "1"
 
 
