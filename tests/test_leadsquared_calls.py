@@ -7,7 +7,7 @@ import datetime as dt
 import json
 import random
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from email.utils import format_datetime
 from typing import Any
 
@@ -64,6 +64,41 @@ async def tenant_that(
         tenant_at(server.url, patience_s=patience_s, timeout_s=timeout_s) as tenant,
     ):
         yield tenant, server
+
+
+async def test_every_read_asks_as_documented() -> None:
+    """Paths, parameters and bodies of the vendor's pages; date-times in UTC."""
+    since = dt.datetime(2026, 7, 31, 7, 33, 50, tzinfo=dt.timezone(dt.timedelta(hours=2)))
+    async with hostile_server(reply(200, {})) as server, tenant_at(server.url) as tenant:
+        for ask in (
+            tenant.current_user(),
+            tenant.users(),
+            tenant.activity("a/b&c"),
+            tenant.activities_page("c d", since, since, 2),
+            tenant.companies("Account", ("mx_Code",), equal=("mx_Code", "00123"), page=3, page_size=10),
+        ):
+            with suppress(ReadFailed):  # {} is no answer to any of them but one
+                await ask
+
+    asked = [(heard.method, heard.target) for heard in server.heard]
+    bodies = [json.loads(heard.body or b"null") for heard in server.heard]
+    assert asked == [
+        ("GET", "/v2/Authentication.svc/UserByAccessKey.Get"),
+        ("GET", "/v2/UserManagement.svc/Users.Get"),
+        ("GET", "/v2/CompanyActivity.svc/RetrieveById?activityId=a/b%26c"),
+        ("POST", "/v2/CompanyActivity.svc/Retrieve?companyId=c+d"),
+        ("POST", "/v2/CompanyManagement.svc/Company.Get"),
+    ]
+    assert bodies[3] == {
+        "Parameter": {"FromDate": "2026-07-31 05:33:50", "ToDate": "2026-07-31 05:33:50"},
+        "Paging": {"PageIndex": "2", "PageSize": "100"},
+    }
+    assert bodies[4]["Query"] == {
+        "CompanyType": {"CompanyTypeName": "Account"},
+        "FilterBy": {"LookupName": "mx_Code", "LookupValue": "00123", "SqlOperator": "="},
+    }
+    assert bodies[4]["Columns"] == {"Include_CSV": "CompanyId,mx_Code"}
+    assert bodies[4]["Paging"] == {"PageIndex": 3, "PageSize": 10}
 
 
 def activities(ids: list[str], count: int) -> dict[str, Any]:

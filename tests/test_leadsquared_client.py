@@ -34,8 +34,10 @@ from importer.leadsquared.answers import (
     read_users,
 )
 from importer.leadsquared.client import LeadSquared, failure_of, proxy_for
-from importer.leadsquared.outcomes import CERTAINLY_NOT_SENT, Exchange, Failure, OutcomeKind, classify
+from importer.leadsquared.outcomes import CERTAINLY_NOT_SENT, Exchange, Failure, OutcomeKind
 
+WHOAMI = "Authentication.svc/UserByAccessKey.Get"
+USERS = "UserManagement.svc/Users.Get"
 KEYS = Keys(SecretStr("u$r-access-key"), SecretStr("s3cret-key"))
 SUCCESS = {"Status": "Success", "Message": {"Id": "2f6c1a52-7a3f-4a39-9c63-5ad4f1a2b001"}}
 
@@ -54,7 +56,7 @@ def client(url: str, *, timeout_s: float = 5.0, connect_timeout_s: float = 5.0) 
 async def created_by(behave: Behaviour, *, timeout_s: float = 5.0) -> Exchange:
     """What one Create against a server of this behaviour gives."""
     async with hostile_server(behave) as server, client(server.url, timeout_s=timeout_s) as api:
-        exchange = await api.create(b"{}")
+        exchange = await api.write("Create", b"{}")
         assert len(server.heard) == 1
         return exchange
 
@@ -62,47 +64,16 @@ async def created_by(behave: Behaviour, *, timeout_s: float = 5.0) -> Exchange:
 async def test_a_create_carries_the_keys_in_headers_only() -> None:
     """In URLs they would end up in logs."""
     async with hostile_server(reply(200, SUCCESS)) as server, client(server.url) as api:
-        exchange = await api.create('{"ActivityNote":"é"}'.encode())
+        exchange = await api.write("Create", '{"ActivityNote":"é"}'.encode())
 
     heard = server.heard[0]
-    assert classify(exchange).kind is OutcomeKind.CREATED
+    assert exchange.outcome.kind is OutcomeKind.CREATED
     assert (heard.method, heard.target) == ("POST", "/v2/CompanyActivity.svc/Create")
     assert heard.headers["x-lsq-accesskey"] == "u$r-access-key"
     assert heard.headers["x-lsq-secretkey"] == "s3cret-key"
     assert heard.headers["content-type"] == "application/json"
     assert heard.headers["user-agent"] == "importer/0.1"
     assert heard.body == '{"ActivityNote":"é"}'.encode()
-
-
-async def test_every_read_asks_as_documented() -> None:
-    """Paths, parameters and bodies of the vendor's pages; date-times in UTC."""
-    since = dt.datetime(2026, 7, 31, 7, 33, 50, tzinfo=dt.timezone(dt.timedelta(hours=2)))
-    async with hostile_server(reply(200, {})) as server, client(server.url) as api:
-        await api.current_user()
-        await api.users()
-        await api.retrieve_by_id("a/b&c")
-        await api.retrieve("c d", since, since, page=2)
-        await api.companies("Account", ("mx_Code",), equal=("mx_Code", "00123"), page=3, page_size=10)
-
-    asked = [(heard.method, heard.target) for heard in server.heard]
-    bodies = [json.loads(heard.body or b"null") for heard in server.heard]
-    assert asked == [
-        ("GET", "/v2/Authentication.svc/UserByAccessKey.Get"),
-        ("GET", "/v2/UserManagement.svc/Users.Get"),
-        ("GET", "/v2/CompanyActivity.svc/RetrieveById?activityId=a/b%26c"),
-        ("POST", "/v2/CompanyActivity.svc/Retrieve?companyId=c+d"),
-        ("POST", "/v2/CompanyManagement.svc/Company.Get"),
-    ]
-    assert bodies[3] == {
-        "Parameter": {"FromDate": "2026-07-31 05:33:50", "ToDate": "2026-07-31 05:33:50"},
-        "Paging": {"PageIndex": "2", "PageSize": "100"},
-    }
-    assert bodies[4]["Query"] == {
-        "CompanyType": {"CompanyTypeName": "Account"},
-        "FilterBy": {"LookupName": "mx_Code", "LookupValue": "00123", "SqlOperator": "="},
-    }
-    assert bodies[4]["Columns"] == {"Include_CSV": "CompanyId,mx_Code"}
-    assert bodies[4]["Paging"] == {"PageIndex": 3, "PageSize": 10}
 
 
 CUT = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"
@@ -132,14 +103,14 @@ async def test_a_call_that_ends_badly_is_in_doubt(behave: Behaviour, failure: Fa
     exchange = await created_by(behave, timeout_s=0.5)
 
     assert failure is exchange.failure
-    assert classify(exchange).kind is OutcomeKind.DOUBTFUL
+    assert exchange.outcome.kind is OutcomeKind.DOUBTFUL
 
 
 async def test_a_redirect_is_not_followed() -> None:
     """The keys would follow it."""
     exchange = await created_by(reply(307, headers=("Location: http://127.0.0.1:9/elsewhere",)))
 
-    assert classify(exchange).kind is OutcomeKind.WRONG_ADDRESS
+    assert exchange.outcome.kind is OutcomeKind.WRONG_ADDRESS
 
 
 async def test_an_endless_answer_is_cut_at_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,21 +139,21 @@ async def test_a_compressed_answer_is_read() -> None:
 
     deflated = reply(200, squeezed, headers=("Content-Encoding: deflate",))
     for behave in (reply(200, SUCCESS, gzipped=True), deflated):
-        assert classify(await created_by(behave)).kind is OutcomeKind.CREATED
+        assert (await created_by(behave)).outcome.kind is OutcomeKind.CREATED
 
 
 async def test_a_connection_that_dies_between_calls_is_never_answered_by_sending_again() -> None:
     """aiohttp repeats GET calls on its own, which nobody would pace or see; POST calls stay in doubt."""
     dies = in_turn(reply(200, {}), raw(close=True), reply(200, SUCCESS))
     async with hostile_server(dies) as server, client(server.url) as api:
-        await api.current_user()
-        read = await api.current_user()
+        await api.read(WHOAMI, {})
+        read = await api.read(WHOAMI, {})
         assert (read.failure, len(server.heard)) == (Failure.RESET, 2)
 
     dies = in_turn(reply(200, {}), raw(close=True), reply(200, SUCCESS))
     async with hostile_server(dies) as server, client(server.url) as api:
-        await api.create(b"{}")
-        written = await api.create(b"{}")
+        await api.write("Create", b"{}")
+        written = await api.write("Create", b"{}")
         assert (written.failure, len(server.heard)) == (Failure.RESET, 2)
 
 
@@ -192,16 +163,16 @@ async def test_a_refused_connection_is_not_sent() -> None:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
     async with client(url) as api:
-        exchange = await api.create(b"{}")
+        exchange = await api.write("Create", b"{}")
 
     assert (exchange.failure, exchange.status) == (Failure.CONNECTION_REFUSED, None)
-    assert classify(exchange).kind is OutcomeKind.NOT_SENT
+    assert exchange.outcome.kind is OutcomeKind.NOT_SENT
 
 
 async def test_a_name_that_nobody_has_is_not_sent() -> None:
     """`.invalid` never resolves."""
     async with client("https://nobody.invalid") as api:
-        exchange = await api.create(b"{}")
+        exchange = await api.write("Create", b"{}")
 
     assert exchange.failure is Failure.DNS
 
@@ -218,9 +189,9 @@ async def test_a_connection_that_nobody_takes_times_out_unsent() -> None:
                 blocker.connect_ex(full.getsockname())
             url = f"http://127.0.0.1:{full.getsockname()[1]}"
             async with client(url, connect_timeout_s=0.3) as api:
-                assert (await api.create(b"{}")).failure is Failure.CONNECT_TIMEOUT
+                assert (await api.write("Create", b"{}")).failure is Failure.CONNECT_TIMEOUT
             async with client(url, timeout_s=0.3) as api:
-                assert (await api.create(b"{}")).failure is Failure.CONNECT_TIMEOUT
+                assert (await api.write("Create", b"{}")).failure is Failure.CONNECT_TIMEOUT
         finally:
             for blocker in blockers:
                 blocker.close()
@@ -251,7 +222,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_not_sent(self_signed: ss
         hostile_server(reply(200, SUCCESS), secure=self_signed) as server,
         client(f"https://127.0.0.1:{server.port}") as api,
     ):
-        exchange = await api.create(b"{}")
+        exchange = await api.write("Create", b"{}")
 
     assert (exchange.failure, server.heard) == (Failure.TLS, [])
 
@@ -269,10 +240,10 @@ async def test_a_handshake_that_is_none_is_not_sent() -> None:
 
         speaking = asyncio.get_running_loop().run_in_executor(None, speaks_otherwise)
         async with client(f"https://127.0.0.1:{server.getsockname()[1]}") as api:
-            exchange = await api.create(b"{}")
+            exchange = await api.write("Create", b"{}")
         await speaking
 
-    assert classify(exchange).kind is OutcomeKind.NOT_SENT
+    assert exchange.outcome.kind is OutcomeKind.NOT_SENT
 
 
 @pytest.mark.parametrize("status", [407, 403, 502])
@@ -283,7 +254,7 @@ async def test_a_proxy_that_refuses_the_tunnel_is_not_sent(
     async with hostile_server(reply(status)) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://me:pw@127.0.0.1:{proxy.port}")
         async with client("https://api.leadsquared.invalid") as api:
-            exchange = await api.create(b"{}")
+            exchange = await api.write("Create", b"{}")
 
     assert exchange.failure is Failure.PROXY
     assert proxy.heard[0].method == "CONNECT"
@@ -321,33 +292,33 @@ async def test_cancelling_a_create_gives_its_outcome() -> None:
         await asyncio.sleep(30)
 
     async with hostile_server(behave) as server, client(server.url) as api:
-        create = asyncio.create_task(api.create(b"{}"))
+        create = asyncio.create_task(api.write("Create", b"{}"))
         await arrived.wait()
         create.cancel()
         under_way = await create
-        early = asyncio.create_task(api.create(b"{}"))
+        early = asyncio.create_task(api.write("Create", b"{}"))
         await asyncio.sleep(0)
         early.cancel()
         connecting = await early
-        read = asyncio.create_task(api.users())
+        read = asyncio.create_task(api.read(USERS, {}))
         await asyncio.sleep(0)
         read.cancel()
         with pytest.raises(asyncio.CancelledError):
             await read
 
     assert (under_way.failure, connecting.failure) == (Failure.CANCELLED, Failure.NOT_LEFT)
-    assert classify(under_way).kind is OutcomeKind.DOUBTFUL
-    assert classify(connecting).kind is OutcomeKind.NOT_SENT
+    assert under_way.outcome.kind is OutcomeKind.DOUBTFUL
+    assert connecting.outcome.kind is OutcomeKind.NOT_SENT
 
 
 async def test_the_moment_of_leaving_is_told_before_the_bytes_leave() -> None:
     """The pace dates the call by it."""
     told: list[int] = []
     async with hostile_server(reply(200, SUCCESS)) as server, client(server.url) as api:
-        await api.create(b"{}", on_left=lambda: told.append(len(server.heard)))
-        await api.create(b"{}", on_left=lambda: told.append(len(server.heard)))
+        await api.write("Create", b"{}", on_left=lambda: told.append(len(server.heard)))
+        await api.write("Create", b"{}", on_left=lambda: told.append(len(server.heard)))
     async with client("http://127.0.0.1:1") as api:
-        await api.create(b"{}", on_left=lambda: told.append(99))
+        await api.write("Create", b"{}", on_left=lambda: told.append(99))
 
     assert told == [0, 1]
     assert server.connections == 1
@@ -360,9 +331,9 @@ async def test_the_log_hears_of_every_call_without_keys_or_bodies() -> None:
         hostile_server(in_turn(reply(200, SUCCESS), reply(200, []), reply(503))) as server,
         LeadSquared(server.url, KEYS, on_exchange=lambda *line: lines.append(line)) as api,
     ):
-        await api.create(b"{}")
-        await api.users()
-        await api.users()
+        await api.write("Create", b"{}")
+        await api.read(USERS, {})
+        await api.read(USERS, {})
 
     assert [(name, status, str(meant)) for name, status, _, meant in lines] == [
         ("Create", 200, "created"),
@@ -377,7 +348,7 @@ async def test_a_detail_that_quotes_a_key_is_blotted_out() -> None:
     """Whatever an exception says, keys are not in it."""
     quotes = raw(b"s3cret-key u$r-access-key\r\n\r\n", close=True)
     async with hostile_server(quotes) as server, client(server.url) as api:
-        exchange = await api.create(b"{}")
+        exchange = await api.write("Create", b"{}")
 
     assert exchange.detail
     assert "s3cret-key" not in exchange.detail
@@ -541,14 +512,14 @@ async def test_keys_that_an_answer_repeats_are_masked_however_they_are_written(r
     """JSON may write any character as an escape; what is kept is what it decodes to."""
     body = f'{{"Status":"Error","ExceptionMessage":"no such key {repeated}"}}'.encode()
     exchange = await created_by(reply(400, body))
-    assert "no such key ***" in classify(exchange).message
+    assert "no such key ***" in exchange.outcome.message
     assert b"access" not in exchange.body
 
 
 async def test_keys_in_an_answer_in_utf_16_are_masked() -> None:
     """Read as its byte order mark says, and kept in UTF-8."""
     body = json.dumps({"Status": "Error", "ExceptionMessage": "bad u$r-access-key"}).encode("utf-16")
-    assert classify(await created_by(reply(400, body))).said == "bad ***"
+    assert (await created_by(reply(400, body))).outcome.said == "bad ***"
 
 
 def test_users_have_a_full_name_to_be_looked_up_by() -> None:

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from importer.leadsquared.bodies import parsed, retry_after_s
-from importer.leadsquared.limits import stated_limit, stated_refusal
 from importer.leadsquared.outcomes import (
     CERTAINLY_NOT_SENT,
     Exchange,
     Failure,
     Outcome,
     OutcomeKind,
-    classify,
-    read_failure,
+    parsed,
+    retry_after_s,
+    stated_limit,
+    stated_refusal,
 )
 from importer.pacing.pacing import Rate, Refusal
 from importer.remedies import KNOWN_REFUSALS
@@ -164,7 +164,7 @@ def test_an_answer_means_what_its_line_of_the_table_says(
     exchange: Exchange, kind: OutcomeKind, code: str
 ) -> None:
     """First match wins; what matches nothing is doubtful."""
-    outcome = classify(exchange)
+    outcome = exchange.outcome
 
     assert (kind, code) == (outcome.kind, outcome.code)
 
@@ -183,15 +183,15 @@ def test_a_refusal_that_quotes_the_rate_text_is_no_throttling() -> None:
     """A cell may contain anything, the words of a rate refusal too: the row must not wait for ever."""
     quoted = refusal("MXInvalidInputException", f"Value '{LIMIT_TEXT}' is not allowed")
 
-    assert classify(answer(500, quoted)).kind is OutcomeKind.REFUSED
+    assert answer(500, quoted).outcome.kind is OutcomeKind.REFUSED
 
 
 def test_an_activity_whose_note_is_the_rate_text_can_be_read() -> None:
     """Reads give content back, and content is not a refusal."""
     page = {"RecordCount": 1, "CompanyActivities": [{"ActivityNote": LIMIT_TEXT}]}
 
-    assert read_failure(answer(200, page)) is None
-    assert read_failure(answer(200, {"CompanyActivityId": "x", "ActivityNote": LIMIT_TEXT})) is None
+    assert answer(200, page).read_failure is None
+    assert answer(200, {"CompanyActivityId": "x", "ActivityNote": LIMIT_TEXT}).read_failure is None
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_an_activity_whose_note_is_the_rate_text_can_be_read() -> None:
 )
 def test_a_read_that_failed_says_why(exchange: Exchange, kind: OutcomeKind) -> None:
     """The same table serves reads, but for the Id that they do not have."""
-    failed = read_failure(exchange)
+    failed = exchange.read_failure
 
     assert failed is not None
     assert kind is failed.kind
@@ -234,7 +234,7 @@ def test_a_read_that_failed_says_why(exchange: Exchange, kind: OutcomeKind) -> N
 def test_the_limit_is_read_from_the_refusal(text: str, limit: Rate | None) -> None:
     """Both numbers, any unit, case and spacing; nonsense is no limit."""
     assert limit == stated_limit(text)
-    read = classify(answer(429, refusal("MXAPIRateLimitExceededException", text))).refusal
+    read = answer(429, refusal("MXAPIRateLimitExceededException", text)).outcome.refusal
     assert read is not None
     assert (read.limit, read.retry_after_s) == (limit, None)
 
@@ -262,20 +262,20 @@ def test_a_quota_of_a_day_is_told_from_the_rate(text: str, refused: Refusal) -> 
     """However it is worded, and with the time when it is renewed where the message has one."""
     assert stated_refusal(text, NOW) == refused
     for status in (403, 429):
-        outcome = classify(answer(status, refusal("MXAPIRateLimitExceededException", text), headers=NOW))
+        outcome = answer(status, refusal("MXAPIRateLimitExceededException", text), headers=NOW).outcome
         assert (outcome.kind, outcome.refusal) == (OutcomeKind.THROTTLED, refused)
 
 
 def test_the_words_of_a_quota_are_enough() -> None:
     """Whatever the status, and whatever the exception is called."""
     text = "Daily API limit of 12 calls exceeded."
-    outcome = classify(answer(403, refusal("MXSomethingNewException", text)))
+    outcome = answer(403, refusal("MXSomethingNewException", text)).outcome
     assert (outcome.kind, outcome.refusal) == (
         OutcomeKind.THROTTLED,
         Refusal(Rate(12, 86_400), None, quota=True),
     )
     quoted = refusal("MXInvalidInputException", f"Value '{text}' is not allowed")
-    assert classify(answer(500, quoted)).kind is OutcomeKind.REFUSED
+    assert answer(500, quoted).outcome.kind is OutcomeKind.REFUSED
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_retry_after_is_seconds_or_a_date_by_the_servers_clock(
 def test_the_message_says_what_is_wrong_and_what_to_do() -> None:
     """One line: LeadSquared's own words, then the remedy."""
     said = "Field name : 'mx_Custom_1' of datatype : 'String' is mandatory"
-    outcome = classify(answer(500, refusal("MXMandatoryAttributeMissingException", f"{said}\r\n")))
+    outcome = answer(500, refusal("MXMandatoryAttributeMissingException", f"{said}\r\n")).outcome
 
     expected = f"{said}. Fill in the cell, or map a column (or a constant) to that field, then resume."
     assert expected == outcome.message
@@ -314,11 +314,11 @@ def test_the_message_says_what_is_wrong_and_what_to_do() -> None:
 
 def test_only_a_complete_200_or_500_lets_the_second_look_come_sooner() -> None:
     """Everything else may still be under way behind a gateway."""
-    complete = {status for status in (200, 400, 404, 500, 502, 503, 504) if classify(answer(status)).complete}
+    complete = {status for status in (200, 400, 404, 500, 502, 503, 504) if answer(status).outcome.complete}
 
     assert {200, 500} == complete
-    assert not classify(answer(500, failure=Failure.CUT_OFF)).complete
-    assert not classify(answer(None, failure=Failure.READ_TIMEOUT)).complete
+    assert not answer(500, failure=Failure.CUT_OFF).outcome.complete
+    assert not answer(None, failure=Failure.READ_TIMEOUT).outcome.complete
 
 
 JSON = st.recursive(
@@ -359,7 +359,7 @@ EXCHANGES = st.builds(
 @given(EXCHANGES)
 def test_any_exchange_has_an_outcome(exchange: Exchange) -> None:
     """Never an exception, never created without Success and an Id, always words for a person."""
-    outcome = classify(exchange)
+    outcome = exchange.outcome
 
     assert isinstance(outcome, Outcome)
     read = parsed(exchange.body)
@@ -373,7 +373,7 @@ def test_any_exchange_has_an_outcome(exchange: Exchange) -> None:
         assert 0 < len(outcome.message) < 1_000
         outcome.message.encode()
     assert (outcome.refusal is not None) == (outcome.kind is OutcomeKind.THROTTLED)
-    read_failure(exchange)
+    assert exchange.read_failure in (None, outcome)
 
 
 @settings(deadline=None)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from importer.activity import GUID, ActivityField, StoredActivity
-from importer.leadsquared.bodies import parsed
+from importer.leadsquared.outcomes import parsed
 from importer.text import one_line
 
 WORDS_LENGTH_MAX: Final = 200
@@ -230,11 +230,6 @@ def read_time(text: str) -> dt.datetime | None:
         return dt.datetime(year, month, day, hour, minute, second, tzinfo=dt.UTC)
     except ValueError:
         return None
-
-
-def written_time(moment: dt.datetime) -> str:
-    """A moment as the API wants it: UTC `YYYY-MM-DD HH:MM:SS` (documented, overview page)."""
-    return moment.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def text_of(value: object) -> str:

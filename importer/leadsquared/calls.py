@@ -13,9 +13,10 @@ import math
 import statistics
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from importer.activity import Fields, StoredActivity
@@ -29,16 +30,8 @@ from importer.leadsquared.answers import (
     CurrentUser,
     User,
 )
-from importer.leadsquared.bodies import http_date
 from importer.leadsquared.client import LeadSquared, always
-from importer.leadsquared.outcomes import (
-    CERTAINLY_NOT_SENT,
-    Exchange,
-    Outcome,
-    OutcomeKind,
-    classify,
-    read_failure,
-)
+from importer.leadsquared.outcomes import CERTAINLY_NOT_SENT, Exchange, Outcome, OutcomeKind, http_date
 from importer.pacing.description import quota_words
 from importer.pacing.pacing import Pace, Slot
 from importer.pacing.rules import ends_quota
@@ -57,8 +50,6 @@ WHOAMI_PAUSES_S: Final = (0.5, 1.0)
 WHOAMI_PATIENCE_S: Final = 5.0
 
 _T = TypeVar("_T")
-Ask = Callable[[Callable[[], None]], Awaitable[Exchange]]
-"""Makes the call; its argument is to be called just before bytes leave."""
 
 
 class ReadFailed(TenantError):  # noqa: N818 - named by what happened, like its siblings below
@@ -132,10 +123,8 @@ class Tenant:
 
         may_leave: asked just before the first byte leaves; False gives NOT_SENT.
         """
-        exchange = await self._on_slot(
-            slot, lambda on_left: self._api.create(body, on_left=on_left, may_leave=may_leave), classify
-        )
-        return classify(exchange)
+        leaving = self._api.write("Create", body, on_left=slot.left, may_leave=may_leave)
+        return (await self._on_slot(slot, leaving)).outcome
 
     async def update(self, activity_id: str, note: str | None, fields: Fields) -> Outcome:
         """One Update call: the note (None: left alone) and the fields named are to hold these values.
@@ -147,10 +136,8 @@ class Tenant:
             changed["ActivityNote"] = note
         changed["Fields"] = [{"SchemaName": name, "Value": value} for name, value in fields]
         body = json.dumps(changed, ensure_ascii=False).encode("utf-8", "replace")
-        exchange = await self._on_slot(
-            await self._pace.slot(), lambda on_left: self._api.update(body, on_left=on_left), classify
-        )
-        return classify(exchange)
+        slot = await self._pace.slot()
+        return (await self._on_slot(slot, self._api.write("Update", body, on_left=slot.left))).outcome
 
     async def activities(self, company_id: str, since: dt.datetime, until: dt.datetime) -> Reading:
         """The account's activities in a window. Never raises for what LeadSquared did.
@@ -171,22 +158,22 @@ class Tenant:
         self, company_id: str, since: dt.datetime, until: dt.datetime, number: int
     ) -> tuple[ActivitiesPage, int]:
         """One page (from 1), and its size in bytes. Raises ReadFailed."""
+        asked = {
+            "Parameter": {"FromDate": _written(since), "ToDate": _written(until)},
+            "Paging": {"PageIndex": str(number), "PageSize": str(PAGE_SIZE)},
+        }
         return await self._answer(
-            "give the account's activities",
-            lambda on_left: self._api.retrieve(
-                company_id, since, until, page=number, page_size=PAGE_SIZE, on_left=on_left
-            ),
-            lambda body: (answers.read_activities(body), len(body)),
-        )
+            "give the account's activities", "CompanyActivity.svc/Retrieve",
+            lambda body: (answers.read_activities(body), len(body)), {"companyId": company_id}, asked,
+        )  # fmt: skip
 
     async def activity(self, activity_id: str) -> StoredActivity | None:
         """One activity by its Id, None if there is none (or these keys may not see it). Raises ReadFailed."""
         try:
             return await self._answer(
-                "give the activity",
-                lambda on_left: self._api.retrieve_by_id(activity_id, on_left=on_left),
-                _activity_or_none,
-            )
+                "give the activity", "CompanyActivity.svc/RetrieveById", _activity_or_none,
+                {"activityId": activity_id},
+            )  # fmt: skip
         except ReadFailed as error:
             # How an unknown Id is refused is not documented; whoami answered here, so a 404 is one way.
             if (
@@ -203,7 +190,7 @@ class Tenant:
             try:
                 return await self._answer(
                     "say whose keys these are",
-                    lambda on_left: self._api.current_user(on_left=on_left),
+                    "Authentication.svc/UserByAccessKey.Get",
                     answers.read_current_user,
                 )
             except Unreachable as error:
@@ -214,29 +201,25 @@ class Tenant:
         raise AssertionError("unreachable")  # pragma: no cover - the last round returns or raises
 
     async def users(self) -> tuple[User, ...]:
-        """All users of the tenant. Raises ReadFailed."""
-        return await self._answer(
-            "list the users", lambda on_left: self._api.users(on_left=on_left), answers.read_users
-        )
+        """All users of the tenant, active or not. Raises ReadFailed."""
+        return await self._answer("list the users", "UserManagement.svc/Users.Get", answers.read_users)
 
     async def activity_setting(self, code: int) -> ActivitySetting | None:
-        """The fields of an activity type, where LeadSquared gives them; None where it does not (undocumented
-        for accounts). Never raises: it may never stop an import."""
-        return await self._perhaps(
-            lambda on_left: self._api.activity_setting(code, on_left=on_left), answers.read_activity_setting
-        )
+        """The fields of an activity type, where LeadSquared gives them; None where it does not (documented
+        for leads' activities only). Never raises: it may never stop an import."""
+        path = "ProspectActivity.svc/CustomActivity/GetActivitySetting"
+        return await self._perhaps(path, {"code": str(code)}, answers.read_activity_setting)
 
     async def permissions(self, user_id: str) -> tuple[str, ...] | None:
         """What the keys' user is refused, as LeadSquared words it; None where it gives no readable answer.
         Never raises."""
-        return await self._perhaps(
-            lambda on_left: self._api.permissions(user_id, on_left=on_left), answers.read_refused_permissions
-        )
+        path = "PermissionTemplate.svc/User/GetPermissions"
+        return await self._perhaps(path, {"userId": user_id}, answers.read_refused_permissions)
 
-    async def _perhaps(self, ask: Ask, parse: Callable[[bytes], _T]) -> _T | None:
+    async def _perhaps(self, path: str, query: Mapping[str, str], parse: Callable[[bytes], _T]) -> _T | None:
         """One try of a read that need not work."""
-        exchange = await self._on_slot(await self._pace.slot(), ask, read_failure)
-        if read_failure(exchange) is not None:
+        exchange = await self._read(path, query, None)
+        if exchange.read_failure is not None:
             return None
         try:
             return parse(exchange.body)
@@ -252,25 +235,34 @@ class Tenant:
         page: int = 1,
         page_size: int = 1000,
     ) -> CompaniesPage:
-        """A page (from 1) of the accounts of a type. equal: only those with this (attribute, value).
+        """A page (from 1) of the accounts of a type: their Ids and these columns. equal: only those with this
+        (attribute, value). Raises ReadFailed."""
+        query: dict[str, Any] = {"CompanyType": {"CompanyTypeName": company_type}}
+        if equal is not None:
+            query["FilterBy"] = {"LookupName": equal[0], "LookupValue": equal[1], "SqlOperator": "="}
+        asked = {
+            "Query": query,
+            "Columns": {"Include_CSV": ",".join(dict.fromkeys(("CompanyId", *columns)))},
+            "Sorting": {"ColumnName": "CreatedOn", "Direction": "0"},
+            "Paging": {"PageIndex": page, "PageSize": page_size},
+        }
+        path = "CompanyManagement.svc/Company.Get"
+        return await self._answer("look up accounts", path, answers.read_companies, {}, asked)
 
-        Raises ReadFailed.
-        """
-        return await self._answer(
-            "look up accounts",
-            lambda on_left: self._api.companies(
-                company_type, columns, equal=equal, page=page, page_size=page_size, on_left=on_left
-            ),
-            answers.read_companies,
-        )
-
-    async def _answer(self, purpose: str, ask: Ask, parse: Callable[[bytes], _T]) -> _T:
+    async def _answer(
+        self,
+        purpose: str,
+        path: str,
+        parse: Callable[[bytes], _T],
+        query: Mapping[str, str] = MappingProxyType({}),
+        asked: Mapping[str, Any] | None = None,
+    ) -> _T:
         """The parsed answer to a read. Raises ReadFailed; waits out refusals for the rate."""
         deadline = self._clock() + self._patience_s
         tries = 0
         while True:
-            exchange = await self._on_slot(await self._pace.slot(), ask, read_failure)
-            failed = read_failure(exchange)
+            exchange = await self._read(path, query, asked)
+            failed = exchange.read_failure
             if failed is None:
                 try:
                     return parse(exchange.body)
@@ -281,18 +273,21 @@ class Tenant:
             if hopeless or tries >= READ_TRIES_MAX or self._clock() >= deadline:
                 raise read_failed(failed, exchange, purpose, self.base_url)
 
-    async def _on_slot(self, slot: Slot, ask: Ask, judge: Callable[[Exchange], Outcome | None]) -> Exchange:
-        """Make the call on `slot` and end the slot, whatever happens."""
+    async def _read(self, path: str, query: Mapping[str, str], asked: Mapping[str, Any] | None) -> Exchange:
+        slot = await self._pace.slot()
+        return await self._on_slot(slot, self._api.read(path, query, asked, on_left=slot.left))
+
+    async def _on_slot(self, slot: Slot, call: Awaitable[Exchange]) -> Exchange:
+        """The call made; its slot ends with it, whatever happens."""
         try:
-            exchange = await ask(slot.left)
+            exchange = await call
         except BaseException:
             slot.returned()
             raise
         if exchange.failure in CERTAINLY_NOT_SENT:
             slot.unused()
         else:
-            outcome = judge(exchange)
-            slot.returned(outcome.refusal if outcome else None)
+            slot.returned(exchange.outcome.refusal)
         self._note_time(exchange)
         return exchange
 
@@ -448,6 +443,11 @@ def _redirection(exchange: Exchange) -> str:
 
 def _unreadable(exchange: Exchange, why: str) -> Outcome:
     return Outcome(OutcomeKind.DOUBTFUL, "unreadable", f"{why}.", exchange.status, complete=True, said=why)
+
+
+def _written(moment: dt.datetime) -> str:
+    """As the API wants it: UTC `YYYY-MM-DD HH:MM:SS` (documented, overview page)."""
+    return moment.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _activity_or_none(body: bytes) -> StoredActivity | None:

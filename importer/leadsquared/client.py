@@ -1,15 +1,13 @@
 """LeadSquared's API over one aiohttp session: every call gives an `Exchange`, however it ended.
 
-Facts: the vendor's documentation (authentication, post-an-activity-on-an-account and the pages named
-in `answers.py`). The keys travel in headers only: in URLs they end up in logs, and one tenant lost
-writes silently with them there (observed). Nothing is ever sent twice by this module: redirects are
-not followed, and aiohttp's own replay on a connection that died is prevented.
+The keys travel in headers only (documented, authentication page): in URLs they end up in logs, and one
+tenant lost writes silently with them there (observed). Nothing is ever sent twice by this module: redirects
+are not followed, and aiohttp's own replay on a connection that died is prevented.
 """
 
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import json
 import re
 import ssl
@@ -31,9 +29,7 @@ from yarl import URL
 from importer.address import is_loopback
 from importer.credentials import Keys
 from importer.errors import SettingsError
-from importer.leadsquared.answers import written_time
-from importer.leadsquared.bodies import decoded
-from importer.leadsquared.outcomes import Exchange, Failure, read_failure
+from importer.leadsquared.outcomes import Exchange, Failure, decoded
 from importer.text import one_line
 
 BODY_MAX_BYTES: Final = 16 * 1024 * 1024
@@ -100,8 +96,8 @@ class LeadSquared:
     """The calls that the importer makes. An async context manager; at most `connections` at a time.
 
     base_url: as `address.base_url` gives it. timeout_s: for a whole call, connecting included.
-    Cancelling a task during `create` or `update` gives an Exchange too (CANCELLED, or NOT_LEFT): the caller
-    has an outcome to record. Reads are cancelled as usual.
+    Cancelling a task during `write` gives an Exchange too (CANCELLED, or NOT_LEFT): the caller has an outcome
+    to record. Reads are cancelled as usual.
     """
 
     def __init__(
@@ -152,22 +148,20 @@ class LeadSquared:
             await self._session.close()
             self._session = None
 
-    async def create(
-        self, body: bytes, *, on_left: Callable[[], None] = _nothing, may_leave: Callable[[], bool] = always
+    async def write(
+        self,
+        name: str,
+        body: bytes,
+        *,
+        on_left: Callable[[], None] = _nothing,
+        may_leave: Callable[[], bool] = always,
     ) -> Exchange:
-        """`CompanyActivity.svc/Create`. body: `Activity.encoded()`.
+        """`CompanyActivity.svc/Create` or `Update`.
 
         may_leave, on_left: called just before bytes leave, on a connection that is there; `may_leave` can
         still withhold the call (NOT_LEFT).
         """
-        return await self._write("Create", body, _Call(on_left, may_leave))
-
-    async def update(self, body: bytes, *, on_left: Callable[[], None] = _nothing) -> Exchange:
-        """`CompanyActivity.svc/Update`. body: JSON of `CompanyActivityId`, `ActivityNote` and `Fields`."""
-        return await self._write("Update", body, _Call(on_left))
-
-    async def _write(self, name: str, body: bytes, call: _Call) -> Exchange:
-        started = time.monotonic()
+        call, started = _Call(on_left, may_leave), time.monotonic()
         try:
             exchange = await self._exchange("POST", f"CompanyActivity.svc/{name}", {}, body, call)
         except asyncio.CancelledError:
@@ -176,87 +170,20 @@ class LeadSquared:
         self._report(name, exchange, exchange.outcome.kind)
         return exchange
 
-    async def retrieve(
+    async def read(
         self,
-        company_id: str,
-        since: dt.datetime,
-        until: dt.datetime,
-        *,
-        page: int = 1,
-        page_size: int = 100,
-        on_left: Callable[[], None] = _nothing,
-    ) -> Exchange:
-        """`CompanyActivity.svc/Retrieve`: a page (from 1) of an account's activities in a window."""
-        asked = {
-            "Parameter": {"FromDate": written_time(since), "ToDate": written_time(until)},
-            "Paging": {"PageIndex": str(page), "PageSize": str(page_size)},
-        }
-        query = {"companyId": company_id}
-        return await self._read("Retrieve", "CompanyActivity.svc/Retrieve", query, asked, on_left)
-
-    async def retrieve_by_id(self, activity_id: str, *, on_left: Callable[[], None] = _nothing) -> Exchange:
-        """`CompanyActivity.svc/RetrieveById`."""
-        query = {"activityId": activity_id}
-        return await self._read("RetrieveById", "CompanyActivity.svc/RetrieveById", query, None, on_left)
-
-    async def current_user(self, *, on_left: Callable[[], None] = _nothing) -> Exchange:
-        """`Authentication.svc/UserByAccessKey.Get`, which any region's host answers."""
-        path = "Authentication.svc/UserByAccessKey.Get"
-        return await self._read("UserByAccessKey.Get", path, {}, None, on_left)
-
-    async def users(self, *, on_left: Callable[[], None] = _nothing) -> Exchange:
-        """`UserManagement.svc/Users.Get`: all users, active or not."""
-        return await self._read("Users.Get", "UserManagement.svc/Users.Get", {}, None, on_left)
-
-    async def activity_setting(self, code: int, *, on_left: Callable[[], None] = _nothing) -> Exchange:
-        """`CustomActivity/GetActivitySetting`, documented for leads' activities: whether it answers for those
-        of accounts is not known."""
-        path = "ProspectActivity.svc/CustomActivity/GetActivitySetting"
-        return await self._read("GetActivitySetting", path, {"code": str(code)}, None, on_left)
-
-    async def permissions(self, user_id: str, *, on_left: Callable[[], None] = _nothing) -> Exchange:
-        """`PermissionTemplate.svc/User/GetPermissions`: what a user may do."""
-        path = "PermissionTemplate.svc/User/GetPermissions"
-        return await self._read("GetPermissions", path, {"userId": user_id}, None, on_left)
-
-    async def companies(
-        self,
-        company_type: str,
-        columns: tuple[str, ...],
-        *,
-        equal: tuple[str, str] | None = None,
-        page: int = 1,
-        page_size: int = 1000,
-        on_left: Callable[[], None] = _nothing,
-    ) -> Exchange:
-        """`CompanyManagement.svc/Company.Get`: a page (from 1) of accounts of a type.
-
-        columns: attributes to give back, `CompanyId` always among them. equal: (attribute, value).
-        """
-        query: dict[str, Any] = {"CompanyType": {"CompanyTypeName": company_type}}
-        if equal is not None:
-            query["FilterBy"] = {"LookupName": equal[0], "LookupValue": equal[1], "SqlOperator": "="}
-        asked = {
-            "Query": query,
-            "Columns": {"Include_CSV": ",".join(dict.fromkeys(("CompanyId", *columns)))},
-            "Sorting": {"ColumnName": "CreatedOn", "Direction": "0"},
-            "Paging": {"PageIndex": page, "PageSize": page_size},
-        }
-        return await self._read("Company.Get", "CompanyManagement.svc/Company.Get", {}, asked, on_left)
-
-    async def _read(
-        self,
-        name: str,
         path: str,
         query: Mapping[str, str],
-        asked: Mapping[str, Any] | None,
-        on_left: Callable[[], None],
+        asked: Mapping[str, Any] | None = None,
+        *,
+        on_left: Callable[[], None] = _nothing,
     ) -> Exchange:
+        """Any other call: a POST of `asked` as JSON, a GET without it."""
         body = None if asked is None else json.dumps(asked, ensure_ascii=False).encode("utf-8")
         method = "GET" if body is None else "POST"
         exchange = await self._exchange(method, path, query, body, _Call(on_left))
-        failed = read_failure(exchange)
-        self._report(name, exchange, failed.kind if failed else "answered")
+        failed = exchange.read_failure
+        self._report(path.rpartition("/")[2], exchange, failed.kind if failed else "answered")
         return exchange
 
     async def _exchange(

@@ -8,22 +8,26 @@ so the body speaks first.
 
 from __future__ import annotations
 
+import codecs
+import email.utils
+import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Final, NamedTuple
 
 from importer.activity import GUID
-from importer.leadsquared.bodies import decoded, parsed
-from importer.leadsquared.limits import limit_words, stated_refusal
-from importer.pacing.pacing import Refusal
+from importer.pacing.pacing import Rate, Refusal
 from importer.remedies import is_known_refusal, remedy_for
 from importer.text import one_line
 
 SAID_LENGTH_MAX: Final = 500
 CODE_LENGTH_MAX: Final = 100
+RETRY_AFTER_MAX_S: Final = 86_400.0
 NIL_GUID: Final = "00000000-0000-0000-0000-000000000000"
 
 
@@ -94,6 +98,16 @@ class Exchange:
         if self._judged is None:
             self._judged = _judge(_Facts(self))
         return self._judged
+
+    @property
+    def read_failure(self) -> Outcome | None:
+        """Why the answer to a read holds nothing to parse; None when it does.
+
+        A read has no `Message.Id`: a complete 200 that refuses nothing is an answer, and its parser judges
+        it.
+        """
+        unremarkable = self.outcome.kind in {OutcomeKind.CREATED, OutcomeKind.DOUBTFUL}
+        return None if self.status == 200 and self.failure is None and unremarkable else self.outcome
 
 
 class Outcome(NamedTuple):
@@ -250,21 +264,6 @@ def _judge(seen: _Facts) -> Outcome:
     return _outcome(seen, OutcomeKind.DOUBTFUL)
 
 
-def classify(exchange: Exchange) -> Outcome:
-    """What `exchange`, the answer to a Create, means for its row."""
-    return exchange.outcome
-
-
-def read_failure(exchange: Exchange) -> Outcome | None:
-    """Why `exchange`, the answer to a read, holds nothing to parse; None when it does.
-
-    A read has no `Message.Id`: a complete 200 that refuses nothing is an answer, and its parser judges it.
-    """
-    outcome = classify(exchange)
-    unremarkable = outcome.kind in {OutcomeKind.CREATED, OutcomeKind.DOUBTFUL}
-    return None if exchange.status == 200 and exchange.failure is None and unremarkable else outcome
-
-
 def _outcome(seen: _Facts, kind: OutcomeKind) -> Outcome:
     created = kind is OutcomeKind.CREATED
     code = "" if created else _code(seen, kind)
@@ -314,3 +313,129 @@ def _message(seen: _Facts, code: str) -> str:
         words = f"{entry.meaning} LeadSquared says: {seen.said}"
     stop = "" if words.endswith((".", "!", "?")) else "."
     return f"{words}{stop} {entry.action}"
+
+
+# ---- what a refusal for the rate says of the tenant's limits ------------------------------------------
+
+# "API calls exceeded the limit of 20 in 5 second(s)" is the wording that integrators saw. One edition of the
+# vendor's rate-limits page adds calls a day, whose refusal nobody has described: several wordings are
+# understood.
+_DAY_S: Final = 86_400.0
+_EXCEEDED: Final = (
+    r"(?:calls?\s+exceeded\s+the\s+limit"
+    r"|(?:API|calls?)\s+(?:limit|quota)(?:\s+of\s+[\d,]{1,12}(?:\s+calls?)?)?\s+(?:\w+\s+){0,2}(?:exceeded|reached|used))"
+)
+_LIMIT: Final = re.compile(_EXCEEDED, re.IGNORECASE)
+_LIMIT_AT_START: Final = re.compile(
+    rf"\W{{0,5}}(?:MX\w{{0,60}}\W{{0,5}})?(?:(?:your|the|daily|API)\s+){{0,3}}{_EXCEEDED}", re.IGNORECASE
+)
+_NUMBERS: Final = re.compile(
+    r"limit\s+of\s+([\d,]{1,12})\s*(?:(?:api\s+)?calls?\s+)?(?:in|per|every)\s+(?:(\d{1,6}(?:\.\d{1,6})?)\s*)?"
+    r"(second|sec|minute|min|hour|day)",
+    re.IGNORECASE,
+)
+_UNIT_S: Final = {"second": 1.0, "sec": 1.0, "minute": 60.0, "min": 60.0, "hour": 3600.0, "day": _DAY_S}
+_DAILY: Final = re.compile(
+    r"\bdaily\b|\b(?:a|per|each|every|one|1)[ -]day\b|\b24[ -]?hours?\b|\btoday\b", re.IGNORECASE
+)
+_OF_CALLS: Final = re.compile(r"(?:limit|quota)\s+of\s+([\d,]{1,12})", re.IGNORECASE)
+_MOMENT: Final = re.compile(r"\b(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)", re.ASCII)
+
+
+def limit_words(text: str, *, at_start: bool = False) -> str:
+    """The words that state a limit of API calls which was exceeded, "" if there are none. at_start: only
+    where they begin the text (a refusal of another kind may quote a cell's content)."""
+    if at_start:
+        return text if _LIMIT_AT_START.match(text) else ""
+    found = _LIMIT.search(text)
+    return "" if found is None else text[max(0, found.start() - 20) :]
+
+
+def stated_limit(text: str) -> Rate | None:
+    """The limit in "API calls exceeded the limit of 20 in 5 second(s)" or "Daily API limit of 10,000 calls
+    exceeded"; None if it states none."""
+    found = _NUMBERS.search(text)
+    if found is not None:
+        calls, period_s = _number(found[1]), float(found[2] or 1) * _UNIT_S[found[3].casefold()]
+        return Rate(calls, period_s) if calls > 0 and period_s > 0 else None
+    daily = _OF_CALLS.search(text) if _DAILY.search(text) else None
+    return Rate(_number(daily[1]), _DAY_S) if daily is not None and _number(daily[1]) > 0 else None
+
+
+def stated_refusal(text: str, headers: Mapping[str, str]) -> Refusal:
+    """What a refusal with these words and headers (names in lower case) asks for.
+
+    A moment in the words of a daily quota ("resets at 2026-08-01 00:00:00") is UTC, as the API's times are.
+    """
+    limit = stated_limit(text)
+    quota = _DAILY.search(text) is not None and (limit is None or limit.period_s >= _DAY_S)
+    wait_s = retry_after_s(headers)
+    if wait_s is None and quota:
+        wait_s = _until(text, http_date(headers.get("date", "")))
+    return Refusal(limit=limit, retry_after_s=wait_s, quota=quota)
+
+
+def _until(text: str, now: datetime | None) -> float | None:
+    found = _MOMENT.search(text)
+    if found is None or now is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(f"{found[1]}T{found[2]}").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    wait_s = (moment - now).total_seconds()
+    return wait_s if 0 <= wait_s <= RETRY_AFTER_MAX_S else None
+
+
+def _number(digits: str) -> int:
+    return int(digits.replace(",", "") or 0)
+
+
+# ---- a server's bytes and header values: total ---------------------------------------------------------
+
+_NUMBERS_AS_TEXT: Final = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """`Retry-After` in seconds, 0 to a day; None if absent or unreadable.
+
+    A date is taken relative to the answer's own `Date`: our clock may be an hour off.
+    """
+    value = headers.get("retry-after", "").strip()[:100]
+    if re.fullmatch(r"\d{1,15}(\.\d{1,15})?", value, re.ASCII):
+        wait_s = float(value)
+    else:
+        until, now = http_date(value), http_date(headers.get("date", ""))
+        if until is None or now is None:
+            return None
+        wait_s = (until - now).total_seconds()
+    return min(max(wait_s, 0.0), RETRY_AFTER_MAX_S) if math.isfinite(wait_s) else None
+
+
+@lru_cache(maxsize=16)
+def http_date(value: str) -> datetime | None:
+    """An HTTP date as UTC, None if it is none. Thousands of answers a second bear the same one."""
+    try:
+        read = email.utils.parsedate_to_datetime(value[:100])
+        aware = read if read.tzinfo else read.replace(tzinfo=UTC)
+        return aware.astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def decoded(body: bytes) -> str:
+    """A body as text: UTF-8 with or without BOM, or UTF-16 with one; unreadable bytes are replaced."""
+    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return body.decode("utf-16", errors="replace")
+    return body.removeprefix(codecs.BOM_UTF8).decode("utf-8", errors="replace")
+
+
+def parsed(body: bytes) -> object:
+    """A body as JSON, None when it is not JSON (nested deeper than Python reads included).
+
+    Numbers stay text, exactly as the tenant wrote them.
+    """
+    try:
+        return _NUMBERS_AS_TEXT.decode(decoded(body))
+    except (ValueError, RecursionError):
+        return None
