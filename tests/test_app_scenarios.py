@@ -17,8 +17,8 @@ from conftest import Importer, RunningTenant
 from visits import batches_in, write_csv, write_mapping, write_xlsx
 
 from importer import app
-from importer.app.duplicates import ImportedBeforeError
 from importer.app.options import Hidden
+from importer.app.sheet_questions import ImportedBeforeError
 from importer.errors import ImporterError
 from importer.pacing.window import Rate
 

@@ -10,10 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from importer.app.batches import batch_status, list_batches
-    from importer.app.check_sheet import check
+    from importer.app.check_sheet import ProposedMapping, check, propose
     from importer.app.correct_batch import discard_correct, prepare_correct, start_correct
-    from importer.app.erasing import erase
     from importer.app.keys import login, logout, whoami
     from importer.app.observer import Observer, Progress, Silent, Stage, StopHandle
     from importer.app.options import (
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
         VerifyOptions,
     )
     from importer.app.plan import Plan, answer, discard, start
-    from importer.app.propose_mapping import ProposedMapping, propose
     from importer.app.questions import (
         Answers,
         Choice,
@@ -39,11 +36,18 @@ if TYPE_CHECKING:
         QuestionOpenError,
     )
     from importer.app.records import BatchStatus, CheckReport, EarlierImport, RunResult, VerifyResult
-    from importer.app.report_page import write_report
     from importer.app.resume import prepare_resume
     from importer.app.run import prepare_run
-    from importer.app.sheet_input import save_frame
-    from importer.app.stores import copy_store, open_store, store_info
+    from importer.app.staging import save_frame
+    from importer.app.stores import (
+        batch_status,
+        copy_store,
+        erase,
+        list_batches,
+        open_store,
+        store_info,
+        write_report,
+    )
     from importer.app.verify_batch import verify
 
 __all__ = [
@@ -58,24 +62,9 @@ __all__ = [
 ]  # fmt: skip
 
 _MODULES: Final = (
-    "options",
-    "questions",
-    "observer",
-    "plan",
-    "check_sheet",
-    "batches",
-    "records",
-    "stores",
-    "keys",
-    "propose_mapping",
-    "sheet_input",
-    "run",
-    "resume",
-    "verify_batch",
-    "correct_batch",
-    "erasing",
-    "report_page",
-)
+    "options", "questions", "observer", "plan", "check_sheet", "stores", "records", "keys", "staging", "run",
+    "resume", "verify_batch", "correct_batch",
+)  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for

@@ -1,27 +1,35 @@
-"""`check`: a sheet and its mapping → findings, preview, duration, earlier imports. Sends nothing."""
+"""What can be said of a sheet before anything is sent: `check`, and `propose` for a starter mapping."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from typing import Final
 
 from importer.activity import Activity, fingerprint
-from importer.app.connecting import send_options, session
-from importer.app.duplicates import earlier_import
-from importer.app.findings import (
+from importer.app.connecting import TypeFields, asked_fields, looked_up, send_options, session
+from importer.app.observer import SILENT, Observer, Progress, Stage
+from importer.app.options import CheckOptions, ProposeOptions
+from importer.app.records import CheckReport, EarlierImport
+from importer.app.running import expected_s, spoken_rate
+from importer.app.sheet_questions import (
     accept_questions,
+    earlier_import,
     findings_of,
     first_rows,
     hidden_question,
     invalid_question,
 )
-from importer.app.lookups import TypeFields, asked_fields, looked_up
-from importer.app.observer import SILENT, Observer, Progress, Stage
-from importer.app.options import CheckOptions
-from importer.app.records import CheckReport, EarlierImport
-from importer.app.running import expected_s, spoken_rate
-from importer.app.sheet_input import loaded_mapping, no_rows, opened_sheet, rows_of
-from importer.app.staging import AskedValues, ContentDigest, asked_values
+from importer.app.staging import (
+    AskedValues,
+    ContentDigest,
+    asked_values,
+    loaded_mapping,
+    no_rows,
+    opened_sheet,
+    reading_options,
+    rows_of,
+)
 from importer.checking.marked_sheet import MarkedSheet
 from importer.checking.metadata import mapping_findings, option_watches
 from importer.checking.survey import Survey
@@ -31,8 +39,14 @@ from importer.mapping.references import Resolved
 from importer.mapping.row_mapper import RowMapper
 from importer.settings import load_rate
 from importer.sheets.rows import CellsDigest, Row
+from importer.starter.entries import propose as proposal_of
+from importer.starter.header import find_header_row
+from importer.starter.look import look_at_sheet
+from importer.starter.writing import Remark
+from importer.starter.zone import UNKNOWN_ZONE, local_zone
 from importer.store.duplicates import Recognition
 from importer.store.store import Store
+from importer.wording import be, count
 
 SHOW_EVERY_ROWS: Final = 1_000
 
@@ -139,3 +153,65 @@ class _Digests:
         content = self._content.hexdigest() if self._comparable else ""
         found = self._known.found(content, self._cells.hexdigest())
         return tuple(earlier_import(one.summary, one.rows, whole=one.whole) for one in found)
+
+
+@dataclass(frozen=True, slots=True)
+class ProposedMapping:
+    """text: the YAML. fill_in: without these it cannot be used; look_at: guesses to be reviewed.
+
+    place: file and sheet, for people. rows: how many were looked at; more: there are others. columns, mapped:
+    of the sheet, and how many of them are mapped. event_known: an activity type was given or found. notices:
+    about the sheet.
+    """
+
+    text: str
+    place: str
+    sheet: str | None
+    header_row: int
+    rows: int
+    more: bool
+    columns: int
+    mapped: int
+    event_known: bool
+    fill_in: tuple[Remark, ...]
+    look_at: tuple[Remark, ...]
+    notices: tuple[str, ...]
+
+
+def propose(options: ProposeOptions) -> ProposedMapping:
+    """Reads the sheet's first rows. Writes nothing. Raises SheetError."""
+    sheet = options.sheet
+    header = find_header_row(sheet.path, reading_options(sheet, None))
+    with opened_sheet(replace(sheet, header_row=sheet.header_row or header.row), None) as opened:
+        findings = look_at_sheet(opened, local_zone(), UNKNOWN_ZONE)
+        notices = list(opened.warnings)
+        if not header.certain and sheet.header_row is None:
+            notices.append(
+                f"No row looks like headings; row {header.row} was used for them, and its values are not"
+                " sent."
+                " If that is wrong, give the sheet a row of headings and start again."
+            )
+        if opened.hidden_rows and sheet.hidden is None:
+            notices.append(
+                f"{count(opened.hidden_rows, 'row')} {be(opened.hidden_rows)} hidden in Excel, by a filter"
+                " or by"
+                " hand: `run` asks what to do with them."
+            )
+        proposal = proposal_of(
+            findings, opened, reading_options(sheet, None), options.name, options.event,
+            schema_at_hand=options.schema_at_hand, known=options.known,
+        )  # fmt: skip
+        return ProposedMapping(
+            text=proposal.text,
+            place=opened.place(),
+            sheet=opened.name,
+            header_row=opened.header_row,
+            rows=findings.rows,
+            more=findings.more,
+            columns=len(findings.columns),
+            mapped=findings.mapped,
+            event_known=options.event is not None or findings.event is not None,
+            fill_in=proposal.fill_in,
+            look_at=proposal.look_at,
+            notices=tuple(notices),
+        )

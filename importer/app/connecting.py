@@ -1,4 +1,4 @@
-"""The connection that a use case works over: to the tenant of the settings, or to the embedded sandbox."""
+"""The connection that a use case works over, and what is asked before anything is sent."""
 
 from __future__ import annotations
 
@@ -8,21 +8,24 @@ import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, nullcontext, suppress
-from pathlib import Path
 from typing import Final, TypeVar
 
 from pydantic import SecretStr
 
+from importer.activity import ActivityField
 from importer.address import check_host
-from importer.app.observer import Observer
+from importer.app.observer import SILENT, Observer, Progress, Stage
 from importer.app.options import CallOptions, SendingOptions
 from importer.app.staging import AskedValues
-from importer.app.stores import open_store
+from importer.app.stores import open_store, rehearsal_file
 from importer.credentials import Keys
 from importer.errors import UserError, WorkError
-from importer.home import Home, home
+from importer.home import home
 from importer.leadsquared.answers import CurrentUser
-from importer.leadsquared.calls import Unreachable
+from importer.leadsquared.calls import Tenant, Unreachable
+from importer.leadsquared.lookups import from_plain, resolve
+from importer.mapping.mapping import Mapping
+from importer.mapping.references import Resolved
 from importer.pacing.window import Rate
 from importer.sending.engine import TenantConnection, connected, tenant_name
 from importer.sending.run_state import SendOptions
@@ -154,18 +157,6 @@ async def _embedded(batch: str, rate: Rate | None, asked: AskedValues) -> AsyncI
         yield Settings(sandbox.url, keys, limit, own, EMBEDDED)
 
 
-def rehearsal_file(own: Home, batch: str) -> Path:
-    """Where the sandbox keeps what a rehearsal created."""
-    return own.sandbox / f"{batch}.sqlite"
-
-
-def remove_rehearsal_file(batch: str) -> None:
-    """Forgets what the sandbox created in a rehearsal."""
-    file = rehearsal_file(home(), batch)
-    for end in ("", "-wal", "-shm"):
-        file.with_name(file.name + end).unlink(missing_ok=True)
-
-
 def send_options(calls: CallOptions, sending: SendingOptions | None = None) -> SendOptions:
     """The same for the sending room. sending: None where nothing is created."""
     how = sending or SendingOptions()
@@ -211,3 +202,60 @@ async def persistently(
 def as_work_error(error: Unreachable) -> WorkError:
     """For a batch that exists: it waits."""
     return WorkError(error.what, where=error.where, remedy=error.remedy, code="unreachable")
+
+
+TypeFields = list[tuple[int, tuple[ActivityField, ...]]]
+"""Activity type → its fields."""
+TYPES_ASKED_MAX: Final = 3
+"""Each is a call that may hang until its time-out, and few sheets have more types."""
+
+
+async def looked_up(
+    tenant: Tenant,
+    asked: AskedValues,
+    observer: Observer,
+    *,
+    kept: dict[str, str] | None = None,
+    max_outage_s: float = 0.0,
+) -> Resolved:
+    """Answers for everything asked, those that were kept (`lookups.to_plain`) among them. Raises ReadFailed,
+    Unreachable after `max_outage_s` without an answer."""
+    if not asked:
+        return {}
+    questions = [(lookup, value) for lookup, values in asked.items() for value in values.values()]
+    known = from_plain(kept or {})
+
+    def advance(done: int, total: int) -> None:
+        observer.progress(Progress(Stage.LOOKING_UP, done, total))
+
+    return await persistently(
+        lambda: resolve(tenant, questions, kept=known, progress=advance),
+        max_outage_s,
+        observer,
+        what="Looking up accounts and users",
+    )
+
+
+async def asked_fields(tenant: Tenant, mapping: Mapping) -> TypeFields:
+    """The fields of each activity type of the mapping, where LeadSquared gives them. One silent try each."""
+    found: TypeFields = []
+    for code in mapping.event_codes[:TYPES_ASKED_MAX]:
+        setting = await tenant.activity_setting(code)
+        if setting is not None:
+            found.append((code, setting.fields))
+    return found
+
+
+async def fields_of_type(code: int, calls: CallOptions) -> tuple[ActivityField, ...]:
+    """The fields of an activity type as LeadSquared says them, () where it does not. Raises SettingsError,
+    TenantError, WorkError."""
+    async with session(calls, send_options(calls), None, asked={}) as opened:
+        setting = await opened.connection.tenant.activity_setting(code)
+    return () if setting is None else setting.fields
+
+
+async def try_values(asked: AskedValues, calls: CallOptions) -> Resolved:
+    """Answers for a few values, for somebody who writes a mapping. Raises SettingsError, TenantError,
+    WorkError."""
+    async with session(calls, send_options(calls), None, asked=asked) as opened:
+        return await looked_up(opened.connection.tenant, asked, SILENT)

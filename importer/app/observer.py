@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Final, Protocol
 
 from importer.pacing.window import Rate
@@ -81,6 +84,27 @@ class Silent:
 SILENT: Final = Silent()
 
 
+SHOW_EVERY_S: Final = 0.2
+
+
+@asynccontextmanager
+async def shown_regularly(show: Callable[[], None]) -> AsyncIterator[None]:
+    """In here `show` is called several times a second, and once more at the end."""
+
+    async def watch() -> None:
+        while True:
+            show()
+            await asyncio.sleep(SHOW_EVERY_S)
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        show()
+
+
 class StopHandle:
     """Ends a use case in good order: no further row is sent, calls under way are waited for. Any thread may
     ask for it, more than once."""
@@ -106,10 +130,18 @@ class StopHandle:
         for end in ends:
             end()
 
-    def when_requested(self, end: Callable[[], None]) -> None:
-        """Have `end` called when somebody asks, at once if somebody has; from the asking thread."""
+    def when_requested(self, end: Callable[[], None], loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """Have `end` called when somebody asks, at once if somebody has: in `loop`, else from the asking
+        thread."""
+        if loop is not None:
+            end = partial(_in_loop, loop, end)
         with self._lock:
             self._ends.append(end)
             if not self._requested:
                 return
         end()
+
+
+def _in_loop(loop: asyncio.AbstractEventLoop, end: Callable[[], None]) -> None:
+    with suppress(RuntimeError):  # the loop has ended since, and so has the work
+        loop.call_soon_threadsafe(end)

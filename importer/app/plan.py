@@ -1,27 +1,23 @@
-"""`prepare` and `start`: the two steps of everything that sends.
-
-`prepare_run` and `prepare_resume` do all that can be done before anything is sent, and give a `Plan`: facts,
-counts, findings, and the questions that only a person can decide. `answer` goes on where answers are needed
-to go on (rows that Excel hides, invalid rows, an overlap), and gives the next plan. `start` publishes the
-batch and sends; `discard` leaves nothing behind. One of the two ends every plan.
-
-    plan = await prepare_run(options, store, observer)
-    while plan.questions:
-        plan = await answer(plan, Answers({question.key: chosen}))
-    result = await start(plan, stop=stop)
-
-Coroutines of one plan belong to one event loop. They do blocking work in between (a sheet is read, rows are
-stored): a server runs them in a thread with a loop of its own.
-"""
+"""`prepare` and `start`: the two steps of everything that sends."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from importer.app.observer import StopHandle
-from importer.app.questions import NO_ANSWERS, Answers, Question
+from importer.app.questions import (
+    NO_ANSWERS,
+    STOP,
+    Answers,
+    Choice,
+    DeclinedError,
+    Question,
+    QuestionKind,
+    QuestionOpenError,
+)
 from importer.app.records import (
     NO_ROWS,
     NOTHING_FOUND,
@@ -31,6 +27,82 @@ from importer.app.records import (
     RunResult,
     SheetFindings,
 )
+
+CANNOT_BE_UNDONE: Final = "This cannot be undone: LeadSquared has no way to delete activities."
+Step = Callable[[], Awaitable[None]]
+
+
+class Preparing:
+    """Goes through steps, in order, as far as the answers reach.
+
+    A step may `ask`; the next one runs only when everything asked so far is answered. Whatever a step raises,
+    and a "no", closes all that was opened (`opened`), so that nothing is left behind.
+    """
+
+    def __init__(self, steps: Sequence[Step], answers: Answers) -> None:
+        self.answers = answers
+        self.opened = AsyncExitStack()
+        self._steps = list(steps)
+        self._asked: list[Question] = []
+
+    @property
+    def open_questions(self) -> tuple[Question, ...]:
+        """Those without an answer, in the order in which they were asked."""
+        return tuple(one for one in self._asked if self.answers.to(one) is None)
+
+    @property
+    def answered(self) -> tuple[Question, ...]:
+        """Those with one."""
+        return tuple(one for one in self._asked if self.answers.to(one) is not None)
+
+    def ask(self, question: Question | None) -> None:
+        """Asks; None asks nothing."""
+        if question is not None:
+            self._asked.append(question)
+
+    def forget(self, kinds: Collection[QuestionKind]) -> None:
+        """Questions of these kinds were not asked after all; answers to them stay, by their keys."""
+        self._asked = [one for one in self._asked if one.kind not in kinds]
+
+    def answer_to(self, kind: QuestionKind) -> str | None:
+        """What was answered to the question of that kind; None if it was not asked, or is open."""
+        found = [self.answers.to(one) for one in self._asked if one.kind is kind]
+        return found[-1] if found else None
+
+    async def advance(self, answers: Answers) -> None:
+        """Takes more answers into account and goes on. Raises DeclinedError for a "no"."""
+        self.answers = self.answers.joined(answers)
+        try:
+            self._refuse_declined()
+            while self._steps and not self.open_questions:
+                await self._steps.pop(0)()
+                self._refuse_declined()
+        except BaseException:
+            await self.opened.aclose()
+            raise
+
+    async def finish(self, answers: Answers) -> None:
+        """As `advance`; raises QuestionOpenError, everything closed, unless nothing is left to be decided."""
+        await self.advance(answers)
+        if self.open_questions:
+            await self.opened.aclose()
+            raise QuestionOpenError(self.open_questions)
+
+    def _refuse_declined(self) -> None:
+        for question in self._asked:
+            if self.answers.to(question) == STOP:
+                raise DeclinedError("Nothing was sent.")
+
+
+def send_question(details: Sequence[str] = ()) -> Question:
+    """The last one."""
+    return Question(
+        QuestionKind.SEND,
+        "Send?",
+        (Choice("send", "Send", "--yes"),),
+        "--yes",
+        details=(*details, CANNOT_BE_UNDONE),
+    )
 
 
 class Preparation(Protocol):

@@ -14,8 +14,7 @@ from typing import Final
 
 from importer.activity import GUID, Activity, Marker
 from importer.app.changes import REBUILT
-from importer.app.connecting import Session
-from importer.app.lookups import looked_up
+from importer.app.connecting import Session, looked_up
 from importer.app.observer import Observer
 from importer.app.staging import AskedValues, ContentDigest, asked_values, described
 from importer.errors import ResultsError

@@ -9,15 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from importer.activity import Marker
-from importer.app.changes import WITHOUT_REFUSAL, BatchChanges, from_screen
-from importer.app.connecting import Session, as_work_error, persistently, send_options, session
-from importer.app.duplicates import refuse_sent_elsewhere
-from importer.app.lookups import looked_up
-from importer.app.named import NamedBatch, expect_kind, find_batch
+from importer.app.changes import WITHOUT_REFUSAL, BatchChanges, StatusWords, from_screen
+from importer.app.connecting import Session, as_work_error, looked_up, persistently, send_options, session
 from importer.app.observer import SILENT, Observer, StopHandle
 from importer.app.options import ResumeOptions
-from importer.app.plan import Plan
-from importer.app.preparing import Preparing, send_question
+from importer.app.plan import Plan, Preparing, send_question
 from importer.app.questions import Answers, Choice, Question, QuestionKind, QuestionOpenError
 from importer.app.rebuild import RebuildRequest, asked_by, rebuild
 from importer.app.records import PlanFacts, RunResult
@@ -29,11 +25,17 @@ from importer.app.results_file import (
     say_named,
     write_results_file,
 )
-from importer.app.running import Work, conclude, expected_s, results_whatever_happens, spoken_rate
-from importer.app.sheet_input import loaded_mapping
-from importer.app.staging import AskedValues, asked_values, source_row
-from importer.app.status_words import StatusWords
-from importer.app.trial import send_with_trial
+from importer.app.running import (
+    Work,
+    conclude,
+    expected_s,
+    results_whatever_happens,
+    send_with_trial,
+    spoken_rate,
+)
+from importer.app.sheet_questions import refuse_sent_elsewhere
+from importer.app.staging import AskedValues, asked_values, loaded_mapping, source_row
+from importer.app.stores import NamedBatch, expect_kind, find_batch
 from importer.errors import ResultsError, StoreError, UserError
 from importer.leadsquared.answers import CurrentUser
 from importer.leadsquared.calls import Unreachable

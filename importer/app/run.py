@@ -7,44 +7,57 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from importer.app.connecting import Session, persistently, remove_rehearsal_file, send_options, session
-from importer.app.duplicates import (
-    overlap_question,
-    refuse_created_since,
-    refuse_open_elsewhere,
-    refuse_same_sheet,
-    take_over,
+from importer.app.connecting import (
+    Session,
+    asked_fields,
+    looked_up,
+    persistently,
+    send_options,
+    session,
 )
-from importer.app.findings import (
+from importer.app.observer import SILENT, Observer, Progress, Stage, StopHandle
+from importer.app.options import ResumeOptions, RunOptions
+from importer.app.plan import Plan, Preparation, Preparing, send_question
+from importer.app.questions import Answers, Choice, Question, QuestionKind
+from importer.app.records import NO_ROWS, NOTHING_FOUND, PlanFacts, RunResult
+from importer.app.results_file import remove_meaningless, remove_own, replaceable, write_results_file
+from importer.app.resume import prepare_resume
+from importer.app.running import (
+    Work,
+    conclude,
+    expected_s,
+    results_whatever_happens,
+    send_with_trial,
+    spoken_rate,
+)
+from importer.app.sheet_questions import (
     accept_questions,
     findings_of,
     first_rows,
     hidden_question,
     invalid_question,
+    overlap_question,
+    refuse_created_since,
+    refuse_open_elsewhere,
+    refuse_same_sheet,
     refuse_unsendable,
+    take_over,
 )
-from importer.app.lookups import asked_fields, looked_up
-from importer.app.observer import SILENT, Observer, Progress, Stage, StopHandle
-from importer.app.options import ResumeOptions, RunOptions
-from importer.app.plan import Plan, Preparation
-from importer.app.preparing import Preparing, send_question
-from importer.app.questions import Answers, Choice, Question, QuestionKind
-from importer.app.records import NO_ROWS, NOTHING_FOUND, PlanFacts, RunResult
-from importer.app.results_file import remove_meaningless, remove_own, replaceable, write_results_file
-from importer.app.resume import prepare_resume
-from importer.app.running import Work, conclude, expected_s, results_whatever_happens, spoken_rate
-from importer.app.sheet_input import loaded_mapping, opened_sheet, rows_of, with_hidden
 from importer.app.staging import (
     AskedValues,
     Digests,
     asked_values,
+    loaded_mapping,
     map_looked_up,
     new_batch_id,
+    opened_sheet,
     pending_rows,
+    rows_of,
     source_row,
     stage_rows,
+    with_hidden,
 )
-from importer.app.trial import send_with_trial
+from importer.app.stores import remove_rehearsal_file
 from importer.checking.metadata import mapping_findings
 from importer.checking.survey import Survey
 from importer.errors import StoreError, UserError

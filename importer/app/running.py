@@ -1,7 +1,4 @@
-"""Sending a batch that is owned, for `run` and `resume` alike: watched, stoppable, and summed up at the end.
-
-Whatever way out is taken, the results file is written and the counts add up.
-"""
+"""Sending a batch that is owned, for `run` and `resume` alike."""
 
 from __future__ import annotations
 
@@ -10,27 +7,29 @@ import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from importer.app.connecting import Session
-from importer.app.observer import Observer, Progress, Stage, StopHandle
+from importer.app.observer import Observer, Progress, Stage, StopHandle, shown_regularly
 from importer.app.records import NextStep, RunResult
 from importer.app.results_file import shown_counts, write_results_file
-from importer.errors import FileError, ResultsError, StoreError, WorkError
+from importer.app.verify_batch import differences_of, read_back
+from importer.errors import FileError, ImporterError, ResultsError, StoreError, WorkError
 from importer.mapping.row_mapper import RowMapper
 from importer.pacing.pacing import Rate
 from importer.remedies import remedy_for
 from importer.sending.engine import SendResult, TenantConnection, send, unrecorded_error
-from importer.sending.run_state import RunState, SendOptions, StopReason
+from importer.sending.run_state import RunState, SendOptions, Stop, StopReason
 from importer.store.batch_rows import BatchRows
 from importer.store.ownership import Ownership
-from importer.store.records import Problem, RowStatus
+from importer.store.records import Problem, RowStatus, StoredRow
 from importer.store.store import Store
 from importer.text import shown
+from importer.verification import readings
 from importer.wording import NOT_ANSWERING, count
 
-SHOW_EVERY_S: Final = 0.2
 SPACING_MARGIN: Final = 1.03
 """The pace spaces calls so much wider than the rate."""
 REASONS_MAX: Final = 5
@@ -90,36 +89,26 @@ def spoken_rate(rate: Rate) -> str:
     return f"{count(rate.calls, 'call')} in {rate.period_s:g} {seconds}"
 
 
-def columns_of(mapper: RowMapper) -> dict[str, str]:
-    """Schema name → heading of the column (or template) that fills it."""
-    return {each.schema_name: each.source for each in mapper.describe()}
-
-
 async def send_rows(work: Work, limit: int | None) -> SendResult:
     """Sends `limit` rows at most (None: all) while the observer is kept informed and the stop is heeded."""
-    options = replace(work.options, limit=limit)
+    options, start, runs = replace(work.options, limit=limit), _Start.of(work.rows, limit), []
     loop = asyncio.get_running_loop()
-    watching: list[asyncio.Task[None]] = []
 
     def begin(run: RunState) -> None:
-        def end() -> None:
-            with suppress(RuntimeError):  # the loop has ended since, and so has the run
-                loop.call_soon_threadsafe(run.stop, StopReason.INTERRUPTED, "Interrupted.", 130)
+        runs.append(run)
+        work.stop.when_requested(partial(run.stop, StopReason.INTERRUPTED, "Interrupted.", 130), loop)
 
-        work.stop.when_requested(end)
-        watching.append(asyncio.create_task(_watch(run, work.observer, _Start.of(work.rows, limit))))
+    def show() -> None:
+        for run in runs:
+            work.observer.progress(start.progress(run))
 
     work.owned.keep_facts(rate=str(work.connection.pace.ceiling))  # for the report
     work.observer.sending()
-    try:
+    async with shown_regularly(show):
         return await send(
             work.store, work.owned, work.connection, options,
-            observer=begin, columns=columns_of(work.mapper),
+            observer=begin, columns=work.mapper.columns(),
         )  # fmt: skip
-    finally:
-        for task in watching:
-            task.cancel()
-        await asyncio.gather(*watching, return_exceptions=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,16 +138,6 @@ class _Start:
             Stage.SENDING, done, self.total, +counts, note, run.pace.throttled, rate, run.counts.calls,
             run.pace.ceiling,
         )  # fmt: skip
-
-
-async def _watch(run: RunState, observer: Observer, start: _Start) -> None:
-    """Until it is cancelled, and once more then."""
-    try:
-        while True:
-            observer.progress(start.progress(run))
-            await asyncio.sleep(SHOW_EVERY_S)
-    finally:
-        observer.progress(start.progress(run))
 
 
 class BrokenRunError(Exception):
@@ -299,3 +278,81 @@ def _written(work: Work) -> tuple[Path, bool]:
 def expected_s(rows: int, rate: Rate) -> float:
     """How long it takes to send so many rows, spaced as the pace spaces them, in seconds."""
     return rows / rate.per_s * SPACING_MARGIN
+
+
+ROWS_NAMED: Final = 3
+ERROR_LENGTH_MAX: Final = 200
+CONTINUE: Final = (
+    "To continue anyway: importer resume RESULTS. With a corrected mapping: importer resume RESULTS"
+    " -m MAPPING --remap."
+)
+
+
+async def send_with_trial(work: Work, trial: int | None) -> SendResult:
+    """Sends what may be sent; with a trial of so many rows first, and only those if they came back wrong."""
+    limit = work.options.limit
+    if trial is None:
+        return await send_rows(work, limit)
+    first = trial if limit is None else min(trial, limit)
+    before = work.rows.last_attempt_id()
+    sent = await send_rows(work, first)
+    tried = work.rows.rows_attempted_since(before)
+    if sent.stop is not None or not tried:
+        return sent
+    stop = await _judged(work, tried)
+    if stop is not None:
+        return replace(sent, stop=stop)
+    work.observer.notice(f"{_the_first(len(tried))} came back as sent.")
+    left = None if limit is None else limit - first
+    if left == 0 or not work.rows.counts().get(RowStatus.PENDING, 0):
+        return sent
+    rest = await send_rows(work, left)
+    return replace(
+        rest,
+        seconds=sent.seconds + rest.seconds,
+        throttled=sent.throttled + rest.throttled,
+        notices=tuple(dict.fromkeys((*sent.notices, *rest.notices))),
+        unrecorded=(*sent.unrecorded, *rest.unrecorded),
+    )
+
+
+async def _judged(work: Work, tried: list[StoredRow]) -> Stop | None:
+    """Why not to continue; None when every row was created and came back as sent."""
+    not_created = [row for row in tried if row.status is not RowStatus.CREATED]
+    if not_created:
+        return _stop(work, _failures(not_created, len(tried)))
+    only = [row.position for row in tried]
+    try:
+        whole = await read_back(
+            work.owned, work.connection, work.options, work.observer, work.stop,
+            total=len(only), only=only, settle_s=work.options.settle_s,
+        )  # fmt: skip
+    except ImporterError as error:
+        return _stop(work, [f"{_the_first(len(only))} could not be read back: {error}"])
+    if not whole:
+        return Stop(StopReason.INTERRUPTED, "Interrupted.", 130)
+    summary = readings.summarise(readings.read_rows(work.rows, only))
+    if summary.all_equal:
+        return None
+    differences = differences_of(summary, work.mapper.columns())
+    return _stop(work, [f"{_the_first(len(only))} did not come back as sent.", *differences])
+
+
+def _stop(work: Work, sentences: list[str]) -> Stop:
+    """Exit 3 as long as there is something to resume, 1 when the trial was all there was."""
+    pending = work.rows.counts().get(RowStatus.PENDING, 0)
+    end = f"Nothing more was sent. {CONTINUE}" if pending else "All rows had been sent."
+    return Stop(StopReason.TRIAL, " ".join((*sentences, end)), 3 if pending else 1)
+
+
+def _failures(rows: list[StoredRow], tried: int) -> list[str]:
+    named = [
+        f"Row {row.number} is {row.status.shown}: {shown(row.error or row.error_code, ERROR_LENGTH_MAX)}"
+        for row in rows[:ROWS_NAMED]
+    ]
+    more = f"And {count(len(rows) - ROWS_NAMED, 'more row')}." if len(rows) > ROWS_NAMED else ""
+    return [f"{len(rows):,} of {_the_first(tried).lower()} could not be created.", *named, more]
+
+
+def _the_first(number: int) -> str:
+    return "The first row" if number == 1 else f"The first {number:,} rows"

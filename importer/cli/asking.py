@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from importer.app.plan import Plan, answer
-from importer.app.preparing import CANNOT_BE_UNDONE
+from importer.app.plan import CANNOT_BE_UNDONE, Plan, answer
 from importer.app.questions import STOP, Answers, Question, QuestionKind, QuestionOpenError
 from importer.app.records import PlanFacts
 from importer.cli import check_report

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from importer.app.erasing import erase as erase_batch
-from importer.app.erasing import erase_question
-from importer.app.named import find_batch
 from importer.app.questions import DeclinedError
-from importer.app.stores import open_store
+from importer.app.stores import erase as erase_batch
+from importer.app.stores import erase_question, find_batch, open_store
 from importer.cli import options
 from importer.cli.asking import confirmed
 from importer.cli.console import Console

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from importer.app.report_page import write_report
-from importer.app.stores import open_store
+from importer.app.stores import open_store, write_report
 from importer.cli import options
 from importer.cli.console import Console
 from importer.cli.watching import ConsoleObserver

@@ -13,8 +13,7 @@ from importer.app.options import (
     SendingOptions,
     SheetInput,
 )
-from importer.app.plan import discard, start
-from importer.app.preparing import send_question
+from importer.app.plan import discard, send_question, start
 from importer.app.questions import QuestionOpenError
 from importer.app.records import RunResult
 from importer.app.run import prepare_run

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from importer.app.batches import batch_status, list_batches
 from importer.app.records import BatchStatus
-from importer.app.stores import open_store
+from importer.app.stores import batch_status, list_batches, open_store
 from importer.cli import options
 from importer.cli.console import Console
 from importer.cli.summary import ALREADY, summary

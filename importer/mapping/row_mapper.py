@@ -380,6 +380,10 @@ class RowMapper:
             Preview(_source(field.plan), field.plan.name, _type_name(field.plan)) for field in self._all()
         ]
 
+    def columns(self) -> dict[str, str]:
+        """Schema name → heading of the column (or template) that fills it."""
+        return {each.schema_name: each.source for each in self.describe()}
+
     def parts(self, row: Row) -> list[Part]:
         """Every part of the row's activity, also where other parts cannot be sent."""
         cells = self._padded(row.cells)

@@ -10,8 +10,8 @@ from typing import Final
 
 from aiohttp import web
 
-from importer.app.batches import batch_status, list_batches
 from importer.app.records import BatchStatus
+from importer.app.stores import batch_status, list_batches
 from importer.store.records import is_batch_id
 from importer.web.guard import local_path
 from importer.web.imports import WebImport, file_name

@@ -13,7 +13,7 @@ from zoneinfo import available_timezones
 
 from aiohttp import web
 
-from importer.app.lookups import try_values
+from importer.app.connecting import try_values
 from importer.app.options import CallOptions
 from importer.app.staging import AskedValues
 from importer.errors import ImporterError, MappingError, SheetError

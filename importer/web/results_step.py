@@ -13,8 +13,8 @@ from aiohttp import web
 
 from importer.app.observer import SILENT
 from importer.app.records import BatchStatus, CorrectionOutcome, VerifyResult
-from importer.app.report_page import write_report
 from importer.app.results_file import write_results_file
+from importer.app.stores import write_report
 from importer.remedies import remedy_for
 from importer.sheets.rows import decode_cells
 from importer.store.batch_rows import BatchRows

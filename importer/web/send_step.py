@@ -9,8 +9,6 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from importer.app.batches import batch_status
-from importer.app.duplicates import ImportedBeforeError
 from importer.app.options import (
     CallOptions,
     ResumeOptions,
@@ -23,6 +21,8 @@ from importer.app.plan import Plan
 from importer.app.records import BatchStatus, RunResult
 from importer.app.resume import prepare_resume
 from importer.app.run import prepare_run
+from importer.app.sheet_questions import ImportedBeforeError
+from importer.app.stores import batch_status
 from importer.app.verify_batch import verify
 from importer.errors import ResultsError, SettingsError
 from importer.store.store import Store
