@@ -187,7 +187,7 @@ def test_every_module_has_its_place_in_the_tour() -> None:
 
 def test_the_columns_of_the_results_file_are_all_explained() -> None:
     """In their order."""
-    from importer.results.result_line import COLUMNS
+    from importer.results.results_reader import COLUMNS
 
     told = [cells[0].strip("`") for cells in rows_of(section("## What can happen to a row"))]
     assert [name for name in told if name.startswith("import_")] == list(COLUMNS)
@@ -203,7 +203,7 @@ def test_every_status_is_explained() -> None:
 
 def test_the_columns_and_verdicts_of_the_read_back_are_all_explained() -> None:
     """Those of the .verified.csv."""
-    from importer.results.verified_file import VERIFIED_COLUMNS
+    from importer.results.beside import VERIFIED_COLUMNS
     from importer.verification.readings import ReadingVerdict as Verdict
 
     rows = rows_of(section("## Read back and report"))
@@ -214,7 +214,7 @@ def test_the_columns_and_verdicts_of_the_read_back_are_all_explained() -> None:
 
 def test_every_word_that_resume_takes_is_explained() -> None:
     """On the rows on which it counts."""
-    from importer.results.status_edits import _ACCEPTED
+    from importer.results.edits import ACCEPTED
 
     told = {
         (status, re.findall(r"to `(\w+)`", change)[0])
@@ -222,7 +222,7 @@ def test_every_word_that_resume_takes_is_explained() -> None:
         if change.startswith("`import_status`")
         for status in quoted_words(on)
     }
-    assert told == set(_ACCEPTED)
+    assert told == set(ACCEPTED)
 
 
 def test_every_type_of_value_is_explained() -> None:

@@ -13,8 +13,7 @@ import pytest
 from openpyxl import load_workbook
 
 from importer.errors import FileError, ResultsError
-from importer.results.result_line import COLUMNS, ResultLine, shown_error
-from importer.results.results_reader import batch_id_in
+from importer.results.results_reader import COLUMNS, ResultLine, batch_id_in, shown_error
 from importer.results.results_writer import Written, digest_of, results_path, write_results
 from importer.results.workbook_cells import FORMATS_MAX
 from importer.sheets.rows import BooleanCell, DateCell, DurationCell, ErrorCell, NumberCell

@@ -10,10 +10,9 @@ import pytest
 from openpyxl import load_workbook
 
 from importer.errors import ResultsError
-from importer.results.result_line import COLUMNS, ResultLine
-from importer.results.results_reader import batch_id_in, read_results
+from importer.results.beside import write_verified
+from importer.results.results_reader import COLUMNS, ResultLine, batch_id_in, read_results
 from importer.results.results_writer import write_results
-from importer.results.verified_file import write_verified
 from importer.text import no_formula
 from importer.verification.readings import Difference, ReadingVerdict, ReadRow
 

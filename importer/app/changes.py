@@ -20,8 +20,7 @@ from importer.leadsquared.calls import ReadFailed, Tenant, Unreachable
 from importer.mapping.references import Resolved
 from importer.mapping.row_mapper import RowMapper
 from importer.remedies import remedy_for
-from importer.results.edits import CellChange, Edits, NewerLine, RowEdit
-from importer.results.status_edits import StatusEdit, StatusWord, said_by
+from importer.results.edits import ACCEPTED, CellChange, Edits, NewerLine, RowEdit, StatusEdit, StatusWord
 from importer.sending.other_batches import OtherBatches
 from importer.sending.preflight import Presence, presence, why_not_this_rows
 from importer.sheets.rows import Cells, Row, column_letters, decode_cells, encode_cells
@@ -315,7 +314,7 @@ def from_screen(changes: ScreenChanges, rows: BatchRows, header: Cells) -> Edits
 
 
 def _said(word: str, status: RowStatus) -> StatusEdit:
-    said = said_by(status.shown, word)
+    said = ACCEPTED.get((status.shown, word.strip().lower()))
     if said is None:
         raise ResultsError(f"A row that is {status.shown} cannot be set to {shown(word)}.")
     return said

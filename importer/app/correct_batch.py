@@ -27,8 +27,7 @@ from importer.leadsquared.calls import Unreachable
 from importer.mapping.mapping import Mapping
 from importer.mapping.references import Resolved
 from importer.mapping.row_mapper import RowMapper
-from importer.results.beside import beside
-from importer.results.corrections_file import CORRECTIONS_ENDING, write_corrections
+from importer.results.beside import CORRECTIONS_ENDING, beside, write_corrections
 from importer.results.edits import Edits, RowEdit
 from importer.sending.corrections import CorrectionPass, CorrectionSummary, UpdateOptions
 from importer.sending.engine import tenant_name

@@ -23,8 +23,7 @@ from importer.mapping.mapping import Mapping
 from importer.mapping.references import Resolved
 from importer.mapping.row_mapper import RowMapper
 from importer.remedies import remedy_for
-from importer.results.align import row_number
-from importer.results.results_reader import FileLine, ResultsFile, read_results
+from importer.results.results_reader import FileLine, ResultsFile, read_results, row_number
 from importer.results.results_writer import digest_of
 from importer.sending.engine import tenant_name
 from importer.sending.reconcile.normalise import id_key

@@ -9,8 +9,7 @@ from pathlib import Path
 from importer.app.observer import Observer, Progress, Stage
 from importer.errors import FileError, ResultsError
 from importer.results.edits import Edits, Named, edits
-from importer.results.result_line import ResultLine
-from importer.results.results_reader import batch_id_in, read_results
+from importer.results.results_reader import ResultLine, batch_id_in, read_results
 from importer.results.results_writer import Written, digest_of, write_results
 from importer.sheets.rows import decode_cells
 from importer.store.batch_rows import BatchRows

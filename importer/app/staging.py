@@ -20,7 +20,7 @@ from importer.findings import CellFinding
 from importer.mapping.mapping import Mapping, load_mapping
 from importer.mapping.references import Lookup, Resolved
 from importer.mapping.row_mapper import RowMapper
-from importer.results.result_line import is_results_header
+from importer.results.results_reader import is_results_header
 from importer.sheets import Sheet, SheetOptions, open_sheet
 from importer.sheets.rows import CellsDigest, Row, decode_cells, encode_cells
 from importer.store.batch_rows import BatchRows

@@ -19,11 +19,8 @@ from importer.report.facts import gather
 from importer.report.page import REPORT_ENDING
 from importer.report.page import write_report as write_page
 from importer.report.search import rows_for_search
-from importer.results.beside import beside
-from importer.results.corrections_file import CORRECTIONS_ENDING
-from importer.results.result_line import is_results_header
-from importer.results.results_reader import batch_id_in
-from importer.results.verified_file import VERIFIED_ENDING
+from importer.results.beside import CORRECTIONS_ENDING, VERIFIED_ENDING, beside
+from importer.results.results_reader import batch_id_in, is_results_header
 from importer.sheets import SheetOptions, open_sheet
 from importer.sheets.rows import CellsDigest
 from importer.store import store as stores

@@ -19,8 +19,7 @@ from importer.app.stores import NamedBatch, expect_kind, find_batch
 from importer.errors import ResultsError, WorkError
 from importer.leadsquared.calls import Unreachable
 from importer.mapping.mapping import Mapping
-from importer.results.beside import beside
-from importer.results.verified_file import VERIFIED_ENDING, write_verified
+from importer.results.beside import VERIFIED_ENDING, beside, write_verified
 from importer.sending.engine import TenantConnection, tenant_name
 from importer.sending.run_state import SendOptions
 from importer.store.batch_rows import BatchRows

@@ -1,15 +1,43 @@
-"""Files that are written beside a results file: `<stem>.verified.csv`, `<stem>.report.html`.
+"""Files that are written beside a results file: `<stem>.verified.csv`, `<stem>.corrections.csv`, and (by
+`report`) `<stem>.report.html`. Like the results file itself: whole or not at all, and never over what belongs
+to somebody else.
 
-Like the results file itself: whole or not at all, and never over what belongs to somebody else.
+The CSV files are UTF-8 with its mark, CRLF, for Excel. What could be read as a formula is behind an
+apostrophe: values that LeadSquared holds are strangers' words. Their headings are not those of a results
+file, since they are never to be taken for one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import csv
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 
 from importer.atomic_file import Placed, draft_beside, put_in_place
+from importer.results.results_reader import PROGRESS_ROWS
+from importer.store.records import CorrectionStatus, StoredCorrection
+from importer.text import no_formula
+from importer.verification.readings import Difference, ReadRow, VerificationSummary, summarise
+
+VERIFIED_ENDING: Final = ".verified.csv"
+VERIFIED_COLUMNS: Final = (
+    "row", "verdict", "field", "sent", "stored", "detail", "activity_id", "read_at", "batch",
+)  # fmt: skip
+CORRECTIONS_ENDING: Final = ".corrections.csv"
+CORRECTIONS_COLUMNS: Final = (
+    "row", "field", "before", "after", "outcome", "time", "found", "error", "activity_id", "batch",
+)  # fmt: skip
+OUTCOME_WORDS: Final = {
+    CorrectionStatus.PLANNED: "not sent yet",
+    CorrectionStatus.SENDING: "not finished",
+    CorrectionStatus.CORRECTED: "corrected",
+    CorrectionStatus.CONFLICT: "conflict",
+    CorrectionStatus.FAILED: "failed",
+    CorrectionStatus.WITHDRAWN: "replaced by a later change",
+}
+
+_Record = tuple[object, ...]
 
 
 def beside(results: Path, ending: str) -> Path:
@@ -38,3 +66,65 @@ def write_whole(
         return put_in_place(
             draft, path, lambda found: "" if batch_in(found) == batch else "is not of this batch"
         )
+
+
+def write_verified(
+    path: Path, rows: Iterable[ReadRow], batch: str, progress: Callable[[int], None]
+) -> tuple[Placed, VerificationSummary]:
+    """What was read back of every created row: one line for a row that is all equal, one for each field that
+    differs. Sums up on the way. Raises FileError."""
+    summary = VerificationSummary()
+
+    def write(writer: Callable[[Iterable[_Record]], object]) -> None:
+        nonlocal summary
+
+        def line(row: ReadRow) -> None:
+            writer(_verified(row, batch))
+            if row.number % PROGRESS_ROWS == 0:
+                progress(row.number)
+
+        summary = summarise(rows, line)
+
+    return _write_csv(path, VERIFIED_COLUMNS, write, batch), summary
+
+
+def _verified(row: ReadRow, batch: str) -> Iterator[_Record]:
+    for one in row.differences or (Difference("", row.verdict, "", ""),):
+        texts = map(no_formula, (one.field, one.sent, one.stored, one.detail, row.activity_id))
+        yield (row.number, one.verdict, *texts, row.read_at, batch)
+
+
+def write_corrections(path: Path, corrections: Iterable[StoredCorrection], batch: str) -> Placed:
+    """Every change of a created row that was planned, and its outcome. Raises FileError."""
+
+    def records() -> Iterator[_Record]:
+        for one in corrections:
+            texts = map(no_formula, (one.field, one.before, one.after))
+            rest = map(no_formula, (one.replaced or "", one.error, one.activity_id))
+            yield (one.number, *texts, OUTCOME_WORDS[one.status], one.changed_at, *rest, batch)
+
+    return _write_csv(path, CORRECTIONS_COLUMNS, lambda writer: writer(records()), batch)
+
+
+def _write_csv(
+    path: Path,
+    columns: tuple[str, ...],
+    write: Callable[[Callable[[Iterable[_Record]], object]], object],
+    batch: str,
+) -> Placed:
+    """columns: the headings, by which a file of this kind is known; the last is that of the batch."""
+
+    def whole(stream: TextIO) -> None:
+        writer = csv.writer(stream, lineterminator="\r\n")
+        writer.writerow(columns)
+        write(writer.writerows)
+
+    def batch_in(found: Path) -> str | None:
+        try:
+            with found.open(encoding="utf-8-sig", newline="") as stream:
+                records = csv.reader(stream)
+                return next(records, [""])[-1] or None if tuple(next(records, ())) == columns else None
+        except (OSError, ValueError, csv.Error):
+            return None
+
+    return write_whole(path, whole, batch=batch, batch_in=batch_in, encoding="utf-8-sig")

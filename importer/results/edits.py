@@ -8,23 +8,113 @@ an Id, the activity is to be read back. Whatever else differs in our columns is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import datetime as dt
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from enum import Enum, StrEnum
 from typing import Final
 
 from importer.activity import GUID
 from importer.errors import ResultsError
-from importer.results.align import Alignment, align, in_row_order, row_number
 from importer.results.respelling import is_respelling, may_be_meant
-from importer.results.result_line import PROGRESS_ROWS, ResultLine, shown_code, shown_error
-from importer.results.results_reader import FileLine, ResultsFile
-from importer.results.status_edits import Age, StatusEdit, StatusWord, age_of, meaning
+from importer.results.results_reader import (
+    PROGRESS_ROWS,
+    FileLine,
+    ResultLine,
+    ResultsFile,
+    align,
+    in_row_order,
+    row_number,
+    shown_code,
+    shown_error,
+)
 from importer.sending.reconcile.normalise import id_key
 from importer.sheets.rows import Cells, ErrorCell, column_letters
 from importer.store.records import Shown
 from importer.text import QUOTED_LENGTH_MAX, listed, shown
 
 FIRST_NAMED_MAX: Final = 20
+
+
+class StatusEdit(StrEnum):
+    """What a person said of a row."""
+
+    SKIP = "skip"  # `skipped`: never send it
+    TAKE_BACK = "take back"  # `pending` on a skipped row
+    NOT_THERE = "not there"  # `pending` on an uncertain row: I looked
+    CREATED = "created"  # on an uncertain row, with the Id pasted in
+    DELETED = "deleted"  # `pending` on a created row: its activity was deleted in LeadSquared by hand
+
+
+ACCEPTED: Final[dict[tuple[str, str], StatusEdit]] = {
+    (Shown.PENDING, Shown.SKIPPED): StatusEdit.SKIP,
+    (Shown.FAILED, Shown.SKIPPED): StatusEdit.SKIP,
+    (Shown.INVALID, Shown.SKIPPED): StatusEdit.SKIP,
+    (Shown.SKIPPED, Shown.PENDING): StatusEdit.TAKE_BACK,
+    (Shown.UNCERTAIN, Shown.PENDING): StatusEdit.NOT_THERE,
+    (Shown.UNCERTAIN, Shown.CREATED): StatusEdit.CREATED,
+    (Shown.CREATED, Shown.PENDING): StatusEdit.DELETED,
+}
+"""What a word says of a row that is shown as such; only these mean anything."""
+_LOOK_IT_UP: Final = "the row may have been created: look it up, then write created (with its Id) or pending."
+_NOT_TAKEN: Final[dict[tuple[str, str], str]] = {
+    (Shown.UNCERTAIN, Shown.SKIPPED): _LOOK_IT_UP,
+    (Shown.FAILED, Shown.PENDING): "fix the row's cells, or resume with --retry-failed.",
+    (Shown.INVALID, Shown.PENDING): "fix the row's cells; a row that is valid is sent.",
+}
+_CREATED: Final = "the row was created, and that cannot be undone from here."
+_UNKNOWN: Final = "only skipped, pending and, on uncertain rows, created can be written there."
+_NO_ID: Final = "paste the activity's Id into import_activity_id as well."
+_NOT_SURE: Final = "import_time was changed when the file was saved, so this may be an older copy's word."
+
+
+@dataclass(frozen=True, slots=True)
+class StatusWord:
+    """activity_id: as pasted, with StatusEdit.CREATED only."""
+
+    number: int
+    said: StatusEdit
+    activity_id: str = ""
+
+
+class Age(Enum):
+    """What a line's `import_time` says of it."""
+
+    LATEST = "as last written"
+    RESPELT = "perhaps as last written: a program respelt it and lost its fractions of a second"
+    OLDER = "of an older copy, or no time at all"
+    NEWER = "newer than what this store knows: somebody continued the batch elsewhere"
+
+
+def age_of(found: str | None, last: str) -> Age:
+    """found: the line's `import_time`. last: the one last written for its row (UTC, ISO 8601)."""
+    if found == last:
+        return Age.LATEST
+    if not found:
+        return Age.OLDER
+    try:
+        ahead_s = (dt.datetime.fromisoformat(found) - dt.datetime.fromisoformat(last)).total_seconds()
+    except (ValueError, TypeError, OverflowError):  # no ISO time, or one without a zone
+        pass
+    else:
+        if ahead_s >= 0:
+            return Age.NEWER if ahead_s else Age.LATEST
+    return Age.RESPELT if is_respelling(last.rstrip("Z").replace("T", " "), found) else Age.OLDER
+
+
+def _meaning(row: ResultLine, word: str, pasted: str, age: Age) -> StatusWord | str:
+    """What `word` says of the row; or why it says nothing, as an end of a sentence.
+
+    pasted: what is in `import_activity_id`. age: LATEST or RESPELT; on other lines no word counts.
+    """
+    said = ACCEPTED.get((row.status, word))
+    if said is None:
+        return _CREATED if row.status == Shown.CREATED else _NOT_TAKEN.get((row.status, word), _UNKNOWN)
+    if said in {StatusEdit.NOT_THERE, StatusEdit.DELETED} and age is not Age.LATEST:
+        return _NOT_SURE  # every row was `pending` in some older copy, and this word lets a row be sent again
+    if said is StatusEdit.CREATED:
+        return StatusWord(row.number, said, pasted) if GUID.fullmatch(pasted) else _NO_ID
+    return StatusWord(row.number, said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +188,8 @@ class Edits:
     newer: rows that were created elsewhere; newer_lines: how many lines are newer than the store in all.
     unknown_created: lines that name an activity which the store does not know for that row, of any age: such
     a file is never overwritten. ignored: edits of our columns that count for nothing. respelt: cells that a
-    spreadsheet respelt, kept as they were. older: lines from before their row's last change. missing: created
-    rows that are not in the file. notes: what to say of its columns. The last five are to be shown.
+    spreadsheet respelt, kept as they were. older: lines from before their row's last change. notes: what to
+    say of its columns. The last four are to be shown.
     """
 
     rows: list[RowEdit] = field(default_factory=list)
@@ -111,8 +201,6 @@ class Edits:
     ignored: Named = field(default_factory=Named)
     respelt: Named = field(default_factory=Named)
     older: int = 0
-    missing: int = 0
-    lines: int = 0
     notes: list[str] = field(default_factory=list)
 
 
@@ -121,7 +209,7 @@ def edits(
     header: Cells,
     stored: Callable[[], Iterable[ResultLine]],
     *,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Edits:
     """What a person changed in `file` against what the store would write now.
 
@@ -130,13 +218,10 @@ def edits(
     are missing that are not created, or lines are there twice, without a number, unknown, or of another
     batch.
     """
-    alignment = align(header, file.header, file.path.name)
-    comparison = _Comparison(file, header, alignment, progress)
     try:
-        return comparison.compared(file.lines(), stored())
+        return _Comparison(file, header, progress).compared(file.lines(), stored())
     except _OutOfOrderError:
-        comparison = _Comparison(file, header, alignment, progress)
-        return comparison.compared(in_row_order(file.lines()), stored())
+        return _Comparison(file, header, progress).compared(in_row_order(file.lines()), stored())
 
 
 class _OutOfOrderError(Exception):
@@ -146,14 +231,12 @@ class _OutOfOrderError(Exception):
 class _Comparison:
     """One pass over the file beside the store's rows."""
 
-    def __init__(
-        self, file: ResultsFile, header: Cells, alignment: Alignment, progress: Callable[[int], None] | None
-    ) -> None:
+    def __init__(self, file: ResultsFile, header: Cells, progress: Callable[[int], None]) -> None:
         self.file = file
         self.header = header
-        self.alignment = alignment
+        self.alignment = align(header, file.header, file.path.name)
         self.progress = progress
-        self.found = Edits(notes=alignment.notes())
+        self.found = Edits(notes=self.alignment.notes())
         self.faults: dict[str, Named] = {}
         self.pasted: dict[str, int] = {}
 
@@ -161,7 +244,9 @@ class _Comparison:
         rows = iter(stored)
         row = next(rows, None)
         last = -1
-        for line in self._counted(lines):
+        for done, line in enumerate(lines, 1):
+            if done % PROGRESS_ROWS == 0:
+                self.progress(done)
             number = row_number(line.ours.row)
             if number is None:
                 self._fault("unnumbered", f"line {line.place}")
@@ -186,17 +271,8 @@ class _Comparison:
         self._raise_faults()
         return self.found
 
-    def _counted(self, lines: Iterable[FileLine]) -> Iterator[FileLine]:
-        for line in lines:
-            self.found.lines += 1
-            if self.progress is not None and self.found.lines % PROGRESS_ROWS == 0:
-                self.progress(self.found.lines)
-            yield line
-
     def _missing(self, row: ResultLine) -> None:
-        if row.status == Shown.CREATED:
-            self.found.missing += 1
-        else:
+        if row.status != Shown.CREATED:
             self._fault("missing", f"row {row.number}")
 
     def _line(self, line: FileLine, row: ResultLine) -> None:
@@ -209,11 +285,13 @@ class _Comparison:
         edit = self._edit(cells, row, stale=age is Age.OLDER) if changed else None
         if self._created_elsewhere(line, row, age, edit):
             return
+        word = row.status if line.ours.status is None else line.ours.status.lower()
         if age is Age.OLDER:
             self.found.older += 1
-            self._old_word(line, row)
+            if word in {Shown.SKIPPED, Shown.CREATED} and word != row.status:
+                self._ignore(row, f"import_status: '{word}' is on a line from before the row's last change.")
         elif age is not Age.NEWER:
-            self._word(line, row, age)
+            self._word(line, row, word, age)
         if edit is not None:
             (self.found.corrections if row.status == Shown.CREATED else self.found.rows).append(edit)
 
@@ -241,56 +319,38 @@ class _Comparison:
         meant: list[CellChange] = []
         invalid = row.status == Shown.INVALID
         for index, (before, after) in enumerate(zip(row.cells, cells, strict=True)):
-            change = CellChange(self._heading(index), index, before, after)
-            if before == after:
-                if invalid and _other_kind(before, after):
-                    typed[index] = after
-                    meant.append(change)
-            elif not is_respelling(before, after):
+            if before == after and not (invalid and _other_kind(before, after)):
+                continue
+            heading = self.header[index] or f"column {column_letters(index)}"
+            change = CellChange(heading, index, before, after)
+            if before != after and not is_respelling(before, after):
                 taken[index] = typed[index] = after
                 changes.append(change)
-            elif invalid and may_be_meant(before, after):
+            elif invalid and (before == after or may_be_meant(before, after)):
                 typed[index] = after
                 meant.append(change)
             else:
                 self.found.respelt.add(f"row {row.number}, {change}")
-        if not changes and not meant:
-            return None
         if not meant:
-            return RowEdit(row.number, tuple(taken), tuple(changes), stale=stale)
+            return RowEdit(row.number, tuple(taken), tuple(changes), stale=stale) if changes else None
         return RowEdit(
             row.number, tuple(taken), tuple(changes), tuple(typed), (*changes, *meant), stale=stale
         )
 
-    def _heading(self, index: int) -> str:
-        return self.header[index] or f"column {column_letters(index)}"
-
-    def _old_word(self, line: FileLine, row: ResultLine) -> None:
-        word = (line.ours.status or "").lower()
-        if word in {Shown.SKIPPED, Shown.CREATED} and word != row.status:
-            self._ignore(row, f"import_status: '{word}' is on a line from before the row's last change.")
-
-    def _word(self, line: FileLine, row: ResultLine, age: Age) -> None:
-        word = line.ours.status
-        if word is not None and word.lower() != row.status:
-            said = meaning(row.number, row.status, word, line.ours.activity_id or "", age)
-            if isinstance(said, StatusWord):
-                self._said(said)
-                if said.said is StatusEdit.CREATED:
-                    return
-            else:
-                self._ignore(row, f"import_status: {_value(word)} is not taken: {said}")
-        self._other_columns(line, row)
-
-    def _said(self, word: StatusWord) -> None:
-        self.found.words.append(word)
-        if word.said is StatusEdit.CREATED:
-            earlier = self.pasted.setdefault(id_key(word.activity_id), word.number)
-            if earlier != word.number:
-                self._fault("pasted", f"rows {earlier} and {word.number}")
-
-    def _other_columns(self, line: FileLine, row: ResultLine) -> None:
+    def _word(self, line: FileLine, row: ResultLine, word: str, age: Age) -> None:
+        """What the line's own columns say. word: its `import_status`."""
         ours = line.ours
+        if word != row.status:
+            said = _meaning(row, word, ours.activity_id or "", age)
+            if isinstance(said, str):
+                self._ignore(row, f"import_status: {_value(ours.status or '')} is not taken: {said}")
+            else:
+                self.found.words.append(said)
+                if said.said is StatusEdit.CREATED:
+                    earlier = self.pasted.setdefault(id_key(said.activity_id), row.number)
+                    if earlier != row.number:
+                        self._fault("pasted", f"rows {earlier} and {row.number}")
+                    return
         for name, kept, found in (
             ("import_activity_id", row.activity_id, ours.activity_id),
             ("import_error_code", shown_code(row.error_code), ours.error_code),
@@ -312,17 +372,14 @@ class _Comparison:
         self.faults.setdefault(kind, Named()).add(text)
 
     def _raise_faults(self) -> None:
-        if not self.faults:
-            return
-        found = [
-            f"{self.faults[kind].listed()} {_FAULTS[kind][0]}" for kind in _FAULTS if kind in self.faults
-        ]
-        remedies = [_FAULTS[kind][1] for kind in _FAULTS if kind in self.faults]
-        raise ResultsError(
-            f"The file does not fit its batch: {'; '.join(found)}.",
-            where=self.file.path.name,
-            remedy=" ".join([*remedies, "Nothing was sent."]),
-        )
+        if self.faults:
+            kinds = [kind for kind in _FAULTS if kind in self.faults]
+            found = [f"{self.faults[kind].listed()} {_FAULTS[kind][0]}" for kind in kinds]
+            raise ResultsError(
+                f"The file does not fit its batch: {'; '.join(found)}.",
+                where=self.file.path.name,
+                remedy=" ".join([*(_FAULTS[kind][1] for kind in kinds), "Nothing was sent."]),
+            )
 
 
 _FAULTS: Final = {

@@ -1,34 +1,60 @@
-"""The results file, read: which batch it belongs to, and its lines as a person left them.
+"""The results file: what its lines are, and how they are read back.
 
-A results file comes back through other programs: with another delimiter, in another encoding, with columns
-moved or removed, rows sorted or filtered. Our columns are found by their names, rows by `import_row`.
+It comes back through other programs: with another delimiter, in another encoding, with columns moved or
+removed, rows sorted or filtered. Our columns are found by their names, the sheet's by their headings, rows by
+`import_row`.
 """
 
 from __future__ import annotations
 
-import csv
+import heapq
 import itertools
+import json
 import re
+import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
 from importer.errors import ResultsError, SheetError
-from importer.results.result_line import COLUMNS, NEEDED, SHEET_NAME, is_results_header
+from importer.results.respelling import is_respelling
 from importer.results.workbook_cells import ERROR_WORDS
 from importer.sheets import open_sheet
 from importer.sheets.detect import find_kind
 from importer.sheets.dialect import separator_line
 from importer.sheets.encoding import UnknownEncodingError
 from importer.sheets.kinds import Kind
-from importer.sheets.rows import Cells, ErrorCell
+from importer.sheets.rows import Cells, ErrorCell, decode_cells, encode_cells
 from importer.sheets.sheet import Sheet, SheetOptions
 from importer.store.records import is_batch_id
-from importer.text import quoted
+from importer.text import no_formula, one_line, quoted
 
+COLUMNS: Final = (
+    "import_row",
+    "import_status",
+    "import_activity_id",
+    "import_error_code",
+    "import_error",
+    "import_attempts",
+    "import_time",
+    "import_batch",
+)
+"""Our columns, in the order in which they are written, before the source's."""
+NEEDED: Final = ("import_row", "import_batch")
+"""Without these two a line belongs to no row; people delete the others."""
+
+SHEET_NAME: Final = "Results"
+PROGRESS_ROWS: Final = 1_000
+"""Progress is reported so often."""
+ERROR_MAX_CHARACTERS: Final = 2_000
+SHOWN_CODE_MAX_CHARACTERS: Final = 200
 PEEK_BYTES: Final = 1 << 20
 PEEK_ROWS: Final = 1_000
+SORTED_IN_MEMORY: Final = 50_000
 
 _MARKS: Final = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"))
 _BESIDE_OURS: Final = re.compile(
@@ -36,6 +62,25 @@ _BESIDE_OURS: Final = re.compile(
     rf"|(?:^|([^a-z0-9_\"\s]|\t))\"?(?:{'|'.join(COLUMNS)})\b",
     re.IGNORECASE,
 )
+_WHOLE: Final = re.compile(r"(\d{1,9})(?:[.,]0+)?", re.ASCII)
+_GROUPED: Final = re.compile(r"\d{1,3}(?:[.,' \u00a0\u202f]\d{3}){1,2}")
+
+
+class ResultLine(NamedTuple):
+    """One row as the results file shows it.
+
+    status: the word shown. error: any text (`shown_error` makes one line of it). time: UTC, ISO 8601, of the
+    row's last change, to the millisecond; no two states of a row may share it. cells: the source's, typed.
+    """
+
+    number: int
+    status: str
+    activity_id: str
+    error_code: str
+    error: str
+    attempts: int
+    time: str
+    cells: Cells
 
 
 class OurCells(NamedTuple):
@@ -59,11 +104,26 @@ class FileLine(NamedTuple):
     cells: Cells
 
 
+def shown_error(text: str) -> str:
+    """An error as its column holds it: one line of bounded length that is not a formula."""
+    return no_formula(one_line(text, ERROR_MAX_CHARACTERS))
+
+
+def shown_code(code: str) -> str:
+    """An error's code as its column holds it."""
+    return no_formula(one_line(code, SHOWN_CODE_MAX_CHARACTERS))
+
+
+def is_results_header(header: Iterable[str]) -> bool:
+    """Whether a sheet with these headings is a results file: the one rule. `run`, `check` and `init` refuse
+    it and name `resume`; `resume` demands it."""
+    return {heading.strip().lower() for heading in header}.issuperset(NEEDED)
+
+
 class ResultsFile:
     """A results file, opened. A context manager; `lines()` can be asked for again and again.
 
     header: headings of the columns that are not ours, in the file's order. batch: the first one named.
-    absent: those of our columns that the file no longer has.
     """
 
     def __init__(self, sheet: Sheet) -> None:
@@ -71,11 +131,11 @@ class ResultsFile:
         self.path = sheet.path
         self.family = sheet.family
         self.delimiter = sheet.delimiter
-        self._places = _places(sheet.header)
-        ours = set(self._places.values())
-        self._rest = tuple(index for index in range(len(sheet.header)) if index not in ours)
+        names = [heading.strip().lower() for heading in sheet.header]
+        # The first of each name: a source may have headings of the same name.
+        self._places = [names.index(name) if name in names else None for name in COLUMNS]
+        self._rest = tuple(index for index in range(len(names)) if index not in self._places)
         self.header = tuple(sheet.header[index] for index in self._rest)
-        self.absent = tuple(name for name in COLUMNS if name not in self._places)
         self.batch = self._first_batch()
 
     def __enter__(self) -> Self:
@@ -95,22 +155,19 @@ class ResultsFile:
 
     def lines(self) -> Iterator[FileLine]:
         """The lines in the file's order. Raises ResultsError for one whose values may have moved."""
-        places = [self._places.get(name) for name in COLUMNS]
         rest = self._rest
-        in_order = rest == tuple(range(len(COLUMNS), len(COLUMNS) + len(rest)))
-        workbook = self.family == "workbook"
         for row in self._sheet.rows():
             if row.problem is not None:
                 raise ResultsError(row.problem, where=self.place(row.number))
-            ours = OurCells._make(None if at is None else row.cells[at].strip() for at in places)
-            cells = row.cells[len(COLUMNS) :] if in_order else tuple(row.cells[at] for at in rest)
-            if workbook and ours.status == "invalid":
-                cells = tuple(_error_again(cell) for cell in cells)
+            ours = OurCells._make(None if at is None else row.cells[at].strip() for at in self._places)
+            cells = tuple([row.cells[at] for at in rest])
+            if self.family == "workbook" and ours.status == "invalid":
+                cells = tuple(map(_error_again, cells))
             yield FileLine(row.number, ours, cells)
 
     def _first_batch(self) -> str:
         if not is_results_header(self._sheet.header):
-            missing = " or ".join(name for name in NEEDED if name in self.absent)
+            missing = " or ".join(name for name in NEEDED if self._places[COLUMNS.index(name)] is None)
             raise ResultsError(
                 f"This is not a results file: it has no column {missing}.",
                 where=self.path.name,
@@ -146,24 +203,21 @@ def read_results(path: Path) -> ResultsFile:
 
 
 def batch_id_in(path: Path) -> str | None:
-    """The batch that a results file names in its first lines; None for any other file. Reads only those."""
+    """The batch that a results file names in its first lines; None for any other file."""
     try:
-        if find_kind(path) is Kind.TEXT:
-            return _batch_among(_first_records(path))
-        with _open(path) as sheet:
-            return ResultsFile(sheet).batch
-    except (SheetError, ResultsError, OSError, csv.Error, ValueError):
+        with read_results(path) as file:
+            return file.batch
+    except (SheetError, ResultsError, OSError):
         return None
 
 
 def _open(path: Path) -> Sheet:
-    kind = find_kind(path)
-    if kind is not Kind.TEXT:
+    if find_kind(path) is not Kind.TEXT:
         try:
             return open_sheet(path, SheetOptions(sheet=SHEET_NAME, hidden="include"))
         except SheetError:  # renamed, or the only one
             return open_sheet(path, SheetOptions(hidden="include"))
-    delimiter = _delimiter(_head(path))
+    delimiter = _delimiter(path)
     try:
         return open_sheet(path, SheetOptions(delimiter=delimiter))
     except UnknownEncodingError:
@@ -181,45 +235,101 @@ def _error_again(cell: str) -> str:
     return cell
 
 
-def _places(header: Sequence[str]) -> dict[str, int]:
-    """Our columns by name, the first of each name: a source may have headings of the same name."""
-    places: dict[str, int] = {}
-    for index, heading in enumerate(header):
-        name = heading.strip().lower()
-        if name in COLUMNS:
-            places.setdefault(name, index)
-    return places
-
-
-def _batch_among(records: Iterable[Sequence[object]]) -> str | None:
-    """The first batch in the records, of which the first is the header."""
-    reader = iter(records)
-    places = _places([str(heading or "") for heading in next(reader, ())])
-    if not is_results_header(places):
-        return None
-    at = places["import_batch"]
-    found = (
-        str(record[at] or "").strip() for record in itertools.islice(reader, PEEK_ROWS) if len(record) > at
-    )
-    batch = next(filter(None, found), "")
-    return batch if is_batch_id(batch) else None
-
-
-def _head(path: Path) -> list[str]:
-    """The first lines of a text file, `sep=` left out; good enough to find ASCII in, in any encoding."""
+def _delimiter(path: Path) -> str | None:
+    """What is beside our own headings in a text's first line (`sep=` left out), whatever its encoding: they
+    are ASCII. None if none of them is there."""
     with path.open("rb") as stream:
         head = stream.read(PEEK_BYTES)
     codec = next((name for mark, name in _MARKS if head.startswith(mark)), "latin-1")
-    lines = head.decode(codec, "replace").splitlines(keepends=True)
-    return lines[1:] if lines and separator_line(lines[0]) else lines
-
-
-def _delimiter(lines: Sequence[str]) -> str | None:
-    """What is beside our own headings; None if none of them is in the first line."""
+    lines = [line for line in head.decode(codec, "replace").splitlines()[:2] if not separator_line(line)]
     found = _BESIDE_OURS.search(lines[0]) if lines else None
     return None if found is None else found.group(1) or found.group(2)
 
 
-def _first_records(path: Path) -> Iterator[list[str]]:
-    lines = _head(path)
-    return csv.reader(lines, delimiter=_delimiter(lines) or ",")
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """Which column of the file holds each of the sheet's. at: by the sheet's index, None where it is gone.
+
+    gone, extra: headings that only the sheet, only the file has.
+    """
+
+    at: tuple[int | None, ...]
+    gone: tuple[str, ...]
+    extra: tuple[str, ...]
+
+    def cells(self, found: Cells, kept: Cells) -> Cells:
+        """The file's cells in the sheet's order; `kept` where the column is gone."""
+        return tuple([old if at is None else found[at] for at, old in zip(self.at, kept, strict=True)])
+
+    def notes(self) -> list[str]:
+        """For the person: columns that went, and columns that came."""
+        gone = [f'The column "{name}" is gone: its cells stay as they were.' for name in self.gone]
+        new = [
+            f'The column "{name}" is not of the sheet: it is not looked at.' for name in self.extra if name
+        ]
+        return gone + new
+
+
+def align(header: Sequence[str], found: Sequence[str], where: str) -> Alignment:
+    """header: the sheet's headings. found: the file's, without ours; moved, respelt, removed or added ones.
+
+    Raises ResultsError where a heading that the sheet has several times is there less often in the file: it
+    is not known which column was removed.
+    """
+    wanted, offered = ([" ".join(name.split()).casefold() for name in names] for names in (header, found))
+    for name, count in Counter(wanted).items():
+        if count > 1 and offered.count(name) < count:
+            shown, left = header[wanted.index(name)], offered.count(name)
+            raise ResultsError(
+                f'The sheet has {count} columns headed "{shown}", the file {left}: which is which?',
+                where=where,
+                remedy="Put the missing one back, or start from the results file as it was written.",
+            )
+    places: dict[str, list[int]] = {}
+    for index, name in enumerate(offered):
+        places.setdefault(name, []).append(index)
+    at: list[int | None] = [places[name].pop(0) if places.get(name) else None for name in wanted]
+    free = sorted(index for indices in places.values() for index in indices)
+    for column, place in enumerate(at):
+        respelt = (index for index in free if found[index] and is_respelling(header[column], found[index]))
+        if place is None and (near := next(respelt, None)) is not None:
+            at[column] = near
+            free.remove(near)
+    gone = tuple(header[column] for column, place in enumerate(at) if place is None)
+    return Alignment(tuple(at), gone, tuple(found[index] for index in free))
+
+
+def row_number(text: str | None) -> int | None:
+    """The row that `import_row` names, however a spreadsheet writes it (`17`, `17.0`, `1,017`); else None."""
+    if not text:
+        return None
+    if match := _WHOLE.fullmatch(text):
+        return int(match.group(1))
+    return int(re.sub(r"\D", "", text)) if _GROUPED.fullmatch(text) else None
+
+
+def in_row_order(lines: Iterable[FileLine]) -> Iterator[FileLine]:
+    """The lines by row number, those of one number in the file's order; sorted on disk, not in memory."""
+    lines = iter(lines)
+    with ExitStack() as stack:
+        runs = []
+        while run := sorted(itertools.islice(lines, SORTED_IN_MEMORY), key=_order):
+            # Without a name where the system can do that: it holds customer data.
+            spool = stack.enter_context(
+                tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogatepass", prefix="importer-")
+            )
+            for line in run:
+                spool.write(json.dumps([line.place, line.ours, encode_cells(line.cells)]) + "\n")
+            spool.seek(0)
+            runs.append(map(_line, spool))
+        yield from heapq.merge(*runs, key=_order)
+
+
+def _order(line: FileLine) -> tuple[int, int]:
+    number = row_number(line.ours.row)
+    return (-1 if number is None else number, line.place)
+
+
+def _line(text: str) -> FileLine:
+    place, ours, cells = json.loads(text)
+    return FileLine(place, OurCells(*ours), decode_cells(cells))

@@ -1,8 +1,7 @@
-"""The results file, written: first our columns, then every source column as it was.
+"""The results file, written: first our columns, then every source column as it was. Always whole.
 
-Always whole (`atomic_file`). What is in a cell of the sheet
-is written as it is, `=1+1` too: a person must find in the file what is in the sheet. In our own columns
-nothing can be read as a formula.
+What is in a cell of the sheet is written as it is, `=1+1` too: a person must find in the file what is in the
+sheet. In our own columns nothing can be read as a formula.
 """
 
 from __future__ import annotations
@@ -10,23 +9,23 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from importer.atomic_file import Draft, draft_beside, put_in_place
 from importer.errors import ResultsError
-from importer.results.result_line import COLUMNS, PROGRESS_ROWS, ResultLine, shown_code, shown_error
-from importer.results.results_reader import batch_id_in
+from importer.results.results_reader import (
+    COLUMNS,
+    PROGRESS_ROWS,
+    ResultLine,
+    batch_id_in,
+    shown_code,
+    shown_error,
+)
 from importer.sheets.rows import Cells
-
-__all__ = ["COLUMNS", "ResultLine", "Written", "digest_of", "results_path", "shown_error", "write_results"]
 
 TEXT_SUFFIXES: Final = (".csv", ".tsv", ".txt")
 WORKBOOK_SUFFIX: Final = ".xlsx"
-
-Progress = Callable[[int], None]
-"""Hears how many rows have been written (or read) so far, every thousand rows and at the end."""
 
 
 class Written(NamedTuple):
@@ -81,7 +80,7 @@ def write_results(
     source: Path | None = None,
     replaces: Collection[str] = (),
     known: Collection[str | None] | None = None,
-    progress: Progress | None = None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Written:
     """Writes the results file of `batch` at `path` or, if that is not ours to overwrite, beside it.
 
@@ -89,45 +88,36 @@ def write_results(
     delimiter: the source's, for text. source: the sheet, whose mode is followed if it is stricter than 0600.
     replaces: further batches whose results file may be overwritten.
     known: digests of what this batch's own file may hold to be overwritten; with another one a person has
-    changed it meanwhile, and it stays. None: whatever it holds.
+    changed it meanwhile, and it stays. None: whatever it holds. progress: hears how many rows have been
+    written, every thousand rows and at the end.
     The suffix of `path` decides the format. Raises ResultsError when a file cannot hold the rows, FileError
     when the disk refuses or `path` is a link; then whatever was at `path` is still there, and nothing else.
     """
-    own = Own(batch, frozenset(replaces), None if known is None else frozenset(known))
+
+    def objection(found: Path) -> str:
+        """Why something would be lost if results were put there, words that follow its name; else ""."""
+        if known is not None and digest_of(found) in known:  # as we wrote it: it need not be read
+            return ""
+        whose = batch_id_in(found)
+        if whose == batch:
+            return "" if known is None else "was changed by somebody while the batch was at work"
+        if whose is None:
+            return "is not a results file"
+        return "" if whose in replaces else f"belongs to batch {whose}"
+
     with draft_beside(path, source=source) as draft:
         if path.suffix.lower() == WORKBOOK_SUFFIX:
             from importer.results.workbook import write_workbook
 
-            written = write_workbook(draft.stream, counted(lines, progress), batch, header, rows)
+            written = write_workbook(draft.stream, _counted(lines, progress), batch, header, rows)
         else:
-            written = _write_text(draft, counted(lines, progress), batch, header, delimiter or ",")
+            written = _write_text(draft, _counted(lines, progress), batch, header, delimiter or ",")
         if written != rows:
             raise RuntimeError(f"{written} results for {rows} rows: this is a fault of the importer")
         draft.close()
         digest = digest_of(draft.path)
-        placed = put_in_place(draft, path, own.objection)
+        placed = put_in_place(draft, path, objection)
     return Written(placed.path, digest, written, placed.aside)
-
-
-@dataclass(frozen=True, slots=True)
-class Own:
-    """What may be overwritten: see `write_results`."""
-
-    batch: str
-    replaces: frozenset[str]
-    known: frozenset[str | None] | None
-
-    def objection(self, path: Path) -> str:
-        """Why something would be lost if results were put at `path`, words that follow its name; else ""."""
-        unchanged = self.known is not None and digest_of(path) in self.known
-        if unchanged:  # as we wrote it: it need not be read
-            return ""
-        whose = batch_id_in(path)
-        if whose == self.batch:
-            return "" if self.known is None else "was changed by somebody while the batch was at work"
-        if whose is None:
-            return "is not a results file"
-        return "" if whose in self.replaces else f"belongs to batch {whose}"
 
 
 def digest_of(path: Path) -> str:
@@ -136,15 +126,10 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def counted(lines: Iterable[ResultLine], progress: Progress | None) -> Iterator[ResultLine]:
-    """The same lines, while `progress` hears of them."""
-    if progress is None:
-        yield from lines
-        return
+def _counted(lines: Iterable[ResultLine], progress: Callable[[int], None]) -> Iterator[ResultLine]:
     done = 0
-    for line in lines:
+    for done, line in enumerate(lines, 1):
         yield line
-        done += 1
         if done % PROGRESS_ROWS == 0:
             progress(done)
     progress(done)
@@ -152,18 +137,13 @@ def counted(lines: Iterable[ResultLine], progress: Progress | None) -> Iterator[
 
 def _write_text(draft: Draft, lines: Iterable[ResultLine], batch: str, header: Cells, delimiter: str) -> int:
     """UTF-8 with its mark, so that Excel knows it; CRLF. Half surrogates, which it cannot hold, are `?`."""
-    written = 0
-
-    def records() -> Iterator[tuple[object, ...]]:
-        nonlocal written
-        for number, status, activity_id, code, error, attempts, time, cells in lines:
-            written += 1
-            text = shown_error(error) if error else ""
-            yield (number, status, activity_id, shown_code(code), text, attempts, time, batch, *cells)
-
     stream = draft.text("utf-8-sig")
     writer = csv.writer(stream, delimiter=delimiter, lineterminator="\r\n")
     writer.writerow((*COLUMNS, *header))
-    writer.writerows(records())
+    written = 0
+    for number, status, activity_id, code, error, attempts, time, cells in lines:
+        written += 1
+        ours = (number, status, activity_id, shown_code(code), shown_error(error), attempts, time, batch)
+        writer.writerow((*ours, *cells))
     stream.detach()
     return written

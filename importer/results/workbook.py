@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import io
-import re
 import tempfile
 from collections.abc import Iterable
-from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import xlsxwriter
 from xlsxwriter.exceptions import FileCreateError, FileSizeError
-from xlsxwriter.utility import xl_col_to_name
-from xlsxwriter.worksheet import Worksheet
 
 from importer.errors import ResultsError
-from importer.results.result_line import COLUMNS, SHEET_NAME, ResultLine, shown_code, shown_error
+from importer.results.results_reader import COLUMNS, SHEET_NAME, ResultLine, shown_code, shown_error
 from importer.results.workbook_cells import CELL_MAX_CHARACTERS, FITTED_ROWS, CellWriter, ColumnWidths
 from importer.sheets.rows import Cells, column_letters
 
@@ -92,34 +88,12 @@ def _too_big(what: str, where: str = "") -> ResultsError:
     )
 
 
-_SPECIAL: Final = r"<>&_\x00-\x1f\ufffe\uffff"
-_PLAIN: Final = re.compile(rf"[^{_SPECIAL}\s](?:[^{_SPECIAL}]*[^{_SPECIAL}\s])?")
-"""Texts that stand in XML as they are; an underscore may begin one of Excel's own escapes."""
-
-
-class _QuickWorksheet(Worksheet):  # type: ignore[misc]  # xlsxwriter has no types
-    """xlsxwriter's own, with a short cut for the commonest cell, which saves a third of the time.
-
-    Should another version of xlsxwriter no longer ask `_write_cell`, the file is the same and takes longer.
-    """
-
-    def _write_cell(self, row: int, col: int, cell: Any) -> None:  # noqa: ANN401 - xlsxwriter's tuples
-        if cell.__class__.__name__ == "String" and cell.format is None and _PLAIN.fullmatch(cell.string):
-            name = _column_name(col)
-            self.fh.write(f'<c r="{name}{row + 1}" t="inlineStr"><is><t>{cell.string}</t></is></c>')
-        else:
-            super()._write_cell(row, col, cell)
-
-
-_column_name = cache(xl_col_to_name)
-
-
 class _Worksheet:
     """One worksheet while it is filled, row by row."""
 
     def __init__(self, book: Any, header: Cells, rows: int) -> None:  # noqa: ANN401 - xlsxwriter has no types
         self._book = book
-        self._sheet = book.add_worksheet(SHEET_NAME, _QuickWorksheet)
+        self._sheet = book.add_worksheet(SHEET_NAME)
         self._cells = CellWriter(book, self._sheet)
         self._header = header
         headings = (*COLUMNS, *header)

@@ -15,21 +15,17 @@ from importer.sheets.rows import BooleanCell, DateCell, DurationCell, ErrorCell,
 CELL_MAX_CHARACTERS: Final = 32_767
 FORMATS_MAX: Final = 200
 """Excel refuses workbooks with more than some 250 number formats of their own."""
-
+FITTED_ROWS: Final = 100
+"""Columns are as wide as the first rows need; looking at all of them would cost more than it gives."""
 ERROR_WORDS: Final = frozenset(("#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"))
 
+_WIDTH_LEAST: Final = 16  # a formatted amount is wider than its number, and a column too narrow shows ####
+_WIDTH_MOST: Final = 42
 _GENERAL: Final = ("", "General")
 _SECONDS_A_DAY: Final = 86_400
 _FIRST_DAY: Final = dt.date(1900, 1, 1)
 _LOCAL_DATE: Final = "mm-dd-yy"
 """What openpyxl calls Excel's built-in format 14: the short date of the person's country."""
-
-
-FITTED_ROWS: Final = 100
-"""Columns are as wide as the first rows need; looking at all of them would cost more than it gives."""
-
-_WIDTH_LEAST: Final = 16  # a formatted amount is wider than its number, and a column too narrow shows ####
-_WIDTH_MOST: Final = 42
 
 
 class ColumnWidths:
