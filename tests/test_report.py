@@ -15,12 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stores import AT, activity, batch, batch_id, guid, published, staged
 
-from importer.report import search
-from importer.report.charts import calls_chart, outcomes_chart
-from importer.report.facts import gather, moment
+from importer.report import facts as report_facts
+from importer.report.charts import OUTCOMES, calls_chart, outcomes_chart, traffic
+from importer.report.facts import RowNumbers, gather, moment, rows_for_search
 from importer.report.page import write_report
-from importer.report.ranges import RowNumbers
-from importer.report.traffic import OUTCOMES, traffic
 from importer.sheets.rows import encode_cells
 from importer.store.batch_rows import BatchRows
 from importer.store.records import PlannedCorrection, RowChange, RowStatus
@@ -223,14 +221,14 @@ def seven(store: Store) -> BatchRows:
 
 def page_of(rows: BatchRows, folder: Path) -> str:
     """What a person reads of the page."""
-    path = write_report(folder / "r.html", gather(rows, running=False), search.rows_for_search(rows, 6)).path
+    path = write_report(folder / "r.html", gather(rows, running=False), rows_for_search(rows, 6)).path
     return text_of(path.read_text(encoding="utf-8"))
 
 
 def test_a_large_batch_keeps_the_page_small(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the bound only rows that need a second look are there in detail, the others by their status."""
-    monkeypatch.setattr(search, "SEARCHED_MAX", 3)
-    found = search.rows_for_search(seven(store), 6)
+    monkeypatch.setattr(report_facts, "SEARCHED_MAX", 3)
+    found = rows_for_search(seven(store), 6)
 
     assert [row[0] for row in found.data["rows"]] == [3, 5]
     assert found.data["ranges"] == [
@@ -241,9 +239,9 @@ def test_a_large_batch_keeps_the_page_small(store: Store, monkeypatch: pytest.Mo
 
 def test_ranges_are_bounded_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """From where on the status is not known is said."""
-    monkeypatch.setattr(search, "SEARCHED_MAX", 3)
-    monkeypatch.setattr(search, "RANGES_MAX", 2)
-    found = search.rows_for_search(seven(store), 6)
+    monkeypatch.setattr(report_facts, "SEARCHED_MAX", 3)
+    monkeypatch.setattr(report_facts, "RANGES_MAX", 2)
+    found = rows_for_search(seven(store), 6)
 
     assert (found.data["ranges"], found.data["cut"]) == ([[2, 2, "created"], [3, 3, "failed"]], 4)
     assert "From row 4 on" in found.note
@@ -251,8 +249,8 @@ def test_ranges_are_bounded_too(store: Store, monkeypatch: pytest.MonkeyPatch) -
 
 def test_cells_are_bounded_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows beyond the room for cells are there without them."""
-    monkeypatch.setattr(search, "CELLS_BYTES_MAX", 10)
-    found = search.rows_for_search(seven(store), 6)
+    monkeypatch.setattr(report_facts, "CELLS_BYTES_MAX", 10)
+    found = rows_for_search(seven(store), 6)
 
     assert [len(row[7]) for row in found.data["rows"]] == [2, 0, 0, 0, 0, 0]
 

@@ -15,10 +15,9 @@ from importer.app.records import BatchStatus, EraseResult, StoreInfo
 from importer.app.results_file import place_here, taken_over
 from importer.errors import ResultsError, SettingsError
 from importer.home import Home, home
-from importer.report.facts import gather
+from importer.report.facts import gather, rows_for_search
 from importer.report.page import REPORT_ENDING
 from importer.report.page import write_report as write_page
-from importer.report.search import rows_for_search
 from importer.results.beside import CORRECTIONS_ENDING, VERIFIED_ENDING, beside
 from importer.results.results_reader import batch_id_in, is_results_header
 from importer.sheets import SheetOptions, open_sheet

@@ -1,18 +1,27 @@
-"""The report's charts as inline SVG: numbers and fixed words only, coloured by the page's own classes. Pure.
+"""A batch's Create calls over time, in at most some hundred bins, and their charts as inline SVG. Pure.
 
-Nothing that a sheet or LeadSquared says gets in here.
+Times are Unix seconds by our clock. A batch that was resumed has several sessions with nothing in between;
+they are side by side. In the charts are numbers and fixed words only, coloured by the page's own classes:
+nothing that a sheet or LeadSquared says gets in here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
 from markupsafe import Markup
 
-from importer.report.traffic import OUTCOMES, Bin, Traffic
+TimedOutcome = tuple[float, str]
+"""When it was marked, and its outcome in one of the words of `OUTCOMES`."""
 
+OUTCOMES: Final = ("created", "refused", "throttled", "in doubt", "not sent")
+BINS_WANTED: Final = 120
+SESSIONS_MAX: Final = 40
+SESSION_GAP_S: Final = 900.0
 WIDTH: Final = 720
 HEIGHT: Final = 220
 _LEFT: Final = 46
@@ -21,18 +30,81 @@ _TOP: Final = 14
 _BOTTOM: Final = 36
 LABEL_WIDTH: Final = 96
 BAR_WIDEST: Final = 40.0
+_NICE_S: Final = (5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400, 604800)
+
+
+@dataclass(slots=True)
+class Bin:
+    """Calls from `start` on. busiest: most calls that lie in any one window that ends in this bin."""
+
+    start: float
+    session: int
+    busiest: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """window_s: the window of the tenant's limit. busiest: of all bins. left_out: sessions not shown."""
+
+    bins: tuple[Bin, ...]
+    bin_s: float
+    window_s: float
+    totals: Counter[str]
+    busiest: int
+    left_out: int
+
+    @property
+    def calls(self) -> int:
+        return self.totals.total()
+
+
+def traffic(calls: Callable[[], Iterable[TimedOutcome]], window_s: float) -> Traffic:
+    """calls: gives all calls in the order of their times; asked twice, since there may be millions."""
+    sessions = _sessions(at for at, _ in calls())
+    shown = sessions[-SESSIONS_MAX:]
+    active_s = sum(end - start for start, end in shown)
+    bin_s = next((nice for nice in _NICE_S if nice >= max(window_s, active_s / BINS_WANTED)), _NICE_S[-1])
+    bins = list(_bins(shown, bin_s))
+    totals: Counter[str] = Counter()
+    busiest = at_bin = 0
+    window: deque[float] = deque()
+    for at, outcome in calls():
+        totals[outcome] += 1
+        window.append(at)
+        while window[0] <= at - window_s:
+            window.popleft()
+        busiest = max(busiest, len(window))
+        if not bins or at < bins[0].start:
+            continue
+        while at_bin + 1 < len(bins) and bins[at_bin + 1].start <= at:
+            at_bin += 1
+        bins[at_bin].outcomes[outcome] += 1
+        bins[at_bin].busiest = max(bins[at_bin].busiest, len(window))
+    return Traffic(tuple(bins), bin_s, window_s, totals, busiest, len(sessions) - len(shown))
+
+
+def _sessions(times: Iterable[float]) -> list[tuple[float, float]]:
+    found: list[tuple[float, float]] = []
+    for at in times:
+        if found and at - found[-1][1] < SESSION_GAP_S:
+            found[-1] = (found[-1][0], at)
+        else:
+            found.append((at, at))
+    return found
+
+
+def _bins(sessions: Iterable[tuple[float, float]], bin_s: float) -> Iterator[Bin]:
+    for number, (start, end) in enumerate(sessions):
+        for step in range(int((end - start) // bin_s) + 1):
+            yield Bin(start + step * bin_s, number)
 
 
 def calls_chart(traffic: Traffic, limit: int) -> Markup:
     """The busiest window of each bin against the limit of calls in a window."""
     top = _nice(max(traffic.busiest, limit))
     frame = _Frame(traffic.bins, top)
-    bars = (
-        f'<rect class="calls" x="{x:.1f}" y="{frame.y(bin_.busiest):.1f}" width="{width:.1f}"'
-        f' height="{frame.height(bin_.busiest):.1f}"/>'
-        for bin_, x, width in frame.bars()
-        if bin_.busiest
-    )
+    bars = (frame.bar("calls", x, bin_.busiest) for bin_, x in frame.places() if bin_.busiest)
     at = frame.y(limit)
     line = (
         f'<line class="limit" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
@@ -49,16 +121,11 @@ def outcomes_chart(traffic: Traffic) -> Markup:
     top = _nice(max((bin_.outcomes.total() for bin_ in traffic.bins), default=1))
     frame = _Frame(traffic.bins, top)
     parts = []
-    for bin_, x, width in frame.bars():
+    for bin_, x in frame.places():
         below = 0
-        for name in OUTCOMES:
-            number = bin_.outcomes[name]
-            if number:
-                below += number
-                parts.append(
-                    f'<rect class="{outcome_class(name)}" x="{x:.1f}" y="{frame.y(below):.1f}"'
-                    f' width="{width:.1f}" height="{frame.height(number):.1f}"/>'
-                )
+        for name in filter(bin_.outcomes.get, OUTCOMES):
+            parts.append(frame.bar(outcome_class(name), x, bin_.outcomes[name], below))
+            below += bin_.outcomes[name]
     title = f"Calls by outcome, in steps of {step(traffic.bin_s)}"
     caption = ", ".join(f"{traffic.totals[name]:,} {name}" for name in OUTCOMES if traffic.totals[name])
     return _svg("outcomes", title, f"{caption}.", "".join((*frame.axes(), *parts)))
@@ -92,15 +159,16 @@ class _Frame:
     def height(self, value: float) -> float:
         return value / self._top * (HEIGHT - _TOP - _BOTTOM)
 
-    def bars(self) -> Iterator[tuple[Bin, float, float]]:
-        """Each bin, its left edge and its width."""
-        first = self._bins[0].session if self._bins else 0
+    def bar(self, kind: str, x: float, value: int, below: int = 0) -> str:
+        return (
+            f'<rect class="{kind}" x="{x:.1f}" y="{self.y(below + value):.1f}"'
+            f' width="{max(0.5, self._slot * 0.86):.1f}" height="{self.height(value):.1f}"/>'
+        )
+
+    def places(self) -> Iterator[tuple[Bin, float]]:
+        """Each bin and its left edge."""
         for number, bin_ in enumerate(self._bins):
-            yield (
-                bin_,
-                _LEFT + (number + bin_.session - first) * self._slot,
-                max(0.5, self._slot * 0.86),
-            )
+            yield bin_, _LEFT + (number + bin_.session - self._bins[0].session) * self._slot
 
     def axes(self) -> Iterator[str]:
         for value in sorted({0, self._top // 2, self._top}):
@@ -108,14 +176,11 @@ class _Frame:
             yield f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
             yield f'<text x="{_LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{value:,}</text>'
         free, session, day = _LEFT - 1.0, -1, ""
-        for bin_, x, _ in self.bars():
-            begins = bin_.session != session
-            session = bin_.session
+        for bin_, x in self.places():
+            begins, session = bin_.session != session, bin_.session
             if begins and x > _LEFT:
                 yield f'<line class="session" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{HEIGHT - _BOTTOM}"/>'
-            if x < free and not (x <= _LEFT):
-                continue
-            if x > WIDTH - _RIGHT - LABEL_WIDTH * 0.7:
+            if _LEFT < x < free or x > WIDTH - _RIGHT - LABEL_WIDTH * 0.7:
                 continue
             moment = datetime.fromtimestamp(bin_.start, UTC).astimezone()
             y = HEIGHT - _BOTTOM + 16
@@ -128,11 +193,8 @@ class _Frame:
 
 def _nice(value: int) -> int:
     """An even number not below `value`, for the axis."""
-    for power in range(12):
-        for factor in (2, 4, 6, 10):
-            if factor * 10**power >= value:
-                return int(factor * 10**power)
-    return value
+    nice = (factor * int(10**power) for power in range(12) for factor in (2, 4, 6, 10))
+    return next((each for each in nice if each >= value), value)
 
 
 def _svg(name: str, title: str, caption: str, content: str) -> Markup:

@@ -20,10 +20,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from importer.atomic_file import Placed
-from importer.report.charts import calls_chart, outcome_class, outcomes_chart, step
-from importer.report.facts import ReportFacts, moment, source_name, zone_of
-from importer.report.search import RowsForSearch
-from importer.report.traffic import OUTCOMES
+from importer.report.charts import OUTCOMES, calls_chart, outcome_class, outcomes_chart, step
+from importer.report.facts import ReportFacts, RowsForSearch, moment, source_name, zone_of
 from importer.results.beside import write_whole
 from importer.text import one_line
 
