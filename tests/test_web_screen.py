@@ -5,6 +5,7 @@ Pictures of each step are kept in the folder that SCREEN_PICTURES names (in CI: 
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import re
 import shutil
@@ -97,6 +98,13 @@ class Person:
         self.press("Check")
         self.page.wait_for_url("**/check")
         self.page.get_by_text(re.compile(r"[\d,]+ valid, [\d,]+ invalid")).wait_for()
+
+    def correct_cell(self, name: str, text: str) -> None:
+        """Type into a bad cell, save, and wait for the page that answers."""
+        cell = self.page.get_by_label(name, exact=True)
+        cell.fill(text)
+        with self.page.expect_navigation():
+            self.page.locator("form", has=cell).get_by_role("button", name="Save").click()
 
     def to_send(self) -> None:
         """From Check to Send, and wait until it is prepared."""
@@ -195,6 +203,60 @@ def test_from_drop_to_verified_activities_on_the_rehearsal(person: Person) -> No
     person.page.get_by_text("40 of 40 rows equal").wait_for()
     assert person.page.url.endswith("/results")
     person.picture("08-results")
+
+
+@pytest.mark.parametrize("where", ["rehearsal", "tenant"])
+def test_a_workbook_of_a_new_user_becomes_verified_activities(
+    where: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Title rows, account codes, owners' e-mail addresses, date and time in two columns, a total and three bad
+    cells: from drop to 40 activities that were read back, with what the screen says alone."""
+    person: Person = request.getfixturevalue("rehearsing" if where == "rehearsal" else "with_keys")
+    page = person.page
+    person.upload(_field_visits(tmp_path))
+    page.get_by_label("Activity type", exact=True).fill("10001")
+    page.locator("#preview").get_by_text("2026-07-01 09:15:00").wait_for()
+    assert page.get_by_text("Part of mx_Custom_1, under Constants and templates.").count() == 2
+    person.check()
+    person.correct_cell("Visit Date, row 15", "2026-07-12")
+    person.correct_cell("Amount, row 22", "118.50")
+    page.get_by_text("41 valid, 0 invalid").wait_for()
+    person.press("Continue")
+    page.wait_for_url("**/send")
+    page.get_by_text("The row looks like a total.").wait_for()
+    person.correct_cell("Visited by, row 7", "asha.rao@example.com")
+    page.get_by_label("Visited by, row 7").wait_for(state="detached")
+    page.get_by_role("radio", name="Send the other rows").check()
+    person.press("Continue")
+    person.press("Try 3 rows")
+    page.get_by_text("3 of 3 rows equal").wait_for()
+    page.get_by_role("button", name="Send 37 rows").wait_for()
+    person.send_all()
+    person.press("Read back")
+    page.get_by_text("40 of 40 rows equal").wait_for()
+    if where == "tenant":
+        assert len(request.getfixturevalue("tenant").activities) == 40
+
+
+def _field_visits(folder: Path) -> Path:
+    """Two title rows, headings in row 3, 40 rows of which three have a bad cell, and a total in row 44."""
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.append(["Field visits, July 2026"])
+    sheet.append(["Prepared by Asha Rao"])
+    sheet.append(["Account Code", "Visited by", "Visit Date", "Time In", "Outcome", "Amount", "Remarks"])
+    owners = ("asha.rao@example.com", "mei.lin@example.com", "vikram.singh@example.com")
+    for number in range(40):
+        code = f"ACC-{(1, 2, 3, 5, 6, 8, 9, 10, 11, 12)[number % 10]:04}"
+        day, hour = dt.datetime(2026, 7, 1 + number % 28), dt.time(9 + number % 8, 15)
+        outcome = ("Won", "Lost", "Open")[number % 3]
+        sheet.append([code, owners[number % 3], day, hour, outcome, 100.5 + number, f"Visit {number + 1}"])
+    sheet["B7"], sheet["C15"], sheet["F22"] = "asha.rao(at)example.com", "soon", "n/a"
+    sheet.append(["Total", None, None, None, None, 4801, None])
+    path = folder / "field visits.xlsx"
+    book.save(path)
+    return path
 
 
 def test_bad_cells_are_corrected_in_place(rehearsing: Person, tmp_path: Path, mapping: Path) -> None:

@@ -4,8 +4,9 @@ People: some invented colleagues, of whom two share an e-mail address and two th
 those that the sandbox was given. Accounts: thirteen invented ones, `ACC-0001` to `ACC-0012`, of which two
 share the code `ACC-0007` and two the name "Acme Traders"; those that the sandbox was given; and, so that a
 rehearsal works on anybody's own sheet, **one invented account for every value that is asked for with `=`**.
-Not invented: values named in `missing_lookups`, values that begin with `NOT-FOUND`, and attributes in the
-wrong case (observed on leads: no rows and no error). An Id made up for a value is always the same.
+Not invented: values named in `missing_lookups`, values that begin with `NOT-FOUND`, the `Total` of a sheet,
+and attributes in the wrong case (observed on leads: no rows and no error). An Id made up for a value is always
+the same.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ _PAGE_MAX: Final = 1000
 _COUNTLESS: Final = 1_000_000
 _SPACE: Final = uuid.UUID("5c9f6a5e-7d0e-4b7e-9d62-0d4a3e8f1b27")
 _ATTRIBUTE: Final = re.compile(r"mx_[A-Z]\w*")
+_NOT_INVENTED: Final = re.compile(r"not-found.*|(grand |sub-?)?total", re.DOTALL)
 _STANDARD: Final = (
     "CompanyId",
     "CompanyName",
@@ -160,7 +162,7 @@ class Companies:
         self._wrong_case = {name.lower() for name in self._attributes}
 
     def _missing(self, value: str) -> bool:
-        return value in self._rules.missing_lookups or value.startswith("not-found")
+        return value in self._rules.missing_lookups or bool(_NOT_INVENTED.fullmatch(value))
 
     @staticmethod
     def _invented(attribute: str, value: str) -> Company:

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, cast
 from aiohttp import web
 
 from importer.app.check_sheet import check
-from importer.app.options import Cell, CheckOptions, SheetInput
+from importer.app.options import CallOptions, Cell, CheckOptions, SheetInput
 from importer.app.questions import Question, QuestionKind
 from importer.app.records import CheckReport
 from importer.checking.findings import Finding
@@ -30,6 +30,8 @@ CELLS_SHOWN: Final = 25
 CORRECTION_LENGTH_MAX: Final = 32_767
 """Excel's own limit."""
 ACCEPT: Final = "accept"
+BACK: Final = {"send": "send", "look-up": "check?look-up=yes"}
+"""Where a corrected cell leads back to."""
 
 
 @dataclass(frozen=True)
@@ -44,25 +46,32 @@ class BadCell:
 
 
 @dataclass(frozen=True)
-class CheckedSheet:
-    """A check's report, and the texts of the cells that it names, by row. header: the sheet's."""
+class BadCells:
+    """The texts of the cells that findings name, by row, corrections included. header: the sheet's."""
 
-    report: CheckReport
     header: tuple[str, ...]
     rows: dict[int, tuple[str, ...]]
 
-    def bad_cells(self, finding: Finding) -> list[BadCell]:
+    def of(self, finding: Finding) -> list[BadCell]:
         """The first cells of a problem."""
         if finding.index is None:
             return []
         return [
-            BadCell(
-                row, finding.index, finding.column or "", f"{column_letters(finding.index)}{row}",
-                self.rows[row][finding.index],
-            )
+            self._cell(row, finding.index)
             for row in finding.rows[:CELLS_SHOWN]
-            if row in self.rows
-        ]  # fmt: skip
+            if row in self.rows and finding.index < len(self.rows[row])
+        ]
+
+    def _cell(self, row: int, index: int) -> BadCell:
+        return BadCell(row, index, self.header[index], f"{column_letters(index)}{row}", self.rows[row][index])
+
+
+@dataclass(frozen=True)
+class CheckedSheet:
+    """A check's report, and the cells that it names."""
+
+    report: CheckReport
+    cells: BadCells
 
 
 class CheckStep:
@@ -80,7 +89,8 @@ class CheckStep:
         own = self._screen.import_of(request)
         if not own.has_sheet:
             return see_other(step_path(own.id, "results"))
-        job = await self._checked(own)
+        online = "look-up" in request.query
+        job = await self._checked(own, online=online)
         shown: dict[str, Any] = {
             "step": "check",
             "own": own,
@@ -90,11 +100,11 @@ class CheckStep:
         if job.running:
             return self._screen.show(request, "working.html", job=job, **shown)
         if job.result is None:
-            self._screen.jobs.forget(_key(own))
+            self._screen.jobs.forget(self._key(own, online=online))
             return self._screen.show(request, "check_failed.html", text=str(job.error), **shown)
         return self._screen.show(
             request, "check.html", checked=job.result, changes=_changes(own, job.result),
-            accepted=_accepted(own), **shown,
+            accepted=_accepted(own), online=online, **shown,
         )  # fmt: skip
 
     async def correct(self, request: web.Request) -> web.Response:
@@ -104,15 +114,18 @@ class CheckStep:
         row, column = form.get("row", ""), form.get("column", "")
         if row.isascii() and row.isdigit() and column.isascii() and column.isdigit():
             own = save_correction(own, int(row), int(column), form.get("text", ""), undo="undo" in form)
-        return see_other(f"{step_path(own.id, 'check')}#problems")
+        back = BACK.get(form.get("back", ""), "check")
+        return see_other(f"{step_path(own.id, back)}#problems")
 
     async def settle(self, request: web.Request) -> web.Response:
         """Continue: keep the answers, and go on if nothing is open."""
         own = self._screen.import_of(request)
         form = await form_of(request)
-        job = await self._checked(own)
+        online = form.get("back") == "look-up"
+        job = await self._checked(own, online=online)
+        here = step_path(own.id, BACK["look-up"] if online else "check")
         if job.result is None:
-            return see_other(step_path(own.id, "check"))
+            return see_other(here)
         report = job.result.report
         open_questions = [
             question
@@ -129,25 +142,33 @@ class CheckStep:
             self._screen.say("No row is valid, so there is nothing to send.", bad=True)
         else:
             return see_other(step_path(own.id, "send"))
-        return see_other(step_path(own.id, "check"))
+        return see_other(here)
 
-    async def _checked(self, own: WebImport) -> Job[CheckedSheet]:
-        """The check of the import as it is now: under way, or done."""
-        key = _key(own)
+    async def _checked(self, own: WebImport, *, online: bool) -> Job[CheckedSheet]:
+        """The check of the import as it is now: under way, or done. online: with accounts and users looked
+        up."""
+        key = self._key(own, online=online)
         job = self._screen.jobs.of(key)
         if job is None:
             store = await self._screen.store()
+            calls = CallOptions(sandbox=self._screen.rehearsal)
 
             async def work(job: Job[CheckedSheet]) -> CheckedSheet:
-                report = await check(CheckOptions(sheet=sheet_input(own), mapping=own.mapping), store, job)
-                found = (*report.findings.problems, *report.findings.questions)
-                return _with_cells(own, report, {row for one in found for row in one.rows[:CELLS_SHOWN]})
+                asked = CheckOptions(sheet=sheet_input(own), mapping=own.mapping, calls=calls, online=online)
+                report = await check(asked, store, job)
+                return CheckedSheet(report, bad_cells(own, report.findings.problems))
 
             self._screen.jobs.begin(key, Job("check", work, sends=False))
             job = self._screen.jobs.of(key)
             assert job is not None, "it was begun one line above, by this or by another window"
         await asyncio.to_thread(job.wait, SHOWN_AT_ONCE_S)
         return job
+
+    def _key(self, own: WebImport, *, online: bool) -> str:
+        """What a check is about: the import, and everything that its outcome depends on."""
+        mapping = own.mapping.read_bytes() if own.mapping.exists() else b""
+        parts = (mapping, repr(sheet_input(own)).encode(), self._screen.mode.encode() if online else b"")
+        return f"check:{own.id}:{hashlib.sha256(b'|'.join(parts)).hexdigest()}"
 
 
 def sheet_input(own: WebImport) -> SheetInput:
@@ -185,15 +206,9 @@ def save_correction(own: WebImport, row: int, column: int, text: str, *, undo: b
     return own.changed(corrections={number: each for number, each in kept.items() if each})
 
 
-def _key(own: WebImport) -> str:
-    """What a check is about: the import, and everything that its outcome depends on."""
-    parts = (own.mapping.read_bytes() if own.mapping.exists() else b"", repr(sheet_input(own)).encode())
-    return f"check:{own.id}:{hashlib.sha256(b'|'.join(parts)).hexdigest()}"
-
-
-def _with_cells(own: WebImport, report: CheckReport, wanted: Iterable[int]) -> CheckedSheet:
-    """Reads the named rows once more, for their cells."""
-    left = set(wanted)
+def bad_cells(own: WebImport, findings: Iterable[Finding]) -> BadCells:
+    """Reads the rows that the findings name, for their cells."""
+    left = {row for one in findings for row in one.rows[:CELLS_SHOWN]}
     corrections = corrections_of(own)
     rows: dict[int, tuple[str, ...]] = {}
     with open_sheet(own.source, sheet_options(own)) as sheet:
@@ -205,7 +220,7 @@ def _with_cells(own: WebImport, report: CheckReport, wanted: Iterable[int]) -> C
                 rows[row.number] = tuple(
                     corrections.get((row.number, index), str(cell)) for index, cell in enumerate(row.cells)
                 )
-        return CheckedSheet(report, sheet.header, rows)
+        return BadCells(sheet.header, rows)
 
 
 def _answered(own: WebImport, question: Question, chosen: str) -> bool:
@@ -235,7 +250,7 @@ def _accepted(own: WebImport) -> list[str]:
 def _changes(own: WebImport, checked: CheckedSheet) -> list[BadCell]:
     """The cells that were corrected."""
     return [
-        BadCell(row, column, checked.header[column], f"{column_letters(column)}{row}", text)
+        BadCell(row, column, checked.cells.header[column], f"{column_letters(column)}{row}", text)
         for (row, column), text in sorted(corrections_of(own).items())
-        if column < len(checked.header)
+        if column < len(checked.cells.header)
     ]

@@ -43,6 +43,19 @@ VALUES_SPARE: Final = 3
 """Empty lines at the end of a table of values, to be filled in."""
 
 VALUES_SHOWN_MOST: Final = 200
+MORE_SETTINGS: Final = {
+    "required": "must not be empty",
+    "default": "a value for empty cells",
+    "one_of": "allowed values",
+    "values": "values translated",
+    "max_length": "most characters",
+    "decimal": "decimal mark",
+    "currency": "currency signs",
+    "send": "yes and no",
+    "separator": "separator",
+    "locale": "language of months",
+    "company_type": "account type",
+}
 _OF_TYPES: Final = {
     "format": ("date", "datetime"),
     "locale": ("date", "datetime"),
@@ -74,6 +87,7 @@ class FormLine:
     extra line. letters, samples, holds: of the column, for a person to recognise it. key: what it is sent
     as: "", one of `PLACES`, or a schema name. source: `column`, `value` or `template`; text: what stands
     there. block: the settings. doubts: why it is a guess. extra: which of the extra lines it is, from 1.
+    used_by: what the column is part of, where a template names it.
     """
 
     number: int
@@ -87,6 +101,7 @@ class FormLine:
     holds: str = ""
     doubts: tuple[str, ...] = ()
     extra: int = 0
+    used_by: tuple[str, ...] = ()
 
     @property
     def send_as(self) -> str:
@@ -117,9 +132,9 @@ class FormLine:
         return (*kept, *((("", ""),) * VALUES_SPARE))
 
     @property
-    def has_more(self) -> bool:
-        """Whether one of the settings behind "More" is in use."""
-        return bool(self.block.keys() & {"required", "default", "one_of", "values", "max_length"})
+    def in_use(self) -> tuple[str, ...]:
+        """Settings behind "More" that are set, in words."""
+        return tuple(words for name, words in MORE_SETTINGS.items() if name in self.block)
 
     def setting(self, name: str) -> str:
         """A setting as a text, "" if it is not there."""
@@ -146,6 +161,11 @@ def lines_of(
             FormLine(
                 len(lines), heading, key, "column", heading, block, about.letters, about.samples,
                 about.holds, about.doubts if _is_as_guessed(about, key, block) else (),
+                used_by=tuple(
+                    shown_name(each)
+                    for each, other in blocks.items()
+                    if f"{{{heading}}}" in str(other.get("template", ""))
+                ),
             )
         )  # fmt: skip
     columns = len(lines)
@@ -156,6 +176,11 @@ def lines_of(
             extra = len(lines) - columns + 1
             lines.append(FormLine(len(lines), None, key, source, text_of, _settings(block), extra=extra))
     return [*lines, FormLine(len(lines), None, source="value", extra=len(lines) - columns + 1)]
+
+
+def shown_name(key: str) -> str:
+    """What the form calls a place of the mapping; schema names are their own."""
+    return next((name for each, name in SEND_AS if each == key), key)
 
 
 def event_code(text: MappingText) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,11 +12,85 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from importer.text import NAME_LENGTH_MAX, shown
+from importer.web.mapping_form import shown_name
 from importer.wording import count, duration
 
 HERE: Final = Path(__file__).parent
 LINES_MOST: Final = 60
 LINE_LENGTH_MAX: Final = 2_000
+LOOKED_UP: Final = "lookup:"
+"""So begins what stands in an activity until its Id is known."""
+_ACCEPT: Final = r"`accept: \[[\w-]+\]` in the mapping"
+_SCREENS_WORDS: Final = tuple(
+    (re.compile(pattern), words)
+    for pattern, words in (
+        # What a person does on the screen where the command line has an option or a command.
+        (rf"{_ACCEPT}, or --accept [\w-]+|use --accept [\w-]+ \(or {_ACCEPT}\)", "say so below"),
+        (r"--accept ([\w-]+)(?= sends)", "Accepting it"),
+        (r"use --skip-invalid to leave it out", "leave the invalid rows out"),
+        (r"Use `?--hidden include`? to send .*--hidden skip`? to leave them out", "Choose below"),
+        (r"To send (.+) on purpose, use --again\. .*:$", r"Open the earlier import, or send \1 on purpose."),
+        (r"Send one row with `?--canary 1`? first: it is read back( and compared)?", "Try 3 rows first"),
+        (
+            r"-?`?resume --retry-failed`?|`?resume`? with --retry-failed",
+            "Resume with “Send failed rows again”",
+        ),
+        (r"with `?-m MAPPING --remap`?", "with the corrected mapping"),
+        (r"`importer resume RESULTS -m MAPPING --remap` \(or use --keep-going .*\)", "press Resume"),
+        (r"rebuild it here with `importer resume RESULTS -m MAPPING`", "rebuild it with the command line"),
+        (r"Write the file again with --results PATH:\s+importer resume \S+", "Resume writes the file again."),
+        (r"`importer correct RESULTS --overwrite`", "Correct with “Also overwrite”"),
+        (r"then `importer correct RESULTS`", "then press Correct"),
+        (r"`importer correct RESULTS`", "Correct"),
+        (r"`importer verify( RESULTS)?`", "Read back"),
+        (r"`(importer )?resume`", "Resume"),
+        (r"so that --undo can restore it", "so that it can be taken back"),
+        (r" \(`importer check` shows every problem\)", ""),
+        (r"`importer check`", "Check"),
+        (r"Start from `importer init`, or a sample", "Load one, or remove this import and begin again"),
+        (r"`importer status` lists", "Imports lists"),
+        (r"See `importer status` for", "Imports says"),
+        (r"\(`importer whoami`\)", "(see Keys)"),
+        (r"`importer whoami`", "Keys"),
+        (r"or keep them in the system's keyring: importer login", "or sign in on Keys."),
+        (r"(Run )?`importer login`( again)?", "signing in on Keys"),
+        (r"needs none of them: --sandbox", "needs none of them."),
+        (r"`by` must be the schema name", "“Look up by” must be the schema name"),
+        (r", `company_type` the account type's name", "; the account type is under “More settings”"),
+        (
+            r"check `by: (\S+)` (\(.*?\)) and `company_type: (.+?)` in the mapping",
+            r"check “Look up by” (\1) \2 and the account type (\3) on Mapping",
+        ),
+        (
+            r'[Ss]et `decimal: "\."` in the mapping if (.+?), or `decimal: ","` if it',
+            r"Set the decimal mark on Mapping: Point if \1, Comma if it",
+        ),
+        (
+            r'Set in the mapping how dates are written, such as format: "(.+?)"',
+            r"Correct the cell, or set Format on Mapping, such as \1",
+        ),
+        (r"`format`(?= in the mapping)", "Format"),
+        (r"`timezone`(?= in the mapping)", "Time zone"),
+        (r"set `locale` beside `format` in the mapping", "set the language of month names on Mapping"),
+        (r"[Ss]et `header_row:?`( in the mapping)?", "Set Header row on Sheet"),
+        (
+            r"[Ss]et the row of the headings in the mapping, for example `header_row: 1`",
+            "Set Header row on Sheet",
+        ),
+        # How the sheet is read.
+        (r"with --encoding \(or `encoding:` in the mapping\)", "in Encoding on Sheet"),
+        (r"use --encoding (\S+) \(or `encoding: \S+` in the mapping\)", r"choose \1 in Encoding on Sheet"),
+        (r"try --encoding (\S+)\.", r"choose \1 in Encoding on Sheet."),
+        (r"check `--encoding`", "check Encoding on Sheet"),
+        (r"Name one with --sheet, or with `sheet:` in the mapping", "Choose one"),
+        (r"with --delimiter \(if it really is one column: .*?\)", "in Delimiter on Sheet"),
+        (r"with --delimiter, or the header's row with `header_row:` in the mapping", "here"),
+        # What only the command line can change.
+        (r" \(--max-outage\)|; `?--max-attempts`? allows more| \(--[a-z-]+\)", ""),
+        (r"`--timeout`", "the time-out"),
+        (r"(A|a) lower `?--rate`?", r"\1 lower LEADSQUARED_RATE"),
+    )
+)
 
 
 class Pages:
@@ -32,6 +107,9 @@ class Pages:
         self._templates.filters.update(
             cell=cell,
             message=message,
+            words=words,
+            sent=sent,
+            place=shown_name,
             plain=shown,
             number="{:,}".format,
             moment=moment,
@@ -57,7 +135,7 @@ def cell(text: object, most: int = NAME_LENGTH_MAX) -> Markup:
 
 def message(text: object) -> Markup:
     """A message of several lines, each on one of its own."""
-    lines = str(text).splitlines()[:LINES_MOST]
+    lines = screen_words(text).splitlines()[:LINES_MOST]
     return Markup("<br>").join(Markup("<bdi>{}</bdi>").format(shown(line, LINE_LENGTH_MAX)) for line in lines)
 
 
@@ -71,3 +149,25 @@ def moment(at: float | str) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(
         when.isoformat(timespec="seconds"), f"{when:%Y-%m-%d %H:%M} UTC"
     )
+
+
+def words(text: object, most: int = NAME_LENGTH_MAX) -> Markup:
+    """A sentence of the importer's, in the screen's own words, on one line."""
+    return cell(screen_words(text), most)
+
+
+def sent(value: object, most: int = NAME_LENGTH_MAX) -> Markup:
+    """A value of an activity; one that is still to be looked up says so."""
+    text = str(value)
+    if text.startswith(LOOKED_UP):
+        text = f"{text.split(':', 2)[-1]} (looked up)"
+    return cell(text, most)
+
+
+def screen_words(text: object) -> str:
+    """A message in the screen's own words: the command line's options are of no use here."""
+    said = str(text)
+    if "--" in said or "importer " in said or "`" in said:
+        for pattern, words in _SCREENS_WORDS:
+            said = pattern.sub(words, said)
+    return said

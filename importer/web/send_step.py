@@ -18,15 +18,17 @@ from importer.app.options import (
     VerifyOptions,
 )
 from importer.app.plan import Plan
+from importer.app.questions import QuestionKind
 from importer.app.records import BatchStatus, RunResult
 from importer.app.resume import prepare_resume
 from importer.app.run import prepare_run
 from importer.app.sheet_questions import ImportedBeforeError
 from importer.app.stores import batch_status
 from importer.app.verify_batch import verify
+from importer.checking.findings import Finding
 from importer.errors import ResultsError, SettingsError
 from importer.store.store import Store
-from importer.web.check_step import SHOWN_AT_ONCE_S, corrections_of, sheet_input
+from importer.web.check_step import SHOWN_AT_ONCE_S, bad_cells, corrections_of, sheet_input
 from importer.web.desk import Desk, DeskState, Order, looks
 from importer.web.imports import WebImport
 from importer.web.jobs import Job
@@ -130,8 +132,12 @@ class SendStep:
         if desk.plan is None:
             self._screen.jobs.forget(key)
             return self._screen.show(request, "send_failed.html", **_failure(job), **shown)
+        problems: tuple[Finding, ...] = ()
+        if any(each.kind is QuestionKind.INVALID for each in desk.open_questions):
+            problems = desk.plan.findings.problems
+        cells = await asyncio.to_thread(bad_cells, own, problems) if problems else None
         return self._screen.show(
-            request, template, plan=desk.plan, questions=desk.open_questions,
+            request, template, problems=problems, cells=cells, plan=desk.plan, questions=desk.open_questions,
             trial_rows=_trial_rows(desk.plan), to_send=_to_send(desk.plan),
             once=self._screen.once.current(key), looks=looks(desk.plan),
             read_back=own.state.read_back.get(self._screen.mode, {}), **shown,
