@@ -209,7 +209,7 @@ def test_from_drop_to_verified_activities_on_the_rehearsal(person: Person) -> No
 def test_a_workbook_of_a_new_user_becomes_verified_activities(
     where: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """Title rows, account codes, owners' e-mail addresses, date and time in two columns, a total and three bad
+    """Title rows, account codes, owners' e-mail addresses, date and time in two columns, a total, three bad
     cells: from drop to 40 activities that were read back, with what the screen says alone."""
     person: Person = request.getfixturevalue("rehearsing" if where == "rehearsal" else "with_keys")
     page = person.page
@@ -249,7 +249,7 @@ def _field_visits(folder: Path) -> Path:
     owners = ("asha.rao@example.com", "mei.lin@example.com", "vikram.singh@example.com")
     for number in range(40):
         code = f"ACC-{(1, 2, 3, 5, 6, 8, 9, 10, 11, 12)[number % 10]:04}"
-        day, hour = dt.datetime(2026, 7, 1 + number % 28), dt.time(9 + number % 8, 15)
+        day, hour = dt.date(2026, 7, 1 + number % 28), dt.time(9 + number % 8, 15)
         outcome = ("Won", "Lost", "Open")[number % 3]
         sheet.append([code, owners[number % 3], day, hour, outcome, 100.5 + number, f"Visit {number + 1}"])
     sheet["B7"], sheet["C15"], sheet["F22"] = "asha.rao(at)example.com", "soon", "n/a"

@@ -5,8 +5,8 @@ those that the sandbox was given. Accounts: thirteen invented ones, `ACC-0001` t
 share the code `ACC-0007` and two the name "Acme Traders"; those that the sandbox was given; and, so that a
 rehearsal works on anybody's own sheet, **one invented account for every value that is asked for with `=`**.
 Not invented: values named in `missing_lookups`, values that begin with `NOT-FOUND`, the `Total` of a sheet,
-and attributes in the wrong case (observed on leads: no rows and no error). An Id made up for a value is always
-the same.
+and attributes in the wrong case (observed on leads: no rows and no error). An Id made up for a value is
+always the same.
 """
 
 from __future__ import annotations

@@ -33,7 +33,8 @@ log = logging.getLogger("importer.web")
 class Job(Generic[_T]):
     """One use case under way; it is its use case's observer. Pages read it from another thread.
 
-    name: what it is, for people. sends: whether it sends rows. result, error: how it ended.
+    name: what it is, for people. sends: whether it sends rows. samples: (moment in seconds, rows done, calls
+    that left). result, error: how it ended.
     """
 
     def __init__(self, name: str, work: Callable[[Job[_T]], Coroutine[Any, Any, _T]], *, sends: bool) -> None:
@@ -45,7 +46,7 @@ class Job(Generic[_T]):
         self.latest = Progress(Stage.READING, 0)
         self.notices: deque[str] = deque(maxlen=NOTICES_MOST)
         self.began_s = time.monotonic()
-        self.samples: deque[tuple[float, int]] = deque(maxlen=CALL_SAMPLES_MOST)
+        self.samples: deque[tuple[float, int, int]] = deque(maxlen=CALL_SAMPLES_MOST)
         self._work = work
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"importer {name}", daemon=True)
@@ -71,7 +72,7 @@ class Job(Generic[_T]):
         if progress.stage is not self.latest.stage:
             self.samples.clear()
         if not self.samples or now_s - self.samples[-1][0] >= SAMPLE_EVERY_S:
-            self.samples.append((now_s, progress.done + progress.throttled))
+            self.samples.append((now_s, progress.done, progress.calls))
         self.latest = progress
 
     def notice(self, text: str, *, warning: bool = False) -> None:

@@ -12,9 +12,6 @@ from markupsafe import Markup
 
 from importer.app.observer import Stage
 from importer.app.records import BatchStatus
-from importer.errors import SettingsError
-from importer.pacing.pacing import Rate
-from importer.settings import DEFAULT_RATE, load_rate
 from importer.web.chart import calls_chart
 from importer.web.desk import DeskState
 from importer.web.imports import WebImport
@@ -146,8 +143,10 @@ class ProgressStep:
 
 def _of_job(job: Job[Any]) -> Live:
     latest = job.latest
-    rate = _rate()
-    chart = calls_chart(list(job.samples), rate, time.monotonic()) if latest.stage is Stage.SENDING else None
+    chart = None
+    if latest.stage is Stage.SENDING and latest.limit is not None:
+        samples = [(at, calls) for at, _, calls in job.samples]
+        chart = calls_chart(samples, latest.limit, time.monotonic())
     return Live(
         sentence=STOPPING_SENTENCE if job.stop.requested else latest.note or f"{latest.stage}.",
         done=latest.done,
@@ -183,13 +182,6 @@ def _stopped(job: Job[Any] | None) -> str:
     """Why the last run ended before its rows did."""
     result = job.result if job is not None and not job.running else None
     return str(getattr(result, "stopped", "")) if result is not None else ""
-
-
-def _rate() -> Rate:
-    try:
-        return load_rate()
-    except SettingsError:
-        return DEFAULT_RATE
 
 
 def _event(name: str, text: str) -> bytes:

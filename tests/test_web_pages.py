@@ -1,0 +1,67 @@
+"""The words of the pages: messages name the screen's own buttons, not the command line's options."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import importer
+from importer.web.pages import screen_words
+
+PACKAGE = Path(importer.__file__).parent
+ROOMS = ("checking", "leadsquared", "mapping", "sending", "sheets", "starter", "verification")
+MODULES = ("finding_kinds.py", "remedies.py")
+NOT_SHOWN = ("marked_sheet.py", "entries.py", "legacy.py", "sheet_selection.py")
+"""The marked copy and the comments of a mapping file are the command line's; a worker's own arguments."""
+OPTION = re.compile(r"(?<![\w-])--[a-z]+|`importer |`resume")
+
+
+def _texts() -> Iterator[str]:
+    """Every text of the rooms whose messages reach the screen; values that are filled in stand as 17."""
+    for path in (*(PACKAGE / name for name in MODULES), *(each for room in ROOMS for each in _modules(room))):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.JoinedStr):
+                parts = (each.value if isinstance(each, ast.Constant) else "17" for each in node.values)
+                yield "".join(map(str, parts))
+            elif isinstance(node, ast.Call | ast.Assign | ast.AnnAssign | ast.Return | ast.Tuple):
+                yield from (
+                    each.value
+                    for each in ast.iter_child_nodes(node)
+                    if isinstance(each, ast.Constant) and isinstance(each.value, str)
+                )
+
+
+def _modules(room: str) -> Iterator[Path]:
+    return (path for path in (PACKAGE / room).rglob("*.py") if path.name not in NOT_SHOWN)
+
+
+def test_no_message_on_the_screen_names_an_option_of_the_command_line() -> None:
+    """Whatever reads, checks or sends, says what to do here."""
+    spoken = [text for text in _texts() if OPTION.search(text)]
+
+    assert len(spoken) > 20
+    assert [words for words in map(screen_words, spoken) if OPTION.search(words)] == []
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("Correct the row, then `resume --retry-failed`.",
+         "Correct the row, then Resume with “Send failed rows again”."),
+        ("Delete the row, or use --skip-invalid to leave it out.",
+         "Delete the row, or leave the invalid rows out."),
+        ("1 cell cannot be read as numbers; `importer check` names them.",
+         "1 cell cannot be read as numbers; Check names them."),
+        ("No row was accepted for 15 minutes (--max-outage). Resume when it answers again.",
+         "No row was accepted for 15 minutes. Resume when it answers again."),
+        ("A dash -- and `code` stay.", "A dash -- and `code` stay."),
+    ],
+)  # fmt: skip
+def test_options_become_buttons(message: str, words: str) -> None:
+    """And everything else stays as it is."""
+    assert screen_words(message) == words
