@@ -238,8 +238,8 @@ def test_every_type_of_value_is_explained() -> None:
 
 def test_every_variable_of_the_environment_is_explained() -> None:
     """Those of the settings, and the home."""
-    from importer.app.notify import NOTIFY_VARIABLE
     from importer.app.stores import STORE_VARIABLE
+    from importer.cli.notify import NOTIFY_VARIABLE
     from importer.home import VARIABLE
     from importer.settings import Environment
 
@@ -250,11 +250,11 @@ def test_every_variable_of_the_environment_is_explained() -> None:
 
 def test_the_exit_codes_are_those_of_the_code() -> None:
     """Every code that a command can end with has its line."""
-    from importer.cli import ending
+    from importer.cli import main
     from importer.errors import UserError, WorkError
 
     told = [int(cells[0]) for cells in rows_of(section("### Exit codes"))]
-    known = [0, 1, ending.EXIT_USAGE, ending.EXIT_STOPPED, ending.EXIT_INTERRUPTED]
+    known = [0, 1, main.EXIT_USAGE, main.EXIT_STOPPED, main.EXIT_INTERRUPTED]
     assert (told, UserError.exit_code, WorkError.exit_code) == (known, 2, 3)
 
 

@@ -7,20 +7,16 @@ import asyncio
 from importer.app.correct_batch import CorrectionPlan, discard_correct, prepare_correct, start_correct
 from importer.app.options import (
     DEFAULT_MAX_ATTEMPTS,
-    DEFAULT_MAX_OUTAGE_S,
     DEFAULT_SETTLE_S,
-    DEFAULT_TIMEOUT_S,
-    DEFAULT_WORKERS,
-    CallOptions,
     CorrectOptions,
 )
 from importer.app.questions import Answers, DeclinedError
 from importer.app.records import CorrectionOutcome
 from importer.app.stores import open_store
 from importer.cli import options
-from importer.cli.asking import confirmed
 from importer.cli.console import Console
-from importer.cli.watching import watched
+from importer.cli.plans import confirmed
+from importer.cli.progress import watched
 from importer.wording import count
 
 
@@ -33,12 +29,7 @@ def correct(
     overwrite: options.Overwrite = False,
     undo: options.Undo = False,
     yes: options.Yes = False,
-    host: options.Host = None,
-    sandbox: options.Sandbox = False,
-    rate: options.RateLimit = None,
-    workers: options.Workers = DEFAULT_WORKERS,
-    timeout: options.Timeout = DEFAULT_TIMEOUT_S,
-    max_outage: options.MaxOutage = DEFAULT_MAX_OUTAGE_S,
+    calls: options.Calls,
     settle: options.Settle = DEFAULT_SETTLE_S,
     max_attempts: options.MaxAttempts = DEFAULT_MAX_ATTEMPTS,
 ) -> int:
@@ -62,9 +53,7 @@ def correct(
         remap=remap,
         overwrite=overwrite,
         undo=undo,
-        calls=CallOptions(
-            host=host, sandbox=sandbox, rate=rate, workers=workers, timeout_s=timeout, max_outage_s=max_outage
-        ),
+        calls=calls,
         settle_s=settle,
         max_attempts=max_attempts,
         yes=yes,

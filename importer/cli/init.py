@@ -1,8 +1,9 @@
-"""`importer init`: write a commented starter mapping from a sheet's own columns."""
+"""`importer init` and `importer schema`: a starter mapping from a sheet; the mapping's JSON Schema."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Final
 from importer.activity import ActivityField
 from importer.app.check_sheet import ProposedMapping, propose
 from importer.app.connecting import fields_of_type
-from importer.app.options import CallOptions, ProposeOptions, SheetInput
+from importer.app.options import CallOptions, ProposeOptions
 from importer.atomic_file import is_link, write_new
 from importer.cli import options
 from importer.cli.console import Console
@@ -29,13 +30,9 @@ QUESTION: Final = "Code of the activity type (Settings > Accounts Customization;
 def init(
     console: Console,
     *,
-    source: options.Source,
+    sheet: options.Sheet,
     output: options.OutputMapping,
     event: options.EventCode = None,
-    sheet: options.SheetName = None,
-    encoding: options.Encoding = None,
-    delimiter: options.Delimiter = None,
-    hidden: options.Hidden = None,
     online: options.InitOnline = False,
     host: options.Host = None,
 ) -> int:
@@ -52,7 +49,7 @@ def init(
     """
     _demand_free(output)
     asked = ProposeOptions(
-        sheet=SheetInput(path=source, sheet=sheet, encoding=encoding, delimiter=delimiter, hidden=hidden),
+        sheet=sheet,
         event=event,
         name=output.name,
         schema_at_hand=(output.parent / SCHEMA_FILE).is_file(),
@@ -64,8 +61,8 @@ def init(
     if code is not None and (online or event is None):
         known = _known_fields(console, code, host) if online else ()
         proposed = propose(replace(asked, event=code, known=known))
-    _write(output, proposed.text, source)
-    _show(console, source, output, proposed)
+    _write(output, proposed.text, sheet.path)
+    _show(console, sheet.path, output, proposed)
     return 0
 
 
@@ -154,3 +151,19 @@ def _listed(title: str, remarks: tuple[Remark, ...]) -> list[str]:
         text = f"line {each.line}, {each.key}{column}: {shown(each.message, 2_000)}"
         lines += [f"  {line}" for line in wrap(text, SCREEN_COLUMNS - 2)]
     return lines
+
+
+def schema(console: Console) -> int:
+    """Print the mapping's JSON Schema, for editors.
+
+    \b
+    Examples:
+      importer schema > mapping.schema.json
+      then, as the first line of a mapping:
+      # yaml-language-server: $schema=mapping.schema.json
+    """
+    from importer.mapping.mapping import json_schema
+
+    # ASCII only: the file is complete whatever encoding a Windows console redirects with.
+    console.raw(json.dumps(json_schema(), indent=2, ensure_ascii=True))
+    return 0

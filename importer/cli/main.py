@@ -7,43 +7,231 @@
     130  Ctrl-C
 
 This is the only place that does so, and `main` the only place that exits. A command's module is loaded when
-the command is called, so that `importer --help` does not wait for what one of them needs.
+the command is called, so that `importer --help` does not wait for what one of them needs. A command is `def
+name(console: Console, …) -> int`: its parameters are typer's, its docstring is its help, and what it returns
+is its exit code. It ends by returning or by raising; it never exits.
 """
 
 from __future__ import annotations
 
+import errno
+import inspect
+import logging
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import MISSING, fields, is_dataclass
+from difflib import get_close_matches
+from functools import partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, Any, Final
+from pathlib import Path
+from typing import Annotated, Any, Final, get_args
 
 import typer
 from typer.core import TyperGroup
 
-from importer.cli.command import AsJson, Quiet, Verbose, takes_console
+from importer.app.questions import DeclinedError
 from importer.cli.console import CommandEnd, Console
-from importer.cli.ending import EXIT_USAGE, ending_of
-from importer.cli.usage import PROGRAM, usage_message
+from importer.errors import ImporterError
+from importer.home import home_folder
+from importer.support_log import open_log
+
+PROGRAM: Final = "importer"
+
+
+def usage_message(error: typer.TyperException, commands: Iterable[str]) -> str:
+    """One or two sentences for a person. commands: those that exist."""
+    context: typer.Context | None = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else PROGRAM
+    option = getattr(error, "option_name", None)
+    if type(error).__name__ == "NoSuchOption" and option:
+        what = f"There is no option {option}.{_nearest(str(option), _options(context))}"
+    else:
+        what = _tidy(error.format_message())
+        if (unknown := re.match("There is no command ([^ ]+?)[.]$", what)) is not None:
+            what += _nearest(unknown[1], list(commands))
+    return f"{what} See `{path} --help`."
+
+
+def _options(context: typer.Context | None) -> list[str]:
+    if context is None:
+        return []
+    return [name for parameter in context.command.params for name in parameter.opts if name.startswith("--")]
+
+
+def _nearest(given: str, known: list[str]) -> str:
+    near = get_close_matches(given, known, n=1, cutoff=0.5)
+    return f" Did you mean {near[0]}?" if near else ""
+
+
+def _tidy(message: str) -> str:
+    """`Invalid value for '--workers': 0 is …` as `--workers: 0 is …`, and no line breaks."""
+    line = " ".join(message.split())
+    line = re.sub(r"^Invalid value for '(-[^']*)'(?: / '[^']*')*: ", r"\1: ", line)
+    line = re.sub(r"^Invalid value for '([A-Z.\[\]]+)': ", r"\1: ", line)
+    line = re.sub(r"^Missing option '(-[^']*)'(?: / '[^']*')*", r"Option \1 is missing", line)
+    line = re.sub(r"^Missing argument '([^']*)'", r"\1 is missing", line)
+    line = re.sub(r"^No such command '([^']*)'", r"There is no command \1", line)
+    line = re.sub(r"Did you mean '([^']*)'", r"Did you mean \1", line)
+    return line if line.endswith((".", "?", "!")) else f"{line}."
+
+
+EXIT_USAGE: Final = 2
+EXIT_STOPPED: Final = 3
+EXIT_INTERRUPTED: Final = 130
+
+_DISK_FULL: Final = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+_GROUP_DEPTH_MOST: Final = 10
+
+
+def ending_of(console: Console, work: Callable[[], int]) -> CommandEnd:
+    """Runs `work`."""
+    try:
+        return CommandEnd(work())
+    except KeyboardInterrupt as error:
+        return _explain(console, error)
+    except BaseExceptionGroup as group:
+        return _explain(console, _first(group))
+    except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, a person gets a sentence
+        return _explain(console, error)
+
+
+def _explain(console: Console, error: BaseException) -> CommandEnd:
+    if isinstance(error, ImporterError):
+        chosen = isinstance(error, DeclinedError)
+        return CommandEnd(error.exit_code, str(error), error.command, error.error_code, chosen)
+    if isinstance(error, KeyboardInterrupt):
+        return CommandEnd(EXIT_INTERRUPTED, "Interrupted.", error_code="interrupted")
+    code = EXIT_STOPPED if console.sending else EXIT_USAGE
+    then = (
+        " The batch is intact: continue with `importer resume`." if console.sending else " Nothing was sent."
+    )
+    log = _keep_traceback(error)
+    if isinstance(error, OSError):
+        return CommandEnd(code, _system_trouble(error) + then, error_code="disk")
+    if isinstance(error, MemoryError):
+        text = f"This computer has not enough free memory for that.{then} Close other programs and try again."
+        return CommandEnd(code, text, error_code="unexpected")
+    send = f" Please send {log} to your support contact." if log else ""
+    return CommandEnd(
+        code, f"Unexpected error ({type(error).__name__}).{then}{send}", error_code="unexpected"
+    )
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error in a group of tasks' errors that says most: one of ours, else the first."""
+    ours = group.subgroup(ImporterError)
+    error: BaseException = ours if ours is not None else group
+    for _ in range(_GROUP_DEPTH_MOST):
+        if not isinstance(error, BaseExceptionGroup):
+            break
+        error = error.exceptions[0]
+    return error
+
+
+def _system_trouble(error: OSError) -> str:
+    """What the operating system refused, as a sentence."""
+    where = f"{error.filename}: " if error.filename else ""
+    if error.errno in _DISK_FULL:
+        return f"{where}The disk is full. Make room on it and try again."
+    if isinstance(error, PermissionError):
+        return f"{where}You may not read or write that. Close it in other programs, or choose another place."
+    if isinstance(error, FileNotFoundError):
+        return f"{where}There is no such file or folder."
+    return f"{where}{error.strerror or error}."
+
+
+def _keep_traceback(error: BaseException) -> Path | None:
+    """Put the traceback into the log; where that is, or None when even that failed."""
+    try:
+        log = open_log(home_folder())
+        logging.getLogger("importer.cli").error("unexpected", exc_info=error)
+    except (OSError, ImporterError):
+        return None
+    return log
+
+
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on stdout at the end, and nothing else there.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show only results, warnings and errors.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show what happens in detail, too.")]
+_KEYWORD: Final = inspect.Parameter.KEYWORD_ONLY
+
+
+def takes_console(function: Callable[..., int]) -> Callable[..., Callable[[], int]]:
+    """`function` as typer wants it, with the three common options.
+
+    Parsing gives the call to make instead of making it: typer turns some exceptions of a command into exits
+    of its own, and how a command ends is for `ending_of` to say.
+    """
+    own = tuple(_parameters(function))
+    parameters = [each for _, _, _, each in own]
+    for name, kind in {"as_json": AsJson, "quiet": Quiet, "verbose": Verbose}.items():
+        parameters.append(inspect.Parameter(name, _KEYWORD, default=False, annotation=kind))
+    context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+
+    def command(
+        ctx: typer.Context, *, as_json: bool, quiet: bool, verbose: bool, **values: Any
+    ) -> Callable[[], int]:
+        console = ctx.find_object(Console)
+        assert console is not None, "main.run hands the console to typer"
+        console.configure(as_json=as_json, quiet=quiet, verbose=verbose)
+        console.command_name = function.__name__
+        given: dict[str, Any] = {}
+        records: dict[tuple[str, Any], dict[str, Any]] = {}
+        for name, record, field, parameter in own:
+            if record is None:
+                given[name] = values[parameter.name]
+            else:
+                records.setdefault((name, record), {})[field] = values[parameter.name]
+        given |= {name: record(**values_of) for (name, record), values_of in records.items()}
+        return partial(function, console, **given)
+
+    command.__name__ = function.__name__
+    command.__doc__ = function.__doc__
+    command.__signature__ = inspect.Signature([context, *parameters])  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in (context, *parameters)}
+    return command
+
+
+def _parameters(function: Callable[..., int]) -> Iterator[tuple[str, Any, str, inspect.Parameter]]:
+    """(parameter of the function, record, its field, parameter of the command line). A record of options,
+    annotated with what its fields are on the command line (`options.Calls`), is one there and many here."""
+    for name, each in inspect.signature(function, eval_str=True).parameters.items():
+        kind, *annotations = get_args(each.annotation) or (each.annotation,)
+        if name == "console":
+            continue
+        if not is_dataclass(kind):
+            # Keyword-only, so that options with and without defaults may stand in any order.
+            yield name, None, "", each.replace(kind=_KEYWORD)
+            continue
+        defaults = {one.name: one.default for one in fields(kind) if one.default is not MISSING}
+        for field, annotation in annotations[0].items():
+            default = defaults.get(field, inspect.Parameter.empty)
+            own = inspect.Parameter(f"{name}_{field}", _KEYWORD, default=default, annotation=annotation)
+            yield name, kind, field, own
+
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "init": ("init", "Write a commented starter mapping from a sheet's own columns."),
     "check": ("check", "Read and map every row of a sheet, and report what is wrong with it."),
     "run": ("run", "Check a sheet, ask, send every row, write the results file."),
-    "resume": ("resume", "Continue a batch, with what you corrected in its results file."),
+    "resume": ("run", "Continue a batch, with what you corrected in its results file."),
     "status": ("status", "Show a batch's progress, or list all batches."),
     "web": ("web", "Serve the same in your browser, on this computer."),
     "verify": ("verify", "Read created activities back and compare them with what was sent."),
     "correct": ("correct", "Send changed cells of created rows as updates."),
     "report": ("report", "Write an HTML page about a batch."),
-    "erase": ("erase", "Remove a batch's customer data from the store."),
+    "erase": ("store", "Remove a batch's customer data from the store."),
     "store": ("store", "Show where the store is, its version, its batches and its size."),
-    "whoami": ("whoami", "Show which user, organisation and host the keys belong to."),
-    "login": ("login", "Try the keys and keep them in the system's keyring."),
-    "logout": ("login", "Remove the keys from the system's keyring."),
+    "whoami": ("keys", "Show which user, organisation and host the keys belong to."),
+    "login": ("keys", "Try the keys and keep them in the system's keyring."),
+    "logout": ("keys", "Remove the keys from the system's keyring."),
     "sandbox": ("sandbox", "Serve a LeadSquared tenant on this computer, for rehearsals."),
-    "schema": ("schema", "Print the mapping's JSON Schema, for editors."),
+    "schema": ("init", "Print the mapping's JSON Schema, for editors."),
 }
 """Each command, the module of `importer.cli` that holds the function of its name, and its help in a line."""
 
@@ -154,7 +342,7 @@ def run(argv: Sequence[str]) -> int:
 
 def _notify(console: Console, end: CommandEnd) -> None:
     """One message about how the command ended; that it failed is a warning."""
-    from importer.app.notify import notify
+    from importer.cli.notify import notify
 
     failed = {"error_code": end.error_code} if end.error_code else {}
     warning = notify(console.command_name, {**console.data, **failed}, end.exit_code)

@@ -15,6 +15,7 @@ from typing import Annotated, Final, Literal
 import typer
 from typer.models import OptionInfo
 
+from importer.app.options import CallOptions, SendingOptions, SheetInput
 from importer.errors import UserError
 from importer.finding_kinds import QUESTIONS
 from importer.pacing.window import Rate
@@ -360,4 +361,34 @@ Penalty = Annotated[
 Latency = Annotated[float, _seconds("--latency", most=HOUR_S, text="Take so long for each answer.")]
 Lag = Annotated[
     float, _seconds("--lag", most=HOUR_S, text="Time that a new activity is missing from Retrieve.")
+]
+
+# Records of the use cases, each field with its option (`main.takes_console`)
+
+Sheet = Annotated[
+    SheetInput,
+    {"path": Source, "sheet": SheetName, "encoding": Encoding, "delimiter": Delimiter, "hidden": Hidden},
+]
+Calls = Annotated[
+    CallOptions,
+    {
+        "host": Host,
+        "sandbox": Sandbox,
+        "rate": RateLimit,
+        "workers": Workers,
+        "timeout_s": Timeout,
+        "max_outage_s": MaxOutage,
+    },
+]
+Sending = Annotated[
+    SendingOptions,
+    {
+        "limit": Limit,
+        "canary": Canary,
+        "results": ResultsPath,
+        "replace": Replace,
+        "settle_s": Settle,
+        "max_attempts": MaxAttempts,
+        "keep_going": KeepGoing,
+    },
 ]

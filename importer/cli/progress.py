@@ -1,18 +1,24 @@
-"""How far the work is: a bar on a terminal, a plain line every few seconds elsewhere."""
+"""A use case on the terminal: its progress, its notices, and Ctrl-C."""
 
 from __future__ import annotations
 
+import asyncio
 import math
+import os
 import shutil
+import signal
 import sys
+import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from types import TracebackType
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
 from tqdm import tqdm
 
+from importer.app.observer import Progress, Stage, StopHandle
 from importer.cli.console import Console
 from importer.wording import SCREEN_COLUMNS, clock, count, duration
 
@@ -178,3 +184,107 @@ def _new_bar(what: str, total: int | None) -> Any:  # noqa: ANN401 - tqdm's own 
         miniters=0,
         leave=total is not None,
     )
+
+
+IN_GOOD_ORDER: Final = frozenset({Stage.SENDING, Stage.READING_BACK, Stage.CORRECTING})
+"""Stages in which Ctrl-C lets calls under way end first."""
+COUNTED: Final = ("created", "corrected", "conflict", "failed", "invalid", "uncertain")
+STOPPING: Final = (
+    "Stopping: no further row is sent; waiting for the calls under way."
+    " Press Ctrl-C again to stop immediately."
+)
+STOPPED: Final = "Stopped immediately. The batch is intact: continue with `importer resume`."
+STOPPING_READING: Final = "Stopping. What was read is kept; `importer verify` continues from there."
+
+
+class ConsoleObserver:
+    """Shows what a use case does (`app.observer.Observer`)."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar: ProgressBar | None = None
+        self.stage: Stage | None = None
+
+    def progress(self, progress: Progress) -> None:
+        """A bar for each stage."""
+        if self._bar is None or self.stage is not progress.stage:
+            self.close()
+            self.stage = progress.stage
+            self._bar = ProgressBar(self._console, str(progress.stage), progress.total)
+            self._bar.open()
+        counts = {name: rows for name, rows in progress.counts.items() if name in COUNTED}
+        self._bar.show(progress.done, total=progress.total, note=progress.note, **counts)
+
+    def notice(self, text: str, *, warning: bool = False) -> None:
+        """A line."""
+        if warning:
+            self._console.warn(text)
+        else:
+            self._console.say(text)
+
+    def sending(self) -> None:
+        """From now on an unexpected end leaves something to resume."""
+        self._console.sending = True
+
+    def close(self) -> None:
+        """Leaves the last bar as it is."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+        self.stage = None
+
+
+@contextmanager
+def watched(console: Console) -> Iterator[tuple[ConsoleObserver, StopHandle]]:
+    """An observer, and a stop handle that Ctrl-C (SIGTERM, Ctrl-Break) pulls. To be entered inside the loop.
+
+    Before anything is sent, a signal ends the command at once: in the middle of a sheet, or at a question.
+    While rows are sent or read, once ends in good order and twice at once. Handlers are restored.
+    """
+    observer, stop = ConsoleObserver(console), StopHandle()
+    loop = asyncio.get_running_loop()
+
+    def interrupted() -> None:
+        if stop.requested:
+            console.error(STOPPED)
+            sys.stdout.flush()
+            os._exit(130)
+        console.say(STOPPING_READING if observer.stage is Stage.READING_BACK else STOPPING)
+        stop.request()
+
+    def handler(_number: int, _frame: FrameType | None) -> None:
+        if observer.stage not in IN_GOOD_ORDER:
+            raise KeyboardInterrupt
+        loop.call_soon_threadsafe(interrupted)
+
+    try:
+        with _handled(handler, "SIGINT", "SIGTERM", "SIGBREAK"):
+            yield observer, stop
+    finally:
+        observer.close()
+
+
+@contextmanager
+def ends_at_sigterm() -> Iterator[None]:
+    """SIGTERM (Windows: Ctrl-Break too) as Ctrl-C, in here; Ctrl-C too where a script started us with `&`."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        # Through SIGINT: asyncio listens to that everywhere, cancels its tasks, raises KeyboardInterrupt.
+        signal.raise_signal(signal.SIGINT)
+
+    with _handled(signal.default_int_handler, "SIGINT"), _handled(interrupt, "SIGTERM", "SIGBREAK"):
+        yield
+
+
+@contextmanager
+def _handled(handler: Any, *names: str) -> Iterator[None]:  # noqa: ANN401 - what the signal module calls one
+    """`handler` for these signals, where the system has them."""
+    numbers = [number for name in names if (number := getattr(signal, name, None)) is not None]
+    if threading.current_thread() is not threading.main_thread():  # it has another way to be stopped
+        numbers = []
+    before: dict[Any, Any] = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)

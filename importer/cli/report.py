@@ -5,7 +5,7 @@ from __future__ import annotations
 from importer.app.stores import open_store, write_report
 from importer.cli import options
 from importer.cli.console import Console
-from importer.cli.watching import ConsoleObserver
+from importer.cli.progress import ConsoleObserver
 
 
 def report(console: Console, *, results: options.Results, sandbox: options.OfRehearsal = False) -> int:

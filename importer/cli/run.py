@@ -1,58 +1,33 @@
-"""`importer run`: check, ask, send, write the results file."""
+"""`importer run` and `importer resume`: check, ask, send, write the results file; continue."""
 
 from __future__ import annotations
 
-from importer.app.options import (
-    DEFAULT_MAX_ATTEMPTS,
-    DEFAULT_MAX_OUTAGE_S,
-    DEFAULT_SETTLE_S,
-    DEFAULT_TIMEOUT_S,
-    DEFAULT_WORKERS,
-    CallOptions,
-    RunOptions,
-    SendingOptions,
-    SheetInput,
-)
+from importer.app.options import ResumeOptions, RunOptions
 from importer.app.plan import discard, send_question, start
 from importer.app.questions import QuestionOpenError
 from importer.app.records import RunResult
+from importer.app.resume import prepare_resume
 from importer.app.run import prepare_run
 from importer.app.stores import open_store
 from importer.cli import options
-from importer.cli.asking import settled
 from importer.cli.console import Console
-from importer.cli.outcome import run_shown
-from importer.cli.watching import watched
+from importer.cli.plans import run_shown, settled
+from importer.cli.progress import watched
 
 
 def run(
     console: Console,
     *,
-    source: options.Source,
+    sheet: options.Sheet,
     mapping: options.MappingFile,
-    host: options.Host = None,
-    sandbox: options.Sandbox = False,
+    calls: options.Calls,
     yes: options.Yes = False,
-    limit: options.Limit = None,
-    canary: options.Canary = None,
-    results: options.ResultsPath = None,
-    replace: options.Replace = False,
+    sending: options.Sending,
     skip_invalid: options.SkipInvalid = False,
     accept: options.Accept = None,
     again: options.Again = False,
     only_new: options.OnlyNew = False,
     resume: options.ResumeOpen = False,
-    sheet: options.SheetName = None,
-    encoding: options.Encoding = None,
-    delimiter: options.Delimiter = None,
-    hidden: options.Hidden = None,
-    rate: options.RateLimit = None,
-    workers: options.Workers = DEFAULT_WORKERS,
-    timeout: options.Timeout = DEFAULT_TIMEOUT_S,
-    max_outage: options.MaxOutage = DEFAULT_MAX_OUTAGE_S,
-    settle: options.Settle = DEFAULT_SETTLE_S,
-    max_attempts: options.MaxAttempts = DEFAULT_MAX_ATTEMPTS,
-    keep_going: options.KeepGoing = False,
 ) -> int:
     """Check a sheet, ask, send every row, write the results file.
 
@@ -66,36 +41,74 @@ def run(
       importer run visits.csv -m visits.yaml --yes --json
       importer run feed.csv -m feed.yaml --yes --only-new --resume
     """
-    if not yes and not sandbox and not console.has_terminal:
+    if not yes and not calls.sandbox and not console.has_terminal:
         raise QuestionOpenError((send_question(),))
     asked = RunOptions(
-        sheet=SheetInput(path=source, sheet=sheet, encoding=encoding, delimiter=delimiter, hidden=hidden),
+        sheet=sheet,
         mapping=mapping,
-        calls=CallOptions(
-            host=host, sandbox=sandbox, rate=rate, workers=workers, timeout_s=timeout, max_outage_s=max_outage
-        ),
-        sending=SendingOptions(
-            limit=limit, canary=canary, settle_s=settle, max_attempts=max_attempts, keep_going=keep_going,
-            results=results, replace=replace,
-        ),
+        calls=calls,
+        sending=sending,
         yes=yes,
         skip_invalid=skip_invalid,
         accept=options.accepted(accept),
         only_new=only_new,
         again=again,
         resume=resume,
-    )  # fmt: skip
-    return run_shown(console, _run(console, asked))
+    )
+    return run_shown(console, _done(console, asked))
 
 
-async def _run(console: Console, asked: RunOptions) -> RunResult:
+async def _done(console: Console, asked: RunOptions | ResumeOptions) -> RunResult:
     with open_store(notice=console.warn) as store, watched(console) as (observer, stop):
-        plan = await prepare_run(asked, store, observer)
+        runs = isinstance(asked, RunOptions)
+        prepared = prepare_run(asked, store, observer) if runs else prepare_resume(asked, store, observer)
+        plan = await prepared
         try:
-            plan = await settled(console, plan)
+            plan = await settled(console, plan, shows_findings=runs)
         except BaseException:
             await discard(plan)
             raise
         if plan.nothing_to_send and not plan.resumes:
             console.say("Nothing is new: every row of this sheet was sent before.")
         return await start(plan, stop=stop)
+
+
+def resume(
+    console: Console,
+    *,
+    results: options.Results,
+    mapping: options.OptionalMappingFile = None,
+    remap: options.Remap = False,
+    retry_failed: options.RetryFailed = False,
+    calls: options.Calls,
+    yes: options.Yes = False,
+    sending: options.Sending,
+) -> int:
+    """Continue a batch, with what you corrected in its results file.
+
+    Sends pending rows, rows in doubt (looked up first), and rows that you corrected. Created rows are never
+    sent again.
+
+    In the results file you may change the cells of rows that are not created. In import_status you may
+    write: skipped (never send it), pending (take that back; on an uncertain row: I looked, it is not there;
+    on a created row: it was deleted in LeadSquared), or created on an uncertain row, with the Id pasted in.
+
+    Exit codes as for run. A finished batch sends nothing and exits as it did.
+
+    \b
+    Examples:
+      importer resume visits.results.csv
+      importer resume visits.results.csv --retry-failed
+      importer resume visits.results.csv -m corrected.yaml --remap
+    """
+    asked = ResumeOptions(
+        results=results,
+        mapping=mapping,
+        remap=remap,
+        retry_failed=retry_failed,
+        calls=calls,
+        sending=sending,
+        yes=yes,
+        unattended=not console.has_terminal,
+    )
+    return run_shown(console, _done(console, asked))

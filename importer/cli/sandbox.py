@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
-from typing import Any
 
 from importer.cli import options
 from importer.cli.console import Console
+from importer.cli.progress import ends_at_sigterm
 from importer.errors import SettingsError
 from importer.home import home
 from importer.sandbox.options import SandboxOptions
@@ -95,27 +90,3 @@ def _show(console: Console, sandbox: Sandbox) -> None:
     console.say(
         "Put these lines into the environment, or into a file .env, to send to this sandbox. Ctrl-C ends it."
     )
-
-
-@contextmanager
-def ends_at_sigterm() -> Iterator[None]:
-    """SIGTERM (Windows: Ctrl-Break too) as Ctrl-C, in here; only the main thread may say so."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = [
-        number for name in ("SIGTERM", "SIGBREAK") if (number := getattr(signal, name, None)) is not None
-    ]
-    before: dict[Any, Any] = {number: signal.signal(number, _interrupt) for number in numbers}
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started by a script with `&`
-        before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    # Through SIGINT: asyncio listens to that everywhere, cancels its tasks, then raises KeyboardInterrupt.
-    signal.raise_signal(signal.SIGINT)

@@ -9,7 +9,7 @@ from importer.app.records import BatchStatus
 from importer.app.stores import batch_status, list_batches, open_store
 from importer.cli import options
 from importer.cli.console import Console
-from importer.cli.summary import ALREADY, summary
+from importer.cli.plans import ALREADY, summary
 from importer.store.records import SHOWN_STATUSES
 from importer.text import shown
 from importer.wording import count, local_time, pad, shorten

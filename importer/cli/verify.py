@@ -5,11 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from importer.app.options import (
-    DEFAULT_MAX_OUTAGE_S,
     DEFAULT_SETTLE_S,
-    DEFAULT_TIMEOUT_S,
-    DEFAULT_WORKERS,
-    CallOptions,
     VerifyOptions,
 )
 from importer.app.records import VerifyResult
@@ -18,7 +14,7 @@ from importer.app.verify_batch import PartlyReadError
 from importer.app.verify_batch import verify as verify_batch
 from importer.cli import options
 from importer.cli.console import Console
-from importer.cli.watching import watched
+from importer.cli.progress import watched
 from importer.wording import count
 
 
@@ -26,12 +22,7 @@ def verify(
     console: Console,
     *,
     results: options.Results,
-    host: options.Host = None,
-    sandbox: options.Sandbox = False,
-    rate: options.RateLimit = None,
-    workers: options.Workers = DEFAULT_WORKERS,
-    timeout: options.Timeout = DEFAULT_TIMEOUT_S,
-    max_outage: options.MaxOutage = DEFAULT_MAX_OUTAGE_S,
+    calls: options.Calls,
     settle: options.Settle = DEFAULT_SETTLE_S,
 ) -> int:
     """Read created activities back and compare them with what was sent.
@@ -51,9 +42,7 @@ def verify(
     """
     asked = VerifyOptions(
         results=results,
-        calls=CallOptions(
-            host=host, sandbox=sandbox, rate=rate, workers=workers, timeout_s=timeout, max_outage_s=max_outage
-        ),
+        calls=calls,
         settle_s=settle,
     )
     try:

@@ -9,8 +9,8 @@ import webbrowser
 
 from importer.cli import options
 from importer.cli.console import Console
-from importer.cli.ending import EXIT_INTERRUPTED
-from importer.cli.sandbox import ends_at_sigterm
+from importer.cli.main import EXIT_INTERRUPTED
+from importer.cli.progress import ends_at_sigterm
 from importer.errors import SettingsError
 from importer.home import home
 from importer.web.server import ScreenServer

@@ -1,4 +1,4 @@
-"""`importer login` and `importer logout`: the keys in the system's keyring."""
+"""`importer whoami`, `login` and `logout`: whose the keys are, and their keeping in the system's keyring."""
 
 from __future__ import annotations
 
@@ -8,9 +8,49 @@ from typing import Final
 from importer.app.keys import login as keep_keys
 from importer.app.keys import logout as remove_keys
 from importer.app.keys import require_usable
+from importer.app.keys import whoami as ask_whoami
+from importer.app.options import DEFAULT_TIMEOUT_S, CallOptions
+from importer.app.records import Account
 from importer.cli import options
 from importer.cli.console import Console
-from importer.cli.whoami import described
+from importer.text import shown
+
+
+def whoami(
+    console: Console,
+    *,
+    host: options.Host = None,
+    sandbox: options.Sandbox = False,
+    rate: options.RateLimit = None,
+    timeout: options.Timeout = DEFAULT_TIMEOUT_S,
+) -> int:
+    """Show which user, organisation and host the keys belong to.
+
+    \b
+    Examples:
+      importer whoami
+      importer whoami --sandbox
+      importer whoami --host api-in21.leadsquared.com
+    """
+    calls = CallOptions(host=host, sandbox=sandbox, rate=rate, timeout_s=timeout)
+    account = asyncio.run(ask_whoami(calls))
+    console.result(described(account), account.as_json())
+    return 0
+
+
+def described(account: Account) -> str:
+    """For a person."""
+    lines = {
+        "User": f"{account.user} ({account.email})" if account.email else account.user,
+        "Role": account.role,
+        "Organisation": f"{account.organisation} ({account.org_code})"
+        if account.organisation
+        else account.org_code,
+        "Host": account.host,
+        "Keys from": account.keys_from,
+    }
+    return "\n".join(f"{name:14}{shown(value)}" for name, value in lines.items() if value)
+
 
 WITHOUT_TERMINAL: Final = (
     "Run `importer login` in a terminal, or set LEADSQUARED_HOST, LEADSQUARED_ACCESS_KEY and "

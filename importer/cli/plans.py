@@ -1,14 +1,19 @@
-"""A plan's questions, asked on the terminal; and what a person must see before they answer."""
+"""A plan on the terminal: what a person sees before they answer, its questions, and how it ended."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine, Mapping
 from typing import Any, Final
 
 from importer.app.plan import CANNOT_BE_UNDONE, Plan, answer
 from importer.app.questions import STOP, Answers, Question, QuestionKind, QuestionOpenError
-from importer.app.records import PlanFacts
-from importer.cli import check_report
+from importer.app.records import PlanFacts, RunResult
+from importer.app.running import BrokenRunError
+from importer.cli.check import findings_shown
 from importer.cli.console import Console
+from importer.store.records import SHOWN_STATUSES
+from importer.wording import count, duration
 
 LABEL_COLUMNS: Final = 15
 
@@ -70,12 +75,7 @@ def _open_as_json(plan: Plan) -> dict[str, list[dict[str, Any]]]:
 
 
 def _show_findings(console: Console, plan: Plan) -> None:
-    found = plan.findings
-    lines = [
-        *check_report.problems(found.problems),
-        *check_report.questions(found.questions),
-        *check_report.notices(found.notices),
-    ]
+    lines = findings_shown(plan.findings)
     for line in lines:
         console.say(line)
     if lines:
@@ -87,3 +87,36 @@ def _show_facts(console: Console, facts: PlanFacts) -> None:
         console.say(f"{label:{LABEL_COLUMNS}}{value}")
     if facts.to_send and not facts.rehearsal:
         console.say(CANNOT_BE_UNDONE)
+
+
+def run_shown(console: Console, work: Coroutine[Any, Any, RunResult]) -> int:
+    """Runs it and shows how it ended; the exit code. A fault of ours is raised, after what was done."""
+    try:
+        result = asyncio.run(work)
+    except BrokenRunError as broken:
+        console.result("", broken.result.as_json())
+        raise broken.__cause__ or broken from None
+    return show_result(console, result)
+
+
+def show_result(console: Console, result: RunResult) -> int:
+    """Shows it; the exit code."""
+    text = summary(result.counts, result.already, result.seconds, str(result.results))
+    console.result("\n".join((text, *result.reasons)), result.as_json())
+    if result.stopped:
+        console.error(result.stopped)
+    for step in result.next_steps:
+        console.command(step.command, before=step.text)
+    return result.exit_code
+
+
+ALREADY: Final = "already there"
+
+
+def summary(counts: Mapping[str, int], already: int, seconds: float, results: str) -> str:
+    """`40 rows: 39 created, 1 failed in 8 seconds.`, and where the results file is."""
+    parts = [f"{counts[status]:,} {status}" for status in SHOWN_STATUSES if counts[status]]
+    if already:
+        parts.append(f"{already:,} {ALREADY}")
+    took = f" in {duration(seconds)}" if seconds >= 1 else ""
+    return f"{count(counts['rows'], 'row')}: {', '.join(parts) or 'none'}{took}.\nResults: {results}"
