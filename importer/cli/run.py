@@ -60,11 +60,12 @@ def run(
 
 async def _done(console: Console, asked: RunOptions | ResumeOptions) -> RunResult:
     with open_store(notice=console.warn) as store, watched(console) as (observer, stop):
-        runs = isinstance(asked, RunOptions)
-        prepared = prepare_run(asked, store, observer) if runs else prepare_resume(asked, store, observer)
-        plan = await prepared
+        if isinstance(asked, RunOptions):
+            plan = await prepare_run(asked, store, observer)
+        else:
+            plan = await prepare_resume(asked, store, observer)
         try:
-            plan = await settled(console, plan, shows_findings=runs)
+            plan = await settled(console, plan, shows_findings=not plan.resumes)
         except BaseException:
             await discard(plan)
             raise
