@@ -266,6 +266,36 @@ def test_online_looks_up_accounts_and_users(
     assert tenant.creates == []
 
 
+def test_a_total_row_is_recognised_by_its_failed_lookup(
+    importer: Importer, tmp_path: Path, tenant: RunningTenant
+) -> None:
+    """Nothing else is wrong with it: before the lookup it may be a record."""
+    mapping, source = tmp_path / "lookups.yaml", tmp_path / "owners.csv"
+    mapping.write_text(LOOKUPS.replace("EmailAddress", "FullName"), encoding="utf-8")
+    source.write_text("Visited by,Account code\nTotal,12\n", encoding="utf-8")
+    offline = importer("check", source, "-m", mapping, "--json")
+    online = importer("check", source, "-m", mapping, "--online", "--json")
+
+    (found,) = online.json["problems"]
+    assert (offline.exit, found["kind"], "--skip-invalid" in found["remedy"]) == (0, "total-row", True)
+
+
+def test_the_mapping_may_say_what_an_error_value_means(
+    importer: Importer, tmp_path: Path, mapping: Path
+) -> None:
+    """`values` settles `#N/A`, but not a number that lost its digits."""
+    source = _sheet(tmp_path, _row(outcome="#N/A"), _row(outcome="9.19877E+11"))
+    values = '{Won: Won, "#N/A": "", "9.19877E+11": ""}'
+    mapping.write_text(
+        "RelatedCompanyId: Account ID\nActivityEvent: 10001\nFields:\n"
+        f"  mx_Custom_1: {{column: Outcome, values: {values}}}\n",
+        encoding="utf-8",
+    )
+    (found,) = importer("check", source, "-m", mapping, "--json").json["problems"]
+
+    assert (found["kind"], found["cells"]) == ("unusable-cell", ["B3"])
+
+
 def test_check_leaves_nothing_behind(importer: Importer, tmp_path: Path, mapping: Path, home: Path) -> None:
     """No home is made, no file beside the sheet."""
     source = _sheet(tmp_path, _row())

@@ -78,13 +78,16 @@ def test_a_formula_that_was_never_calculated_is_a_problem(tmp_path: Path) -> Non
     assert "result is not stored" in row.cells[1].reason
 
 
-def test_a_stored_result_that_excel_would_calculate_again_is_a_question(tmp_path: Path) -> None:
-    """No record says which version of Excel calculated it: Excel does it when it opens the file."""
+@pytest.mark.parametrize(("flags", "found"), [(2, [("not-recalculated", Severity.QUESTION)]), (0, [])])
+def test_a_stored_result_is_a_question_where_the_workbook_asks_to_be_calculated(
+    tmp_path: Path, flags: int, found: list[tuple[str, Severity]]
+) -> None:
+    """That no record names the Excel that calculated it, as of most programs, asks for nothing."""
     path = formula_workbook(tmp_path / "visits.xls")
     raw = path.read_bytes()
-    nothing = b"\x03\x00\x00\x00\x00\x00\xff\xff"
+    nothing = b"\x03\x00\x00\x00\x00\x00\xff\xff\x00\x00"
     assert raw.count(nothing) == 1
-    path.write_bytes(raw.replace(nothing, struct.pack("<d", 0.0)))
+    path.write_bytes(raw.replace(nothing, struct.pack("<dH", 0.0, flags)))
     (row,) = read(path)
     assert row.cells[1] == "0"
-    assert [(each.kind, each.severity) for each in row.findings] == [("not-recalculated", Severity.QUESTION)]
+    assert [(each.kind, each.severity) for each in row.findings] == found

@@ -162,7 +162,7 @@ class RepeatedRows:
 
     def __init__(self) -> None:
         self._hashes = [array("Q") for _ in range(_BUCKETS)]
-        self._rows = [array("L") for _ in range(_BUCKETS)]
+        self._rows = [array("I") for _ in range(_BUCKETS)]
         self._taken = 0
 
     def __repr__(self) -> str:

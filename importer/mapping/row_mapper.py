@@ -118,14 +118,21 @@ class BoundField:
             elif not cell.strip(BLANKS):
                 cell = ""
         elif isinstance(cell, ErrorCell):
-            fault = Fault("unusable-cell", cell.reason)
-            return self._piece_problem(fault, cells) if self._pieces else self._problem(fault, cell)
+            if self._pieces or not self._names_error(cell):
+                fault = Fault("unusable-cell", cell.reason)
+                return self._piece_problem(fault, cells) if self._pieces else self._problem(fault, cell)
+            cell = str(cell)
         if not cell:
             return self._empty()
         sent = self._read(cell)
         if isinstance(sent, Fault):
             return self._piece_problem(sent, cells) if self._pieces else self._problem(sent, cell)
         return sent or self._empty()
+
+    def _names_error(self, cell: ErrorCell) -> bool:
+        """Whether the mapping says what this error value means, as `values: {"#N/A": ""}` does. A number that
+        lost its digits means nothing, whatever the mapping says."""
+        return cell.startswith(("#", "Err:")) and self.plan.lists(cell)
 
     @property
     def may_notice(self) -> bool:

@@ -1,7 +1,8 @@
 """Old Excel workbooks (.xls) through xlrd: values, number formats, hidden rows, error cells.
 
 xlrd does not show whether Excel would calculate a formula again. That is in the records of the
-sheet ([MS-XLS] Formula, Uncalced and RecalcId), which are walked for it.
+sheet ([MS-XLS] Formula, Uncalced), which are walked for it. Most programs other than Excel write no RecalcId;
+as in .xlsx, that alone does not ask for a calculation.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ class XlsBook:
         trusted = any(kind == RECALC_ID for kind, _ in self._records(book.base))
         never: set[tuple[int, int]] = set()
         again: set[tuple[int, int]] = set()
-        uncalced = not trusted
+        uncalced = False
         for kind, content in self._records(book._sh_abs_posn[number]):  # noqa: SLF001
             uncalced = uncalced or kind == UNCALCED
             if kind == FORMULA_RECORD and len(content) >= 16:
