@@ -65,7 +65,7 @@ class Survey:
         valid = isinstance(mapped, Activity)
         if row.findings:
             for found in self._mapper.file_findings(row):
-                if found.severity is Severity.QUESTION or (valid and found.severity is Severity.NOTICE):
+                if valid or found.severity is Severity.QUESTION:
                     self._add(number, found)
         if not isinstance(mapped, Activity):
             self._invalid(number, mapped)
@@ -102,7 +102,7 @@ class Survey:
                 self._add(row, found)
         for watch in self._watches:
             for found, cells in watch.findings():
-                self._add_cells(found, cells)
+                self._add(WHOLE_COLUMN, found, cells)
         for text in sheet.warnings:
             self.notices.add(WHOLE_COLUMN, _about_the_sheet("about-the-sheet", Severity.NOTICE, text))
         if sheet.hidden_rows and sheet.how.hidden is None:
@@ -114,26 +114,17 @@ class Survey:
         for problem in problems:
             self.problems.add(number, problem)
 
-    def _add(self, row: int, found: CellFinding) -> None:
-        settled = self._settled(found)
-        self._of(settled.severity).add(row, settled)
-
-    def _add_cells(self, found: CellFinding, cells: Cells) -> None:
-        settled = self._settled(found)
-        self._of(settled.severity).add_cells(settled, cells)
-
-    def _settled(self, found: CellFinding) -> CellFinding:
-        """A question that was accepted is a notice."""
+    def _add(self, row: int, found: CellFinding, cells: Cells | None = None) -> None:
+        """cells: all that share the finding, if they were counted elsewhere. An accepted question is a notice."""
+        group = self.notices
         if found.severity is Severity.QUESTION and found.kind in self._accepted:
-            return replace(found, severity=Severity.NOTICE)
-        return found
-
-    def _of(self, severity: Severity) -> Findings:
-        return {
-            Severity.PROBLEM: self.problems,
-            Severity.QUESTION: self.questions,
-            Severity.NOTICE: self.notices,
-        }[severity]
+            found = replace(found, severity=Severity.NOTICE)
+        elif found.severity is Severity.QUESTION:
+            group = self.questions
+        if cells is None:
+            group.add(row, found)
+        else:
+            group.add_cells(found, cells)
 
     def _add_repeated(self) -> None:
         surplus, groups = self.repeated.groups()

@@ -1,8 +1,8 @@
 """Month names of other languages, for `locale:`: as they are written in full, and cut short.
 
 Short forms are derived: every beginning of three letters or more that only one month has (`janv`, `juil`),
-with or without a point. The full names are those of the Unicode CLDR; where a language has two forms
-(Polish, Russian), both are listed.
+with or without a point. Typed by hand; every wide and abbreviated name that the Unicode CLDR has for these
+languages (Babel 2.19, both contexts) is read as its month. Other forms in use (`Mrz`) are listed, too.
 """
 
 from __future__ import annotations

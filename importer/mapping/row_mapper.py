@@ -299,8 +299,6 @@ class RowMapper:
             return [CellFinding(Severity.PROBLEM, None, None, "unreadable-row", "", row.problem, "")]
         cells = self._padded(row.cells)
         problems: list[CellFinding] = []
-        if row.findings:
-            problems += [each for each in self.file_findings(row) if each.severity is Severity.PROBLEM]
         company = self._company.send(cells, resolved)
         event: str | int | CellFinding | None = self._event_code
         if event is None:
@@ -352,8 +350,7 @@ class RowMapper:
 
     def _lists(self, index: int, cells: Cells) -> bool:
         """Whether a field names the very text of the cell in `values` or `one_of`."""
-        named = (field.plan for field in self._naming if field.index == index)
-        return any(plan.lists(trimmed(cells[index])) for plan in named)
+        return any(field.index == index and field.plan.lists(trimmed(cells[index])) for field in self._naming)
 
     def notices(self, row: Row, activity: Activity) -> list[CellFinding]:
         """What of this row will arrive other than it looks in the sheet."""

@@ -67,12 +67,43 @@ _LONG_REASON: Final = (
 )
 
 
+NOTHING_TO_DO: Final = "Nothing needs to be done."
+_NOTICES: Final = {
+    "text-formula": (
+        "{cell} guards a text for Excel; {text} is sent, as Excel shows it.", NOTHING_TO_DO,
+    ),
+    "vertical-tab": (
+        "{cell} holds the line break of FileMaker or Word (U+000B); a usual one is sent.", NOTHING_TO_DO,
+    ),
+    "database-null": (
+        "{cell} is what databases write for nothing; it is sent as a text.",
+        'If it means nothing, write `values: {{"{value}": ""}}` in the mapping, or empty the cells.',
+    ),
+    "guarding-apostrophe": (
+        "The apostrophe before {text} guards it in Excel, which does not show it; it is sent.",
+        "If it does not belong to the value, delete it in the sheet.",
+    ),
+    "wrong-encoding": (
+        "{cell} seems to be UTF-8 text that was read in another encoding and saved.",
+        "Export the sheet again from its origin as CSV UTF-8.",
+    ),
+    "point-zero": (
+        "Every number of the column ends in .0, as {cell} does: a tool may have added it.",
+        "If the codes have no decimals, export the column as text.",
+    ),
+}  # fmt: skip
+"""By kind: message and remedy of a cell whose value is there, but looks odd."""
+ZEROS_NAMED: Final = 1_000
+"""More cells of a column than anybody is shown: of further ones it is enough that they are counted."""
+
+
 class DamageFinder:
     """Looks at the cells of one text file, of which it is known what occurs somewhere in it."""
 
     def __init__(self, header: Sequence[str], holds: Collection[str]) -> None:
         """holds: which of `MARKS` the file has."""
         self._header = header
+        self._zeros: dict[int, list[CellFinding]] = {}
         starts = {first for mark, first in _FIRST.items() if mark in holds}
         if {"NULL", "NaN", "NaT"}.intersection(holds):
             starts |= set("N([<")
@@ -106,64 +137,29 @@ class DamageFinder:
             return cell, None
         formula = GUARDED_TEXT.fullmatch(text)
         if formula is not None:
-            return self._unwrapped(index, cell, formula[1].replace('""', '"'))
-        reason = self._lost(text)
+            inside = formula[1].replace('""', '"')
+            return inside, self._notice("text-formula", index, cell, inside)
+        reason = _lost(text)
         if reason is not None:
             return ErrorCell(cell, reason), None
         if "\x0b" in cell:
-            return self._broken_lines(index, cell)
+            return cell.replace("\x0b", "\n"), self._notice("vertical-tab", index, cell)
         return cell, self._odd(index, cell, text)
-
-    @staticmethod
-    def _lost(text: str) -> str | None:
-        """Why the value is not in the file any more."""
-        if text in ERRORS or OFFICE_ERROR.fullmatch(text):
-            return _ERROR_REASON.format(text)
-        if len(text) >= 4 and not text.strip("#"):
-            return _NARROW_REASON
-        return _SHORTENED_REASON if SHORTENED.fullmatch(text) else None
-
-    def _unwrapped(self, index: int, cell: str, text: str) -> tuple[str, CellFinding]:
-        return text, CellFinding(
-            Severity.NOTICE, self._heading(index), index, kind="text-formula",
-            value=cell[:VALUE_SHOWN_MAX],
-            message=f"{quoted(cell)} guards a text for Excel; {quoted(text)} is sent, as Excel shows it.",
-            remedy="Nothing needs to be done.",
-        )  # fmt: skip
-
-    def _broken_lines(self, index: int, cell: str) -> tuple[str, CellFinding]:
-        return cell.replace("\x0b", "\n"), CellFinding(
-            Severity.NOTICE, self._heading(index), index, kind="vertical-tab",
-            value=cell[:VALUE_SHOWN_MAX],
-            message=f"{quoted(cell)} holds the line break of FileMaker or Word (U+000B); a usual one is"
-            " sent.",
-            remedy="Nothing needs to be done.",
-        )  # fmt: skip
 
     def _odd(self, index: int, cell: str, text: str) -> CellFinding | None:
         if text in EMPTY_WORDS:
-            return CellFinding(
-                Severity.NOTICE, self._heading(index), index, kind="database-null", value=text,
-                message=f"{quoted(text)} is what databases write for nothing; it is sent as a text.",
-                remedy=f'If it means nothing, write `values: {{"{text}": ""}}` in the mapping, or empty the'
-                ' cells.',
-            )  # fmt: skip
+            return self._notice("database-null", index, text)
         if text[0] == "'" and APOSTROPHE.fullmatch(text):
-            return CellFinding(
-                Severity.NOTICE, self._heading(index), index, kind="guarding-apostrophe",
-                value=cell[:VALUE_SHOWN_MAX],
-                message=f"The apostrophe before {quoted(text[1:])} guards it in Excel, which does not show"
-                " it; it is sent.",
-                remedy="If it does not belong to the value, delete it in the sheet.",
-            )  # fmt: skip
-        if MISREAD.search(cell):
-            return CellFinding(
-                Severity.NOTICE, self._heading(index), index, kind="wrong-encoding",
-                value=cell[:VALUE_SHOWN_MAX],
-                message=f"{quoted(cell)} seems to be UTF-8 text that was read in another encoding and saved.",
-                remedy="Export the sheet again from its origin as CSV UTF-8.",
-            )  # fmt: skip
-        return None
+            return self._notice("guarding-apostrophe", index, cell, text[1:])
+        return self._notice("wrong-encoding", index, cell) if MISREAD.search(cell) else None
+
+    def _notice(self, kind: str, index: int, cell: str, text: str = "") -> CellFinding:
+        heading = self._header[index] if index < len(self._header) else None
+        value = cell[:VALUE_SHOWN_MAX]
+        message, remedy = (
+            each.format(cell=quoted(cell), text=quoted(text), value=value) for each in _NOTICES[kind]
+        )
+        return CellFinding(Severity.NOTICE, heading, index, kind, value, message, remedy)
 
     @staticmethod
     def shorten(cells: list[str]) -> None:
@@ -174,12 +170,16 @@ class DamageFinder:
 
     def point_zero(self, index: int, cell: str) -> CellFinding:
         """The notice of a cell in a column whose every number ends in `.0`."""
-        return CellFinding(
-            Severity.NOTICE, self._heading(index), index, kind="point-zero", value=cell,
-            message=f"Every number of the column ends in .0, as {quoted(cell)} does: a tool may have added"
-            " it.",
-            remedy="If the codes have no decimals, export the column as text.",
-        )  # fmt: skip
+        named = self._zeros.setdefault(index, [])
+        if len(named) < ZEROS_NAMED:
+            named.append(self._notice("point-zero", index, cell))
+        return named[-1]
 
-    def _heading(self, index: int) -> str | None:
-        return self._header[index] if index < len(self._header) else None
+
+def _lost(text: str) -> str | None:
+    """Why the value is not in the file any more."""
+    if text in ERRORS or OFFICE_ERROR.fullmatch(text):
+        return _ERROR_REASON.format(text)
+    if len(text) >= 4 and not text.strip("#"):
+        return _NARROW_REASON
+    return _SHORTENED_REASON if SHORTENED.fullmatch(text) else None
