@@ -115,7 +115,7 @@ class Survey:
             self.problems.add(number, problem)
 
     def _add(self, row: int, found: CellFinding, cells: Cells | None = None) -> None:
-        """cells: all that share the finding, if they were counted elsewhere. An accepted question is a notice."""
+        """cells: all that share the finding, if counted elsewhere. An accepted question is a notice."""
         group = self.notices
         if found.severity is Severity.QUESTION and found.kind in self._accepted:
             found = replace(found, severity=Severity.NOTICE)
