@@ -13,7 +13,7 @@ if __name__ == "__main__":
     if not FROZEN and not sys.flags.safe_path:
         del sys.path[0]
     if FROZEN and sys.argv[1:2] == ["--read-legacy-sheet"]:
-        from importer.sheets.legacy_child import main as read_legacy_sheet
+        from importer.sheets.legacy import main as read_legacy_sheet
 
         raise SystemExit(read_legacy_sheet(sys.argv[2:]))
     if FROZEN and len(sys.argv) == 1:

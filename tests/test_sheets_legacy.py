@@ -17,7 +17,7 @@ from test_sheets_text import EXACT, cells, read, refusal
 from importer.errors import SheetError
 from importer.sheets import SheetOptions, legacy, open_sheet
 from importer.sheets.rows import BooleanCell, DateCell, DurationCell, ErrorCell, NumberCell
-from importer.sheets.sheet_selection import SheetChoiceError
+from importer.sheets.sheet import SheetChoiceError
 
 
 def ods_row(*cells: str) -> str:

@@ -30,8 +30,8 @@ from importer.app.staging import (
     reading_options,
     rows_of,
 )
+from importer.checking.columns import mapping_findings, option_watches
 from importer.checking.marked_sheet import MarkedSheet
-from importer.checking.metadata import mapping_findings, option_watches
 from importer.checking.survey import Survey
 from importer.findings import CellFinding
 from importer.mapping.mapping import Mapping
@@ -111,7 +111,7 @@ def _survey(mapping: Mapping, mapper: RowMapper, accepted: frozenset[str], field
     """A survey that knows what LeadSquared says about the activity types."""
     survey = Survey(mapper, accepted, [each for _, known in fields for each in option_watches(mapper, known)])
     for code, known in fields:
-        for finding in mapping_findings(mapping, code, known):
+        for finding in mapping_findings(mapping.fields, mapping.marker, code, known):
             survey.add_whole(finding)
     return survey
 

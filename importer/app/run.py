@@ -58,7 +58,7 @@ from importer.app.staging import (
     with_hidden,
 )
 from importer.app.stores import remove_rehearsal_file
-from importer.checking.metadata import mapping_findings
+from importer.checking.columns import mapping_findings
 from importer.checking.survey import Survey
 from importer.errors import StoreError, UserError
 from importer.leadsquared.answers import CurrentUser
@@ -252,7 +252,7 @@ class RunPreparation:
         self._user = await self._session.user()
         if not self._rehearsal:
             for code, fields in await asked_fields(self._session.connection.tenant, self.mapping):
-                for finding in mapping_findings(self.mapping, code, fields):
+                for finding in mapping_findings(self.mapping.fields, self.mapping.marker, code, fields):
                     self._survey.add_whole(finding)
         if self._asked:
             await self._look_up()

@@ -23,8 +23,7 @@ from importer.errors import SettingsError, SheetError
 from importer.findings import CellFinding
 from importer.results.workbook_cells import CELL_MAX_CHARACTERS, FITTED_ROWS, CellWriter, ColumnWidths
 from importer.sheets.rows import ErrorCell, Row, column_letters
-from importer.sheets.sheet import COLUMNS_MAX, ROWS_MAX, Sheet
-from importer.sheets.sheet_selection import PROBLEM_LIST
+from importer.sheets.sheet import COLUMNS_MAX, PROBLEM_LIST, ROWS_MAX, Sheet
 
 SUFFIX: Final = ".xlsx"
 MARK: Final = "importer check: marked copy"

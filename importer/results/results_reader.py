@@ -24,12 +24,11 @@ from importer.errors import ResultsError, SheetError
 from importer.results.respelling import is_respelling
 from importer.results.workbook_cells import ERROR_WORDS
 from importer.sheets import open_sheet
-from importer.sheets.detect import find_kind
-from importer.sheets.dialect import separator_line
+from importer.sheets.detect import Kind, find_kind
 from importer.sheets.encoding import UnknownEncodingError
-from importer.sheets.kinds import Kind
 from importer.sheets.rows import Cells, ErrorCell, decode_cells, encode_cells
 from importer.sheets.sheet import Sheet, SheetOptions
+from importer.sheets.text import separator_line
 from importer.store.records import is_batch_id
 from importer.text import no_formula, one_line, quoted
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from importer.sheets.detect import find_kind
+from importer.sheets.detect import Kind, find_kind
 from importer.sheets.encoding import UnknownEncodingError
-from importer.sheets.kinds import Kind
 from importer.sheets.rows import Row
 from importer.sheets.sheet import Sheet, SheetOptions
 from importer.sheets.table import key_value_rows

@@ -6,15 +6,28 @@ page `.xls`, and both mean that nobody has seen it as what it is.
 
 from __future__ import annotations
 
+import enum
 import re
 import stat
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Final
 
 from importer.errors import SheetError
-from importer.sheets.kinds import Kind
 from importer.sheets.sheet import unreadable
-from importer.sheets.zip_safety import zip_kind
+from importer.sheets.zip_safety import damaged, open_archive, reason_of
+
+
+class Kind(enum.Enum):
+    """A format, by the way in which it is read."""
+
+    TEXT = "delimited text"
+    XLSX = "an Excel workbook"
+    XLSB = "a binary Excel workbook (.xlsb)"
+    ODS = "an OpenDocument spreadsheet (.ods)"
+    XLS = "an old Excel workbook (.xls)"
+
 
 HEAD_BYTES: Final = 4096
 OLE_MAGIC: Final = bytes.fromhex("D0CF11E0A1B11AE1")
@@ -43,6 +56,12 @@ OTHER_MAGICS: Final = (
     (b"\xff\xd8\xff", "a picture"),
     (b"GIF8", "a picture"),
     (b"PAR1", "a Parquet file"),
+)
+
+OTHER_ARCHIVES: Final = (
+    ("word/", "a Word document"),
+    ("ppt/", "a PowerPoint presentation"),
+    ("Index/Document.iwa", "an Apple Numbers or Pages document"),
 )
 
 WITH_EXCEL: Final = "Open it in Excel and save it as .xlsx."
@@ -166,7 +185,7 @@ def _kind_of(path: Path, head: bytes) -> Kind:
     if head.startswith(OLE_MAGIC):
         return _kind_of_ole(path)
     if head.startswith((ZIP_MAGIC, ZIP_EMPTY_MAGIC)):
-        return zip_kind(path)
+        return _zip_kind(path)
     if head.startswith(BIFF_STARTS):
         return Kind.XLS
     for magic, name in OTHER_MAGICS:
@@ -192,9 +211,7 @@ def _kind_of(path: Path, head: bytes) -> Kind:
 
 
 def _kind_of_ole(path: Path) -> Kind:
-    """Old workbooks share a container with encrypted new ones and other documents; its directory names what
-    is
-    inside."""
+    """Encrypted new workbooks and other documents share the old ones' container: its directory names them."""
     tail, left = b"", OLE_SEARCH_BYTES
     with path.open("rb") as stream:
         while left > 0 and (block := stream.read(1 << 20)):
@@ -214,6 +231,42 @@ def _kind_of_ole(path: Path) -> Kind:
                 )
             tail, left = block[-len(ENCRYPTED_STREAM) :], left - len(block)
     return Kind.XLS
+
+
+def _zip_kind(path: Path) -> Kind:
+    """Which kind of workbook the archive is, once it is safe to unpack. Raises SheetError."""
+    archive = open_archive(path)
+    with archive:
+        names = archive.namelist()
+        lowered = [name.lower() for name in names]
+        mimetype = b""
+        if "mimetype" in lowered and archive.getinfo("mimetype").file_size < 200:
+            try:
+                mimetype = archive.read("mimetype")
+            except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+                raise damaged(path, reason_of(error)) from error
+        content = b""
+        if "content.xml" in lowered and not mimetype:  # Google's exports have no mimetype
+            with archive.open("content.xml") as stream:
+                content = stream.read(HEAD_BYTES)
+    if mimetype.startswith(b"application/vnd.oasis.opendocument.spreadsheet") or (
+        b"opendocument:xmlns:office" in content and b"office:document-content" in content
+    ):
+        return Kind.ODS
+    if "xl/workbook.bin" in lowered:
+        return Kind.XLSB
+    for start, name in OTHER_ARCHIVES:
+        if any(member.startswith(start) for member in names):
+            raise SheetError(
+                f"The contents are {name}, not a workbook.",
+                where=path.name,
+                remedy="Export it as an Excel workbook.",
+            )
+    if "[content_types].xml" in lowered or any(name.startswith("xl/") for name in lowered):
+        return Kind.XLSX
+    raise SheetError(
+        "The contents are a zip archive, not a workbook.", where=path.name, remedy="Unpack it first."
+    )
 
 
 def _refuse_other_text(path: Path, head: bytes) -> None:

@@ -15,16 +15,12 @@ from typing import Final
 from xml.etree.ElementTree import Element
 
 from importer.errors import SheetError
-from importer.sheets.numbers import converter
-from importer.sheets.rows import BooleanCell, ErrorCell, column_letters
-from importer.sheets.serial_dates import DAY_S, date_cell_of, duration_cell
-from importer.sheets.sheet import COLUMNS_MAX
-from importer.sheets.sheet_selection import Worksheet
+from importer.sheets.numbers import DAY_S, converter, date_cell_of, duration_cell
+from importer.sheets.package import Elements, parse
+from importer.sheets.rows import BooleanCell, ErrorCell, column_letters, error_cell, sendable
+from importer.sheets.sheet import COLUMNS_MAX, Worksheet
 from importer.sheets.text_damage import ERRORS, OFFICE_ERROR
-from importer.sheets.workbook import RawRow
-from importer.sheets.worksheet import NEVER_CALCULATED
-from importer.sheets.xmlparts import Elements, parse
-from importer.sheets.xmltext import error_cell, sendable
+from importer.sheets.workbook import NEVER_CALCULATED, RawRow
 from importer.sheets.zip_safety import damaged, open_archive
 from importer.text import quoted
 

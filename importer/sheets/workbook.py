@@ -16,6 +16,10 @@ from importer.sheets.zip_safety import damaged
 from importer.text import quoted
 
 BLANK_HEADINGS_MAX: Final = 256
+NEVER_CALCULATED: Final = (
+    "The cell holds a formula whose result is not stored. Open the workbook in Excel, which calculates it,"
+    " and save it."
+)
 
 
 class RawRow(NamedTuple):

@@ -17,11 +17,9 @@ import xlrd  # type: ignore[import-untyped]
 
 from importer.errors import SheetError
 from importer.sheets.numbers import Converter, converter, is_unseen, may_hide
-from importer.sheets.rows import BooleanCell, ErrorCell, NumberCell
-from importer.sheets.sheet_selection import Worksheet
-from importer.sheets.workbook import RawRow
-from importer.sheets.worksheet import NEVER_CALCULATED
-from importer.sheets.xmltext import error_cell, sendable
+from importer.sheets.rows import BooleanCell, ErrorCell, NumberCell, error_cell, sendable
+from importer.sheets.sheet import Worksheet
+from importer.sheets.workbook import NEVER_CALCULATED, RawRow
 
 BOF, EOF, FORMULA_RECORD, UNCALCED, RECALC_ID = 0x809, 0x0A, 0x06, 0x5E, 0x1C1
 CALCULATE_ON_OPEN: Final = 0x2

@@ -18,13 +18,19 @@ import pandas as pd
 from openpyxl.packaging.relationship import get_dependents
 from python_calamine import SheetTypeEnum, SheetVisibleEnum
 
-from importer.sheets.numbers import Converter, converter, is_unseen, may_hide, number_cell
+from importer.sheets.numbers import (
+    Converter,
+    converter,
+    date_cell_of,
+    duration_cell,
+    is_unseen,
+    may_hide,
+    number_cell,
+)
 from importer.sheets.package import builtin_code
-from importer.sheets.rows import BooleanCell, NumberCell
-from importer.sheets.serial_dates import date_cell_of, duration_cell
-from importer.sheets.sheet_selection import Worksheet
+from importer.sheets.rows import BooleanCell, NumberCell, error_cell, sendable
+from importer.sheets.sheet import Worksheet
 from importer.sheets.workbook import RawRow
-from importer.sheets.xmltext import error_cell, sendable
 from importer.sheets.zip_safety import open_archive
 
 ERROR_TEXTS: Final = {

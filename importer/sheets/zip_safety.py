@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import struct
 import zipfile
-import zlib
 from collections import Counter
 from pathlib import Path
 from typing import IO, Final
 
 from importer.errors import SheetError
-from importer.sheets.kinds import Kind
 from importer.text import quoted
 
 DIRECTORY_MAX_BYTES: Final = 4 << 20
@@ -30,49 +28,6 @@ END_RECORD: Final = b"PK\x05\x06"
 END_SEARCH_BYTES: Final = 22 + 0xFFFF
 ZIP64_LOCATOR: Final = b"PK\x06\x07"
 ENCRYPTED_FLAG: Final = 0x1
-CONTENT_HEAD_BYTES: Final = 4096
-
-OTHER_ARCHIVES: Final = (
-    ("word/", "a Word document"),
-    ("ppt/", "a PowerPoint presentation"),
-    ("Index/Document.iwa", "an Apple Numbers or Pages document"),
-)
-
-
-def zip_kind(path: Path) -> Kind:
-    """Which kind of workbook the archive is, once it is safe to unpack. Raises SheetError."""
-    archive = open_archive(path)
-    with archive:
-        names = archive.namelist()
-        lowered = [name.lower() for name in names]
-        mimetype = b""
-        if "mimetype" in lowered and archive.getinfo("mimetype").file_size < 200:
-            try:
-                mimetype = archive.read("mimetype")
-            except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-                raise damaged(path, reason_of(error)) from error
-        content = b""
-        if "content.xml" in lowered and not mimetype:  # Google's exports have no mimetype
-            with archive.open("content.xml") as stream:
-                content = stream.read(CONTENT_HEAD_BYTES)
-    if mimetype.startswith(b"application/vnd.oasis.opendocument.spreadsheet") or (
-        b"opendocument:xmlns:office" in content and b"office:document-content" in content
-    ):
-        return Kind.ODS
-    if "xl/workbook.bin" in lowered:
-        return Kind.XLSB
-    for start, name in OTHER_ARCHIVES:
-        if any(member.startswith(start) for member in names):
-            raise SheetError(
-                f"The contents are {name}, not a workbook.",
-                where=path.name,
-                remedy="Export it as an Excel workbook.",
-            )
-    if "[content_types].xml" in lowered or any(name.startswith("xl/") for name in lowered):
-        return Kind.XLSX
-    raise SheetError(
-        "The contents are a zip archive, not a workbook.", where=path.name, remedy="Unpack it first."
-    )
 
 
 class Archive(zipfile.ZipFile):

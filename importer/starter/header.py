@@ -15,11 +15,10 @@ from typing import Final
 from importer.errors import SheetError
 from importer.mapping.values import IdValue, NumberValue, trimmed
 from importer.sheets import SheetOptions, open_sheet
-from importer.sheets.detect import find_kind
-from importer.sheets.dialect import delimiter_named, separator_line, sniff_delimiter
+from importer.sheets.detect import Kind, find_kind
 from importer.sheets.encoding import find_encoding
-from importer.sheets.kinds import Kind
 from importer.sheets.sheet import COLUMNS_MAX, unreadable
+from importer.sheets.text import delimiter_named, separator_line, sniff_delimiter
 from importer.starter.date_guesses import reads_as_date
 from importer.starter.heading_words import HEADING_WORDS, words
 

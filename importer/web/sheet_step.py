@@ -15,9 +15,8 @@ from importer.errors import ImporterError, MappingError, SettingsError, SheetErr
 from importer.mapping.round_trip import MappingText
 from importer.settings import load_settings
 from importer.sheets import Row, SheetOptions, open_sheet
-from importer.sheets.detect import find_kind
-from importer.sheets.kinds import Kind
-from importer.sheets.sheet_selection import SheetChoiceError
+from importer.sheets.detect import Kind, find_kind
+from importer.sheets.sheet import SheetChoiceError
 from importer.starter.header import find_header_row
 from importer.web.imports import SHEET, WebImport
 from importer.web.screen import Screen, form_of, see_other, step_path

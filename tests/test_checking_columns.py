@@ -9,7 +9,7 @@ import pytest
 from conftest import Importer, StartTenant
 
 from importer.activity import ActivityField
-from importer.checking.metadata import mapping_findings, option_watches
+from importer.checking.columns import mapping_findings, option_watches
 from importer.checking.survey import Survey
 from importer.leadsquared.answers import read_activity_setting
 from importer.mapping.mapping import Mapping
@@ -24,7 +24,10 @@ AMOUNT = ActivityField("mx_Custom_2", "Amount", "Number", mandatory=False)
 def found(fields: str) -> list[tuple[str, str]]:
     """Kind and message of what does not fit."""
     mapping = Mapping.of_text(HEAD + fields, "visits.yaml")
-    return [(each.kind, each.message) for each in mapping_findings(mapping, 10001, [OUTCOME, AMOUNT])]
+    return [
+        (each.kind, each.message)
+        for each in mapping_findings(mapping.fields, mapping.marker, 10001, [OUTCOME, AMOUNT])
+    ]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +57,7 @@ def test_where_nothing_is_known_nothing_is_said() -> None:
     """The call may be refused; that stops nothing."""
     mapping = Mapping.of_text(HEAD + "  mx_Custom_77: A", "visits.yaml")
 
-    assert mapping_findings(mapping, 10001, ()) == []
+    assert mapping_findings(mapping.fields, mapping.marker, 10001, ()) == []
 
 
 def test_cells_outside_of_the_options_are_named(tmp_path: Path) -> None:
