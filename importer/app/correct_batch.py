@@ -309,7 +309,7 @@ class CorrectionPreparation:
             raise UserError("--remap needs the new mapping.", remedy="Add it with -m MAPPING.")
         if self.options.undo and self.options.remap:
             raise UserError("--undo and --remap cannot be used together.", remedy="Use one of them.")
-        if self.store.summary(self._named.id) is None:
+        if not self.store.knows(self._named.id):
             raise ResultsError(
                 "This store does not have the batch, and only there is what was sent.",
                 where=self._named.id,
@@ -317,7 +317,7 @@ class CorrectionPreparation:
             )
         self._owned = self._steps.opened.enter_context(self.store.own(self._named.id))
         self._batch = self._owned.rows.batch()
-        if not self._owned.rows.counts().get(RowStatus.CREATED):
+        if not self._owned.rows.has(RowStatus.CREATED):
             raise ResultsError(
                 "No row of this batch is created, so there is nothing to correct.",
                 where=self._named.id,

@@ -13,7 +13,7 @@ from importer.results.results_reader import ResultLine, batch_id_in, read_result
 from importer.results.results_writer import Written, digest_of, write_results
 from importer.sheets.rows import decode_cells
 from importer.store.batch_rows import BatchRows
-from importer.store.records import Batch, BatchSummary, RowStatus
+from importer.store.records import MAY_BE_SENT, Batch, BatchSummary
 from importer.store.store import Store, computer
 from importer.wording import be, count
 
@@ -176,5 +176,4 @@ def shown_counts(rows: BatchRows, already: int) -> dict[str, int]:
 
 def is_open(rows: BatchRows) -> bool:
     """Whether rows may still be created."""
-    counts = rows.counts()
-    return any(counts.get(status, 0) for status in RowStatus if status < RowStatus.CREATED)
+    return rows.has(*MAY_BE_SENT)

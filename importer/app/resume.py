@@ -164,7 +164,7 @@ class ResumePreparation:
         expect_kind(self._named, sandbox=sandbox, remedy=remedy)
         if self.options.remap and self.options.mapping is None:
             raise UserError("--remap needs the new mapping.", remedy="Add it with -m MAPPING.")
-        if self.store.summary(self._named.id) is None:
+        if not self.store.knows(self._named.id):
             await self._rebuild()
         else:
             self._owned = self._steps.opened.enter_context(self.store.own(self._named.id))
@@ -398,17 +398,16 @@ class ResumePreparation:
             self._say("`importer correct RESULTS` sends changed cells of created rows as updates.")
 
     def _anything_to_do(self) -> bool:
-        rows, counts = self._owned.rows, self._owned.rows.counts()
-        if any(counts.get(status, 0) for status in (RowStatus.PENDING, *IN_DOUBT)) or self.options.remap:
+        rows = self._owned.rows
+        if is_open(rows) or self.options.remap:
             return True
         if self._edits.rows or self._edits.words or self._edits.newer_lines:
             return True
-        if counts.get(RowStatus.INVALID) and self._mapper.needs_lookups:
+        if self._mapper.needs_lookups and rows.has(RowStatus.INVALID):
             return True
-        if not counts.get(RowStatus.FAILED):
-            return False
-        return self.options.retry_failed or any(
-            row.error_code == WITHOUT_REFUSAL for row in rows.rows(RowStatus.FAILED)
+        return rows.has(RowStatus.FAILED) and (
+            self.options.retry_failed
+            or any(row.error_code == WITHOUT_REFUSAL for row in rows.rows(RowStatus.FAILED))
         )
 
     def _mapped_again(self) -> Iterator[Row]:

@@ -51,7 +51,6 @@ from importer.app.staging import (
     map_looked_up,
     new_batch_id,
     opened_sheet,
-    pending_rows,
     rows_of,
     source_row,
     stage_rows,
@@ -392,7 +391,7 @@ class RunPreparation:
             questions=tuple(one.as_json() for one in findings.questions),
             notices=tuple(one.as_json() for one in findings.notices),
         )  # fmt: skip
-        if not pending_rows(owned.rows):
+        if not owned.rows.has(RowStatus.PENDING):
             return conclude(work, None)
         async with results_whatever_happens(work):
             sent = await send_with_trial(work, self.options.sending.canary)

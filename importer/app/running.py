@@ -304,7 +304,7 @@ async def send_with_trial(work: Work, trial: int | None) -> SendResult:
         return replace(sent, stop=stop)
     work.observer.notice(f"{_the_first(len(tried))} came back as sent.")
     left = None if limit is None else limit - first
-    if left == 0 or not work.rows.counts().get(RowStatus.PENDING, 0):
+    if left == 0 or not work.rows.has(RowStatus.PENDING):
         return sent
     rest = await send_rows(work, left)
     return replace(
@@ -340,7 +340,7 @@ async def _judged(work: Work, tried: list[StoredRow]) -> Stop | None:
 
 def _stop(work: Work, sentences: list[str]) -> Stop:
     """Exit 3 as long as there is something to resume, 1 when the trial was all there was."""
-    pending = work.rows.counts().get(RowStatus.PENDING, 0)
+    pending = work.rows.has(RowStatus.PENDING)
     end = f"Nothing more was sent. {CONTINUE}" if pending else "All rows had been sent."
     return Stop(StopReason.TRIAL, " ".join((*sentences, end)), 3 if pending else 1)
 

@@ -23,7 +23,6 @@ from importer.mapping.row_mapper import RowMapper
 from importer.results.results_reader import is_results_header
 from importer.sheets import Sheet, SheetOptions, open_sheet
 from importer.sheets.rows import CellsDigest, Row, decode_cells, encode_cells
-from importer.store.batch_rows import BatchRows
 from importer.store.records import CHUNK_ROWS, REHEARSAL, RowChange, RowStatus, StagedRow, StoredRow
 from importer.store.staging import Staging
 
@@ -233,8 +232,3 @@ def _looked_up(
         error=described(mapped),
         changed_at=at,
     )
-
-
-def pending_rows(rows: BatchRows) -> int:
-    """How many rows are to be sent."""
-    return rows.counts().get(RowStatus.PENDING, 0)

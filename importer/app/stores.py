@@ -120,7 +120,7 @@ def find_batch(named: str, store: Store, *, rehearsal: bool = False) -> NamedBat
         return NamedBatch(batch, path)
     if path.is_dir():
         raise ResultsError("This is a folder.", where=named, remedy="Name the results file in it.")
-    if is_batch_id(named) and store.summary(named) is not None:
+    if is_batch_id(named) and store.knows(named):
         return NamedBatch(named, _results_of(named, store))
     raise ResultsError(
         "There is no such file, and no batch of that id in the store.",

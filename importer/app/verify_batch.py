@@ -189,14 +189,14 @@ async def verify(
 
 
 def _owned(named: NamedBatch, store: Store) -> Ownership:
-    if store.summary(named.id) is None:
+    if not store.knows(named.id):
         raise ResultsError(
             "This store does not have the batch, and only there is what was sent.",
             where=named.id,
             remedy="Verify on the computer that ran the import, or with the team's store.",
         )
     owned = store.own(named.id)
-    if not owned.rows.counts().get(RowStatus.CREATED):
+    if not owned.rows.has(RowStatus.CREATED):
         owned.close()
         raise ResultsError(
             "No row of this batch is created, so there is nothing to read back.",

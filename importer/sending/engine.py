@@ -123,7 +123,7 @@ async def send(
 
 def mark_interrupted(owned: Ownership) -> None:
     """Rows that are marked while nobody sends: their calls were interrupted, and are in doubt."""
-    if owned.rows.counts().get(RowStatus.SENDING, 0):
+    if owned.rows.has(RowStatus.SENDING):
         entry = remedy_for("interrupted")
         with owned.change() as change:
             change.interrupted(code=entry.code, error=f"{entry.meaning} {entry.action}")

@@ -116,6 +116,12 @@ class BatchRows:
         with self._sound("rows"):
             return {RowStatus(status): count for status, count in found}
 
+    def has(self, *statuses: RowStatus) -> bool:
+        """Whether any row is in one of these statuses: at once, where counting takes its time for a million
+        rows."""
+        asked = select(_row.position).where(_row.batch == self.key).limit(1)
+        return any(self._all(asked.where(_row.status == int(status))) for status in statuses)
+
     def shown_counts(self) -> dict[str, int]:
         """Rows by the word that people read; every word is there, and `rows` is their sum.
 

@@ -237,6 +237,7 @@ def _connect(path: Path | None, *, durable: bool) -> sqlite3.Connection:
     connection.execute("PRAGMA secure_delete = ON")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {1_000 if durable else 10_000}")
     connection.execute(f"PRAGMA cache_size = {-16_000 if durable else -64_000}")
     return connection
 

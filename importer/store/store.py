@@ -156,6 +156,12 @@ class Store:
             found = summaries(self.database, connection, _batch.id == batch_id)
         return found[0][1] if found else None
 
+    def knows(self, batch_id: str) -> bool:
+        """Whether there is such a batch."""
+        with self.database.reading() as connection:
+            asked = select(_batch.key).where(_batch.id == batch_id, _batch.published)
+            return connection.execute(asked).first() is not None
+
     def by_source(self, source: Path, *, rehearsal: bool = False) -> BatchSummary | None:
         """The latest batch (or rehearsal) of the sheet at this path."""
         which = and_(_batch.source == str(source.absolute()), _batch.rehearsal == rehearsal)
