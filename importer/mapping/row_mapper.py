@@ -22,7 +22,7 @@ NOTE_LENGTH_SAFE: Final = 200
 """`MaxFieldLength` of notes of other activity kinds (leadsquared.md, "More"); longer ones may be cut off."""
 _NOTE_MARKUP: Final = re.compile(r"\{(?:next|=|keyvalueinfo)\}", re.IGNORECASE)
 _PLAIN_TEXT: Final = TextValue()
-_OF_TEXTS: Final = frozenset({"point-zero", "number-format"})
+_OF_TEXTS: Final = frozenset({"point-zero", "number-format", "lost-characters"})
 """Findings of a file that mean nothing in a field of numbers or dates: its reader takes the number itself."""
 _ONLY_TEXTS: Final = frozenset({str})
 

@@ -325,11 +325,11 @@ def _nul_error(path: Path, encoding: Encoding) -> SheetError:
         head = stream.read(4096)
         even, odd = head[::2].count(0), head[1::2].count(0)
         offset = encoding.skip_bytes + head.find(0)
-    if encoding.codec == "utf-8" and max(even, odd) > len(head) // 8:
+    if encoding.codec == "utf-8" and max(even, odd) > max(len(head) // 8, 8 * min(even, odd)):
         name = "utf-16-le" if odd > even else "utf-16-be"
         remedy = f"It looks like UTF-16 without a byte order mark: try --encoding {name}."
     else:
-        remedy = "Export the sheet again; it may not be a text file, or be damaged."
+        remedy = "Export the sheet again: it is not a text file, or it was not written to its end."
     where = path.name
     if head.find(0) >= 0 and encoding.codec == "utf-8":
         spot = _spot(path, encoding, offset, "cp1252")

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from importer.activity import GUID
 from importer.sheets.rows import column_letters
-from importer.sheets.text_damage import POINT_ZERO
+from importer.sheets.text_damage import EMPTY_WORDS, POINT_ZERO
 from importer.text import quoted
 
 PROFILE_ROWS: Final = 300
@@ -30,7 +30,19 @@ LINE_ENDS: Final = re.compile(r"\r\n|\n|\r")
 LONG_ID: Final = re.compile(r"(?=.*\d)[0-9A-Za-z]{15,40}", re.ASCII)
 EMAIL: Final = re.compile(r"\S+@\S+\.\w+")
 UNIQUE: Final = frozenset(("guid", "id", "email"))
+ESCAPED_END: Final = re.compile(r"[^\\]*\w[^\\]*\\")
+"""A text with one backslash, at its end: no path of folders."""
 SAVE_AGAIN: Final = "Correct it in the file, or export the sheet again with quotation marks around its texts."
+CUT_IN_TWO: Final = (
+    f"A line break inside of a text seems to cut the row in two; this is one half. {SAVE_AGAIN}"
+)
+CUT_LINES_MAX: Final = 50
+FULL_LEAST: Final = 3
+"""After so many complete records a last one that is cut off is no habit of the file."""
+NO_TEXT_GOES_ON: Final = re.compile(
+    r"\W*#|\W{3,}|.*\b(?:totals?|summe|sum|subtotals?)\b|page \d|report\b", re.IGNORECASE
+)
+"""How lines of a report begin that stand between its rows."""
 
 
 class Record(NamedTuple):
@@ -91,11 +103,13 @@ class Shape:
     writes_empty: records with an empty last cell write it. blocks: the number of cells that all rows of one
     of Excel's blocks have. end: the usual line end; mixed_ends: there are others. profile: of each column,
     the few patterns that its values have, or nothing. point_zero: columns in which every number ends in `.0`;
-    maybe_zero: there may be such, or columns without any value.
-    longest: characters of the longest record.
+    maybe_zero: there may be such, or columns without any value. full, short: how many records have all
+    cells, and too few. cut: numbers of complete records whose last text goes on in the next lines, and
+    theirs.
     """
 
     width: int
+    delimiter: str = ","
     usual: frozenset[int] = frozenset()
     writes_empty: bool = False
     blocks: dict[int, int] = field(default_factory=dict)
@@ -104,10 +118,19 @@ class Shape:
     profile: tuple[frozenset[str], ...] = ()
     point_zero: tuple[int, ...] = ()
     maybe_zero: bool = False
+    full: int = 0
+    short: int = 0
+    cut: set[int] = field(default_factory=set)
 
-    def fault(self, record: Record, before: Record | None, after: Record | None) -> str | None:
-        """Why the record cannot be trusted as a row; None if its number of cells is nobody's mistake."""
+    def fault(
+        self, record: Record, before: Record | None, after: Record | None, *, unfinished: bool = False
+    ) -> str | None:
+        """Why the record cannot be trusted as a row; None if its number of cells is nobody's mistake.
+        unfinished: the file does not end with a line end."""
         count = len(record.cells)
+        known = self._cut_off(record, after, unfinished=unfinished)
+        if known is not None:
+            return known
         if self.mixed_ends and (
             self._broken_by_end(record, after) or (before is not None and self._broken_by_end(before, record))
         ):
@@ -128,9 +151,22 @@ class Shape:
             )
         return self._short(record, before, after)
 
+    def _cut_off(self, record: Record, after: Record | None, *, unfinished: bool) -> str | None:
+        if record.number in self.cut:
+            return CUT_IN_TWO
+        is_last = unfinished and after is None and self.full >= FULL_LEAST
+        if is_last and len(record.cells) < self.width and self.short == 1:
+            return "The file ends in the middle of this row: it was not copied to its end. Get it again."
+        return None
+
     def _short(self, record: Record, before: Record | None, after: Record | None) -> str | None:
         count = len(record.cells)
-        if count == 1 and self.width > 1 and self._whole_line_quoted(record):
+        if count == 1 and self.width > 1 and (divided := self._divided_otherwise(record)):
+            if not record.raw.startswith('"') and divided != self.delimiter:
+                return (
+                    f"The row is divided by {quoted(divided)}, the headings are divided by"
+                    f" {quoted(self.delimiter)}. Export the sheet again with one delimiter throughout."
+                )
             return (
                 "The whole line is in quotation marks, so that it is one cell. Delete the quotation marks at"
                 " its beginning and end and halve those inside, or export the sheet again from its origin."
@@ -146,10 +182,7 @@ class Shape:
             )
         for first, second in ((before, record), (record, after)):
             if first is not None and second is not None and self._halves(first, second):
-                return (
-                    "A line break inside of a text seems to cut the row in two; this is one half."
-                    f" {SAVE_AGAIN}"
-                )
+                return CUT_IN_TWO
         return None
 
     def _is_foreign(self, record: Record) -> bool:
@@ -176,9 +209,10 @@ class Shape:
             and self._is_foreign(second)
         )
 
-    def _whole_line_quoted(self, record: Record) -> bool:
+    def _divided_otherwise(self, record: Record) -> str | None:
+        """The delimiter that divides a cell into as many as there are headings."""
         text = record.cells[0]
-        return any(text.count(delimiter) >= self.width - 1 for delimiter in ",;\t|")
+        return next((mark for mark in ",;\t|" if text.count(mark) >= self.width - 1), None)
 
     def fits(self, column: int, text: str) -> bool | None:
         """Whether a value looks like those of its column; None where they have no look of their own."""
@@ -227,6 +261,12 @@ def moved_by_quotes(record: Record, delimiter: str) -> str | None:
     ends = ("\r", "\n", delimiter)
     escaped = False
     for index, cell in enumerate(cells):
+        if cell.endswith("\\") and ESCAPED_END.fullmatch(cell) and f"{cell}{delimiter}" in raw:
+            return (
+                f"Cell {column_letters(index)}{record.number} ends with a backslash ({quoted(cell)}), which"
+                " seems to escape the delimiter after it: the text was cut there, and the values moved."
+                f" {SAVE_AGAIN}"
+            )
         if escaped and cell.endswith('"') and any(f"{delimiter}{cell}{end}" in raw for end in ends):
             return (
                 f"Cell {column_letters(index)}{record.number}: the quotation marks seem to be escaped by"
@@ -248,10 +288,13 @@ def moved_by_quotes(record: Record, delimiter: str) -> str | None:
 class ShapeSurvey:
     """Learns what is usual, record by record."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, delimiter: str) -> None:
         """width: cells of the record with the headings."""
-        self._shape = Shape(width)
+        self._shape = Shape(width, delimiter)
         self._rows = 0
+        self._last_full = -1, ""
+        self._open: tuple[str, list[int], str] | None = None
+        self._maybe_cut: list[tuple[str, list[int], str]] = []
         self._wide: Counter[int] = Counter()
         self._blocks: dict[int, Counter[int]] = {}
         self._patterns: list[set[str]] = [set() for _ in range(width)]
@@ -268,7 +311,11 @@ class ShapeSurvey:
         number = 0
         for number, cells, _, _, raw in records:
             count = len(cells)
+            if count == 1 or self._open is not None:
+                self._follow_text(number, cells)
             if count == width:
+                shape.full += 1
+                self._last_full = number, cells[-1]
                 if not cells[-1]:
                     shape.writes_empty = True
                 if self._profiled < PROFILE_ROWS:
@@ -286,8 +333,22 @@ class ShapeSurvey:
             shape.end, shape.mixed_ends = ends.most_common(1)[0][0], True
         return shape
 
+    def _follow_text(self, number: int, cells: list[str]) -> None:
+        """Single cells right below a complete record whose last cell is a text, and above another one."""
+        width = self._shape.width
+        if len(cells) == 1 < width:
+            if self._open is not None:
+                self._open[1].append(number)
+            elif self._last_full[0] == number - 1 and any(map(str.isalpha, self._last_full[1])):
+                self._open = self._last_full[1], [number - 1, number], cells[0]
+            return
+        if self._open is not None and len(cells) == width and len(self._open[1]) <= CUT_LINES_MAX:
+            self._maybe_cut.append(self._open)
+        self._open = None
+
     def _count_odd(self, number: int, cells: list[str]) -> None:
         count, width = len(cells), self._shape.width
+        self._shape.short += 0 < count < width
         self._blocks.setdefault((number - 1) // EXCEL_BLOCK_ROWS, Counter())[count] += 1
         if count > width:
             if not cells[width - 1]:
@@ -305,7 +366,7 @@ class ShapeSurvey:
     def _drop_other_columns(self, cells: list[str]) -> None:
         for index in tuple(self._zeros):
             text = cells[index] if index < len(cells) else ""
-            if text:
+            if text and text not in EMPTY_WORDS:
                 if POINT_ZERO.fullmatch(text):
                     self._zeros[index] += 1
                 else:
@@ -325,5 +386,9 @@ class ShapeSurvey:
             else frozenset()
             for patterns in self._patterns
         )
+        for cut, numbers, text in self._maybe_cut:
+            goes_on = shape.fits(0, text) is False and shape.fits(shape.width - 1, cut) is None
+            if goes_on and not NO_TEXT_GOES_ON.match(text):
+                shape.cut.update(numbers)
         shape.point_zero = tuple(index for index, found in self._zeros.items() if found > 1)
         shape.maybe_zero = bool(self._zeros)

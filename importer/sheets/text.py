@@ -28,7 +28,7 @@ from importer.sheets.record_shape import (
 )
 from importer.sheets.rows import Row, column_letters
 from importer.sheets.sheet import Sheet, SheetOptions, unreadable
-from importer.sheets.text_damage import CELL_LENGTH_MAX, MARKS, DamageFinder
+from importer.sheets.text_damage import CELL_LENGTH_MAX, EMPTY_WORDS, MARKS, DamageFinder
 from importer.text import quoted
 
 CANDIDATES: Final = (",", ";", "\t", "|")
@@ -132,8 +132,8 @@ SUFFIXES: Final = (".csv", ".tsv", ".tab", ".txt", ".psv")
 FIRST_FILLED_SEARCH: Final = 1000
 CELL_READ_MAX: Final = 4 << 20
 ZEROS_SEARCH: Final = 100
-QUOTE_MARKS: Final = frozenset(('\\"', ' "', '\t"'))
-"""What a file holds if its quotation marks are escaped by a backslash, or come after a blank."""
+QUOTE_MARKS: Final = frozenset(('\\"', ' "', '\t"', "\\,", "\\;", "\\\t", "\\|"))
+"""What a file holds if quotation marks or delimiters are escaped by a backslash, or marks follow a blank."""
 
 csv.field_size_limit(CELL_READ_MAX)
 
@@ -147,7 +147,7 @@ class TextSheet(Sheet):
         """Raises SheetError, before any row is given, for what makes the text as a whole untrustworthy."""
         super().__init__(path, how)
         self._streams: set[io.TextIOWrapper] = set()
-        self._one_column = False
+        self._one_column = self._named_by_line = False
         self._width = 0
         self._shape: Shape | None = None
         try:
@@ -220,6 +220,7 @@ class TextSheet(Sheet):
         if self.how.delimiter is not None:
             return delimiter_named(self.how.delimiter, self.path)
         if separator is not None:
+            self._named_by_line = True
             return separator
         with self._stream(self._skip_lines) as stream:
             found = sniff_delimiter(stream, self.header_row)
@@ -248,6 +249,13 @@ class TextSheet(Sheet):
             self._check_heading_quotes(header)
         if self._one_column:
             self._question_one_column()
+        elif self._named_by_line and len(cells) == 1 and SUSPICIOUS.intersection(cells[0]):
+            raise SheetError(
+                f"The first line (`sep=`) names {quoted(self.delimiter or '')} as the delimiter, but the"
+                f" headings are not divided by it: {quoted(cells[0], 60)}.",
+                where=self.place(self.header_row),
+                remedy="Delete the first line, or correct it.",
+            )
 
     def _check_heading_quotes(self, header: Record) -> None:
         """Raises SheetError for headings with quotation marks around them that do not quote."""
@@ -287,7 +295,7 @@ class TextSheet(Sheet):
         with self._stream(self._skip_lines) as stream:
             records = self._records(stream, keep_raw=self._mixed_ends)
             below = itertools.islice(records, self.header_row, None)
-            survey = ShapeSurvey(self._width)
+            survey = ShapeSurvey(self._width, self.delimiter or ",")
             return survey.learn(below, mixed_ends=self._mixed_ends, point_zero=".0" in self._holds)
 
     def _may_end_in_zeros(self) -> bool:
@@ -296,7 +304,11 @@ class TextSheet(Sheet):
             return False
         with self._stream(self._skip_lines) as stream:
             first = itertools.islice(self._records(stream), self.header_row, self.header_row + ZEROS_SEARCH)
-            return bool(ShapeSurvey(self._width).learn(first, mixed_ends=False, point_zero=True).maybe_zero)
+            return bool(
+                ShapeSurvey(self._width, self.delimiter or ",")
+                .learn(first, mixed_ends=False, point_zero=True)
+                .maybe_zero
+            )
 
     def _rows(self, stream: Iterable[str]) -> Iterator[Row]:
         width = len(self.header)
@@ -313,7 +325,8 @@ class TextSheet(Sheet):
             number, cells, _, lines, _ = record
             problem: str | None = None
             findings: tuple[CellFinding, ...] = ()
-            if careful or lines > 1 or len(cells) != self._width:
+            goes_on = after is not None and len(after[1]) == 1  # a text may have been cut by a line break
+            if careful or goes_on or lines > 1 or len(cells) != self._width:
                 problem, findings = self._doubts(record, before, after)
             before = record
             if len(cells) != width or not cells[0].strip():
@@ -327,7 +340,9 @@ class TextSheet(Sheet):
                 damage.shorten(cells)
             if zeros:
                 findings += tuple(
-                    damage.point_zero(at, cells[at]) for at in zeros if at < width and cells[at]
+                    damage.point_zero(at, cells[at])
+                    for at in zeros
+                    if at < width and cells[at] and cells[at] not in EMPTY_WORDS
                 )
             yield Row(number, tuple(cells), problem, findings)
 
@@ -349,13 +364,20 @@ class TextSheet(Sheet):
         shape = self._shape
         if shape is None:
             lines = "".join(record.cells) if record.lines > 1 else ""
-            if problem is None and len(record.cells) == self._width and delimiter not in lines:
+            goes_on = after is not None and len(after[1]) == 1 < self._width
+            if (
+                problem is None
+                and len(record.cells) == self._width
+                and delimiter not in lines
+                and not goes_on
+            ):
                 return None, ()
             shape = self._shape = self._learn_shape()
         problem = problem or shape.fault(
             record,
             None if before is None else Record._make(before),
             None if after is None else Record._make(after),
+            unfinished=after is None and self._is_unfinished(),
         )
         if problem is not None or record.lines == 1:
             return problem, ()
@@ -374,6 +396,13 @@ class TextSheet(Sheet):
             " `accept: [rows-swallowed]` in the mapping).",
         )  # fmt: skip
         return None, (finding,)
+
+    def _is_unfinished(self) -> bool:
+        """Whether the file ends without a line end."""
+        with self.path.open("rb") as stream:
+            size_bytes = stream.seek(0, io.SEEK_END)
+            stream.seek(max(0, size_bytes - 4))
+            return stream.read().rstrip(b"\0")[-1:] not in (b"\r", b"\n", b"\x1a")
 
     def _broken_record(self, number: int, error: csv.Error) -> SheetError:
         """What is wrong with record `number`, found by reading up to it once more."""

@@ -1,4 +1,4 @@
-"""What spreadsheets, databases and wrong encodings leave in the cells of text files.
+"""What spreadsheets, databases and wrong encodings leave in the texts of cells, mostly of text files.
 
 Looked for whatever the field's type: an import into a text field would send `#N/A` or `9.19877E+11` unseen.
 A cell whose value is lost becomes an `ErrorCell`; where the value is there but looks odd, a notice says so.
@@ -23,36 +23,52 @@ _ERRORS_ENGLISH: Final = """
 #GETTING_DATA #EXTERNAL! #PYTHON! #ERROR!"""
 _ERRORS_ELSEWHERE: Final = """
 #NV #BEZUG! #WERT! #ZAHL! #FELD! #ÜBERLAUF! #KALK! #N/D #VALEUR! #NOM? #NOMBRE! #NUL! #PROPAGATION!
-#¡REF! #¡VALOR! #¿NOMBRE? #¡NUM! #¡DIV/0! #¡NULO! #RIF! #NOME? #VALORE! #NULLO! #VALOR! #NÚM! #NULO!"""
+#¡REF! #¡VALOR! #¿NOMBRE? #¡NUM! #¡DIV/0! #¡NULO! #RIF! #NOME? #VALORE! #NULLO! #VALOR! #NÚM! #NULO!
+#Н/Д #ССЫЛКА! #ЗНАЧ! #ИМЯ? #ЧИСЛО! #ДЕЛ/0! #ПУСТО! #ARG! #ADR! #NAZWA? #LICZBA! #DZIEL/0! #ZERO!
+#N/B #WAARDE! #VERW! #NAAM? #GETAL! #DEEL/0! #LEEG! #YOK #DEĞER! #BAŞV! #AD? #SAYI! #SAYI/0! #BOŞ!
+#SAKNAS! #VÄRDEFEL! #REFERENS! #NAMN? #OGILTIGT! #DIVISION/0! #I/T #VÆRDI! #VERDI! #REFERENCE! #NAVN? #NUMMER!
+#PUUTTUU! #ARVO! #VIITTAUS! #NIMI? #LUKU! #JAKO/0! #HODNOTA! #ODKAZ! #NÁZEV? #ČÍSLO! #ÉRTÉK! #HIV! #NÉV?"""
 ERRORS: Final = frozenset(f"{_ERRORS_ENGLISH} {_ERRORS_ELSEWHERE}".split())
-"""Error values as Excel, LibreOffice and Google Sheets show them, in six languages."""
+"""Error values as Excel, LibreOffice and Google Sheets show them, in the languages that we know."""
 
-EMPTY_WORDS: Final = frozenset(("NULL", "\\N", "(null)", "(NULL)", "[NULL]", "<NULL>", "NaN", "NaT", "<NA>"))
+EMPTY_WORDS: Final = frozenset(
+    ("NULL", "\\N", "(null)", "(NULL)", "[NULL]", "[null]", "<NULL>", "<null>", "NaN", "nan", "NaT", "<NA>")
+)
 """What databases and table tools write for nothing. `null` and `NA` can be codes, and stay unnoticed."""
 
 GUARDED_TEXT: Final = re.compile(r'="((?:[^"]|"")*)"')
-SHORTENED: Final = re.compile(r"[+-]?\d(?:[.,]\d+E\+\d{2,3}|E\+(?:1[1-9]|[2-9]\d|\d{3}))", re.ASCII)
+SHORTENED: Final = re.compile(r"[+-]?\d(?:[.,]\d+E[+-]\d{2,3}|E\+(?:1[1-9]|[2-9]\d|\d{3}))", re.ASCII)
 """Excel's own spelling, with sign and two digits: `1E5` and `1e5` can be codes."""
+SHORTENED_ELSEWHERE: Final = re.compile(r"[+-]?\d[.,]\d+e\+\d{2,3}", re.ASCII)
+"""As R and Python write great numbers, with all of their digits or not."""
 APOSTROPHE: Final = re.compile(r"'(?:[+\-(]?\d[\d .,/:()+\-]*|[=+\-@]\S.*)", re.ASCII | re.DOTALL)
 OFFICE_ERROR: Final = re.compile(r"Err:5\d\d")
 _LATER: Final = "[\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"
+_LATER_BYTES: Final = bytes(range(0x80, 0xC0))
+_LATER_MAC: Final = f"[{re.escape(_LATER_BYTES.decode('mac_roman'))}]"
+_LATER_DOS: Final = f"[{re.escape(_LATER_BYTES.decode('cp437') + _LATER_BYTES.decode('cp850'))}]"
 MISREAD: Final = re.compile(
     f"[ÂÃ]{_LATER}|(?:[ÐÑ]{_LATER}){{2}}|â€{_LATER}|(?:à[¤¥¦§¨]{_LATER})|[äåæçèé]{_LATER}{{2}}"
+    f"|[√¬]{_LATER_MAC}|‚Ä{_LATER_MAC}|[├┬]{_LATER_DOS}|[ΓÔ]Ç{_LATER_DOS}"
 )
-"""UTF-8 that was read as cp1252 and saved again: `Ã¼`, `â€™`, `à¤¨`."""
+"""UTF-8 that was read in another encoding and saved again: as cp1252 `Ã¼`, `â€™`, `à¤¨`; as Mac Roman `√º`,
+`‚Äô`; as DOS code page `├╝`, `ΓÇÖ`."""
+QUESTION_MARKS: Final = re.compile(r"(?=[^?]*\?{2,}[^\w?]*\?{2,}|\?{4,})[?\W]+")
+"""Letters that another encoding could not hold: `????? ???`."""
 POINT_ZERO: Final = re.compile(r"[+-]?\d+\.0", re.ASCII)
 
 MARKS: Final = (
-    '="', "#", "Err:5", "E+", "'", "NULL", "\\N", "(null)", "NaN", "NaT", "<NA>", "\x0b",
+    '="', "#", "Err:5", "E+", "E-0", "E-1", "'", "NULL", "null", "\\N", "NaN", "nan", "NaT", "<NA>", "\x0b",
     "Â", "Ã", "Ð", "Ñ", "â€", "à¤", "à¥", "à¦", "à§", "à¨", "ä", "å", "æ", "ç", "è", "é",
+    "√", "¬", "‚Ä", "├", "┬", "ΓÇ", "ÔÇ", "????", "?? ??", "e+",
 )  # fmt: skip
 """Without one of these in the file there is nothing to look for."""
 
-_FIRST: Final = {'="': "=", "#": "#", "Err:5": "E", "'": "'", "\\N": "\\", "(null)": "(", "<NA>": "<"}
+_FIRST: Final = {'="': "=", "#": "#", "Err:5": "E", "'": "'", "\\N": "\\", "<NA>": "<"}
 _FIRST_CHARACTER: Final = itemgetter(slice(1))
 _ERROR_REASON: Final = (
-    "The cell shows {}, an error that a spreadsheet left in the text file. Correct the formula in the"
-    " workbook and export it again, or enter the value."
+    "The cell shows {}, an error that a spreadsheet left there as text. Correct the formula in the workbook"
+    " that it comes from and export it again, or enter the value."
 )
 _SHORTENED_REASON: Final = (
     "Excel cut a long number short (as 9.19877E+11); its other digits are lost. Export the sheet again from"
@@ -77,7 +93,7 @@ _NOTICES: Final = {
     ),
     "database-null": (
         "{cell} is what databases write for nothing; it is sent as a text.",
-        'If it means nothing, write `values: {{"{value}": ""}}` in the mapping, or empty the cells.',
+        "If it means nothing, empty these cells in the sheet (find and replace).",
     ),
     "guarding-apostrophe": (
         "The apostrophe before {text} guards it in Excel, which does not show it; it is sent.",
@@ -87,12 +103,22 @@ _NOTICES: Final = {
         "{cell} seems to be UTF-8 text that was read in another encoding and saved.",
         "Export the sheet again from its origin as CSV UTF-8.",
     ),
+    "question-marks": (
+        "{cell} holds question marks only: an encoding without its letters may have lost them.",
+        "Export the sheet again from its origin as CSV UTF-8.",
+    ),
+    "lost-digits": (
+        "{cell} is how programs shorten great numbers; its last digits may be lost.",
+        "If it is a code or a phone number, export the sheet again with that column as text.",
+    ),
     "point-zero": (
         "Every number of the column ends in .0, as {cell} does: a tool may have added it.",
         "If the codes have no decimals, export the column as text.",
     ),
 }  # fmt: skip
 """By kind: message and remedy of a cell whose value is there, but looks odd."""
+_LOST_CHARACTERS: Final = {"question-marks": QUESTION_MARKS, "lost-digits": SHORTENED_ELSEWHERE}
+"""What the kind `lost-characters` can mean here."""
 ZEROS_NAMED: Final = 1_000
 """More cells of a column than anybody is shown: of further ones it is enough that they are counted."""
 
@@ -105,11 +131,13 @@ class DamageFinder:
         self._header = header
         self._zeros: dict[int, list[CellFinding]] = {}
         starts = {first for mark, first in _FIRST.items() if mark in holds}
-        if {"NULL", "NaN", "NaT"}.intersection(holds):
-            starts |= set("N([<")
+        if {"NULL", "null", "NaN", "nan", "NaT"}.intersection(holds):
+            starts |= set("Nn([<")
         if starts:
             starts.add(" ")
-        inside = [SHORTENED.pattern] if "E+" in holds else []
+        inside = [SHORTENED.pattern] if {"E+", "E-0", "E-1"}.intersection(holds) else []
+        inside += [SHORTENED_ELSEWHERE.pattern] if "e+" in holds else []
+        inside += [r"\?\?"] if {"????", "?? ??"}.intersection(holds) else []
         inside += ["\x0b"] if "\x0b" in holds else []
         inside += [MISREAD.pattern] if any(mark > "\x7f" for mark in holds) else []
         self._starts = frozenset(starts)
@@ -151,14 +179,17 @@ class DamageFinder:
             return self._notice("database-null", index, text)
         if text[0] == "'" and APOSTROPHE.fullmatch(text):
             return self._notice("guarding-apostrophe", index, cell, text[1:])
+        for kind, pattern in _LOST_CHARACTERS.items():
+            if pattern.fullmatch(text):
+                return self._notice(kind, index, cell)
         return self._notice("wrong-encoding", index, cell) if MISREAD.search(cell) else None
 
     def _notice(self, kind: str, index: int, cell: str, text: str = "") -> CellFinding:
         heading = self._header[index] if index < len(self._header) else None
         value = cell[:VALUE_SHOWN_MAX]
-        message, remedy = (
-            each.format(cell=quoted(cell), text=quoted(text), value=value) for each in _NOTICES[kind]
-        )
+        message, remedy = (each.format(cell=quoted(cell), text=quoted(text)) for each in _NOTICES[kind])
+        if kind in _LOST_CHARACTERS:
+            kind = "lost-characters"
         return CellFinding(Severity.NOTICE, heading, index, kind, value, message, remedy)
 
     @staticmethod

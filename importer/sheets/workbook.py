@@ -12,6 +12,7 @@ from importer.errors import SheetError
 from importer.findings import VALUE_SHOWN_MAX, CellFinding, Severity
 from importer.sheets.rows import ErrorCell, Row, column_letters
 from importer.sheets.sheet import BLANK_ROWS_MAX, Sheet, unreadable
+from importer.sheets.text_damage import MARKS, DamageFinder
 from importer.sheets.zip_safety import damaged
 from importer.text import quoted
 
@@ -74,6 +75,7 @@ class WorkbookSheet(Sheet):
 
     def _rows(self) -> Iterator[Row]:
         columns = range(len(self.header))
+        damage = DamageFinder(self.header, set(MARKS) - {'="'})  # Excel shows ="00417" in a workbook as it is
         skip_hidden = self.how.hidden == "skip"
         for raw in self.table():
             number, hidden, cells, problem, formulas, unseen = raw
@@ -84,6 +86,11 @@ class WorkbookSheet(Sheet):
             if problem is None and cells and max(cells) not in columns:
                 problem = self._surplus(number, cells)
             findings = self._findings(raw) if formulas or unseen else ()
+            texts = [cell if type(cell) is str else "" for cell in row]
+            damaged_texts = damage.look(texts)
+            if damaged_texts or any(type(text) is not str for text in texts):
+                findings += damaged_texts
+                row = tuple(text or cell for text, cell in zip(texts, row, strict=True))
             yield Row(number, row, problem, findings)
 
     def _surplus(self, number: int, cells: dict[int, str]) -> str | None:
