@@ -51,7 +51,7 @@ class RunningScreen:
 
     async def _serve(self) -> None:
         try:
-            async with ScreenServer(self._home, rehearsal=self._rehearsal) as server:
+            async with ScreenServer(self._home, rehearsal=self._rehearsal, settle_s=0.1) as server:
                 self._ready.set_result(server)
                 await self._done.wait()
         except BaseException as error:

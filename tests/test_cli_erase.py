@@ -76,9 +76,9 @@ def test_the_copy_of_a_sheet_that_was_brought_on_the_screen_goes_too(
 ) -> None:
     """It is in our own folder, and nobody else's."""
     upload = home / "uploads" / "an-import"
-    upload.mkdir(parents=True)
-    shutil.move(sheet, upload / "visits.csv")
-    done = importer("run", upload / "visits.csv", "-m", "visits.yaml", "--yes", "--json")
+    (upload / "sheet").mkdir(parents=True)
+    shutil.move(sheet, upload / "sheet" / "visits.csv")
+    done = importer("run", upload / "sheet" / "visits.csv", "-m", "visits.yaml", "--yes", "--json")
     assert done.exit == 0, done.stderr
     assert importer("erase", done.json["batch"], "--yes").exit == 0
     assert not upload.exists()

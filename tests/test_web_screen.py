@@ -14,8 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import keyring
 import pytest
 from conftest import Importer, RunningTenant, StartTenant
+from memory_keyring import MemoryKeyring
 from screen import RunningScreen
 from stores import postgres_database
 
@@ -550,6 +552,64 @@ def test_keys_are_never_on_the_page(with_keys: Person, tenant: RunningTenant) ->
     assert tenant.sandbox.access_key not in content
     assert tenant.sandbox.secret_key not in content
     assert "environment" in with_keys.said
+
+
+def test_keys_are_tried_kept_used_and_removed(
+    person: Person, tenant: RunningTenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sign in, and whose keys they are; they are on no page; sign out, and they are gone."""
+    for name in tenant.environment():
+        monkeypatch.delenv(name)
+    earlier, kept = keyring.get_keyring(), MemoryKeyring()
+    keyring.set_keyring(kept)
+    page, sandbox = person.page, tenant.sandbox
+    try:
+        page.get_by_role("link", name="Keys").click()
+        page.get_by_text("There are no keys that can be used").wait_for()
+        page.get_by_label("Host").fill(tenant.url)
+        page.get_by_label("Access key").fill(sandbox.access_key)
+        page.get_by_label("Secret key").fill(sandbox.secret_key)
+        person.press("Sign in")
+        page.get_by_text("Signed in as").wait_for()
+        page.get_by_text("Organisation").wait_for()
+        assert sandbox.access_key not in page.content()
+        assert sandbox.secret_key not in page.content()
+        assert page.get_by_label("Secret key").input_value() == ""
+        assert sandbox.secret_key in "".join(kept.kept.values())
+        person.press("Sign out")
+        page.get_by_text("The keys were removed from the keyring.").wait_for()
+        page.get_by_text("There are no keys that can be used").wait_for()
+        assert kept.kept == {}
+    finally:
+        keyring.set_keyring(earlier)
+
+
+def test_a_finished_import_keeps_no_sheet_and_can_be_erased(
+    with_keys: Person, tenant: RunningTenant, tmp_path: Path, mapping: Path, home: Path
+) -> None:
+    """Once all rows are created the uploaded sheet is gone, the results can be had; erased, so are they."""
+    page = with_keys.page
+    with_keys.upload(_sheet(tmp_path, 3))
+    with_keys.load_mapping(mapping)
+    with_keys.check()
+    with_keys.to_send()
+    with_keys.send_all()
+    assert list(home.glob("uploads/*/sheet/visits.csv")) == []
+    with page.expect_download() as results:
+        with_keys.press("Download results")
+    assert Path(results.value.path()).read_bytes().count(b"created") == 3
+    with_keys.press("Erase")
+    with_keys.picture("15-erase")
+    assert "This cannot be undone" in with_keys.said
+    with_keys.press("Yes, erase")
+    page.get_by_text("The data of 3 rows was removed.").wait_for()
+    page.get_by_role("cell", name="erased").wait_for()
+    page.get_by_role("link", name="Where the imports are kept").click()
+    page.get_by_role("heading", name="Store").wait_for()
+
+    assert list((home / "uploads").iterdir()) == []
+    assert str(home / "importer.db") in with_keys.said
+    assert len(tenant.activities) == 3
 
 
 def test_wrong_keys_are_refused_at_sign_in(person: Person, tenant: RunningTenant) -> None:

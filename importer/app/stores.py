@@ -327,9 +327,10 @@ def erase(batch_id: str, store: Store) -> EraseResult:
     """
     batch = known_batch(batch_id, store).batch
     store.erase(batch_id)
-    folder = Path(batch.source).parent
-    if folder.parent == home().uploads:
-        shutil.rmtree(folder, ignore_errors=True)
+    uploaded = next((each for each in Path(batch.source).parents if each.parent == home().uploads), None)
+    others = (one for one in store.batches() if one.batch.id != batch_id and one.erased_at is None)
+    if uploaded is not None and all(one.batch.source != batch.source for one in others):
+        shutil.rmtree(uploaded, ignore_errors=True)
     if batch.rehearsal:
         remove_rehearsal_file(batch_id)
     results = Path(batch.results)

@@ -124,6 +124,7 @@ class CorrectStep:
             results=status.batch,
             calls=CallOptions(sandbox=self._screen.rehearsal),
             changes=ScreenChanges(cells=cells) if own.has_sheet or cells else None,
+            settle_s=self._screen.settle_s,
             overwrite="overwrite" in form,
             undo="undo" in form,
         )

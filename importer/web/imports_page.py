@@ -11,13 +11,14 @@ from typing import Final
 from aiohttp import web
 
 from importer.app.records import BatchStatus
-from importer.app.stores import batch_status, list_batches
+from importer.app.stores import batch_status, erase, erase_question, list_batches, store_info
 from importer.store.records import is_batch_id
 from importer.web.guard import local_path
 from importer.web.imports import WebImport, file_name
 from importer.web.screen import Screen, form_of, see_other, step_path
 from importer.web.send_step import is_done, send_key
 from importer.web.sheet_step import show_new
+from importer.wording import count
 
 SHOWN_MOST: Final = 200
 
@@ -53,6 +54,9 @@ class ImportsPage:
             web.get("/batches/{batch}", self.batch),
             web.post("/rehearsal", self.switch),
             web.post("/imports/{import_id}/remove", self.remove),
+            web.get("/imports/{import_id}/erase", self.ask_to_erase),
+            web.post("/imports/{import_id}/erase", self.erase),
+            web.get("/store", self.store),
         ]
 
     async def first(self, request: web.Request) -> web.Response:
@@ -83,6 +87,9 @@ class ImportsPage:
         store = await self._screen.store()
         status = await asyncio.to_thread(batch_status, named, store)
         self._screen.rehearsal = status.rehearsal
+        if status.erased:
+            self._screen.say("The data of this import was erased.")
+            return see_other("/imports")
         own = self._screen.imports.of_batch(named)
         if own is None:
             made, _ = self._screen.imports.new_folder()
@@ -108,6 +115,41 @@ class ImportsPage:
             await asyncio.to_thread(self._screen.imports.discard, own.id)
             self._screen.say("The import was removed.")
         return see_other("/imports")
+
+    async def ask_to_erase(self, request: web.Request) -> web.Response:
+        """What erasing means, before it is done."""
+        own = self._screen.import_of(request)
+        batch = own.state.batches.get(self._screen.mode)
+        if batch is None:
+            return see_other("/imports")
+        question = await asyncio.to_thread(erase_question, batch, await self._screen.store())
+        return self._screen.show(
+            request, "erase.html", heading="Erase", step="results", own=own, question=question, batch=batch
+        )
+
+    async def erase(self, request: web.Request) -> web.Response:
+        """Yes, erase: the batch's customer data, and the uploaded sheet."""
+        own = self._screen.import_of(request)
+        form = await form_of(request)
+        mode = self._screen.mode
+        batch = own.state.batches.get(mode)
+        if batch is None or form.get("batch") != batch:
+            return see_other("/imports")
+        erased = await asyncio.to_thread(erase, batch, await self._screen.store())
+        if set(own.state.batches) == {mode}:
+            self._screen.imports.discard(own.id)
+        else:
+            own.changed_in(mode, batches=None)
+        left = [
+            f"It is still in {path}: delete that file yourself." for path in erased.files if path.is_file()
+        ]
+        self._screen.say("\n".join([f"The data of {count(erased.rows, 'row')} was removed.", *left]))
+        return see_other("/imports")
+
+    async def store(self, request: web.Request) -> web.Response:
+        """Where the imports are kept, how much that is, and who runs what."""
+        info = await asyncio.to_thread(store_info, await self._screen.store())
+        return self._screen.show(request, "store.html", heading="Store", info=info)
 
     async def _listed(self) -> list[Listed]:
         """Imports begun here, and all other batches, the newest first."""

@@ -91,6 +91,8 @@ class MappingStep:
     async def page(self, request: web.Request) -> web.Response:
         """The form."""
         own = self._screen.import_of(request)
+        if not own.has_sheet:
+            return see_other(step_path(own.id, "results"))
         try:
             top = await self._top(own)
         except SheetError:
@@ -143,6 +145,8 @@ class MappingStep:
     async def text_page(self, request: web.Request) -> web.Response:
         """The mapping as text, with its mistakes by line."""
         own = self._screen.import_of(request)
+        if not own.has_sheet:
+            return see_other(step_path(own.id, "results"))
         top = await self._top(own)
         text = _text_of(own)
         checked = await asyncio.to_thread(check_text, own, text, top)
@@ -178,7 +182,10 @@ class MappingStep:
     async def download(self, request: web.Request) -> web.Response:
         """The mapping file, named after the sheet."""
         own = self._screen.import_of(request)
-        await self._top(own)
+        if own.has_sheet:
+            await self._top(own)
+        elif not own.mapping.exists():
+            raise web.HTTPNotFound(text="The mapping of this import is where it was started.")
         return attachment(own.mapping.read_bytes(), f"{Path(own.state.file).stem}.yaml", "application/yaml")
 
     async def _filled(self, request: web.Request) -> tuple[WebImport, FilledIn, SheetTop]:

@@ -155,10 +155,11 @@ class ResultsStep:
         if status is None:
             return see_other(step_path(own.id, "results"))
         store = await self._screen.store()
-        mode, batch = self._screen.mode, status.batch
+        mode = self._screen.mode
+        asked = self._screen.reading(status.batch, mode)
 
         async def work(job: Job[VerifyResult | None]) -> VerifyResult | None:
-            await read_back(own, mode, batch, store, job)
+            await read_back(own, mode, asked, store, job)
             return None
 
         self._screen.jobs.begin(send_key(own, mode), Job(VERIFYING, work, sends=False))

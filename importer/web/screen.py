@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from importer.app.options import DEFAULT_SETTLE_S, CallOptions, VerifyOptions
 from importer.app.stores import open_store
 from importer.store.store import Store
 from importer.web.guard import Guard
@@ -30,11 +31,13 @@ class Said:
 
 
 class Screen:
-    """One server. home: IMPORTER_HOME. rehearsal: whether sending goes to the embedded sandbox."""
+    """One server. home: IMPORTER_HOME. rehearsal: whether sending goes to the embedded sandbox. settle_s: how
+    long created activities may take to show up when they are read."""
 
-    def __init__(self, home: Path, *, rehearsal: bool = False) -> None:
+    def __init__(self, home: Path, *, rehearsal: bool = False, settle_s: float = DEFAULT_SETTLE_S) -> None:
         self.home = home
         self.rehearsal = rehearsal
+        self.settle_s: Final = settle_s
         self.guard: Final = Guard()
         self.imports: Final = Imports(home)
         self.pages: Final = Pages(self.guard.form_token)
@@ -51,6 +54,11 @@ class Screen:
     def mode(self) -> str:
         """Which batch of an import the pages are about: `real` or `rehearsal`."""
         return "rehearsal" if self.rehearsal else "real"
+
+    def reading(self, batch: str, mode: str) -> VerifyOptions:
+        """How a batch is read back."""
+        calls = CallOptions(sandbox=mode == "rehearsal")
+        return VerifyOptions(results=batch, calls=calls, settle_s=self.settle_s)
 
     async def store(self) -> Store:
         """The store in force, opened when it is first needed. Raises StoreUnusableError."""

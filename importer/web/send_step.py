@@ -48,6 +48,10 @@ AGAIN_CHOICES: Final = (
 )
 
 
+SHEET_NEEDED_FOR: Final = ("pending", "uncertain", "failed", "invalid")
+"""While LeadSquared has not all rows, their mapping may change, and the uploaded sheet is kept."""
+
+
 class SendStep:
     """The pages of this step, and the start of everything that sends."""
 
@@ -200,20 +204,23 @@ class SendStep:
         retry_failed: bool = False,
     ) -> None:
         store = await self._screen.store()
-        mode, rehearsal = self._screen.mode, self._screen.rehearsal
+        mode = self._screen.mode
+        sending = SendingOptions(limit=limit, settle_s=self._screen.settle_s)
 
         async def prepare(job: Job[RunResult | None]) -> Plan:
             if status is not None:
-                how = resume_options(own, status, rehearsal=rehearsal, limit=limit)
+                how = resume_options(own, status, mode, sending)
                 return await prepare_resume(replace(how, retry_failed=retry_failed), store, job)
-            return await prepare_run(_run_options(own, mode, rehearsal=rehearsal, limit=limit), store, job)
+            return await prepare_run(_run_options(own, mode, sending), store, job)
 
         def starting(plan: Plan) -> None:
             own.changed_in(mode, batches=plan.batch, mapped=mapping_digest(own))
 
         async def then(job: Job[RunResult | None], result: RunResult) -> None:
             if limit is not None and result.counts.get("created"):
-                await read_back(own, mode, result.batch, store, job)
+                await read_back(own, mode, self._screen.reading(result.batch, mode), store, job)
+            if mode == "real" and not any(map(result.counts.get, SHEET_NEEDED_FOR)):
+                own.source.unlink(missing_ok=True)
 
         desk = Desk(self._signature(own, status), prepare, first=first, starting=starting, then=then)
         key = self._key(own)
@@ -243,10 +250,9 @@ class SendStep:
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-async def read_back(own: WebImport, mode: str, batch: str, store: Store, job: Job[Any]) -> None:
+async def read_back(own: WebImport, mode: str, asked: VerifyOptions, store: Store, job: Job[Any]) -> None:
     """Created rows compared with what was sent; how many are equal is kept for the pages."""
-    calls = CallOptions(sandbox=mode == "rehearsal")
-    result = await verify(VerifyOptions(results=batch, calls=calls), store, job, job.stop)
+    result = await verify(asked, store, job, job.stop)
     kept = {"equal": f"{result.equal:,} of {result.rows:,} rows equal"}
     kept |= {f"field {one['field']}": f"{one['equal']:,} of {one['sent']:,} equal" for one in result.fields}
     kept |= {f"difference {number}": text for number, text in enumerate(result.differences)}
@@ -286,11 +292,8 @@ def open_rows(status: BatchStatus) -> int:
     return int(status.counts.get("pending", 0)) + int(status.counts.get("uncertain", 0))
 
 
-def resume_options(
-    own: WebImport, status: BatchStatus, *, rehearsal: bool, limit: int | None = None
-) -> ResumeOptions:
+def resume_options(own: WebImport, status: BatchStatus, mode: str, sending: SendingOptions) -> ResumeOptions:
     """The batch goes on with the changes made on the screen, and with another mapping if it was changed."""
-    mode = "rehearsal" if rehearsal else "real"
     state = own.state
     changed = own.mapping.exists() and state.mapped.get(mode, mapping_digest(own)) != mapping_digest(own)
     marks = {int(row): mark for row, mark in state.marks.get(mode, {}).items() if row.isdigit()}
@@ -300,19 +303,19 @@ def resume_options(
         results=status.batch,
         mapping=own.mapping if changed else None,
         remap=changed,
-        calls=CallOptions(sandbox=rehearsal),
-        sending=SendingOptions(limit=limit),
+        calls=CallOptions(sandbox=mode == "rehearsal"),
+        sending=sending,
         changes=ScreenChanges(cells=corrections_of(own), statuses=marks, ids=ids) if made_here else None,
     )
 
 
-def _run_options(own: WebImport, mode: str, *, rehearsal: bool, limit: int | None) -> RunOptions:
+def _run_options(own: WebImport, mode: str, sending: SendingOptions) -> RunOptions:
     again = own.state.answers.get(mode, {}).get(IMPORTED_BEFORE_KEY, "")
     return RunOptions(
         sheet=sheet_input(own),
         mapping=own.mapping,
-        calls=CallOptions(sandbox=rehearsal),
-        sending=SendingOptions(limit=limit),
+        calls=CallOptions(sandbox=mode == "rehearsal"),
+        sending=sending,
         skip_invalid=own.state.leave_out_invalid,
         again=again == "again",
         only_new=again == "only-new",

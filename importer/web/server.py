@@ -15,6 +15,7 @@ from typing import Final, Self
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from importer.app.options import DEFAULT_SETTLE_S
 from importer.errors import ImporterError
 from importer.web.check_step import CheckStep
 from importer.web.correct_step import CorrectStep
@@ -46,8 +47,15 @@ class ScreenServer:
     Raises OSError when entered, if the port is taken.
     """
 
-    def __init__(self, home: Path, *, port: int = 0, rehearsal: bool = False) -> None:
-        self.screen: Final = Screen(home, rehearsal=rehearsal)
+    def __init__(
+        self,
+        home: Path,
+        *,
+        port: int = 0,
+        rehearsal: bool = False,
+        settle_s: float = DEFAULT_SETTLE_S,
+    ) -> None:
+        self.screen: Final = Screen(home, rehearsal=rehearsal, settle_s=settle_s)
         self._port = port
         self._runner: web.AppRunner | None = None
 

@@ -107,6 +107,8 @@ class SheetStep:
     async def page(self, request: web.Request) -> web.Response:
         """How the sheet is read, and its first rows."""
         own = self._screen.import_of(request)
+        if not own.has_sheet:
+            return see_other(step_path(own.id, "results"))
         look = await asyncio.to_thread(look_at, own)
         return self._screen.show(
             request, "sheet.html", heading="Sheet", step="sheet", own=own, look=look, encodings=ENCODINGS,
