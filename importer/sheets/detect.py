@@ -34,6 +34,10 @@ OLE_MAGIC: Final = bytes.fromhex("D0CF11E0A1B11AE1")
 ZIP_MAGIC: Final = b"PK\x03\x04"
 ZIP_EMPTY_MAGIC: Final = b"PK\x05\x06"
 ENCRYPTED_STREAM: Final = "EncryptedPackage".encode("utf-16-le")
+ENCRYPTED: Final = (
+    "The workbook is encrypted with a password: one of your own, or the one that Excel has built in and does"
+    " not ask for."
+)
 WORD_STREAM: Final = "WordDocument".encode("utf-16-le")
 OLE_SEARCH_BYTES: Final = 256 << 20
 BIFF_STARTS: Final = (
@@ -126,15 +130,12 @@ def find_kind(path: Path) -> Kind:
     """The file's format. Raises SheetError for what is not a regular file, not a spreadsheet, or misnamed."""
     try:
         _check_regular(path)
-        _refuse_lock_file(path)
-        if path.suffix.lower() not in BY_SUFFIX:
-            raise _unknown_suffix(path)
+        named = _named_kind(path)
         with path.open("rb") as stream:
             head = stream.read(HEAD_BYTES)
-        kind = _kind_of(path, head)
+        kind = _kind_of(path, head, named)
     except OSError as error:
         raise unreadable(path, error) from error
-    named = BY_SUFFIX[path.suffix.lower()]
     if kind is not named:
         raise SheetError(
             f"The name says {named.value}, but the contents are {kind.value}.",
@@ -147,19 +148,18 @@ def find_kind(path: Path) -> Kind:
 
 def _check_regular(path: Path) -> None:
     mode = path.stat().st_mode
-    if stat.S_ISREG(mode):
-        return
     if stat.S_ISDIR(mode):
         raise IsADirectoryError
-    raise SheetError(
-        "This is not a file but a device or a pipe.",
-        where=str(path),
-        remedy="Save the spreadsheet as a file first.",
-    )
+    if not stat.S_ISREG(mode):
+        raise SheetError(
+            "This is not a file but a device or a pipe.",
+            where=str(path),
+            remedy="Save the spreadsheet as a file first.",
+        )
 
 
-def _refuse_lock_file(path: Path) -> None:
-    """Excel and LibreOffice leave one beside an open workbook; a shell's completion may name it."""
+def _named_kind(path: Path) -> Kind:
+    """What the name says. Beside an open workbook there is a mark, which a shell's completion may name."""
     start = next((mark for mark in LOCK_FILE_STARTS if path.name.startswith(mark)), None)
     if start is not None:
         raise SheetError(
@@ -167,47 +167,46 @@ def _refuse_lock_file(path: Path) -> None:
             where=path.name,
             remedy=f"Name the file itself, {path.name.removeprefix(start).removesuffix('#')}.",
         )
+    found = BY_SUFFIX.get(path.suffix.lower())
+    if found is None:
+        ending = f'"{path.suffix}" is not the ending of a spreadsheet that can be read.'
+        raise SheetError(
+            ending if path.suffix else "The file's name has no ending.",
+            where=path.name,
+            remedy=f"Known are {', '.join(BY_SUFFIX)}.",
+        )
+    return found
 
 
-def _unknown_suffix(path: Path) -> SheetError:
-    return SheetError(
-        f'"{path.suffix}" is not the ending of a spreadsheet that can be read.'
-        if path.suffix
-        else "The file's name has no ending.",
-        where=path.name,
-        remedy=f"Known are {', '.join(BY_SUFFIX)}.",
-    )
-
-
-def _kind_of(path: Path, head: bytes) -> Kind:
+def _kind_of(path: Path, head: bytes, named: Kind) -> Kind:
     if not head:
         raise SheetError("The file is empty.", where=path.name, remedy="Export the sheet again.")
     if head.startswith(OLE_MAGIC):
         return _kind_of_ole(path)
     if head.startswith((ZIP_MAGIC, ZIP_EMPTY_MAGIC)):
-        return _zip_kind(path)
+        return _kind_of_zip(path)
     if head.startswith(BIFF_STARTS):
         return Kind.XLS
     for magic, name in OTHER_MAGICS:
         if head.startswith(magic):
-            raise SheetError(
-                f"The contents are {name}, not a spreadsheet.",
-                where=path.name,
-                remedy="Choose the exported sheet.",
-            )
-    _refuse_other_text(path, head)
-    if (
-        BY_SUFFIX[path.suffix.lower()] is not Kind.TEXT
-        and b"\0" in head
-        and not head.startswith((b"\xff\xfe", b"\xfe\xff"))
-    ):
+            raise _other(path, name, "Choose the exported sheet.")
+    # Web pages, archives and data of other kinds, which many report exports name as spreadsheets.
+    start = head.removeprefix(b"\xef\xbb\xbf").removeprefix(b"\xff\xfe").removeprefix(b"\xfe\xff")
+    start = start.replace(b"\0", b"").lstrip()
+    for pattern, name, remedy in OTHER_TEXTS:
+        if pattern.match(start):
+            raise _other(path, name, remedy, wanted=named.value)
+    if named is not Kind.TEXT and b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise SheetError(
-            f"The contents are not {BY_SUFFIX[path.suffix.lower()].value}: the file is damaged, or of"
-            " another kind.",
+            f"The contents are not {named.value}: the file is damaged, or of another kind.",
             where=path.name,
             remedy="Export the sheet again.",
         )
     return Kind.TEXT
+
+
+def _other(path: Path, name: str, remedy: str, wanted: str = "a spreadsheet") -> SheetError:
+    return SheetError(f"The contents are {name}, not {wanted}.", where=path.name, remedy=remedy)
 
 
 def _kind_of_ole(path: Path) -> Kind:
@@ -218,22 +217,17 @@ def _kind_of_ole(path: Path) -> Kind:
             window = tail + block
             if ENCRYPTED_STREAM in window:
                 raise SheetError(
-                    "The workbook is encrypted with a password: one of your own, or the one that Excel has"
-                    " built in and does not ask for.",
+                    ENCRYPTED,
                     where=path.name,
                     remedy="Open it in Excel and save it without a password (File, Info, Protect Workbook).",
                 )
             if WORD_STREAM in window:
-                raise SheetError(
-                    "The contents are a Word document, not a spreadsheet.",
-                    where=path.name,
-                    remedy="Copy its table into Excel and save it as .xlsx.",
-                )
+                raise _other(path, "a Word document", "Copy its table into Excel and save it as .xlsx.")
             tail, left = block[-len(ENCRYPTED_STREAM) :], left - len(block)
     return Kind.XLS
 
 
-def _zip_kind(path: Path) -> Kind:
+def _kind_of_zip(path: Path) -> Kind:
     """Which kind of workbook the archive is, once it is safe to unpack. Raises SheetError."""
     archive = open_archive(path)
     with archive:
@@ -257,26 +251,7 @@ def _zip_kind(path: Path) -> Kind:
         return Kind.XLSB
     for start, name in OTHER_ARCHIVES:
         if any(member.startswith(start) for member in names):
-            raise SheetError(
-                f"The contents are {name}, not a workbook.",
-                where=path.name,
-                remedy="Export it as an Excel workbook.",
-            )
+            raise _other(path, name, "Export it as an Excel workbook.", wanted="a workbook")
     if "[content_types].xml" in lowered or any(name.startswith("xl/") for name in lowered):
         return Kind.XLSX
-    raise SheetError(
-        "The contents are a zip archive, not a workbook.", where=path.name, remedy="Unpack it first."
-    )
-
-
-def _refuse_other_text(path: Path, head: bytes) -> None:
-    """Web pages, archives and data of other kinds, which many report exports name as spreadsheets."""
-    start = head.removeprefix(b"\xef\xbb\xbf").removeprefix(b"\xff\xfe").removeprefix(b"\xfe\xff")
-    start = start.replace(b"\0", b"").lstrip()
-    for pattern, name, remedy in OTHER_TEXTS:
-        if pattern.match(start):
-            raise SheetError(
-                f"The contents are {name}, not {BY_SUFFIX[path.suffix.lower()].value}.",
-                where=path.name,
-                remedy=remedy,
-            )
+    raise _other(path, "a zip archive", "Unpack it first.", wanted="a workbook")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import difflib
 import io
+import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ TEXT_BLOCK_BYTES: Final = 1 << 20
 LINE_MAX_CHARACTERS: Final = 4 << 20
 SHOWN_BEFORE: Final = 40
 SHOWN_AFTER: Final = 40
-CTRL_Z_SEARCH_BYTES: Final = 4096
+EDGE_BYTES: Final = 4096
 MARK_MAX_CHARACTERS: Final = 8
 LONG_LINE_CHARACTERS: Final = 1 << 17
 
@@ -68,44 +69,24 @@ class Encoding:
 
     def open(self, path: Path) -> io.TextIOWrapper:
         """The file's text, line ends as they are. Raises OSError."""
-        raw: io.RawIOBase = path.open("rb", buffering=0)
-        if self.end_bytes is not None:
-            raw = _FirstBytes(raw, self.end_bytes)
-        try:
-            raw.seek(self.skip_bytes)
-            return io.TextIOWrapper(io.BufferedReader(raw), encoding=self.codec, errors="strict", newline="")
-        except BaseException:
-            raw.close()
-            raise
+        return io.TextIOWrapper(self.open_bytes(path), encoding=self.codec, errors="strict", newline="")
+
+    def open_bytes(self, path: Path) -> io.BufferedReader:
+        """The bytes of that text. Raises OSError."""
+        stream: io.BufferedReader = io.BufferedReader(_FirstBytes(path, self.end_bytes))
+        stream.seek(self.skip_bytes)
+        return stream
 
 
-class _FirstBytes(io.RawIOBase):
+class _FirstBytes(io.FileIO):
     """The first bytes of a file, as if there were no others."""
 
-    def __init__(self, raw: io.RawIOBase, end_bytes: int) -> None:
-        self._raw, self._end_bytes = raw, end_bytes
+    def __init__(self, path: Path, end_bytes: int | None) -> None:
+        super().__init__(path)
+        self._end_bytes = sys.maxsize if end_bytes is None else end_bytes
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return self._raw.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._raw.tell()
-
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer
-        wanted = min(len(buffer), max(0, self._end_bytes - self._raw.tell()))
-        found = self._raw.read(wanted) or b""
-        buffer[: len(found)] = found
-        return len(found)
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
+    def readinto(self, buffer: Any) -> int | None:  # noqa: ANN401 - any writable buffer
+        return super().readinto(memoryview(buffer)[: max(0, self._end_bytes - self.tell())])
 
 
 @dataclass(slots=True)
@@ -153,7 +134,7 @@ def _end_bytes(path: Path, codec: str) -> int | None:
         return None
     with path.open("rb") as stream:
         size_bytes = stream.seek(0, io.SEEK_END)
-        stream.seek(max(0, size_bytes - CTRL_Z_SEARCH_BYTES))
+        stream.seek(max(0, size_bytes - EDGE_BYTES))
         tail = stream.read()
     text = tail.rstrip(b"\x1a\r\n")
     at = tail.find(b"\x1a", len(text))
@@ -188,7 +169,8 @@ def check_text(path: Path, encoding: Encoding, marks: Collection[str] = ()) -> T
     OSError from the disk.
     """
     facts = TextFacts()
-    rival = codecs.getincrementaldecoder("utf-8")() if _could_be_utf8(encoding) else None
+    could_be_utf8 = encoding.announced and not encoding.codec.startswith("utf")
+    rival = codecs.getincrementaldecoder("utf-8")() if could_be_utf8 else None
     foreign = False
     open_line = 0
     missing, tail = set(marks), ""
@@ -217,23 +199,16 @@ def check_text(path: Path, encoding: Encoding, marks: Collection[str] = ()) -> T
     return facts
 
 
-def _could_be_utf8(encoding: Encoding) -> bool:
-    return encoding.announced and not encoding.codec.startswith("utf")
-
-
 def _decoded(path: Path, encoding: Encoding) -> Iterator[tuple[bytes, str]]:
+    """The text block by block, with its bytes; the last one is empty."""
     decoder = codecs.getincrementaldecoder(encoding.codec)()
-    position = encoding.skip_bytes
-    with path.open("rb") as stream:
-        stream.seek(position)
+    with encoding.open_bytes(path) as stream:
         while True:
-            left = TEXT_BLOCK_BYTES if encoding.end_bytes is None else max(0, encoding.end_bytes - position)
-            block = stream.read(min(TEXT_BLOCK_BYTES, left))
-            position += len(block)
+            block = stream.read(TEXT_BLOCK_BYTES)
             try:
                 text = decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
-                bad = position - len(error.object) + error.start
+                bad = stream.tell() - len(error.object) + error.start
                 raise _decode_error(path, encoding, bad) from error
             yield block, text
             if not block:
@@ -263,17 +238,8 @@ def _check_lines(path: Path, text: str, open_line: int) -> int:
     return len(text) - 1 - max(text.rfind("\n"), text.rfind("\r"))
 
 
-@dataclass(frozen=True, slots=True)
-class _Spot:
-    """Line and column (from 1) of a byte, and the line around it as another encoding would read it."""
-
-    line: int
-    column: int
-    shown: str
-
-
-def _spot(path: Path, encoding: Encoding, offset: int, shown_as: str) -> _Spot:
-    """Where the byte at `offset` is."""
+def _spot(path: Path, encoding: Encoding, offset: int, shown_as: str) -> tuple[str, str]:
+    """Where the byte at `offset` is, and what is around it in its line as another encoding would read it."""
     decoder = codecs.getincrementaldecoder(encoding.codec)("replace")
     line, tail = 1, ""
     with path.open("rb") as stream:
@@ -286,52 +252,45 @@ def _spot(path: Path, encoding: Encoding, offset: int, shown_as: str) -> _Spot:
             line, tail = line + len(breaks) - 1, breaks[-1]
         stream.seek(max(encoding.skip_bytes, offset - 4 * SHOWN_BEFORE))
         around = stream.read(offset - stream.tell()), stream.read(4 * SHOWN_AFTER)
-    before, after = (part.decode(shown_as, "replace") for part in around)
-    before = before.replace("\r", "\n").rpartition("\n")[2][-SHOWN_BEFORE:]
-    after = after.replace("\r", "\n").partition("\n")[0][:SHOWN_AFTER]
-    return _Spot(line, len(tail) + 1, shown(before + after))
+    before, after = (part.decode(shown_as, "replace").replace("\r", "\n") for part in around)
+    seen = before.rpartition("\n")[2][-SHOWN_BEFORE:] + after.partition("\n")[0][:SHOWN_AFTER]
+    return f"{path.name}, line {line}, character {len(tail) + 1}", shown(seen)
 
 
 def _decode_error(path: Path, encoding: Encoding, offset: int) -> SheetError:
-    if encoding.codec == "utf-8" and _holds_nul(path):
-        return _nul_error(path, encoding)
+    if encoding.codec == "utf-8":
+        with path.open("rb") as stream:
+            if b"\0" in stream.read(EDGE_BYTES):
+                return _nul_error(path, encoding)
     if encoding.announced or encoding.skip_bytes or encoding.codec != "utf-8":
-        spot = _spot(path, encoding, offset, encoding.codec)
+        where, seen = _spot(path, encoding, offset, encoding.codec)
         why = "as specified" if encoding.announced else "as its first bytes say"
         return SheetError(
-            f'The file is not {shown_name(encoding.codec)}, {why}: this line cannot be read: "{spot.shown}".',
-            where=f"{path.name}, line {spot.line}, character {spot.column}",
+            f'The file is not {shown_name(encoding.codec)}, {why}: this line cannot be read: "{seen}".',
+            where=where,
             remedy="Name the right encoding with --encoding (or `encoding:` in the mapping), or save the"
             " sheet again as CSV UTF-8.",
         )
-    spot = _spot(path, encoding, offset, "cp1252")
+    where, seen = _spot(path, encoding, offset, "cp1252")
     return UnknownEncodingError(
         "The file is not UTF-8, and nothing in it says which encoding it has."
-        f' Read as cp1252 this line is "{spot.shown}".',
-        where=f"{path.name}, line {spot.line}, character {spot.column}",
+        f' Read as cp1252 this line is "{seen}".',
+        where=where,
         remedy="If that looks right, use --encoding cp1252 (or `encoding: cp1252` in the mapping); else"
         " name the right one, or save the sheet as CSV UTF-8.",
     )
 
 
-def _holds_nul(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return b"\0" in stream.read(4096)
-
-
 def _nul_error(path: Path, encoding: Encoding) -> SheetError:
-    with path.open("rb") as stream:
-        stream.seek(encoding.skip_bytes)
-        head = stream.read(4096)
-        even, odd = head[::2].count(0), head[1::2].count(0)
-        offset = encoding.skip_bytes + head.find(0)
-    if encoding.codec == "utf-8" and max(even, odd) > max(len(head) // 8, 8 * min(even, odd)):
-        name = "utf-16-le" if odd > even else "utf-16-be"
-        remedy = f"It looks like UTF-16 without a byte order mark: try --encoding {name}."
-    else:
-        remedy = "Export the sheet again: it is not a text file, or it was not written to its end."
+    with encoding.open_bytes(path) as stream:
+        head = stream.read(EDGE_BYTES)
     where = path.name
-    if head.find(0) >= 0 and encoding.codec == "utf-8":
-        spot = _spot(path, encoding, offset, "cp1252")
-        where += f", line {spot.line}, character {spot.column}"
+    remedy = "Export the sheet again: it is not a text file, or it was not written to its end."
+    if encoding.codec == "utf-8":
+        even, odd = head[::2].count(0), head[1::2].count(0)
+        if max(even, odd) > max(len(head) // 8, 8 * min(even, odd)):
+            name = "utf-16-le" if odd > even else "utf-16-be"
+            remedy = f"It looks like UTF-16 without a byte order mark: try --encoding {name}."
+        if even or odd:
+            where, _ = _spot(path, encoding, encoding.skip_bytes + head.find(0), "cp1252")
     return SheetError("The file holds a NUL character, which text files do not.", where=where, remedy=remedy)

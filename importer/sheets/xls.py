@@ -16,6 +16,7 @@ from typing import Any, Final
 import xlrd  # type: ignore[import-untyped]
 
 from importer.errors import SheetError
+from importer.sheets.detect import ENCRYPTED
 from importer.sheets.numbers import Converter, converter, is_unseen, may_hide
 from importer.sheets.rows import BooleanCell, ErrorCell, NumberCell, error_cell, sendable
 from importer.sheets.sheet import Worksheet
@@ -40,8 +41,7 @@ class XlsBook:
         except xlrd.XLRDError as error:
             if "encrypted" in str(error):
                 raise SheetError(
-                    "The workbook is encrypted with a password: one of your own, or the one that Excel has"
-                    " built in and does not ask for.",
+                    ENCRYPTED,
                     where=path.name,
                     remedy="Open it in Excel and save it as .xlsx without a password.",
                 ) from error
