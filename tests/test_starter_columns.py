@@ -21,10 +21,8 @@ from importer.sheets.rows import DateCell, ErrorCell, NumberCell
 from importer.starter.columns import ColumnValues, Guess, Holds, guess_column
 from importer.starter.date_guesses import guess_dates, readings
 from importer.starter.entries import propose
-from importer.starter.header import find_header_row, likely_header
-from importer.starter.heading_words import Role, likeness
-from importer.starter.look import look_at_sheet
-from importer.starter.zone import local_zone
+from importer.starter.header import Role, find_header_row, likely_header, likeness
+from importer.starter.look import local_zone, look_at_sheet
 
 GUID = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
 
@@ -271,7 +269,7 @@ def test_columns_get_the_schema_names_that_leadsquared_says(tmp_path: Path) -> N
         ActivityField("mx_Custom_9", "City", "String", mandatory=False),
     ]
     with open_sheet(source) as sheet:
-        found = look_at_sheet(sheet, None, "UTC")
+        found = look_at_sheet(sheet, None)
         text = propose(found, sheet, SheetOptions(), "m", 1, schema_at_hand=True, known=known).text
 
     lines = [line.strip() for line in text.splitlines()]
@@ -346,7 +344,7 @@ def test_every_proposal_fits_its_sheet(table: tuple[list[str], list[list[str]]])
             csv.writer(file).writerows([headings, *cells])
         how = SheetOptions(delimiter=",", header_row=find_header_row(source, SheetOptions(delimiter=",")).row)
         with open_sheet(source, how) as sheet:
-            found = look_at_sheet(sheet, None, "UTC")
+            found = look_at_sheet(sheet, None)
             made = propose(found, sheet, how, target.name, 10001, schema_at_hand=False)
             target.write_text(made.text, encoding="utf-8", newline="\n")
             mapper = load_mapping(target).bind(sheet.header)

@@ -39,11 +39,10 @@ from importer.mapping.references import Resolved
 from importer.mapping.row_mapper import RowMapper
 from importer.settings import load_rate
 from importer.sheets.rows import CellsDigest, Row
+from importer.starter.entries import Remark
 from importer.starter.entries import propose as proposal_of
 from importer.starter.header import find_header_row
-from importer.starter.look import look_at_sheet
-from importer.starter.writing import Remark
-from importer.starter.zone import UNKNOWN_ZONE, local_zone
+from importer.starter.look import local_zone, look_at_sheet
 from importer.store.duplicates import Recognition
 from importer.store.store import Store
 from importer.wording import be, count
@@ -183,7 +182,7 @@ def propose(options: ProposeOptions) -> ProposedMapping:
     sheet = options.sheet
     header = find_header_row(sheet.path, reading_options(sheet, None))
     with opened_sheet(replace(sheet, header_row=sheet.header_row or header.row), None) as opened:
-        findings = look_at_sheet(opened, local_zone(), UNKNOWN_ZONE)
+        findings = look_at_sheet(opened, local_zone())
         notices = list(opened.warnings)
         if not header.certain and sheet.header_row is None:
             notices.append(

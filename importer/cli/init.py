@@ -18,7 +18,7 @@ from importer.cli import options
 from importer.cli.console import Console
 from importer.errors import UserError
 from importer.mapping.model import SCHEMA_FILE
-from importer.starter.writing import Remark
+from importer.starter.entries import Remark
 from importer.text import command_line, shown
 from importer.wording import SCREEN_COLUMNS, count, shorten, wrap
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from importer.mapping.date_formats import ISO_FORMATS, DateFormat, FormatError, Order, WrittenDate
+from importer.mapping.date_formats import ISO_FORMATS, DateFormat, Order, WrittenDate
 from importer.mapping.date_values import YEAR_PLAUSIBLE
 from importer.sheets.rows import DateCell
 
@@ -37,15 +37,11 @@ _NAMED: Final = tuple(
     )
 )
 _YEAR_FIRST: Final = re.compile(r"\d{4}([-/.])\d{1,2}\1\d{1,2}", re.ASCII)
+_YEARS: Final = {4: "%Y", 2: "%y"}
 _COMPACT: Final = re.compile(r"(?:19|20)\d{6}", re.ASCII)
 
 Readings = dict[str, tuple[str, WrittenDate]]
 """The ways to read a text as a date: by order (`day`, `month`, or `fixed`) the format and the moment."""
-
-
-def reads_as_date(text: str) -> bool:
-    """Whether a text is a date in any of the ways that people write one."""
-    return bool(readings(text))
 
 
 def time_format(text: str) -> str | None:
@@ -86,12 +82,12 @@ def _formats(line: str, *, compact: bool) -> Iterator[tuple[str, str]]:
         mark = match.group(1)
         yield "fixed", f"{before}%Y{mark}%m{mark}%d{after}"
     if match := _NUMERIC.fullmatch(day_part):
-        mark, year = match.group(1), _year(match.group(2))
+        mark, year = match.group(1), _YEARS[len(match.group(2))]
         yield "day", f"{before}%d{mark}%m{mark}{year}{after}"
         yield "month", f"{before}%m{mark}%d{mark}{year}{after}"
     for pattern, first, second in _NAMED:
         if match := pattern.fullmatch(day_part):
-            year = _year(match.group(3))
+            year = _YEARS[len(match.group(3))]
             yield "fixed", f"{before}{first}{match.group(1)}{second}{match.group(2)}{year}{after}"
 
 
@@ -103,16 +99,7 @@ def _time_format(match: re.Match[str]) -> str:
     return "".join(parts)
 
 
-def _year(digits: str) -> str:
-    return "%Y" if len(digits) == 4 else "%y"
-
-
-@lru_cache(maxsize=512)
-def _compiled(format_: str) -> DateFormat:
-    try:
-        return DateFormat(format_)
-    except FormatError as error:  # every format here is built from known parts
-        raise AssertionError(format_) from error
+_compiled: Final = lru_cache(maxsize=512)(DateFormat)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,20 +131,22 @@ def guess_dates(
     texts: list[tuple[str, int, Readings]] = []
     for cell, count in cells:
         if isinstance(cell, DateCell):
-            stored += _stored(cell)
+            if not isinstance(cell.value, dt.time):
+                stored.append(dt.datetime.combine(cell.value, getattr(cell.value, "time", dt.time)()))
         elif ways := readings(cell, compact=compact):
             texts.append((cell, count, ways))
     if not stored and not texts:
         return None
-    only = {order: [(text, count) for text, count, ways in texts if set(ways) == {order}] for order in ORDERS}
+    only = {order: [text for text, _, ways in texts if set(ways) == {order}] for order in ORDERS}
     shown = [order for order in ORDERS if only[order]]
-    votes = {order: sum(count for _, count in only[order]) for order in ORDERS}
-    fallback = prefer or _closer(stored, [ways for _, _, ways in texts])
-    order = fallback if votes["day"] == votes["month"] else max(ORDERS, key=lambda each: votes[each])
+    votes = [sum(rows for _, rows, ways in texts if set(ways) == {order}) for order in ORDERS]
+    order: Order = "day" if votes[0] > votes[1] else "month"
+    if votes[0] == votes[1]:
+        order = prefer or _closer(stored, [ways for _, _, ways in texts])
     counts: Counter[str] = Counter()
-    for _, count, ways in sorted(texts, key=lambda each: "fixed" not in each[2]):
+    for _, rows, ways in sorted(texts, key=lambda each: "fixed" not in each[2]):
         if way := ways.get("fixed") or ways.get(order):
-            counts[way[0]] += count
+            counts[way[0]] += rows
     formats = tuple(text for text, _ in counts.most_common())
     moments = [*stored, *(moment.local for _, _, ways in texts for _, moment in ways.values())]
     undecided = (text for text, _, ways in texts if len(ways) == 2 and ways["day"][1].swappable)
@@ -166,10 +155,10 @@ def guess_dates(
         formats=() if _ISO_TEXTS.issuperset(formats) else formats,
         timed=any(moment.time() != dt.time() for moment in moments),
         order=shown[0] if len(shown) == 1 else None,
-        proof=only[shown[0]][0][0] if len(shown) == 1 else "",
+        proof=only[shown[0]][0] if len(shown) == 1 else "",
         open_text=open_text,
         chosen=order if open_text else None,
-        mixed=tuple(only[each][0][0] for each in ORDERS) if len(shown) == 2 else (),
+        mixed=tuple(only[each][0] for each in ORDERS) if len(shown) == 2 else (),
     )
 
 
@@ -178,20 +167,12 @@ def other_order(text: str) -> str:
     return text.replace("%d", "%?").replace("%m", "%d").replace("%?", "%m")
 
 
-def _stored(cell: DateCell) -> list[dt.datetime]:
-    value = cell.value
-    if isinstance(value, dt.time):
-        return []
-    if isinstance(value, dt.datetime):
-        return [value.replace(tzinfo=None)]
-    return [dt.datetime.combine(value, dt.time())]
-
-
 def _closer(stored: Sequence[dt.datetime], texts: Sequence[Readings]) -> Order:
     """The order in which all the dates lie within fewer days; day first if both do."""
-    spans: dict[Order, dt.timedelta] = {}
-    for order in ORDERS:
+
+    def span(order: Order) -> dt.timedelta:
         read = [ways.get(order) or next(iter(ways.values())) for ways in texts]
         days = [*stored, *(moment.local for _, moment in read)]
-        spans[order] = max(days) - min(days)
-    return min(ORDERS, key=lambda each: spans[each])
+        return max(days) - min(days)
+
+    return min(ORDERS, key=span)

@@ -1,24 +1,31 @@
-"""What a person reads, and is asked, about each column: the entries of a proposed mapping."""
+"""A proposed mapping: an entry for each column, with what a person reads and is asked about it, and its text.
+
+Written line by line rather than by a YAML library, since commented-out entries have to be between the
+others, ready to be used once the `#` is gone. Each text goes through `scalar`, and the whole is parsed again
+by the mapping's own reader before anybody gets it.
+"""
 
 from __future__ import annotations
 
 import codecs
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from rapidfuzz import process
 
 from importer.activity import ActivityField
-from importer.mapping.builder import DELIMITERS
+from importer.mapping.builder import DELIMITERS, OWN_PLACES
 from importer.mapping.model import SCHEMA_FILE
-from importer.mapping.round_trip import scalar
+from importer.mapping.round_trip import LINE_LENGTH, scalar
+from importer.mapping.yaml_file import SIZE_MAX_BYTES, read_document
 from importer.sheets import Sheet, SheetOptions
 from importer.starter.columns import Holds, Setting
-from importer.starter.heading_words import ALIKE_LEAST, Role, words
-from importer.starter.look import CODED, Column, Guesses, best_of
-from importer.starter.writing import Entry, Proposal, commented, rendered
-from importer.starter.zone import UNKNOWN_ZONE
+from importer.starter.header import ALIKE_LEAST, Role, words
+from importer.starter.look import CODED, UNKNOWN_ZONE, Column, Guesses, best_of
 from importer.text import quoted
+from importer.wording import count
 
 PROPOSED_MAX: Final = 1_000
 COLUMNS_SHOWN_MAX: Final = 2_000
@@ -27,6 +34,50 @@ WHERE_CODES_ARE: Final = "Settings > Accounts Customization"
 _BY_CODE: Final[dict[str, Setting]] = {
     "lookup": "account", "company_type": "Account", "by": "mx_Account_Code",
 }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line or block of the mapping.
+
+    key: `RelatedCompanyId`, a schema name, …; "" for a comment alone. column: the one it is about, if any.
+    settings: the keys of its block besides `column`. value: what is there instead of a block. active: False
+    writes it as a comment. comments: sentences above it; doubts: the same, for a person to look at.
+    fill_in: what is missing there; the value then stays empty, and `check` refuses the mapping.
+    """
+
+    key: str
+    column: Column | None = None
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    value: str = ""
+    active: bool = True
+    comments: Sequence[str] = ()
+    doubts: Sequence[str] = ()
+    fill_in: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something to fill in or to look at. line: in the written file. key: of the entry. column: or None."""
+
+    line: int
+    key: str
+    column: str | None
+    message: str
+
+    def as_json(self) -> dict[str, str | int | None]:
+        return {"line": self.line, "key": self.key, "column": self.column, "message": self.message}
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """text: the mapping. fill_in: without these it cannot be used. look_at: guesses to be reviewed. entries:
+    what it consists of."""
+
+    text: str
+    fill_in: tuple[Remark, ...]
+    look_at: tuple[Remark, ...]
+    entries: tuple[Entry, ...]
 
 
 def propose(
@@ -45,37 +96,82 @@ def propose(
     event: the activity type's code, None if it is not known. schema_at_hand: the JSON Schema is beside it.
     known: the fields of the activity type, as far as LeadSquared says them; columns then get their names.
     """
-    head = _head(findings, sheet, asked, schema_at_hand=schema_at_hand)
-    return rendered(head, entries_of(findings, event, known), name)
-
-
-def entries_of(findings: Guesses, event: int | None, known: Sequence[ActivityField] = ()) -> list[Entry]:
-    """The mapping's entries, in their order."""
-    return [
+    entries = (
         _account_entry(findings),
         _event_entry(findings, event),
         *_note_entries(findings),
-        *_field_entries(findings, event, _schema_names(findings, known), known_names=bool(known)),
-    ]
+        *_field_entries(findings, event, known),
+    )
+    lines = list(_head(findings, sheet, asked, schema_at_hand=schema_at_hand))
+    fill_in: list[Remark] = []
+    look_at: list[Remark] = []
+    in_fields = False
+    for entry in entries:
+        if entry.key not in OWN_PLACES and not in_fields:
+            # A block without entries is none: then its key is a comment as well.
+            used = any(each.active for each in entries if each.key not in OWN_PLACES)
+            lines += ["", "Fields:" if used else "# Fields:"]
+            in_fields = True
+        indent = "  " if in_fields else ""
+        missing = f"FILL IN: {entry.fill_in}" if entry.fill_in else ""
+        sentences = [*entry.comments, *(f"CHECK: {doubt}" for doubt in entry.doubts), missing]
+        above = [line for sentence in sentences if sentence for line in _commented(sentence, indent)]
+        lines += ["", *above] if above and not lines[-1].endswith("Fields:") else above
+        heading = entry.column.heading if entry.column else None
+        at = len(lines) + 1
+        if entry.fill_in:
+            fill_in.append(Remark(at, entry.key, heading, entry.fill_in))
+        look_at += [Remark(at, entry.key, heading, doubt) for doubt in entry.doubts]
+        mark = "" if entry.active else "# "
+        lines += [f"{indent}{mark}{line}" for line in _block(entry)] if entry.key else []
+    text = "\n".join(lines) + "\n"
+    document = read_document(text, name)
+    if document.mistakes or len(text.encode()) > SIZE_MAX_BYTES:
+        raise AssertionError(f"the proposed mapping cannot be read: {document.mistakes[:3]}")
+    return Proposal(text, tuple(fill_in), tuple(look_at), entries)
 
 
-def _head(findings: Guesses, sheet: Sheet, asked: SheetOptions, *, schema_at_hand: bool) -> list[str]:
-    hint = f"`importer schema > {SCHEMA_FILE}` lets your editor help; then the first line here should be:"
-    mark = "" if schema_at_hand else "# "
-    lines = [] if schema_at_hand else commented(hint)
-    rows = "1 row" if findings.rows == 1 else f"{findings.rows:,} rows"
+def _commented(sentence: str, indent: str = "") -> list[str]:
+    """A sentence as comment lines."""
+    mark = f"{indent}# "
+    return textwrap.wrap(
+        sentence, LINE_LENGTH, initial_indent=mark, subsequent_indent=mark, break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
+
+
+def _block(entry: Entry) -> list[str]:
+    """The entry on one line if it fits, else as a block."""
+    heading = "" if entry.column is None else scalar(entry.column.heading)
+    # For an activity type a plain number would be the code itself, not a column of that name.
+    if not entry.settings and not (heading and entry.key == "ActivityEvent"):
+        return [f"{entry.key}: {entry.value or heading}".rstrip()]
+    named = heading and "template" not in entry.settings
+    pairs = [f"column: {heading}"] if named else []
+    pairs += [f"{key}: {_setting(value)}" for key, value in entry.settings.items()]
+    line = f"{entry.key}: {{{', '.join(pairs)}}}"
+    return [line] if len(line) <= LINE_LENGTH else [f"{entry.key}:", *(f"  {pair}" for pair in pairs)]
+
+
+def _setting(value: Setting) -> str:
+    return scalar(value) if isinstance(value, str) else f"[{', '.join(map(scalar, value))}]"
+
+
+def _head(findings: Guesses, sheet: Sheet, asked: SheetOptions, *, schema_at_hand: bool) -> Iterator[str]:
+    if not schema_at_hand:
+        yield from _commented(
+            f"`importer schema > {SCHEMA_FILE}` lets your editor help; then the first line here should be:"
+        )
+    yield f"{'' if schema_at_hand else '# '}# yaml-language-server: $schema={SCHEMA_FILE}"
+    rows = count(findings.rows, "row")
     read = f"the first {rows}; further rows were not read" if findings.more else rows
-    return [
-        *lines,
-        f"{mark}# yaml-language-server: $schema={SCHEMA_FILE}",
-        *commented(f"Written by `importer init` from {quoted(sheet.place(), 200)[1:-1]} ({read})."),
-        *commented(
-            "A # makes the rest of its line a comment: delete it before a field to send that column. CHECK"
-            " marks a guess: please review it."
-        ),
-        f"name: {scalar(sheet.path.stem)}",
-        *_reading(sheet, asked),
-    ]
+    yield from _commented(f"Written by `importer init` from {quoted(sheet.place(), 200)[1:-1]} ({read}).")
+    yield from _commented(
+        "A # makes the rest of its line a comment: delete it before a field to send that column. CHECK"
+        " marks a guess: please review it."
+    )
+    yield f"name: {scalar(sheet.path.stem)}"
+    yield from _reading(sheet, asked)
 
 
 def _reading(sheet: Sheet, asked: SheetOptions) -> Iterator[str]:
@@ -122,18 +218,18 @@ def _account_entry(findings: Guesses) -> Entry:
     empty = findings.rows - column.values.filled
     if empty:
         rows = f"{empty:,} of {findings.rows:,} rows"
-        doubts.append(f"There is no value here in {rows}; `importer check` names them.")
-    return Entry(key, column.heading, settings=settings, comments=(_about(column),), doubts=tuple(doubts))
+        doubts = [*doubts, f"There is no value here in {rows}; `importer check` names them."]
+    return Entry(key, column, settings, comments=(_about(column),), doubts=doubts)
 
 
-def _account_found(column: Column) -> tuple[dict[str, Setting], list[str]]:
+def _account_found(column: Column) -> tuple[Mapping[str, Setting], Sequence[str]]:
     """How a column says which account it is, and what is doubtful about that."""
     heading = quoted(column.heading)
-    named = column.sounds_like(Role.ACCOUNT_ID, Role.ACCOUNT_CODE)
+    named = column.values.sounds_like(Role.ACCOUNT_ID, Role.ACCOUNT_CODE)
     if column.guess.holds is Holds.ID or not column.values.filled:
         taken = f"{heading} is used as the account because it holds Ids."
-        unnamed = not named and not column.sounds_like(Role.ACCOUNT_NAME)
-        return {}, [*column.guess.doubts, *([taken] if unnamed else [])]
+        unnamed = not named and not column.values.sounds_like(Role.ACCOUNT_NAME)
+        return {}, (*column.guess.doubts, *([taken] if unnamed else []))
     if named:
         doubt = (
             f"{heading} holds codes, not Ids, so LeadSquared is asked for each account. `by` must be the"
@@ -155,7 +251,7 @@ def _event_entry(findings: Guesses, event: int | None) -> Entry:
         return Entry(key, value=str(event), comments=("The activity type's code.",))
     if findings.event is not None:
         taken = f"The codes of the activity types are read from {quoted(findings.event.heading)}."
-        return Entry(key, findings.event.heading, comments=(_about(findings.event),), doubts=(taken,))
+        return Entry(key, findings.event, comments=(_about(findings.event),), doubts=(taken,))
     kinds = [each for each in findings.columns if each.guess.holds is Holds.CHOICE and not each.unusable]
     kind = best_of(kinds, Role.EVENT, Role.KIND)
     comments: tuple[str, ...] = ()
@@ -171,7 +267,7 @@ def _event_entry(findings: Guesses, event: int | None) -> Entry:
 def _note_entries(findings: Guesses) -> Iterator[Entry]:
     if findings.note is not None:
         comments = (_about(findings.note), 'Several columns: {template: "{Outcome}: {Remarks}"}')
-        yield Entry("ActivityNote", findings.note.heading, comments=comments)
+        yield Entry("ActivityNote", findings.note, comments=comments)
 
 
 def _schema_names(findings: Guesses, known: Sequence[ActivityField]) -> dict[int, str]:
@@ -185,13 +281,12 @@ def _schema_names(findings: Guesses, known: Sequence[ActivityField]) -> dict[int
     return found
 
 
-def _field_entries(
-    findings: Guesses, event: int | None, names: Mapping[int, str], *, known_names: bool
-) -> Iterator[Entry]:
-    """The activity's fields: an entry for every column that has no other part to play. names: schema names
-    by the column's place; with known_names a column without one is left as a comment."""
+def _field_entries(findings: Guesses, event: int | None, known: Sequence[ActivityField]) -> Iterator[Entry]:
+    """The activity's fields: an entry for every column that has no other part to play. Where the fields of
+    the activity type are known, a column that is none of them is left as a comment."""
+    names = _schema_names(findings, known)
     example = "A field that is the same for every row looks like this:"
-    yield Entry("Status", settings={"value": "Active"}, active=False, in_fields=True, comments=(example,))
+    yield Entry("Status", settings={"value": "Active"}, active=False, comments=(example,))
     parts = [findings.account, findings.note, *([findings.event] if event is None else [])]
     used = {each.index for each in parts if each is not None}
     pairs = {date.index: time for date, time in findings.pairs if date.index not in used}
@@ -202,75 +297,71 @@ def _field_entries(
             continue
         if column.unusable:
             called = f" {quoted(column.heading)}" if column.heading else ""
-            comment = f"{_about(column)}. Left out{called}: {column.unusable}."
-            yield Entry("", in_fields=True, active=False, comments=(comment,))
+            yield Entry(
+                "", active=False, comments=(f"{_about(column)}. Left out{called}: {column.unusable}.",)
+            )
         elif column is findings.owner:
             yield _owner_entry(column)
         else:
             named += 1
-            key = names.get(column.index, f"mx_Custom_{named}")
-            is_known = column.index in names
-            typed = active < PROPOSED_MAX and (is_known if known_names else column.is_typed)
+            typed = active < PROPOSED_MAX and (column.index in names if known else column.is_typed)
             active += typed
-            first = typed and active == 1 and not known_names
+            key = names.get(column.index, f"mx_Custom_{named}")
+            naming = (_NAMES_TO_REPLACE,) if typed and active == 1 and not known else ()
             if typed and column.index in pairs:
-                yield _pair_entry(findings, column, pairs[column.index], key, first=first)
+                yield _pair_entry(findings, column, pairs[column.index], key, naming)
             else:
-                yield _custom_entry(findings, column, key, active=typed, first=first)
+                yield _custom_entry(findings, column, key, naming, active=typed)
     if len(findings.columns) > COLUMNS_SHOWN_MAX:
         rest = len(findings.columns) - COLUMNS_SHOWN_MAX
-        yield Entry("", in_fields=True, active=False, comments=(f"… and {rest:,} more columns.",))
+        yield Entry("", active=False, comments=(f"… and {rest:,} more columns.",))
+
+
+_NAMES_TO_REPLACE: Final = (
+    "The mx_Custom_ names here only count the columns: replace them by the schema names of your activity"
+    f" type ({WHERE_CODES_ARE})."
+)
 
 
 def _owner_entry(column: Column) -> Entry:
     by_id = column.guess.holds is Holds.ID
     settings: dict[str, Setting] = {"type": "id"} if by_id else {"lookup": "user", "by": "EmailAddress"}
     doubts = column.guess.doubts
-    if not column.sounds_like(Role.OWNER):
+    if not column.values.sounds_like(Role.OWNER):
         taken = (
             f"{quoted(column.heading)} is used as the activity's owner because it holds e-mail addresses;"
             " each must be that of a LeadSquared user."
         )
         doubts = (taken, *doubts)
-    return Entry(
-        "Owner", column.heading, settings=settings, comments=(_about(column),), doubts=doubts, in_fields=True
-    )
+    return Entry("Owner", column, settings, comments=(_about(column),), doubts=doubts)
 
 
-def _pair_entry(findings: Guesses, date: Column, time: Column, key: str, *, first: bool) -> Entry:
+def _pair_entry(findings: Guesses, date: Column, time: Column, key: str, naming: Sequence[str]) -> Entry:
     """A date and a time of day in two columns: one date-time."""
     settings: dict[str, Setting] = {"template": f"{{{date.heading}}} {{{time.heading}}}", "type": "datetime"}
     given = date.guess.settings.get("format", ())
     dates = (given,) if isinstance(given, str) else given
     times = time.guess.settings["format"]
     if dates:
-        formats = [*(f"{each} {times[0]}" for each in dates), *(f"{dates[0]} {each}" for each in times[1:])]
-        settings["format"] = tuple(formats) if len(formats) > 1 else formats[0]
+        formats = (*(f"{each} {times[0]}" for each in dates), *(f"{dates[0]} {each}" for each in times[1:]))
+        settings["format"] = formats if len(formats) > 1 else formats[0]
     settings["timezone"] = findings.zone or UNKNOWN_ZONE
-    doubts = (*_naming(first=first), *date.guess.doubts, _zone_doubt(findings))
+    doubts = (*naming, *date.guess.doubts, _zone_doubt(findings))
     comments = ("; ".join((_about(date), *date.guess.why)), _about(time))
-    return Entry(key, date.heading, settings=settings, comments=comments, doubts=doubts, in_fields=True)
+    return Entry(key, date, settings, comments=comments, doubts=doubts)
 
 
-def _custom_entry(findings: Guesses, column: Column, key: str, *, active: bool, first: bool) -> Entry:
+def _custom_entry(
+    findings: Guesses, column: Column, key: str, naming: Sequence[str], *, active: bool
+) -> Entry:
     """A field whose schema name nobody can see in a sheet."""
     guess = column.guess
-    doubts = (*_naming(first=first), *(guess.doubts if active else ()))
+    doubts = (*naming, *(guess.doubts if active else ()))
     if active and guess.holds is Holds.DATETIME:
         doubts = (*doubts, _zone_doubt(findings))
     settings = {} if guess.holds is Holds.TIME else guess.settings
-    return Entry(
-        key, column.heading, settings=settings, active=active, in_fields=True, doubts=doubts,
-        comments=tuple(_about_custom(findings, column)),
-    )  # fmt: skip
-
-
-def _naming(*, first: bool) -> tuple[str, ...]:
-    text = (
-        "The mx_Custom_ names here only count the columns: replace them by the schema names of your activity"
-        f" type ({WHERE_CODES_ARE})."
-    )
-    return (text,) if first else ()
+    comments = tuple(_about_custom(findings, column))
+    return Entry(key, column, settings, active=active, comments=comments, doubts=doubts)
 
 
 def _zone_doubt(findings: Guesses) -> str:
@@ -286,7 +377,7 @@ def _about_custom(findings: Guesses, column: Column) -> Iterator[str]:
         yield "If these are users of LeadSquared, add lookup: user, by: EmailAddress."
     if guess.holds is Holds.TIME:
         yield 'With a column of dates it is one value: {template: "{Date} {Time}", type: datetime, …}'
-    if findings.account is not None and guess.holds in CODED and column.sounds_like(Role.ACCOUNT_CODE):
+    if findings.account is not None and guess.holds in CODED and column.values.sounds_like(Role.ACCOUNT_CODE):
         yield (
             "Accounts can be found by this code instead: RelatedCompanyId:"
             f" {{column: {scalar(column.heading)}, lookup: account, company_type: Account,"

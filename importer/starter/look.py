@@ -1,23 +1,27 @@
-"""A starter mapping out of a sheet: what each column is for, guessed by its heading and by its values.
+"""Which column of a sheet plays which part, guessed by its heading and by its values.
 
-The parts: `header.py` (which row holds the headings), `heading_words.py` (what a heading says), `columns.py`
-and `date_guesses.py` (what a column holds), `entries.py` and `writing.py` (the mapping's text). This module
-decides which column plays which part. Nothing is guessed unseen: each guess is a comment at its line.
+The parts: `header.py` (which row holds the headings, and what they say), `columns.py` and `date_guesses.py`
+(what a column holds), `entries.py` (the mapping's text). Nothing is guessed unseen: each guess is a comment
+at its line.
 """
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
+from zoneinfo import available_timezones
 
 from importer.mapping.values import EventValue, Fault
 from importer.sheets import Sheet
 from importer.sheets.rows import Row, column_letters
 from importer.starter.columns import ColumnValues, Guess, Holds, guess_column
-from importer.starter.heading_words import Role, is_of_others, likeness
+from importer.starter.header import Role, is_of_others
 
+UNKNOWN_ZONE: Final = "UTC"
 HEADING_LENGTH_MAX: Final = 500
 SAMPLE_ROWS: Final = 20_000
 SAMPLE_ROWS_LEAST: Final = 100
@@ -50,14 +54,11 @@ class Column:
         """Whether its values alone say enough for a field."""
         return not self.unusable and self.guess.holds in _TYPED
 
-    def sounds_like(self, *roles: Role) -> float:
-        """How much the heading sounds like one of the roles, 0 if like none."""
-        return max(likeness(self.heading, role) for role in roles)
-
 
 @dataclass(frozen=True, slots=True)
 class Guesses:
-    """What a sheet seems to hold. rows: how many were read; more: there are others below them.
+    """What a sheet seems to hold. rows: how many were read; more: there are others below them. zone: this
+    computer's, if it is known.
 
     account, owner, note, event: the columns that play these parts, None where none does. pairs: columns of
     dates with the column of times beside them.
@@ -76,44 +77,39 @@ class Guesses:
     @property
     def mapped(self) -> int:
         """Columns that the proposal uses."""
-        parts = [
-            self.account,
-            self.owner,
-            self.note,
-            self.event,
-            *(each for pair in self.pairs for each in pair),
-        ]
-        typed = [each for each in self.columns if each.is_typed]
-        return len({each.index for each in (*parts, *typed) if each is not None})
+        typed = (each for each in self.columns if each.is_typed)
+        paired = (each for pair in self.pairs for each in pair)
+        parts = (self.account, self.owner, self.note, self.event, *paired, *typed)
+        return len({each.index for each in parts if each is not None})
 
 
-def look_at_sheet(sheet: Sheet, zone: str | None, fallback_zone: str) -> Guesses:
+def look_at_sheet(sheet: Sheet, zone: str | None) -> Guesses:
     """Read the first rows of the sheet and guess. zone: this computer's, if it is known."""
-    values, rows, more = sampled(sheet.header, sheet.rows())
-    used_zone = zone or fallback_zone
+    values, rows, more = _sampled(sheet.header, sheet.rows())
+    used_zone = zone or UNKNOWN_ZONE
     guesses = [guess_column(each, used_zone) for each in values]
     orders = {guess.order for guess in guesses if guess.order is not None}
     if len(orders) == 1:
         # The person who typed one column of the sheet typed the others.
-        order = next(iter(orders))
+        order = orders.pop()
         guesses = [
             guess_column(each, used_zone, order) if guess.holds in _DATES and guess.order is None else guess
             for each, guess in zip(values, guesses, strict=True)
         ]
-    times = Counter(each.heading for each in values)
+    times = Counter(sheet.header)
     columns = tuple(
         Column(index, each, guess, _unusable(each.heading, times[each.heading]))
         for index, (each, guess) in enumerate(zip(values, guesses, strict=True))
     )
     usable = [each for each in columns if not each.unusable]
     account = _account(usable)
-    owner = _owner([each for each in usable if each is not account])
-    note = best_of([each for each in usable if each.guess.holds in _NOTES and each is not account], Role.NOTE)
-    event = best_of([each for each in usable if _gives_events(each)], Role.EVENT)
-    return Guesses(columns, rows, more, zone, account, owner, note, event, tuple(_pairs(columns)))
+    others = [each for each in usable if each is not account]
+    note = best_of(_holding(others, _NOTES), Role.NOTE)
+    event = best_of(filter(_gives_events, usable), Role.EVENT)
+    return Guesses(columns, rows, more, zone, account, _owner(others), note, event, _pairs(columns))
 
 
-def sampled(header: Sequence[str], rows: Iterable[Row]) -> tuple[list[ColumnValues], int, bool]:
+def _sampled(header: Sequence[str], rows: Iterable[Row]) -> tuple[list[ColumnValues], int, bool]:
     """The columns' values in the first rows, how many rows those are, and whether there are more."""
     columns = [ColumnValues(heading) for heading in header]
     most = max(SAMPLE_ROWS_LEAST, min(SAMPLE_ROWS, SAMPLE_CELLS // max(1, len(columns))))
@@ -128,19 +124,16 @@ def sampled(header: Sequence[str], rows: Iterable[Row]) -> tuple[list[ColumnValu
     return columns, read, False
 
 
-def _pairs(columns: Sequence[Column]) -> list[tuple[Column, Column]]:
+def _pairs(columns: Sequence[Column]) -> tuple[tuple[Column, Column], ...]:
     """Each column of dates with the column of times on its right, else on its left."""
+    free = {each.index: each for each in columns if not each.unusable and "{" not in each.heading}
     pairs: list[tuple[Column, Column]] = []
-    for column in columns:
-        if column.guess.holds is not Holds.DATE or column.unusable or "{" in column.heading:
-            continue
-        for index in (column.index + 1, column.index - 1):
-            other = columns[index] if 0 <= index < len(columns) else column
-            taken = any(other in pair for pair in pairs)
-            if other.guess.holds is Holds.TIME and not (other.unusable or taken or "{" in other.heading):
-                pairs.append((column, other))
-                break
-    return pairs
+    for date in _holding(list(free.values()), (Holds.DATE,)):
+        beside = (free[index] for index in (date.index + 1, date.index - 1) if index in free)
+        time = next((each for each in beside if each.guess.holds is Holds.TIME), None)
+        if time is not None:
+            pairs.append((date, free.pop(time.index)))
+    return tuple(pairs)
 
 
 def _unusable(heading: str, times: int) -> str:
@@ -153,37 +146,57 @@ def _unusable(heading: str, times: int) -> str:
     return ""
 
 
-def best_of(columns: Sequence[Column], *roles: Role) -> Column | None:
+def _holding(columns: Iterable[Column], kinds: Collection[Holds]) -> list[Column]:
+    return [each for each in columns if each.guess.holds in kinds]
+
+
+def best_of(columns: Iterable[Column], *roles: Role) -> Column | None:
     """The first of the columns whose headings sound most like one of the roles."""
-    scored = [(each.sounds_like(*roles), -each.index, each) for each in columns]
-    score, _, best = max(scored, default=(0.0, 0, None))
-    return best if score else None
+    best = max(columns, key=lambda each: each.values.sounds_like(*roles), default=None)
+    return best if best is not None and best.values.sounds_like(*roles) else None
 
 
 def _account(columns: Sequence[Column]) -> Column | None:
     """The column that says which account: Ids, else codes, else names."""
-    ids = [each for each in columns if each.guess.holds is Holds.ID]
-    codes = [each for each in columns if each.guess.holds in CODED]
+    ids, codes = _holding(columns, (Holds.ID,)), _holding(columns, CODED)
     return (
         best_of(ids, Role.ACCOUNT_ID)
         or best_of(ids, Role.ACCOUNT_CODE, Role.ACCOUNT_NAME)
-        or best_of([each for each in columns if each.guess.holds is Holds.NOTHING], Role.ACCOUNT_ID)
+        or best_of(_holding(columns, (Holds.NOTHING,)), Role.ACCOUNT_ID)
         or best_of(codes, Role.ACCOUNT_ID, Role.ACCOUNT_CODE)
-        or next((each for each in ids if not each.sounds_like(Role.OWNER, Role.LABEL)), None)
+        or next((each for each in ids if not each.values.sounds_like(Role.OWNER, Role.LABEL)), None)
         or best_of(codes, Role.ACCOUNT_NAME)
     )
 
 
 def _owner(columns: Sequence[Column]) -> Column | None:
-    emails = [each for each in columns if each.guess.holds is Holds.EMAIL]
-    users = [each for each in emails if not is_of_others(each.heading)]
-    ids = [each for each in columns if each.guess.holds is Holds.ID]
+    users = [each for each in _holding(columns, (Holds.EMAIL,)) if not is_of_others(each.heading)]
+    ids = _holding(columns, (Holds.ID,))
     return best_of(users, Role.OWNER) or best_of(ids, Role.OWNER) or next(iter(users), None)
 
 
 def _gives_events(column: Column) -> bool:
     """Whether every cell is the code of an activity type."""
-    if column.guess.holds is not Holds.INTEGER or column.values.filled == 0:
-        return False
-    reader = EventValue()
-    return not any(isinstance(reader.read(each.cell), Fault) for each in column.values.seen())
+    cells = [each.cell for each in column.values.seen()]
+    codes = column.guess.holds is Holds.INTEGER
+    return codes and not any(isinstance(EventValue().read(cell), Fault) for cell in cells)
+
+
+def local_zone(
+    environment: Mapping[str, str] = os.environ,
+    timezone_file: Path = Path("/etc/timezone"),
+    localtime: Path = Path("/etc/localtime"),
+) -> str | None:
+    """The name of the system's time zone, such as Asia/Kolkata; None if it is not known.
+
+    Asked in the C library's order: TZ, then /etc/localtime (a link into the zone files); Debian also keeps
+    the name in /etc/timezone.
+    """
+    known = available_timezones()
+    candidates = [environment.get("TZ", "").removeprefix(":")]
+    try:
+        candidates.append(str(localtime.resolve()).rpartition("/zoneinfo/")[2])
+        candidates.append(timezone_file.read_text(encoding="utf-8").strip())
+    except (OSError, UnicodeDecodeError, RuntimeError):
+        pass  # another system, or a broken link: then it is not known
+    return next((name for name in candidates if name in known and name != "localtime"), None)

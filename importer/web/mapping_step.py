@@ -23,8 +23,8 @@ from importer.mapping.round_trip import FIELDS, MappingText
 from importer.mapping.row_mapper import Part
 from importer.mapping.yaml_file import Mistake, MistakesError
 from importer.sheets import Row, open_sheet
-from importer.starter.proposal import Proposals, proposals
-from importer.starter.zone import local_zone
+from importer.starter.entries import Entry, Proposal, propose
+from importer.starter.look import Guesses, local_zone, look_at_sheet
 from importer.web import mapping_form
 from importer.web.imports import WebImport
 from importer.web.mapping_form import FilledIn, FormLine, event_code, filled_in, lines_of
@@ -287,19 +287,27 @@ def _text_of(own: WebImport) -> str:
 def _read_top(own: WebImport) -> SheetTop:
     how = sheet_options(own)
     with open_sheet(own.source, how) as sheet:
-        found = proposals(sheet, how, name="mapping.yaml", zone=local_zone())
+        found = look_at_sheet(sheet, local_zone())
+        proposed = propose(found, sheet, how, "mapping.yaml", None, schema_at_hand=False)
         rows = tuple(itertools.islice(sheet.rows(), ACTIVITIES_SHOWN))
-        known = {line.heading: line for line in _known(found) if line.heading is not None}
-        return SheetTop(sheet.header, rows, known, found.text.text)
+        known = {line.heading: line for line in _known(found, proposed) if line.heading is not None}
+        return SheetTop(sheet.header, rows, known, proposed.text)
 
 
-def _known(found: Proposals) -> Iterator[FormLine]:
-    """What the starter mapping says of each column."""
-    for number, each in enumerate(found.fields):
+def _known(found: Guesses, proposed: Proposal) -> Iterator[FormLine]:
+    """What the starter mapping says of each column that has a heading of its own."""
+    entries = {
+        entry.column.index: entry
+        for entry in proposed.entries
+        if entry.column and entry.key and "template" not in entry.settings
+    }
+    for number, column in enumerate(each for each in found.columns if not each.unusable):
+        entry = entries.get(column.index, Entry(""))
         block = {
-            name: list(value) if isinstance(value, tuple) else value for name, value in each.settings.items()
+            name: list(value) if isinstance(value, tuple) else value for name, value in entry.settings.items()
         }
+        samples = tuple(str(seen.cell) for seen in column.values.seen()[:3])
         yield FormLine(
-            number, each.column, each.key if each.active else "", "column", each.column, block,
-            each.letters, each.samples, each.holds, each.doubts,
+            number, column.heading, entry.key if entry.active else "", "column", column.heading, block,
+            column.letters, samples, column.guess.holds.value, tuple(entry.doubts),
         )  # fmt: skip
