@@ -1,13 +1,11 @@
-"""Corrections on each store: every field holds what was planned, nothing else changes."""
+"""A pass of corrections on each store. Faults and stops on the way: tests/test_cli_correct.py."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import pytest
 from conftest import RunningTenant, StartTenant
 from sending_made import connection_to, sent, staged, visit
 from stores import AT
@@ -73,38 +71,6 @@ async def created(store: Store, tenant: RunningTenant, rows: int = 20) -> Owners
     owned = staged(store, [visit(n, account=n % 3) for n in range(rows)])
     await sent(store, owned, tenant)
     return owned
-
-
-FAULTS: dict[str, list[dict[str, Any]]] = {
-    "throttled": [{"do": "throttle", "on": "update", "every": 3, "limit": "1000/1"}],
-    "500": [{"do": "answer", "on": "update", "status": 500, "every": 3}],
-    "503 changed": [{"do": "answer", "on": "update", "status": 503, "commit": True, "every": 3}],
-    "drop before": [{"do": "drop", "on": "update", "every": 3}],
-    "drop after": [{"do": "drop", "on": "update", "commit": True, "every": 3}],
-    "hang": [{"do": "hang", "on": "update", "seconds": 3, "commit": True, "nth": [2, 9]}],
-    "reads fail": [{"do": "answer", "on": "by-id", "status": 502, "every": 4}],
-    "first of all": [{"do": "drop", "on": "update", "nth": 1}],
-}
-
-
-@pytest.mark.parametrize("faults", FAULTS.values(), ids=FAULTS)
-async def test_under_each_fault_every_row_holds_what_was_planned_and_nothing_else_changes(
-    store: Store, start_tenant: StartTenant, faults: list[dict[str, Any]]
-) -> None:
-    """And a second pass sends nothing."""
-    tenant = start_tenant()
-    with await created(store, tenant) as owned:
-        plan(owned, {FIELD: "Lost"})
-        tenant.set_faults({"faults": faults})
-        summary = await correct(owned, tenant)
-        assert (summary.stop, summary.corrected, summary.failed) == (None, 20, 0)
-        assert held(tenant) == sorted((f"Visit {n}", "Lost", "as ever") for n in range(20))
-        assert set(states(owned)) == {"corrected"}
-        before = updates(tenant)
-        again = await correct(owned, tenant)
-        assert (again.corrected, updates(tenant)) == (0, before)
-        holds = [Activity.decoded(row.holds or b"") for row in owned.rows.created_rows()]
-        assert {dict(one.fields)[FIELD] for one in holds} == {"Lost"}
 
 
 async def test_only_what_changed_is_in_the_update(store: Store, start_tenant: StartTenant) -> None:
@@ -186,23 +152,6 @@ async def test_an_activity_that_was_deleted_fails_its_row(store: Store, start_te
         summary = await correct(owned, tenant)
         assert (summary.corrected, summary.failed, len(tenant.activities)) == (1, 1, 1)
         assert [one.code for one in owned.rows.corrections()].count("not-found") == 1
-
-
-async def test_what_an_outage_leaves_is_corrected_by_the_next_pass(
-    store: Store, start_tenant: StartTenant
-) -> None:
-    """Stopped after `--max-outage`; an Update that was under way can be repeated."""
-    tenant = start_tenant()
-    with await created(store, tenant, 6) as owned:
-        plan(owned, {FIELD: "Lost"})
-        tenant.set_faults({"faults": [{"do": "drop", "on": "update", "commit": True}]})
-        stopped = await correct(owned, tenant, UpdateOptions(settle_s=0.05, max_outage_s=0.0, workers=2))
-        assert stopped.stop is not None
-        assert (stopped.stop.reason, stopped.stop.exit_code) == (StopReason.OUTAGE, 3)
-        assert {"planned", "sending"} >= set(states(owned))
-        tenant.set_faults({})
-        assert (await correct(owned, tenant)).corrected == 6
-    assert {outcome for _, outcome, _ in held(tenant)} == {"Lost"}
 
 
 async def test_a_stop_leaves_the_rest_planned(store: Store, start_tenant: StartTenant) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -50,6 +50,7 @@ from importer.wording import NOT_ANSWERING, count
 
 Changes = dict[str, tuple[str, str]]
 """Field → (before, after)."""
+UNFINISHED: Final = (CorrectionStatus.PLANNED, CorrectionStatus.SENDING)
 
 
 @dataclass(slots=True)
@@ -130,14 +131,15 @@ def taking_back(rows: BatchRows, mapper: RowMapper, resolved: Resolved) -> Plann
 
 
 def _last_round(rows: BatchRows) -> list[StoredCorrection]:
-    """The corrected fields of the last round; none if that one was an undoing."""
+    """The fields that the last round corrected, and those whose Update may have arrived; none if that round
+    was an undoing."""
     for number in range(rows.last_round(), 0, -1):
         found = list(rows.corrections(in_round=number))
         if any(one.undo for one in found):
             return []
         corrected = [one for one in found if one.status is CorrectionStatus.CORRECTED]
-        if corrected:
-            return corrected
+        if corrected or any(one.status in UNFINISHED for one in found):
+            return corrected + list(rows.corrections(status=CorrectionStatus.SENDING))
     return []
 
 
@@ -196,7 +198,6 @@ def _single_cells(mapper: RowMapper, header: Sequence[str]) -> Iterator[tuple[st
 
 
 UPDATES_AT_ONCE: Final = 8
-UNFINISHED: Final = (CorrectionStatus.PLANNED, CorrectionStatus.SENDING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +254,9 @@ class CorrectionPreparation:
         self._edits = Edits()
         self._resolved: Resolved = {}
         self._planned = PlannedChanges()
-        self._unfinished: set[int] = set()
+        self._unfinished: dict[int, dict[str, StoredCorrection]] = {}
+        """What an earlier correction left, by position and field; an undo withdraws it."""
+        self._continues_undo = False
         self._digest: str | None = None
         self._keeps_file = False
         """The results file holds changes that this correction does not take."""
@@ -267,7 +270,7 @@ class CorrectionPreparation:
         return CorrectionPlan(
             batch=self._batch.id,
             rows=len(self._planned.plans),
-            unfinished=len(self._unfinished),
+            unfinished=0 if self._withdraws else len(self._unfinished),
             changes=tuple(self._planned.shown),
             refused=tuple(self._planned.refused),
             questions=self._steps.open_questions,
@@ -278,9 +281,11 @@ class CorrectionPreparation:
         """See `start_correct`."""
         await self._steps.finish(answers)
         async with self._steps.opened:
-            if not self._planned.plans and not self._unfinished:
+            if not (self._planned.plans or self._unfinished):
+                if self._undoes and self._edits.corrections:  # killed before it wrote the file
+                    self._rewrite_results(None)
                 return self._outcome(None)
-            if self._planned.plans:
+            if self._planned.plans or self._withdraws:
                 with self._owned.change() as change:
                     at = iso(datetime.now(UTC).timestamp())
                     change.plan_corrections(self._planned.plans, at=at, undo=self.options.undo)
@@ -288,10 +293,10 @@ class CorrectionPreparation:
             self._rewrite_results(summary)
             return self._outcome(summary)
 
-    def _rewrite_results(self, summary: CorrectionSummary) -> None:
+    def _rewrite_results(self, summary: CorrectionSummary | None) -> None:
         """What was corrected is in the file, and nothing that a person wants and did not get is lost."""
-        whole = not (summary.stop or summary.conflicts or summary.failed or self._planned.refused)
-        if whole and not self._keeps_file:
+        left = summary and (summary.stop or summary.conflicts or summary.failed)
+        if not (left or self._planned.refused or self._keeps_file):
             rows, keep_facts = self._owned.rows, self._owned.keep_facts
             write_results_file(rows, keep_facts, self.observer, self._place(), read=self._digest)
 
@@ -331,16 +336,24 @@ class CorrectionPreparation:
     async def _read(self) -> None:
         """What was changed, and what an earlier correction left."""
         rows = self._owned.rows
-        self._unfinished = {one.position for status in UNFINISHED for one in rows.corrections(status=status)}
+        for one in (one for status in UNFINISHED for one in rows.corrections(status=status)):
+            self._unfinished.setdefault(one.position, {})[one.field] = one
+            self._continues_undo |= one.undo
         if self.options.changes is not None:
             self._edits = from_screen(self.options.changes, rows, self._batch.header)
             return
         found, self._digest = edits_of_file(self._named.results, self._batch, rows, self.observer)
-        taken = not (self.options.undo or self.options.remap)
-        if taken:
-            self._edits = found
-        others = found.rows or found.words or found.newer_lines or found.unknown_created
-        self._keeps_file = bool(others or (found.corrections and not taken))
+        self._edits = found
+        self._keeps_file = bool(found.rows or found.words or found.newer_lines or found.unknown_created)
+
+    @property
+    def _undoes(self) -> bool:
+        return self.options.undo or self._continues_undo
+
+    @property
+    def _withdraws(self) -> bool:
+        """What an earlier correction left is not sent any more."""
+        return self.options.undo and not self._continues_undo and bool(self._unfinished)
 
     def _anything_to_do(self) -> bool:
         return bool(self.options.undo or self.options.remap or self._edits.corrections or self._unfinished)
@@ -376,27 +389,62 @@ class CorrectionPreparation:
         )  # fmt: skip
 
     def _mapped_again(self) -> list[Row]:
-        rows = self._owned.rows
+        rows, edits = self._owned.rows, self._edits.corrections
         if self.options.undo or self.options.remap:
-            return [source_row(row) for row in rows.rows(RowStatus.CREATED)]
-        numbers = [edit.number for edit in self._edits.corrections]
-        before = [source_row(rows.row(position)) for position in rows.positions(numbers).values()]
-        return before + [Row(edit.number, edit.cells) for edit in self._edits.corrections]
+            before = [source_row(row) for row in rows.rows(RowStatus.CREATED)]
+        else:
+            numbers = [edit.number for edit in edits]
+            before = [source_row(rows.row(position)) for position in rows.positions(numbers).values()]
+        return before + [Row(edit.number, edit.cells) for edit in edits if not self.options.remap]
 
     async def _plan(self) -> None:
         if not self._anything_to_do():
             return
         rows = self._owned.rows
-        if self.options.undo:
-            self._planned = taking_back(rows, self._mapper, self._resolved)
+        if self._undoes:
+            if not self._continues_undo:
+                self._planned = taking_back(rows, self._mapper, self._resolved)
+            self._keeps_file |= self._has_new_edits()
         elif self.options.remap:
             self._planned = from_mapping(rows, self._mapper, self._resolved)
+            self._keeps_file |= bool(self._edits.corrections)
         else:
             self._planned = from_edits(rows, self._edits.corrections, self._mapper, self._resolved)
+        if not self._undoes:
+            joined = map(self._joined, self._planned.plans)
+            self._planned.plans = [plan for plan in joined if plan is not None]
         self._show()
-        total = len({one.position for one in self._planned.plans} | self._unfinished)
+        total = self._rows_to_change()
         if total and not self._batch.rehearsal:
             self._steps.ask(_question(total))
+
+    def _joined(self, plan: PlannedCorrection) -> PlannedCorrection | None:
+        """None if the same is left from an earlier correction, which goes on then: one `--undo` takes all of
+        it back. Else what LeadSquared holds may be what an Update without an answer sent."""
+        left = self._unfinished.get(plan.position, {})
+        if {name: one.after for name, one in left.items()} == {
+            name: after for name, (_, after) in plan.fields.items()
+        }:
+            return None
+        sent = {name: one.after for name, one in left.items() if one.status is CorrectionStatus.SENDING}
+        fields = {name: (sent.get(name, before), after) for name, (before, after) in plan.fields.items()}
+        return replace(plan, fields=fields)
+
+    def _has_new_edits(self) -> bool:
+        """Whether the file holds changes that no correction was to make: those that are undone are not kept
+        in it."""
+        rows, edits = self._owned.rows, self._edits.corrections
+        known = {(one.position, one.field, one.after) for one in rows.corrections() if not one.undo}
+        plans = from_edits(rows, edits, self._mapper, self._resolved).plans
+        return len(plans) < len(edits) or any(
+            (plan.position, name, after) not in known
+            for plan in plans
+            for name, (_, after) in plan.fields.items()
+        )
+
+    def _rows_to_change(self) -> int:
+        left = () if self._withdraws else self._unfinished
+        return len({one.position for one in self._planned.plans}.union(left))
 
     def _show(self) -> None:
         found = self._planned
@@ -410,7 +458,13 @@ class CorrectionPreparation:
             self.observer.notice(f"… and {len(found.refused) - SHOWN_MAX:,} more.", warning=True)
         if self._unfinished:
             rows = count(len(self._unfinished), "row")
-            self.observer.notice(f"Changes of {rows} are left from an earlier correction.")
+            if self._withdraws:
+                said = f"Changes of {rows} that an earlier correction left are not sent any more."
+            elif self._continues_undo:
+                said = f"An undo of {rows} was not finished: it goes on, and nothing else is changed."
+            else:
+                said = f"Changes of {rows} are left from an earlier correction."
+            self.observer.notice(said)
 
     # ---- sending ----------------------------------------------------------------------------------
 
@@ -453,13 +507,14 @@ class CorrectionPreparation:
         conflicts, failed = (summary.conflicts, summary.failed) if summary else (0, 0)
         refused = len(self._planned.refused)
         code = stop.exit_code if stop else 3 if left else 1 if conflicts + failed + refused else 0
-        again = ("correct", str(self._place()), *(("--sandbox",) if batch.rehearsal else ()))
+        how = [*(["--undo"] if self._undoes else []), *(["--sandbox"] if batch.rehearsal else [])]
+        again = ("correct", str(self._place()), *how)
         steps = [NextStep("Continue with:", again)] if left else []
         if conflicts:
             steps.append(NextStep("To replace the values in LeadSquared:", (*again, "--overwrite")))
         return CorrectionOutcome(
             batch=batch.id,
-            changed=len({one.position for one in self._planned.plans} | self._unfinished) + refused,
+            changed=self._rows_to_change() + refused,
             corrected=summary.corrected if summary else 0,
             conflicts=conflicts,
             failed=failed + refused,

@@ -199,20 +199,21 @@ class BatchChange:
         self._connection.execute(statement)
 
     def plan_corrections(self, plans: Iterable[PlannedCorrection], *, at: str, undo: bool = False) -> int:
-        """Adds a round; its number. What an earlier round planned for the same row and did not send is
-        WITHDRAWN. at: UTC, ISO 8601."""
+        """Adds a round; its number. What an earlier round did not finish of the same rows (undo: of any row)
+        is WITHDRAWN; what LeadSquared held before it is what it held before this round too. at: UTC, ISO
+        8601."""
         number = self.rows.last_round() + 1
+        withdrawn = update(schema.correction).values(status=int(CorrectionStatus.WITHDRAWN), changed_at=at)
         one = schema.correction.c
+        open_ = and_(
+            one.batch == self._key,
+            one.status.in_([int(CorrectionStatus.PLANNED), int(CorrectionStatus.SENDING)]),
+        )
         for some in chunked(plans, ASKED_MAX):
-            self._connection.execute(
-                update(schema.correction)
-                .where(
-                    one.batch == self._key,
-                    one.position.in_([each.position for each in some]),
-                    one.status.in_([int(CorrectionStatus.PLANNED), int(CorrectionStatus.SENDING)]),
-                )
-                .values(status=int(CorrectionStatus.WITHDRAWN), changed_at=at)
-            )
+            same_rows = and_(open_, one.position.in_([each.position for each in some]))
+            asked = select(one.position, one.field, one.replaced).where(same_rows)
+            held = {(position, field): text for position, field, text in self._connection.execute(asked)}
+            self._connection.execute(withdrawn.where(same_rows))
             self._connection.execute(
                 insert(schema.correction_plan),
                 [
@@ -227,6 +228,7 @@ class BatchChange:
                 {
                     "batch": self._key, "round": number, "position": each.position, "field": field,
                     "before": plain(before), "after": plain(after),
+                    "replaced": None if undo else held.get((each.position, field)),
                     "status": int(CorrectionStatus.PLANNED), "changed_at": at,
                 }
                 for each in some
@@ -234,6 +236,8 @@ class BatchChange:
             ]  # fmt: skip
             if changes:
                 self._connection.execute(insert(schema.correction), changes)
+        if undo:
+            self._connection.execute(withdrawn.where(open_, one.round < number))
         return number
 
     def duplicates(self, batch: Batch, positions: Collection[int]) -> DuplicateCheck:
