@@ -1,14 +1,19 @@
 """What only a whole column shows: dates in two orders, years far from the others, points that may group
-thousands, amounts in several currencies. Pure; each watch sees every row and speaks at the end.
+thousands, amounts in several currencies, values that LeadSquared does not offer. Pure; each watch sees every
+row and speaks at the end.
+
+What LeadSquared says about an activity type makes notices only: whether it tells the whole truth about
+account activities is not documented, so that nothing here may stop an import.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final
 
 from importer.activity import ActivityField
 from importer.checking.findings import EXAMPLES_KEPT, ROWS_KEPT, Cells
@@ -26,6 +31,10 @@ YEARS_APART_LEAST: Final = 8
 """So far from the others a year is more likely mistyped (2062, 1926, 2016) than meant."""
 USUAL_SHARE_LEAST: Final = 0.9
 USUAL_CELLS_LEAST: Final = 5
+COMPARE_DATES: Final = (
+    "Compare the cells with their source and correct them in the sheet, in one order. If they are right as"
+    " they are: `accept: [mixed-dates]` in the mapping, or --accept mixed-dates."
+)
 _GROUP_LIKE: Final = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}", re.ASCII)
 _NO_GROUP: Final = re.compile(
     r"[+-]?(?:\d*\.(?!\d{3}$)\d+|0\.\d+|\.\d+|\d{4,}\.\d+|[\d,]*,\d{3}(?:\.\d*)?)", re.ASCII
@@ -35,14 +44,29 @@ _NO_GROUP: Final = re.compile(
 FoundCells = tuple[CellFinding, Cells]
 
 
-class Watch(Protocol):
+class Watch(ABC):
     """Looks at one column."""
+
+    def __init__(self, heading: str, index: int) -> None:
+        self._heading, self._index = heading, index
 
     def see(self, row: Row) -> None:
         """The next row."""
+        if self._index < len(row.cells):
+            self._see(row.number, row.cells[self._index])
 
+    @abstractmethod
+    def _see(self, number: int, cell: str) -> None:
+        """The column's cell in row `number`."""
+
+    @abstractmethod
     def findings(self) -> Iterator[FoundCells]:
         """What the column as a whole shows; after the last row."""
+
+    def _found(self, severity: Severity, kind: str, cells: Cells, message: str, remedy: str) -> FoundCells:
+        """cells: at least one."""
+        example = cells.examples[0].value
+        return CellFinding(severity, self._heading, self._index, kind, example, message, remedy), cells
 
 
 def watches(mapper: RowMapper) -> list[Watch]:
@@ -67,12 +91,11 @@ def watches(mapper: RowMapper) -> list[Watch]:
     return found
 
 
-class DateWatch:
+class DateWatch(Watch):
     """A column of dates: their orders and their years."""
 
     def __init__(self, heading: str, index: int, value: DateValue | DateTimeValue) -> None:
-        self._heading = heading
-        self._index = index
+        super().__init__(heading, index)
         self._formats = value.formats
         self._years: dict[int, Cells] = {}
         self._orders: set[str] = set()
@@ -80,15 +103,14 @@ class DateWatch:
         self._swappable_texts = Cells()
         self._swappable_cells = Cells()
 
-    def see(self, row: Row) -> None:
-        cell = row.cells[self._index] if self._index < len(row.cells) else ""
+    def _see(self, number: int, cell: str) -> None:
         if type(cell) is str:
-            self._see_text(row.number, cell.strip(BLANKS))
+            self._see_text(number, cell.strip(BLANKS))
         elif isinstance(cell, DateCell) and isinstance(cell.value, dt.date):
             day = cell.value
-            self._count_year(day.year, row.number, cell)
+            self._count_year(day.year, number, cell)
             if day.day <= 12 and day.day != day.month:
-                self._swappable_cells.add(row.number, str(cell))
+                self._swappable_cells.add(number, str(cell))
 
     def _see_text(self, number: int, text: str) -> None:
         if not text:
@@ -116,52 +138,39 @@ class DateWatch:
 
     def _mixed(self) -> Iterator[FoundCells]:
         if self._orders and self._swappable_cells.count:
-            yield self._question(
-                self._swappable_cells,
+            yield self._found(
+                Severity.QUESTION, "mixed-dates", self._swappable_cells,
                 "This is a date cell, but the column also holds dates as text. A program that reads dates in"
                 " the other order makes date cells of some texts, with day and month exchanged, and leaves"
-                " the rest as text.",
-            )
+                " the rest as text.", COMPARE_DATES,
+            )  # fmt: skip
         if self._swappable_texts.count and (len(self._orders) > 1 or self._refused_order):
-            yield self._question(
-                self._swappable_texts,
+            yield self._found(
+                Severity.QUESTION, "mixed-dates", self._swappable_texts,
                 "The column holds dates with the day first and dates with the month first, so this one can be"
-                " read in two ways.",
-            )
-
-    def _question(self, cells: Cells, message: str) -> FoundCells:
-        found = CellFinding(
-            Severity.QUESTION, self._heading, self._index, "mixed-dates", _first(cells), message,
-            "Compare the cells with their source and correct them in the sheet, in one order. If they are"
-            " right as they are: `accept: [mixed-dates]` in the mapping, or --accept mixed-dates.",
-        )  # fmt: skip
-        return found, cells
+                " read in two ways.", COMPARE_DATES,
+            )  # fmt: skip
 
     def _day_or_month(self) -> Iterator[FoundCells]:
         if not self._swappable_texts.count:
             return
-        text = _first(self._swappable_texts)
+        text = self._swappable_texts.examples[0].value
         read = self._formats.parse(text)
         if isinstance(read, Fault):  # it was read before
             return
         day, month = read.local.day, read.local.month
-        found = CellFinding(
-            Severity.NOTICE, self._heading, self._index, "day-or-month", text,
+        yield self._found(
+            Severity.NOTICE, "day-or-month", self._swappable_texts,
             f"{quoted(text)} is read as {day} {MONTHS[month - 1]} {read.local.year}; with day and month"
             f" exchanged it would be {month} {MONTHS[day - 1]}.",
             "Compare one of them with its source; the order is set by `format` in the mapping.",
         )  # fmt: skip
-        yield found, self._swappable_texts
 
     def _unusual_years(self) -> Iterator[FoundCells]:
         unlikely = self._of_years(year for year in self._years if year not in YEAR_PLAUSIBLE)
         if unlikely.count:
-            text = _first(unlikely)
-            found = CellFinding(
-                Severity.NOTICE, self._heading, self._index, "far-off-date", text,
-                f"{quoted(text)} is in an unlikely year.", "Check the year.",
-            )  # fmt: skip
-            yield found, unlikely
+            message = f"{quoted(unlikely.examples[0].value)} is in an unlikely year."
+            yield self._found(Severity.NOTICE, "far-off-date", unlikely, message, "Check the year.")
         total = sum(cells.count for cells in self._years.values())
         usual = _middle(self._years, total)
         near = sum(
@@ -173,12 +182,8 @@ class DateWatch:
             year for year in self._years if abs(year - usual) >= YEARS_APART_LEAST and year in YEAR_PLAUSIBLE
         )
         if far.count:
-            found = CellFinding(
-                Severity.NOTICE, self._heading, self._index, "unusual-year", _first(far),
-                f"The year is far from those of the other cells, most of which are near {usual}.",
-                "Check it.",
-            )  # fmt: skip
-            yield found, far
+            message = f"The year is far from those of the other cells, most of which are near {usual}."
+            yield self._found(Severity.NOTICE, "unusual-year", far, message, "Check it.")
 
     def _of_years(self, years: Iterable[int]) -> Cells:
         """The cells of some years together."""
@@ -188,74 +193,64 @@ class DateWatch:
         return Cells(sum(cells.count for cells in several), rows, examples[:EXAMPLES_KEPT])
 
 
-class PointWatch:
+class PointWatch(Watch):
     """A column of numbers for which the mapping sets no `decimal`: does a point group thousands?"""
 
     def __init__(self, heading: str, index: int, *, currency: bool) -> None:
-        self._heading = heading
-        self._index = index
+        super().__init__(heading, index)
         self._currency = currency
         self._group_like = Cells()
         self._decided = False
 
-    def see(self, row: Row) -> None:
-        cell = row.cells[self._index] if self._index < len(row.cells) else ""
+    def _see(self, number: int, cell: str) -> None:
         if self._decided or type(cell) is not str or not ("." in cell or "," in cell):
             return
         text = cell.strip(BLANKS)
         if self._currency:
             text = without_currency(text) or text
         if _GROUP_LIKE.fullmatch(text):
-            self._group_like.add(row.number, text)
+            self._group_like.add(number, text)
         elif _NO_GROUP.fullmatch(text):
             self._decided = True
 
     def findings(self) -> Iterator[FoundCells]:
         if self._decided or not self._group_like.count:
             return
-        text = _first(self._group_like)
-        found = CellFinding(
-            Severity.QUESTION, self._heading, self._index, "decimal-or-thousands", text,
+        text = self._group_like.examples[0].value
+        yield self._found(
+            Severity.QUESTION, "decimal-or-thousands", self._group_like,
             f'{quoted(text)} can be {text} or {text.replace(".", "")}: every point here has three digits'
             " after it.",
             'Set `decimal: "."` in the mapping if the point is the decimal mark, or `decimal: ","` if it'
             f" groups thousands. --accept decimal-or-thousands sends {text}.",
         )  # fmt: skip
-        yield found, self._group_like
 
 
-class CurrencyWatch:
+class CurrencyWatch(Watch):
     """A column of amounts whose currencies are not sent: are they all the same?"""
 
     def __init__(self, heading: str, index: int) -> None:
-        self._heading = heading
-        self._index = index
+        super().__init__(heading, index)
         self._by_currency: dict[str, Cells] = {}
 
-    def see(self, row: Row) -> None:
-        cell = row.cells[self._index] if self._index < len(row.cells) else ""
+    def _see(self, number: int, cell: str) -> None:
         if type(cell) is not str or (cell.isascii() and not any(map(str.isalpha, cell)) and "$" not in cell):
             return
         currency = currency_of(cell.strip(BLANKS))
         if currency is not None:
-            self._by_currency.setdefault(currency, Cells()).add(row.number, cell)
+            self._by_currency.setdefault(currency, Cells()).add(number, cell)
 
     def findings(self) -> Iterator[FoundCells]:
         if len(self._by_currency) < 2:
             return
         rarest = min(self._by_currency.values(), key=lambda cells: cells.count)
         named = ", ".join(sorted(self._by_currency))
-        found = CellFinding(
-            Severity.QUESTION, self._heading, self._index, "mixed-currencies", _first(rarest),
+        yield self._found(
+            Severity.QUESTION, "mixed-currencies", rarest,
             f"The column holds amounts in several currencies ({named}), and only the numbers are sent.",
             "Put the amounts of each currency into a column of their own. If the numbers alone are right:"
             " `accept: [mixed-currencies]` in the mapping, or --accept mixed-currencies.",
         )  # fmt: skip
-        yield found, rarest
-
-
-def _first(cells: Cells) -> str:
-    return cells.examples[0].value if cells.examples else ""
 
 
 def _middle(years: dict[int, Cells], total: int) -> int:
@@ -318,24 +313,20 @@ def option_watches(mapper: RowMapper, known: Sequence[ActivityField]) -> list[Op
     ]
 
 
-class OptionWatch:
+class OptionWatch(Watch):
     """A column of texts for a dropdown."""
 
     def __init__(self, column: tuple[str, int], name: str, options: Sequence[str]) -> None:
-        self._heading, self._index = column
-        self._name = name
-        self._options = options
-        self._known = frozenset(options)
+        super().__init__(*column)
+        self._name, self._options, self._known = name, options, frozenset(options)
         self._outside = Cells()
 
-    def see(self, row: Row) -> None:
-        """The next row."""
-        cell = row.cells[self._index].strip(BLANKS) if self._index < len(row.cells) else ""
-        if cell and cell not in self._known:
-            self._outside.add(row.number, cell)
+    def _see(self, number: int, cell: str) -> None:
+        text = cell.strip(BLANKS)
+        if text and text not in self._known:
+            self._outside.add(number, text)
 
     def findings(self) -> Iterator[FoundCells]:
-        """The cells that are not among the options, as one finding."""
         if self._outside.count:
             text = self._outside.examples[0].value
             found = _not_an_option(self._heading, text, self._name, self._options)
