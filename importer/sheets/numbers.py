@@ -273,18 +273,24 @@ def is_shown(cell: NumberCell) -> bool:
     return bool(cell) and shown_text(cell.value, cell.code) == cell
 
 
-@lru_cache(maxsize=4096)
-def may_hide(code: str) -> bool:
-    """Whether a format has a section that shows nothing (of a text: a fourth one)."""
-    found = sections(code[:CODE_MAX_CHARACTERS]) if ";" in code else []
-    return any(not "".join(section).strip() for section in found) and moment_kind(code) is FormatKind.NUMBER
-
-
 def is_unseen(cell: NumberCell) -> bool:
     """Whether the number's format hides it, as `;;;` does."""
     return shown_text(cell.value, cell.code) == ""
 
 
+@lru_cache(maxsize=4096)
+def _may_hide(code: str) -> bool:
+    """Whether a format has a section that shows nothing (of a text: a fourth one)."""
+    found = sections(code[:CODE_MAX_CHARACTERS]) if ";" in code else []
+    return any(not "".join(section).strip() for section in found) and moment_kind(code) is FormatKind.NUMBER
+
+
+def hides(code: str, cell: str) -> bool:
+    """Whether a format shows nothing of a cell."""
+    return _may_hide(code) and (is_unseen(cell) if isinstance(cell, NumberCell) else type(cell) is str)
+
+
+@lru_cache(maxsize=4096)
 def converter(code: str, *, epoch_1904: bool) -> Converter:
     """What turns the stored text of a number with this format into a cell."""
     kind = moment_kind(code[:CODE_MAX_CHARACTERS])

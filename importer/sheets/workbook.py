@@ -55,8 +55,11 @@ class WorkbookSheet(Sheet):
 
     def table(self) -> Iterator[RawRow]:
         """The rows with content below the header. Raises SheetError for content far below the table's end."""
+        return merged(self._filled_rows())
+
+    def _filled_rows(self) -> Iterator[RawRow]:
         last = self.header_row
-        for raw in merged(self.raw_rows()):
+        for raw in self.raw_rows():
             if raw.number <= self.header_row or raw.is_blank:
                 continue
             if raw.number - last > BLANK_ROWS_MAX:

@@ -17,8 +17,8 @@ import xlrd  # type: ignore[import-untyped]
 
 from importer.errors import SheetError
 from importer.sheets.detect import ENCRYPTED
-from importer.sheets.numbers import Converter, converter, is_unseen, may_hide
-from importer.sheets.rows import BooleanCell, ErrorCell, NumberCell, error_cell, sendable
+from importer.sheets.numbers import converter, hides
+from importer.sheets.rows import BooleanCell, ErrorCell, error_cell, sendable
 from importer.sheets.sheet import Worksheet
 from importer.sheets.workbook import NEVER_CALCULATED, RawRow
 
@@ -50,7 +50,6 @@ class XlsBook:
         self.worksheets = [
             Worksheet(name, shown) for name, shown in zip(self._book.sheet_names(), visible, strict=True)
         ]
-        self._converters: dict[str, tuple[Converter, bool]] = {}
 
     def rows(self, name: str) -> Iterator[RawRow]:
         """The rows of that sheet that have cells."""
@@ -63,7 +62,7 @@ class XlsBook:
                 text = ErrorCell("", NEVER_CALCULATED) if (at, column) in never else self._cell(cell)
                 if text or isinstance(text, ErrorCell):
                     cells[column] = text
-                    if self._hides(cell, text):
+                    if hides(self._code(cell), text):
                         unseen.append(column)
             if cells:
                 info = sheet.rowinfo_map.get(at)
@@ -73,14 +72,10 @@ class XlsBook:
                 formulas = [column for column in cells if (at, column) in again]
                 yield RawRow(at + 1, hidden, cells, None, formulas, unseen)
 
-    def _format(self, cell: Any) -> tuple[Converter, bool]:  # noqa: ANN401 - xlrd has no types
+    def _code(self, cell: Any) -> str:  # noqa: ANN401 - xlrd has no types
+        """The cell's number format."""
         book = self._book
-        code = book.format_map[book.xf_list[cell.xf_index].format_key].format_str
-        found = self._converters.get(code)
-        if found is None:
-            found = converter(code, epoch_1904=bool(book.datemode)), may_hide(code)
-            self._converters[code] = found
-        return found
+        return str(book.format_map[book.xf_list[cell.xf_index].format_key].format_str)
 
     def _cell(self, cell: Any) -> str:  # noqa: ANN401
         text = ""
@@ -88,7 +83,7 @@ class XlsBook:
             case xlrd.XL_CELL_TEXT:
                 text = sendable(cell.value)
             case xlrd.XL_CELL_NUMBER | xlrd.XL_CELL_DATE:
-                text = self._format(cell)[0](repr(cell.value))
+                text = converter(self._code(cell), epoch_1904=bool(self._book.datemode))(repr(cell.value))
             case xlrd.XL_CELL_BOOLEAN:
                 text = BooleanCell("TRUE" if cell.value else "FALSE")
             case xlrd.XL_CELL_ERROR:
@@ -96,11 +91,6 @@ class XlsBook:
             case _:
                 pass
         return text
-
-    def _hides(self, cell: Any, text: str) -> bool:  # noqa: ANN401
-        if not isinstance(text, NumberCell):
-            return type(text) is str and self._format(cell)[1]
-        return self._format(cell)[1] and is_unseen(text)
 
     def _uncertain_formulas(self, number: int) -> tuple[set[tuple[int, int]], set[tuple[int, int]]]:
         """The cells (row and column from 0) with formulas that were never calculated, and with those that

@@ -18,17 +18,9 @@ import pandas as pd
 from openpyxl.packaging.relationship import get_dependents
 from python_calamine import SheetTypeEnum, SheetVisibleEnum
 
-from importer.sheets.numbers import (
-    Converter,
-    converter,
-    date_cell_of,
-    duration_cell,
-    is_unseen,
-    may_hide,
-    number_cell,
-)
+from importer.sheets.numbers import converter, date_cell_of, duration_cell, hides, number_cell
 from importer.sheets.package import builtin_code
-from importer.sheets.rows import BooleanCell, NumberCell, error_cell, sendable
+from importer.sheets.rows import BooleanCell, error_cell, sendable
 from importer.sheets.sheet import Worksheet
 from importer.sheets.workbook import RawRow
 from importer.sheets.zip_safety import open_archive
@@ -71,10 +63,7 @@ class XlsbBook:
         self._epoch_1904 = self._recalculated = False
         self._parts: dict[str, str] = {}
         self._read_workbook()
-        codes = list(self._codes())
-        self._converters: list[Converter] = [converter(code, epoch_1904=self._epoch_1904) for code in codes]
-        self._general = converter("General", epoch_1904=False)
-        self._hiding = frozenset(at for at, code in enumerate(codes) if may_hide(code))
+        self._codes = list(self._style_codes())
 
     def rows(self, name: str) -> Iterator[RawRow]:
         """The rows of that sheet that have cells."""
@@ -105,36 +94,30 @@ class XlsbBook:
             elif kind in CELL_RECORDS:
                 column, style = struct.unpack_from("<LL", content)
                 style &= 0xFFFFFF
-                text = self._special_cell(kind, content, style)
+                code = self._codes[style] if style < len(self._codes) else "General"
+                text = self._special_cell(kind, content, code)
                 if text is not None:
                     row.cells[column] = text
                 if self._recalculated and kind in FORMULAS:
                     formulas.append(column)
-                if style in self._hiding and (not isinstance(text, NumberCell) or is_unseen(text)):
+                if hides(code, text or ""):
                     unseen.append(column)
         if row.number:
             yield row
 
-    def _special_cell(self, kind: int, content: bytes, style: int) -> str | None:
+    def _special_cell(self, kind: int, content: bytes, code: str) -> str | None:
         """A cell as it is, where calamine is not to be asked: of shared texts it is."""
         text: str | None = None
         if kind in (ERROR, FORMULA_ERROR):
             text = error_cell(ERROR_TEXTS.get(content[8], "#ERROR!"))
         elif kind in (BOOLEAN, FORMULA_BOOLEAN):
             text = BooleanCell("TRUE" if content[8] else "FALSE")
-        elif kind in (REAL, FORMULA_NUMBER):
-            text = self._number(struct.unpack_from("<d", content, 8)[0], style)
-        elif kind == RK:
-            text = self._number(_rk_number(content), style)
-        elif kind in (TEXT, FORMULA_TEXT):
-            text = sendable(_wide_text(content, 8)[0])
-        elif kind == RICH_TEXT:
-            text = sendable(_wide_text(content, 9)[0])
+        elif kind in (RK, REAL, FORMULA_NUMBER):
+            value = _rk_number(content) if kind == RK else struct.unpack_from("<d", content, 8)[0]
+            text = converter(code, epoch_1904=self._epoch_1904)(repr(value))
+        elif kind in (TEXT, FORMULA_TEXT, RICH_TEXT):
+            text = sendable(_wide_text(content, 9 if kind == RICH_TEXT else 8)[0])
         return text
-
-    def _number(self, value: float, style: int) -> str:
-        convert = self._converters[style] if style < len(self._converters) else self._general
-        return convert(repr(value))
 
     def _read_workbook(self) -> None:
         names = {name.lower(): name for name in self._archive.namelist()}
@@ -149,7 +132,7 @@ class XlsbBook:
                 if relation in relations:
                     self._parts[_wide_text(content, at)[0]] = relations[relation].target
 
-    def _codes(self) -> Iterator[str]:
+    def _style_codes(self) -> Iterator[str]:
         """The number format of each style."""
         if "xl/styles.bin" not in {name.lower() for name in self._archive.namelist()}:
             return

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Container, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -22,9 +22,9 @@ from openpyxl.utils.datetime import from_ISO8601
 from openpyxl.worksheet.cell_range import CellRange
 
 from importer.errors import SheetError
-from importer.sheets.numbers import Converter, converter, date_cell_of, duration_cell, is_unseen, may_hide
+from importer.sheets.numbers import converter, date_cell_of, duration_cell, hides
 from importer.sheets.package import Elements, SharedTexts, blocks, parse, read_package, tag
-from importer.sheets.rows import BooleanCell, ErrorCell, NumberCell, column_letters, error_cell, plain_text
+from importer.sheets.rows import BooleanCell, ErrorCell, column_letters, error_cell, plain_text
 from importer.sheets.sheet import (
     BLANK_ROWS_MAX,
     COLUMNS_MAX,
@@ -33,7 +33,7 @@ from importer.sheets.sheet import (
     choose_sheet,
     unreadable,
 )
-from importer.sheets.workbook import NEVER_CALCULATED, RawRow, WorkbookSheet, merged
+from importer.sheets.workbook import NEVER_CALCULATED, RawRow, WorkbookSheet
 from importer.sheets.zip_safety import damaged, open_archive
 from importer.text import quoted, shown
 
@@ -114,42 +114,79 @@ VALUE: Final = tag("v")
 BOOLEANS: Final = {"1": "TRUE", "true": "TRUE", "0": "FALSE", "false": "FALSE"}
 DIGITS: Final = "0123456789"
 
-Damage = Callable[[str], SheetError]
 
+class XlsxSheet(WorkbookSheet):
+    """One worksheet of an .xlsx or .xlsm file; see the module."""
 
-class RowReader:
-    """Reads one `<row>` after the other."""
+    def __init__(self, path: Path, how: SheetOptions) -> None:
+        """Raises SheetError for a hostile or damaged file, or if no sheet can be chosen."""
+        super().__init__(path, how)
+        self._running: set[Generator[int, None, None]] = set()
+        try:
+            self._archive = open_archive(path)
+        except (OSError, MemoryError) as error:
+            raise unreadable(path, error) from error
+        try:
+            self._package = read_package(path, self._archive)
+            self.sheet_names = tuple(sheet.name for sheet in self._package.sheets if sheet.visible)
+            chosen = choose_sheet(path, self._package.sheets, how.sheet)
+            self.name, self._part = chosen.name, chosen.part
+            self._scan = self._scanned()
+            self._texts = SharedTexts(path, self._archive, self._package.texts_part)
+            self.read_header(self._scan.header_merges)
+            self._warn_of_merged_rows()
+            if self._scan.hidden:
+                self.hidden_rows = sum(raw.hidden for raw in self.table())
+        except (OSError, MemoryError) as error:
+            self.close()
+            raise unreadable(path, error) from error
+        except BaseException:
+            self.close()
+            raise
 
-    def __init__(
-        self,
-        texts: SharedTexts,
-        converter_of: Callable[[int], Converter],
-        damage: Damage,
-        *,
-        recalculated: bool,
-        hiding: Container[int],
-    ) -> None:
-        """texts: the shared ones. converter_of: style index → what converts its numbers. recalculated:
-        formulas
-        will be calculated when the workbook is opened. hiding: styles whose format may show nothing."""
-        self._texts = texts
-        self._converter_of = converter_of
-        self._converters: dict[str, Converter] = {}
-        self._damage = damage
-        self._recalculated = recalculated
-        self._hiding = hiding
-        self._number = 0
+    def close(self) -> None:
+        while self._running:
+            self._running.pop().close()
+        self._archive.close()
 
-    def read(self, row: Element) -> RawRow:
-        """The row; what makes no sense in one of its cells is a problem of it. Raises SheetError for a row
-        that
-        is where no row can be."""
-        before = self._number
-        number = self._number = self._row_number(row.get("r"), before)
-        if number < before:
-            raise self._damage(f"row {number} follows row {before}")
-        if number > ROWS_MAX:
-            raise self._damage(f"it has a row {number:,}, and a sheet ends at {ROWS_MAX:,}")
+    def _scanned(self) -> Scan:
+        found = scan_worksheet(blocks(self.path, self._archive, self._part), self.header_row)
+        if found.rows > ROWS_MAX:
+            raise self._damage(f"it has a row {ROWS_MAX + 1:,}, and a sheet ends at {ROWS_MAX:,}")
+        return found
+
+    def raw_rows(self) -> Iterator[RawRow]:
+        """Below the header only as far as there is content: blank rows after it are not read to their end."""
+        found = Elements((tag("sheetData"), tag("row")))
+        parsing = parse(self.path, self._archive, self._part, found)
+        self._running.add(parsing)
+        number, last = 0, self.header_row
+        try:
+            for position in parsing:
+                for element in found.take():
+                    raw = self._row(element, number)
+                    number = raw.number
+                    last = last if raw.is_blank else max(last, number)
+                    yield raw
+                if self.header and number - last > BLANK_ROWS_MAX:
+                    if self._scan.content_end_bytes > position:
+                        raise self.far_below(last, "there is something further down")
+                    if self._scan.content_end_bytes < position:
+                        return
+        finally:
+            self._running.discard(parsing)
+            parsing.close()
+
+    def _damage(self, reason: str) -> SheetError:
+        return damaged(self.path, f'sheet "{self.name}": {reason}')
+
+    def _unreadable_row(self, number: int, reason: str) -> SheetError:
+        return self._damage(f"row {number} cannot be read: {reason}")
+
+    def _row(self, row: Element, before: int) -> RawRow:
+        """The row; what makes no sense in one of its cells is a problem of it. before: the last row's number.
+        Raises SheetError for a row that is where no row can be."""
+        number = self._row_number(row.get("r"), before)
         cells: dict[int, str] = {}
         formulas: list[int] = []
         unseen: list[int] = []
@@ -160,28 +197,34 @@ class RowReader:
                 continue
             column = self._column(element.get("r"), number, column)
             try:
-                text = self._text(element)
+                code = self._code(element.get("s"))
+                text = self._text(element, code, number)
             except (ValueError, ArithmeticError):
                 problem = _unreadable(column, number, element)
                 continue
             if not text and not isinstance(text, ErrorCell):
                 continue
             if column in cells:
-                raise self._damage(f"row {number} cannot be read: it has a cell twice")
+                raise self._unreadable_row(number, "it has a cell twice")
             cells[column] = text
-            if self._recalculated and element.find(FORMULA) is not None:
+            if self._package.recalculated and element.find(FORMULA) is not None:
                 formulas.append(column)
-            if self._hides(element, text):
+            if hides(code, text):
                 unseen.append(column)
         return RawRow(number, _is_hidden(row), cells, problem, formulas, unseen)
 
     def _row_number(self, text: str | None, before: int) -> int:
         if text is None:
-            return before + 1
-        try:
-            return int(text)
-        except ValueError:
-            raise self._damage(f"row {shown(text, 20)} cannot be read") from None
+            number = before + 1
+        elif text.isdecimal() and len(text) < 20:
+            number = int(text)
+        else:
+            raise self._damage(f"row {shown(text, 20)} cannot be read")
+        if number < before:
+            raise self._damage(f"row {number} follows row {before}")
+        if number > ROWS_MAX:
+            raise self._damage(f"it has a row {number:,}, and a sheet ends at {ROWS_MAX:,}")
+        return number
 
     def _column(self, place: str | None, number: int, before: int) -> int:
         """The index of a cell's column. Raises SheetError for a place that is none in this row."""
@@ -190,25 +233,26 @@ class RowReader:
         letters = place.rstrip(DIGITS)
         column = _column_index(letters) if place[len(letters) :] == str(number) else None
         if column is None:
-            raise self._damage(f"row {number} cannot be read: there is no cell {shown(place, 20)} in it")
+            raise self._unreadable_row(number, f"there is no cell {shown(place, 20)} in it")
         return column
 
-    def _text(self, cell: Element) -> str:
+    def _code(self, style: str | None) -> str:
+        """The number format of a style. Raises ValueError."""
+        at, codes = int(style or 0), self._package.codes
+        return codes[at] if 0 <= at < len(codes) else "General"
+
+    def _text(self, cell: Element, code: str, number: int) -> str:
         value = cell.findtext(VALUE)
         kind = cell.get("t", "n")
         if kind == "inlineStr":
             return _inline_text(cell.find(INLINE))
         if not value:
-            return self._without_value(cell, kind, value)
+            return _without_value(cell, kind, value)
         match kind:
             case "s":
-                text = plain_text(self._shared_text(value))
+                text = plain_text(self._shared_text(value, number))
             case "n":
-                style = cell.get("s") or "0"
-                convert = self._converters.get(style)
-                if convert is None:
-                    convert = self._converters[style] = self._converter_of(int(style))
-                text = convert(value.strip())
+                text = converter(code, epoch_1904=self._package.epoch_1904)(value.strip())
             case "str":
                 text = plain_text(value)
             case "b":
@@ -218,28 +262,31 @@ class RowReader:
             case "d":
                 text = _iso_cell(value.strip())
             case _:
-                raise self._damage(f"row {self._number} cannot be read: unknown cell type {shown(kind, 20)}")
+                raise self._unreadable_row(number, f"unknown cell type {shown(kind, 20)}")
         return text
 
-    def _shared_text(self, value: str) -> str:
+    def _shared_text(self, value: str, number: int) -> str:
         try:
             return self._texts[int(value)]
         except (ValueError, LookupError) as error:
-            raise self._damage(f"row {self._number} cannot be read: {error}") from None
+            raise self._unreadable_row(number, str(error)) from None
 
-    @staticmethod
-    def _without_value(cell: Element, kind: str, value: str | None) -> str:
-        if kind == "e" and cell.get("vm"):
-            return ErrorCell("", RICH_VALUE)
-        stored = value is not None and kind in ("s", "str")
-        return ErrorCell("", NEVER_CALCULATED) if not stored and cell.find(FORMULA) is not None else ""
+    def _warn_of_merged_rows(self) -> None:
+        found = self._scan
+        if found.merged_below:
+            more = found.merged_below - len(found.examples)
+            shown = ", ".join(found.examples) + (f" and {more} more" if more else "")
+            self.warnings.append(
+                f"Cells below the headings are merged ({shown}): the value counts for the first cell only,"
+                " the others are empty. Unmerge them in Excel and fill the value in where it belongs."
+            )
 
-    def _hides(self, cell: Element, text: str) -> bool:
-        """Whether the cell's format shows nothing of what is in it."""
-        style = cell.get("s")
-        if not style or int(style) not in self._hiding:
-            return False
-        return is_unseen(text) if isinstance(text, NumberCell) else type(text) is str
+
+def _without_value(cell: Element, kind: str, value: str | None) -> str:
+    if kind == "e" and cell.get("vm"):
+        return ErrorCell("", RICH_VALUE)
+    stored = value is not None and kind in ("s", "str")
+    return ErrorCell("", NEVER_CALCULATED) if not stored and cell.find(FORMULA) is not None else ""
 
 
 @lru_cache(maxsize=20_000)
@@ -295,116 +342,3 @@ def _iso_cell(text: str) -> str:
     if not isinstance(value, (dt.date, dt.time)):
         raise ValueError(f"{text} is not a date")  # noqa: TRY004 - it is the text that is wrong
     return date_cell_of(value)
-
-
-class XlsxSheet(WorkbookSheet):
-    """One worksheet of an .xlsx or .xlsm file; see the module."""
-
-    def __init__(self, path: Path, how: SheetOptions) -> None:
-        """Raises SheetError for a hostile or damaged file, or if no sheet can be chosen."""
-        super().__init__(path, how)
-        self._running: set[Generator[int, None, None]] = set()
-        self._converters: dict[str, Converter] = {}
-        try:
-            self._archive = open_archive(path)
-        except (OSError, MemoryError) as error:
-            raise unreadable(path, error) from error
-        try:
-            self._package = read_package(path, self._archive)
-            self.sheet_names = tuple(sheet.name for sheet in self._package.sheets if sheet.visible)
-            chosen = choose_sheet(path, self._package.sheets, how.sheet)
-            self.name, self._part = chosen.name, chosen.part
-            self._scan = self._scan_all()
-            self._texts = SharedTexts(path, self._archive, self._package.texts_part)
-            self._hiding = frozenset(at for at, code in enumerate(self._package.codes) if may_hide(code))
-            self.read_header(self._scan.header_merges)
-            self._warn_of_merged_rows()
-            if self._scan.hidden:
-                self.hidden_rows = sum(raw.hidden for raw in self.table())
-        except (OSError, MemoryError) as error:
-            self.close()
-            raise unreadable(path, error) from error
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        while self._running:
-            self._running.pop().close()
-        self._archive.close()
-
-    def _scan_all(self) -> Scan:
-        found = scan_worksheet(blocks(self.path, self._archive, self._part), self.header_row)
-        if found.rows > ROWS_MAX:
-            raise self._damage(f"it has a row {ROWS_MAX + 1:,}, and a sheet ends at {ROWS_MAX:,}")
-        return found
-
-    def raw_rows(self) -> Iterator[RawRow]:
-        for _, batch in self._batches():
-            yield from batch
-
-    def _batches(self) -> Iterator[tuple[int, list[RawRow]]]:
-        """The number of bytes read after each block of the part, with the rows that it completes."""
-        reader = RowReader(
-            self._texts,
-            self._converter_of,
-            self._damage,
-            recalculated=self._package.recalculated,
-            hiding=self._hiding,
-        )
-        found = Elements((tag("sheetData"), tag("row")))
-        parsing = parse(self.path, self._archive, self._part, found)
-        self._running.add(parsing)
-        try:
-            for position in parsing:
-                yield position, [reader.read(row) for row in found.take()]
-        finally:
-            self._running.discard(parsing)
-            parsing.close()
-
-    def table(self) -> Iterator[RawRow]:
-        """As that of every workbook, but the blank rows below the last content are not read to their end."""
-        return merged(self._filled_rows())
-
-    def _filled_rows(self) -> Iterator[RawRow]:
-        last = self.header_row
-        content_end_bytes = self._scan.content_end_bytes
-        for position, batch in self._batches():
-            number = 0
-            for raw in batch:
-                number = raw.number
-                if number <= self.header_row or raw.is_blank:
-                    continue
-                if number - last > BLANK_ROWS_MAX:
-                    raise self.far_below(
-                        last, f"cell {column_letters(min(raw.cells, default=0))}{number} holds something"
-                    )
-                last = number
-                yield raw
-            if number - last > BLANK_ROWS_MAX:
-                if content_end_bytes > position:
-                    raise self.far_below(last, "there is something further down")
-                if content_end_bytes < position:
-                    return
-
-    def _damage(self, reason: str) -> SheetError:
-        return damaged(self.path, f'sheet "{self.name}": {reason}')
-
-    def _converter_of(self, style: int) -> Converter:
-        """The converter of a style's number format, of which thousands of styles may have the same."""
-        codes = self._package.codes
-        code = codes[style] if 0 <= style < len(codes) else "General"
-        found = self._converters.get(code)
-        if found is None:
-            found = self._converters[code] = converter(code, epoch_1904=self._package.epoch_1904)
-        return found
-
-    def _warn_of_merged_rows(self) -> None:
-        found = self._scan
-        if found.merged_below:
-            more = found.merged_below - len(found.examples)
-            shown = ", ".join(found.examples) + (f" and {more} more" if more else "")
-            self.warnings.append(
-                f"Cells below the headings are merged ({shown}): the value counts for the first cell only,"
-                " the others are empty. Unmerge them in Excel and fill the value in where it belongs."
-            )
