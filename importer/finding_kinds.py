@@ -212,7 +212,7 @@ _NOTICES: Final = (
     ),
     (
         "only-checkboxes",
-        "Below the data only a checkbox column says FALSE: these are not rows.",
+        "Below the data there is nothing but FALSE in a checkbox column, or formulas: these are not rows.",
         "If they are, fill in their other cells.",
     ),
     (

@@ -177,5 +177,11 @@ CELLS: Final = (
     CellTrap("a comment", '<table:table-cell office:value-type="string"><office:annotation><text:p>no</text:p></office:annotation><text:p>Won</text:p></table:table-cell>', (), ("Won",)),
     CellTrap("a duration", '<table:table-cell office:value-type="time" office:time-value="PT36H05M00S"><text:p>36:05</text:p></table:table-cell>', (), ("36:05:00",)),
     CellTrap("what LibreOffice shows of a number", '<table:table-cell office:value-type="float" office:value="5"><text:p>5.00</text:p></table:table-cell>', (), ("5.00",)),
+    CellTrap("TRUE as LibreOffice writes it", '<table:table-cell office:value-type="float" office:value="1" table:formula="of:=TRUE()"><text:p>TRUE</text:p></table:table-cell>', (), ("TRUE",)),
+    CellTrap("TRUE for a yes or no field", '<table:table-cell office:value-type="float" office:value="1" table:formula="of:=TRUE()"><text:p>TRUE</text:p></table:table-cell>', (), ("true",), block="{column: Value, type: boolean}"),
+    CellTrap("a word for a number in LibreOffice", '<table:table-cell office:value-type="float" office:value="1"><text:p>Yes</text:p></table:table-cell>', (), ("Yes",)),
+    CellTrap("India's groups in LibreOffice", '<table:table-cell office:value-type="float" office:value="1275000"><text:p>12,75,000</text:p></table:table-cell>', (), ("12,75,000",)),
+    CellTrap("a telephone number in LibreOffice", '<table:table-cell office:value-type="float" office:value="919876543210"><text:p>+91 98765 43210</text:p></table:table-cell>', (), ("+91 98765 43210",)),
+    CellTrap("a format with conditions in LibreOffice", '<table:table-cell office:value-type="float" office:value="5551234"><text:p>555-1234</text:p></table:table-cell>', ("notice number-format B2",), ("5551234",)),
     CellTrap("an error in LibreOffice", '<table:table-cell table:formula="of:=1/0" calcext:value-type="error" office:value-type="string"><text:p>#DIV/0!</text:p></table:table-cell>', ("problem unusable-cell B2",), ("-",)),
 )  # fmt: skip

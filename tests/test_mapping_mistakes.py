@@ -143,6 +143,10 @@ def test_mistakes_at_the_top(text: str, expected: str) -> None:
             'format: The format "%d/%m/%Y %H:%M +05:30" has +05:30 as plain text',
         ),
         (
+            "{column: A, type: datetime, timezone: EST}",
+            'timezone: "EST" is 5 hours behind UTC also in summer. It can mean the eastern United States',
+        ),
+        (
             "{column: A, type: datetime, timezone: IST}",
             'timezone: "IST" is not a time zone. It can mean India (Asia/Kolkata), Israel',
         ),

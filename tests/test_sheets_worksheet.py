@@ -163,3 +163,17 @@ def test_checkboxes_below_the_data_are_not_rows(path: Path) -> None:
         ((number, found),) = sheet.closing_findings()
     assert (number, found.kind, found.column) == (0, "only-checkboxes", None)
     assert "rows 5 to 99" in found.message
+
+
+def test_formulas_filled_down_below_the_data_are_not_rows(path: Path) -> None:
+    """They give 0 or an error there; a number that a person typed makes a row."""
+    formulas = '<c r="B{0}"><f>A{0}*2</f><v>0</v></c><c r="C{0}" t="e"><f>1</f><v>#N/A</v></c>'
+    head = HEAD.replace("</row>", '<c r="C1" t="str"><v>C</v></c></row>')
+    rows = '<row r="2"><c r="A2"><v>7</v></c><c r="B2"><f>A2*2</f><v>14</v></c></row>'
+    rows += '<row r="3"><c r="B3"><v>0</v></c></row>'
+    rows += "".join(f'<row r="{n}">{formulas.format(n)}</row>' for n in range(4, 9))
+    raw_workbook(path, sheet_xml(head + rows))
+    with open_sheet(path) as sheet:
+        assert [row.number for row in sheet.rows()] == [2, 3]
+        ((_, found),) = sheet.closing_findings()
+    assert "rows 4 to 8" in found.message

@@ -189,6 +189,7 @@ class DateFormat:
 
 def literal_zone(text: str) -> str | None:
     """A time zone that stands in a format as plain text (`Z`, `UTC`, `+05:30`); None if there is none."""
+    text = re.sub(r"(?:GMT|UTC) ?(?=%z)", "", text)  # GMT+0530: the offset is read
     found = _LITERAL_ZONE.search(re.sub(r"%-?.", "\0", text))
     return None if found is None else found.group()
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from importer.mapping.date_formats import ISO_FORMATS, DateFormat, WrittenDate, parted
+from importer.mapping.date_formats import ISO_FORMATS, MONTHS, DateFormat, WrittenDate, parted
 from importer.mapping.month_names import ENGLISH, folded_name, locales_of, month_numbers
 from importer.mapping.values import BLANKS, Fault
 from importer.sheets.rows import DateCell, DurationCell, NumberCell
@@ -20,7 +20,11 @@ CACHE_SIZE: Final = 20_000
 YEAR_PLAUSIBLE: Final = range(1950, 2101)
 """Activities are of our days; Excel shows a stray 5 that is formatted as a date as 5 January 1900."""
 _DAY_S: Final = 86_400
-_WORD: Final = re.compile(r"[^\W\d_]{3,}")
+_WORD: Final = re.compile(r"[^\W\d_][^\s\d_,;:/()-]{2,}")
+_DAY_COUNTS: Final = range(32_874, 73_051)
+"""Excel's numbers of the days from 1990 to 2099."""
+_SECOND_COUNTS: Final = range(946_684_800, 4_102_444_800)
+"""Seconds since 1970 of the same days, from 2000 on."""
 _TIMES: Final = ("%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p")
 
 
@@ -48,6 +52,8 @@ class _Formats:
         return any(one.is_other_order(text) for one in self.given)
 
     def not_a_date(self, text: str) -> Fault:
+        if text.isdecimal() and (count := _count_of(int(text))):
+            return Fault("not-a-date", f"{quoted(text)} is not a date: it is {count[0]}.", count[1])
         if not self.given:
             return Fault(
                 "not-a-date",
@@ -77,6 +83,20 @@ class _Formats:
             f"Month names are read in {'English' if self.locale == ENGLISH else f'`locale: {self.locale}`'}."
             f" For another language set `locale` beside `format` in the mapping: {example}."
         )
+
+
+def _count_of(number: int) -> tuple[str, str] | None:
+    """(what a number counts that stands for a date, what to do); None for any other number."""
+    if number in _DAY_COUNTS:
+        day = dt.date(1899, 12, 30) + dt.timedelta(days=number)
+        return (
+            f"the number under which Excel keeps {day.day} {MONTHS[day.month - 1]} {day.year}",
+            "Format the column as a date in the workbook and export it again.",
+        )
+    if number in _SECOND_COUNTS or number // 1000 in _SECOND_COUNTS:
+        what = "seconds" if number in _SECOND_COUNTS else "milliseconds"
+        return f"a count of {what} since 1970", "Export the column as dates from where it comes from."
+    return None
 
 
 def _cell_moment(cell: str, formats: _Formats) -> WrittenDate | Fault:

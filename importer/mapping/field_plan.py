@@ -297,6 +297,9 @@ class _Planner:
         if name is None:
             self._say("type", "A datetime needs a `timezone`, such as timezone: Asia/Kolkata.")
             return zoneinfo.ZoneInfo("UTC")
+        if name.strip() in _NO_SUMMER_TIME:
+            what = f"{quoted(name)} is {_NO_SUMMER_TIME[name.strip()]} hours behind UTC also in summer."
+            self._say("timezone", f"{what} {zone_remedy(name)}")
         try:
             return zoneinfo.ZoneInfo(name.strip())
         except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
@@ -410,8 +413,13 @@ _ZONE_ABBREVIATIONS: Final = {
     "GST": "the Gulf (Asia/Dubai) or Guam (Pacific/Guam)",
     "SGT": "Singapore (Asia/Singapore)",
     "AEST": "eastern Australia (Australia/Sydney or Australia/Brisbane)",
+    "EST": "the eastern United States (America/New_York)",
+    "MST": "the United States (America/Denver, or America/Phoenix without summer time)",
+    "HST": "Hawaii (Pacific/Honolulu)",
     "CEST": "central Europe (Europe/Berlin, Europe/Paris and others)",
 }
+_NO_SUMMER_TIME: Final = {"EST": 5, "MST": 7, "HST": 10}
+"""Abbreviations that are time zones as well, of which nobody means that."""
 _FIXED_OFFSET: Final = re.compile(r"(?:GMT|UTC)? ?[+-] ?\d{1,2}(?:[:.]?\d{2})?", re.IGNORECASE)
 
 

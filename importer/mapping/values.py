@@ -152,7 +152,8 @@ _POINT_GROUPS: Final = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+", re.ASCII)
 _CURRENCY_WORDS: Final = (
     r"Rs\.?|Re\.?|INR|US\$|USD|EUR|GBP|AED|SGD|S\$|A\$|AUD|CAD|C\$|CHF|CNY|RMB|JPY|MYR|RM|IDR|Rp\.?|PHP|THB"
     r"|VND|LKR|NPR|BDT|Tk\.?|PKR|QAR|SAR|SR|OMR|KWD|BHD|DHS?\.?|ZAR|R\$|BRL|MXN|KES|KSH|NGN|EGP|TRY|PLN|SEK"
-    r"|NOK|DKK|HKD|HK\$|NZD|NZ\$|KRW|TWD|ILS|RUB"
+    r"|NOK|DKK|HKD|HK\$|NZD|NZ\$|KRW|TWD|ILS|RUB|kr\.?|Kč|CZK|Fr\.|SFr\.?|zł|Ft|HUF|RON|lei|UAH|ARS|CLP|COP"
+    r"|LBP|JOD|GHS|TZS|UGX|MMK|KZT"
 )
 _MONEY: Final = re.compile(
     rf"(?P<sign>[+-]?) ?(?P<before>{_CURRENCY_WORDS}|[^\w\s.,'+-])? ?(?P<number>[+-]?[\d.,][\d.,' ]*?)"
@@ -160,7 +161,10 @@ _MONEY: Final = re.compile(
     re.IGNORECASE,
 )
 _POINT_CURRENCIES: Final = frozenset("₹£")
-_SAME_CURRENCY: Final = {"RS": "₹", "RE": "₹", "INR": "₹", "US$": "$", "USD": "$", "EUR": "€", "GBP": "£"}
+_SAME_CURRENCY: Final = {
+    "RS": "₹", "RE": "₹", "INR": "₹", "₨": "₹", "US$": "$", "USD": "$", "EUR": "€", "GBP": "£", "DHS": "AED",
+    "DH": "AED", "KČ": "CZK", "ZŁ": "PLN", "FT": "HUF", "FR": "CHF", "SFR": "CHF",
+}  # fmt: skip
 _EXPONENT: Final = re.compile(r"[+-]?(?=[.,]?\d)\d*(?:([.,])\d*)?[eE]([+-]?\d{1,4})", re.ASCII)
 _EXCEL_EXPONENT: Final = re.compile(r"-?\d(?:[.,]\d+)?E[+-]\d{2,3}", re.ASCII)
 _SAME_SIGN: Final = str.maketrans(
@@ -273,7 +277,7 @@ class NumberValue:
                 f"{shown} has a percent sign, so 25 % could mean 25 or 0.25.",
                 "Write the number as LeadSquared is to store it, without the sign.",
             )
-        if not self.currency and _has_currency(text):
+        if not self.currency and _money(text) is not None:
             return Fault(
                 "currency",
                 f"{shown} holds a currency beside the number.",
@@ -320,12 +324,6 @@ def currency_of(cell: str) -> str | None:
         return None
     plain = sign.upper().rstrip(".")
     return _SAME_CURRENCY.get(plain, plain)
-
-
-def _has_currency(text: str) -> bool:
-    return any(unicodedata.category(c) == "Sc" for c in text) or bool(
-        re.fullmatch(r"(?:[A-Za-z]{2,3}\.? ?[-+]?\d.*|.*\d ?[A-Z]{3})", text, re.DOTALL)
-    )
 
 
 def _other_than_number(cell: str) -> Fault:

@@ -28,6 +28,8 @@ REPEATED_CELLS_MAX: Final = 2_000_000
 """A row element for so many cells with content is not one that a person made."""
 MANIFEST_MAX_BYTES: Final = 1 << 20
 SHOWN_MAX_CHARACTERS: Final = 100
+OTHERWISE: Final = "?"
+"""A number format that shows something else than the number, and is not read."""
 TEXT_MAX_CHARACTERS: Final = 4 << 20
 
 _SPACES: Final = {
@@ -62,6 +64,7 @@ _LITERALS: Final = {SPACE: "\ufdd0", _name("text:tab"): "\ufdd1", _name("text:li
 _TO_TEXT: Final = str.maketrans({"\ufdd0": " ", "\ufdd1": "\t", "\ufdd2": "\n"})
 FLAT: Final = re.compile(r"0(\.0*)?[a-z]*", re.ASCII)
 _DURATION: Final = re.compile(r"(-?)P(?:(\d+)D)?T?(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?", re.ASCII)
+_BY_THOUSANDS: Final = re.compile(r"\d{1,3}(?:[.,'\s]\d{3})+", re.ASCII)
 _SHOWN_NUMBER: Final = re.compile(r"([^\d+-]*)([+-]?)(\d(?:[\d.,'\s]*\d)?)(\D*)", re.DOTALL)
 
 
@@ -298,8 +301,10 @@ def _code_of(text: str, value: float, kind: str, currency: str) -> str:
         return f"{digits}%"
     if kind == "currency":
         return f"[${currency or '¤'}] {digits}"
+    if text.strip() and '"' not in text and not any(map(str.isdecimal, text)) and text.strip("#"):
+        return f'"{text.strip()}"'  # TRUE, as LibreOffice writes it for 1; Yes, or a sign
     if match is None or places is None or '"' in text or (value < 0 and match[2] != "-"):
-        return "General"
+        return OTHERWISE if text.strip("# ") and not _is_general(text.strip(), value) else "General"
     prefix = match[1] + (match[2] if value >= 0 else "")
     before, after = (f'"{part}"' if part.strip() else "" for part in (prefix, match[4]))
     return f"{before}{digits}{after}" if before or after or not _is_general(match[3], value) else "General"
@@ -320,8 +325,12 @@ def _places(shown: str, value: float) -> str | None:
             continue
         off = abs(float(f"{digits}.{decimals or 0}") - value)
         if off <= 0.5000001 * 10.0 ** -len(decimals):
-            grouped = len(digits) != len(whole)
-            least = "#,##0" if grouped else "0" * (len(digits) if digits.startswith("0") else 1)
+            if len(digits) == len(whole):
+                least = "0" * (len(digits) if digits.startswith("0") else 1)
+            elif _BY_THOUSANDS.fullmatch(whole):
+                least = "#,##0"
+            else:  # 12,75,000, or a telephone number: each digit in its place
+                least = "".join("0" if sign.isdecimal() else f'"{sign}"' for sign in whole)
             return f"{least}.{'0' * len(decimals)}" if decimals else least
     return None
 

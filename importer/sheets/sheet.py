@@ -74,6 +74,8 @@ class Sheet(ABC):
         self.header_row = header_row_of(how, path)
         self.warnings: list[str] = []
         self._unfilled: list[Row] = []
+        self.computed: set[int] = set()
+        """Rows in which only formulas have a value, and that is 0 or an error."""
         self._stamp = stamp(path)
 
     @abstractmethod
@@ -90,25 +92,36 @@ class Sheet(ABC):
         if not self._unfilled:
             return []
         first, last = self._unfilled[0], self._unfilled[-1]
-        index = first.cells.index("FALSE")
+        index = next(at for at, cell in enumerate(first.cells) if cell)
+        what = "results of formulas" if self.computed else "FALSE"
+        how = "formulas were" if self.computed else "a checkbox was"
         numbers = f"row {first.number}" if first is last else f"rows {first.number} to {last.number}"
         finding = CellFinding(
-            Severity.NOTICE, None, None, kind="only-checkboxes", value="FALSE",
-            message=f"Below the data, in {numbers}, there is nothing but FALSE, as in the column"
-            f" {quoted(self.header[index])}: a checkbox was filled down. They are not rows.",
+            Severity.NOTICE, None, None, kind="only-checkboxes", value=str(first.cells[index]),
+            message=f"Below the data, in {numbers}, there is nothing but {what}, as in the column"
+            f" {quoted(self.header[index])}: {how} filled down. They are not rows.",
             remedy="If they are, fill in their other cells.",
         )  # fmt: skip
         return [(0, finding)]
 
     def without_unfilled(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """The rows without those at the end in which only checkboxes have a value, and that is FALSE."""
+        """The rows without those at the end in which only checkboxes and formulas have a value, and that is
+        FALSE, 0 or an error."""
         self._unfilled = []
+        self.computed.clear()
         held: list[Row] = []
+        any_row = False
         for row in rows:
             first = row.cells[0]
-            if (not first or first == "FALSE") and row.problem is None and _only_checkboxes(row.cells):
+            unfilled = (
+                (not first or first == "FALSE")
+                and row.problem is None
+                and (_only_checkboxes(row.cells) or (any_row and row.number in self.computed))
+            )
+            if unfilled:
                 held.append(row)
                 continue
+            any_row = True
             if held:
                 yield from held
                 held.clear()

@@ -27,7 +27,8 @@ class RawRow(NamedTuple):
     """number: as Excel shows it. hidden: by filter, by hand or by its height. cells: by column index, empty
     ones
     absent. problem: why the row cannot be trusted. formulas: columns whose value Excel would calculate again
-    on opening. unseen: columns whose number format shows nothing."""
+    on opening. unseen: columns whose number format shows nothing. unfilled: nothing in it was typed: formulas
+    give 0 or an error, checkboxes are empty."""
 
     number: int
     hidden: bool
@@ -35,6 +36,7 @@ class RawRow(NamedTuple):
     problem: str | None = None
     formulas: Sequence[int] = ()
     unseen: Sequence[int] = ()
+    unfilled: bool = False
 
     @property
     def is_blank(self) -> bool:
@@ -81,13 +83,15 @@ class WorkbookSheet(Sheet):
         damage = DamageFinder(self.header, set(MARKS) - {'="'})  # Excel shows ="00417" in a workbook as it is
         skip_hidden = self.how.hidden == "skip"
         for raw in self.table():
-            number, hidden, cells, problem, formulas, unseen = raw
+            number, hidden, cells, problem, formulas, unseen, unfilled = raw
             if hidden and skip_hidden:
                 continue
             get = cells.get
             row = tuple([get(index, "") for index in columns])
             if problem is None and cells and max(cells) not in columns:
                 problem = self._surplus(number, cells)
+            if unfilled:
+                self.computed.add(number)
             findings = self._findings(raw) if formulas or unseen else ()
             texts = [cell if type(cell) is str else "" for cell in row]
             damaged_texts = damage.look(texts)

@@ -24,7 +24,7 @@ from openpyxl.worksheet.cell_range import CellRange
 from importer.errors import SheetError
 from importer.sheets.numbers import converter, date_cell_of, duration_cell, hides
 from importer.sheets.package import Elements, SharedTexts, blocks, parse, read_package, tag
-from importer.sheets.rows import BooleanCell, ErrorCell, column_letters, error_cell, plain_text
+from importer.sheets.rows import BooleanCell, ErrorCell, NumberCell, column_letters, error_cell, plain_text
 from importer.sheets.sheet import (
     BLANK_ROWS_MAX,
     COLUMNS_MAX,
@@ -191,6 +191,7 @@ class XlsxSheet(WorkbookSheet):
         formulas: list[int] = []
         unseen: list[int] = []
         problem: str | None = None
+        typed = False
         column = -1
         for element in row:
             if element.tag != CELL:
@@ -207,11 +208,12 @@ class XlsxSheet(WorkbookSheet):
             if column in cells:
                 raise self._unreadable_row(number, "it has a cell twice")
             cells[column] = text
+            typed = typed or _is_typed(element, text)
             if self._package.recalculated and element.find(FORMULA) is not None:
                 formulas.append(column)
             if hides(code, text):
                 unseen.append(column)
-        return RawRow(number, _is_hidden(row), cells, problem, formulas, unseen)
+        return RawRow(number, _is_hidden(row), cells, problem, formulas, unseen, unfilled=not typed)
 
     def _row_number(self, text: str | None, before: int) -> int:
         if text is None:
@@ -297,6 +299,14 @@ def _column_index(letters: str) -> int | None:
     except ValueError:
         return None
     return number - 1 if number <= COLUMNS_MAX else None
+
+
+def _is_typed(cell: Element, text: str) -> bool:
+    """Whether a cell with something in it is more than an empty checkbox, or a formula about empty cells."""
+    nothing = (
+        text.plain == "0" if isinstance(text, NumberCell) else isinstance(text, ErrorCell) and bool(text)
+    )
+    return not (text == "FALSE" or text.isspace() or (nothing and cell.find(FORMULA) is not None))
 
 
 def _is_hidden(row: Element) -> bool:
