@@ -13,7 +13,7 @@ from stores import AT
 from importer.activity import Activity
 from importer.sandbox.rules import Edited
 from importer.sending.corrections import CorrectionPass, CorrectionSummary, UpdateOptions
-from importer.sending.run_state import StopReason
+from importer.sending.outage import StopReason
 from importer.store.ownership import Ownership
 from importer.store.records import CorrectionStatus, PlannedCorrection
 from importer.store.store import Store

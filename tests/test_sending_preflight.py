@@ -12,8 +12,8 @@ from sending_made import ACCOUNT, QUICK, connection_to, sent, staged, statuses, 
 from importer.leadsquared.calls import Unreachable
 from importer.sandbox.rules import Existing
 from importer.sending import preflight
-from importer.sending.other_batches import OtherBatches
 from importer.sending.preflight import Presence, SentBeforeCheck
+from importer.sending.reconcile.account_lookup import OtherBatches
 from importer.store.ownership import Ownership
 from importer.store.records import RowStatus
 from importer.store.store import Store

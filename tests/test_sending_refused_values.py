@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importer.activity import Activity
-from importer.sending.refused_values import with_columns
+from importer.sending.worker_pool import with_columns
 
 SENT = Activity(
     "8933fa5e-5b39-11e9-826a-0622360da6f0",

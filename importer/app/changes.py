@@ -21,8 +21,8 @@ from importer.mapping.references import Resolved
 from importer.mapping.row_mapper import RowMapper
 from importer.remedies import remedy_for
 from importer.results.edits import ACCEPTED, CellChange, Edits, NewerLine, RowEdit, StatusEdit, StatusWord
-from importer.sending.other_batches import OtherBatches
 from importer.sending.preflight import Presence, presence, why_not_this_rows
+from importer.sending.reconcile.account_lookup import OtherBatches
 from importer.sheets.rows import Cells, Row, column_letters, decode_cells, encode_cells
 from importer.store.batch_rows import BatchRows
 from importer.store.ownership import BatchChange

@@ -31,7 +31,7 @@ from importer.results.beside import CORRECTIONS_ENDING, beside, write_correction
 from importer.results.edits import Edits, RowEdit
 from importer.sending.corrections import CorrectionPass, CorrectionSummary, UpdateOptions
 from importer.sending.engine import tenant_name
-from importer.sending.run_state import StopReason
+from importer.sending.outage import StopReason
 from importer.sheets.rows import Row, decode_cells, encode_cells
 from importer.store.batch_rows import BatchRows
 from importer.store.ownership import Ownership

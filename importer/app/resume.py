@@ -47,8 +47,8 @@ from importer.results.edits import Edits, Named
 from importer.results.results_reader import batch_id_in
 from importer.results.results_writer import results_path
 from importer.sending.engine import mark_interrupted, tenant_name
-from importer.sending.other_batches import OtherBatches
 from importer.sending.preflight import SentBeforeCheck, assume_all_sent, look_for_continuation
+from importer.sending.reconcile.account_lookup import OtherBatches
 from importer.sending.run_state import SendOptions
 from importer.sheets.rows import Row
 from importer.store.ownership import BatchChange, Ownership

@@ -65,8 +65,8 @@ from importer.leadsquared.lookups import to_plain
 from importer.mapping.row_mapper import RowMapper
 from importer.results.results_writer import results_path
 from importer.sending.engine import tenant_name
-from importer.sending.other_batches import OtherBatches
 from importer.sending.preflight import FoundActivity, look_at_first_row
+from importer.sending.reconcile.account_lookup import OtherBatches
 from importer.settings import load_settings
 from importer.sheets import Sheet
 from importer.store.duplicates import DuplicateCheck

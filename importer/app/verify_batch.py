@@ -28,8 +28,13 @@ from importer.store.records import Batch, RowStatus
 from importer.store.store import Store
 from importer.text import quoted
 from importer.verification import readings
-from importer.verification.reader import VerificationPass
-from importer.verification.readings import FieldSummary, ReadingVerdict, VerificationSummary, utc_now
+from importer.verification.readings import (
+    FieldSummary,
+    ReadingVerdict,
+    VerificationPass,
+    VerificationSummary,
+    utc_now,
+)
 from importer.wording import NOT_ANSWERING, count
 
 SHOWN_VALUE_MAX: Final = 30

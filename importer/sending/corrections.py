@@ -6,25 +6,23 @@ An Update can be repeated safely, so whatever is not finished is done again by t
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Final
+from typing import Final
 
 from importer.activity import NOTE, Activity, StoredActivity
-from importer.errors import ImporterError, StoreError
+from importer.errors import ImporterError
 from importer.leadsquared.calls import ReadFailed, Tenant
 from importer.leadsquared.outcomes import Outcome, OutcomeKind
 from importer.pacing.pacing import Pace
 from importer.remedies import remedy_for
-from importer.sending.breaker import Breaker
+from importer.sending.outage import Breaker, Stop, StoppedError, StopReason, TenantWork
 from importer.sending.reconcile.doubts import backoff_s
 from importer.sending.reconcile.normalise import same_value
-from importer.sending.refused_values import with_columns
-from importer.sending.run_state import Stop, StopReason, spoken
+from importer.sending.worker_pool import with_columns
 from importer.store.ownership import Ownership
 from importer.store.records import CorrectionMark, CorrectionResult, CorrectionStatus, StoredCorrection
 from importer.store.writer import StoreWriter
@@ -58,10 +56,6 @@ class CorrectionSummary:
     seconds: float
 
 
-class _StoppedError(Exception):
-    """The pass is stopped: whatever is not finished stays planned."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Planned:
     """The changes of one row. fields: field → its record."""
@@ -72,7 +66,7 @@ class _Planned:
     fields: Mapping[str, StoredCorrection]
 
 
-class CorrectionPass:
+class CorrectionPass(TenantWork):
     """One pass over the planned corrections of a batch that is owned. `stop` ends it early.
 
     columns: schema name → heading of its column, for messages. done, total: rows. counts: rows by what became
@@ -87,85 +81,49 @@ class CorrectionPass:
         options: UpdateOptions,
         *,
         columns: Mapping[str, str] | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
     ) -> None:
+        super().__init__(Breaker(options.max_outage_s, time.monotonic, rows_to_open=1), time.monotonic)
         self._tenant = tenant
         self._pace = pace
         self._options = options
         self._columns = columns or {}
-        self._clock = clock
-        self._wall = wall
-        self._writer = StoreWriter(owned, wall)
-        self._breaker = Breaker(options.max_outage_s, clock, rows_to_open=1)
-        self._one_at_a_time = asyncio.Lock()
-        self._stop_called = asyncio.Event()
+        self._writer = StoreWriter(owned)
         self._planned = _grouped(owned)
         self.total = len(self._planned)
         self.counts: Counter[CorrectionStatus] = Counter()
-        self.stopped: Stop | None = None
         self._tried = False
         """An Update has changed a field, and it was seen what else it changed."""
-        self._fault: BaseException | None = None
 
     def __repr__(self) -> str:
-        return f"<CorrectionPass {self.done} of {self.total} stopped={self.stopped!r} {self._breaker!r}>"
+        return f"<CorrectionPass {self.done} of {self.total} stopped={self.stopped!r} {self.breaker!r}>"
 
     @property
     def done(self) -> int:
         return self.counts.total()
 
-    @property
-    def in_trouble(self) -> bool:
-        """LeadSquared gave no answer last time."""
-        return self._breaker.is_open
-
-    def stop(self, reason: StopReason, message: str, exit_code: int = 3) -> None:
-        """No further Update leaves. The first reason counts."""
-        if self.stopped is None:
-            self.stopped = Stop(reason, message, exit_code)
-            self._stop_called.set()
-
     async def run(self) -> CorrectionSummary:
         """Corrects all that is planned; row by row until the first Update has shown whether it changes more
         than it should. Raises what only a fault of ours raises, after the other rows have ended in good
         order."""
-        started = self._clock()
+        started = self.clock()
         self._writer.start()
         waiting = iter(self._planned)
         try:
-            while not self._tried and self.stopped is None and (row := next(waiting, None)):
-                await self._in_good_order(self._correct(row))
-            await asyncio.gather(*(self._work(waiting) for _ in range(self._options.workers)))
+            while not self._tried and not self.stopping and (row := next(waiting, None)):
+                await self.each([row], self._correct, 1)
+            await self.each(waiting, self._correct, self._options.workers)
         finally:
             await self._writer.close()
-        if self._fault is not None:
-            raise self._fault
+        if self.fault is not None:
+            raise self.fault
         counts = self.counts
         return CorrectionSummary(
             self.stopped,
             counts[CorrectionStatus.CORRECTED],
             counts[CorrectionStatus.CONFLICT],
             counts[CorrectionStatus.FAILED],
-            self._clock() - started,
+            self.clock() - started,
         )
-
-    async def _work(self, waiting: Iterable[_Planned]) -> None:
-        for row in waiting:
-            if self.stopped is not None:
-                return
-            await self._in_good_order(self._correct(row))
-
-    async def _in_good_order(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except _StoppedError:
-            return
-        except StoreError as error:
-            self.stop(StopReason.STORE, str(error))
-        except Exception as fault:  # noqa: BLE001 - the others end in good order first
-            self._fault = self._fault or fault
-            self.stop(StopReason.FAULT, f"Unexpected error: {fault!r}.")
 
     # ---- one row ----------------------------------------------------------------------------------
 
@@ -183,7 +141,7 @@ class CorrectionPass:
             if not wanted or accepted >= ACCEPTED_MAX or (outcome and outcome.kind in _REFUSED):
                 break
             if outcome is not None:
-                await self._pause(backoff_s(attempt))
+                await self.pause(backoff_s(attempt))
             outcome = await self._update(row, wanted, stored)
             accepted += outcome.kind is OutcomeKind.CREATED
             stored = await self._read_back(row, wanted, outcome) or stored
@@ -215,27 +173,27 @@ class CorrectionPass:
     async def _update(self, row: _Planned, wanted: list[str], stored: StoredActivity) -> Outcome:
         """The intent, durably, and then one Update that was answered or whose answer was lost."""
         replaced = {name: _value(stored, name) for name in wanted}
-        await self._writer.write(CorrectionMark(row.position, self._wall(), replaced))
+        await self._writer.write(CorrectionMark(row.position, time.time(), replaced))
         note = row.fields[NOTE].after if NOTE in wanted else None
         fields = tuple((name, row.fields[name].after) for name in wanted if name != NOTE)
         for failures in count(1):
-            await self._ready()
+            await self.may_call()
             outcome = await self._tenant.update(row.activity_id, note, fields)
             if outcome.kind in _FINAL:
                 self.stop(StopReason(outcome.kind.value), outcome.message)
-                raise _StoppedError
+                raise StoppedError
             if outcome.kind is OutcomeKind.THROTTLED:
-                self._breaker.throttled()
+                self.breaker.throttled()
                 self._check()
                 continue
             if outcome.kind not in {OutcomeKind.NOT_SENT, OutcomeKind.DOUBTFUL}:
-                self._breaker.answered()
+                self.breaker.answered()
                 return outcome
-            self._breaker.failed(row.position, costless=True)
+            self.breaker.failed(row.position, costless=True)
             self._check()
             if outcome.kind is OutcomeKind.DOUBTFUL:
                 return outcome
-            await self._pause(backoff_s(failures))
+            await self.pause(backoff_s(failures))
         raise AssertionError("unreachable")  # pragma: no cover
 
     async def _read_back(self, row: _Planned, wanted: list[str], outcome: Outcome) -> StoredActivity | None:
@@ -243,7 +201,7 @@ class CorrectionPass:
         stored: StoredActivity | None = None
         for _ in range(READ_BACKS_MAX if outcome.kind is OutcomeKind.CREATED else 1):
             if outcome.kind not in _REFUSED:
-                await self._pause(self._options.settle_s)
+                await self.pause(self._options.settle_s)
             stored = await self._read(row)
             if stored is None or not _not_there(row, wanted, stored):
                 break
@@ -280,7 +238,7 @@ class CorrectionPass:
                 entry = remedy_for(own) if own else None
                 words = f"{entry.meaning} {entry.action}" if entry else ""
                 error = message if message and status is CorrectionStatus.FAILED else words
-                result = CorrectionResult(row.position, self._wall(), tuple(fields), status, own, error)
+                result = CorrectionResult(row.position, time.time(), tuple(fields), status, own, error)
                 await self._writer.write(result)
                 worst = status
         self.counts[worst] += 1
@@ -290,50 +248,33 @@ class CorrectionPass:
     async def _read(self, row: _Planned) -> StoredActivity | None:
         """The activity as it is now; None when LeadSquared has none of this Id."""
         for failures in count(1):
-            await self._ready()
+            await self.may_call()
             try:
                 stored = await self._tenant.activity(row.activity_id)
             except ReadFailed as error:
                 if error.outcome.kind in _FINAL:
                     self.stop(StopReason(error.outcome.kind.value), str(error))
-                    raise _StoppedError from error
-                self._breaker.read_failed(row.position)
+                    raise StoppedError from error
+                self.breaker.read_failed(row.position)
                 self._check(error)
-                await self._pause(backoff_s(failures))
+                await self.pause(backoff_s(failures))
                 continue
-            self._breaker.read_answered()
+            self.breaker.read_answered()
             return stored
         raise AssertionError("unreachable")  # pragma: no cover
-
-    async def _ready(self) -> None:
-        """Until a call may be made. In an outage one at a time is tried, at growing intervals."""
-        if self._breaker.is_open and self.stopped is None:
-            async with self._one_at_a_time:
-                if self._breaker.is_open:
-                    await self._pause(self._breaker.next_probe_s())
-        if self.stopped is not None:
-            raise _StoppedError
 
     def _check(self, error: ImporterError | None = None) -> None:
         """Stops once an outage has lasted too long, or a quota is used up."""
         why = f": {error.what}" if error else ""
         if self._pace.quota is not None:
             self.stop(StopReason.QUOTA, f"LeadSquared's allowance of calls is used up{why}. Try again later.")
-        elif self._breaker.exhausted:
-            waited = spoken(self._breaker.trouble_s)
+        elif waited := self.given_up_after:
             self.stop(
                 StopReason.OUTAGE,
                 f"LeadSquared accepted nothing for {waited} (--max-outage){why}. Try again when it answers.",
             )
-        if self.stopped is not None:
-            raise _StoppedError
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stop_called.wait()
-        except TimeoutError:
-            return
+        if self.stopping:
+            raise StoppedError
 
 
 def _grouped(owned: Ownership) -> list[_Planned]:

@@ -21,10 +21,10 @@ from importer.leadsquared.calls import Tenant
 from importer.leadsquared.client import LeadSquared, OnExchange
 from importer.pacing.pacing import Pace, Rate
 from importer.remedies import remedy_for
-from importer.sending.other_batches import OtherBatches
-from importer.sending.reconcile.account_lookup import AccountLookup
+from importer.sending.outage import Stop
+from importer.sending.reconcile.account_lookup import AccountLookup, OtherBatches
 from importer.sending.reconcile.reconciler import Reconciler
-from importer.sending.run_state import RunState, SendOptions, Stop
+from importer.sending.run_state import RunState, SendOptions
 from importer.sending.worker_pool import WorkerPool
 from importer.store.ownership import Ownership
 from importer.store.records import RowStatus
@@ -108,11 +108,11 @@ async def send(
     try:
         run = RunState(
             rows=rows, writer=writer, tenant=connection.tenant, pace=connection.pace, lookup=lookup,
-            options=options, marker=marker, clock=loop.time, wall=wall,
+            others=others, options=options, marker=marker, clock=loop.time, wall=wall,
         )  # fmt: skip
         observer(run)
         reconciler = Reconciler(run, owner_may_live=owned.taken_over_s is not None)
-        stop = await WorkerPool(run, reconciler, others, columns or {}).run()
+        stop = await WorkerPool(run, reconciler, columns or {}).run()
     finally:
         written = await writer.close()
     seconds, refused = loop.time() - started, connection.pace.throttled - throttled

@@ -18,7 +18,7 @@ from importer.leadsquared.calls import Reading, Tenant, Unreachable
 from importer.leadsquared.outcomes import OutcomeKind
 from importer.remedies import remedy_for
 from importer.sending.reconcile.account_lookup import ClaimedElsewhere
-from importer.sending.reconcile.doubts import contents, in_doubt
+from importer.sending.reconcile.doubts import contents, in_doubt, sent_body
 from importer.sending.reconcile.matching import WINDOW_MARGIN, Comparison, compare, match_key
 from importer.sending.reconcile.normalise import id_key
 from importer.store.batch_rows import BatchRows
@@ -77,17 +77,12 @@ def assume_all_sent(change: BatchChange, since: float, marker: Marker | None) ->
     entry = remedy_for("sent-elsewhere")
     assumed = 0
     while pending := change.rows.chunk(RowStatus.PENDING, 0, CHUNK_ROWS):
-        sent = {row.position: _as_sent(row, marker) for row in pending}
+        sent = {row.position: sent_body(row, marker) for row in pending}
         change.assume_sent(
             sent, since, detail=entry.meaning, code=entry.code, error=f"{entry.meaning} {entry.action}"
         )
         assumed += len(sent)
     return assumed
-
-
-def _as_sent(row: StoredRow, marker: Marker | None) -> bytes:
-    body = row.activity or b""
-    return body if marker is None else marker.on(Activity.decoded(body), row.number).encoded()
 
 
 def _spread(rows: BatchRows) -> list[StoredRow]:

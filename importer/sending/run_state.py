@@ -1,4 +1,4 @@
-"""What one run of a batch shares: its options, its counts, and whether and why it stops.
+"""What one run of a batch shares: its options, its counts, its limits, and what is under way.
 
 The worker pool and the reconciler both work on one `RunState`, in one event loop.
 """
@@ -6,22 +6,20 @@ The worker pool and the reconciler both work on one `RunState`, in one event loo
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Final
 
 from importer.activity import Activity, Marker
-from importer.errors import ImporterError, StoreError
 from importer.leadsquared.calls import Tenant
 from importer.pacing.description import quota_words
 from importer.pacing.pacing import Pace
-from importer.sending.breaker import Breaker
-from importer.sending.in_flight import InFlight
-from importer.sending.limits import IDENTICAL_ANSWERS, IdenticalRefusals, RowLimit, UnansweredCalls
-from importer.sending.reconcile.account_lookup import AccountLookup
+from importer.sending.outage import Breaker, StopReason, TenantWork
+from importer.sending.reconcile.account_lookup import AccountLookup, OtherBatches
 from importer.sending.reconcile.doubts import DOUBTS_MAX, Doubt, Doubts, LookupSchedule
 from importer.sending.reconcile.matching import match_key
 from importer.sending.row_queue import RowQueue
@@ -29,7 +27,10 @@ from importer.store.batch_rows import BatchRows
 from importer.store.records import RowStatus, StoredRow
 from importer.store.writer import StoreWriter
 
-_T = TypeVar("_T")
+IDENTICAL_ANSWERS: Final = 20
+UNANSWERED_MAX: Final = 24
+"""With the reads that test whether the outage is over, fewer than 30 calls in an outage's first minute."""
+_VALUES: Final = re.compile(r"'[^']*'|\"[^\"]*\"|[0-9a-fA-F-]{32,36}|\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,30 +44,6 @@ class SendOptions:
     max_outage_s: float = 900.0
     keep_going: bool = False
     limit: int | None = None
-
-
-class StopReason(StrEnum):
-    """Why a run, or a pass of corrections, ended before its rows did."""
-
-    INTERRUPTED = "interrupted"
-    OUTAGE = "outage"
-    QUOTA = "quota"
-    UNAUTHORISED = "unauthorised"
-    WRONG_ADDRESS = "wrong-address"
-    REFUSED_ALIKE = "refused-alike"
-    TRIAL = "trial"
-    STORE = "store"
-    ERROR = "error"
-    FAULT = "fault"
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Why a run ends before its rows do. message: a sentence for the person, with the remedy."""
-
-    reason: StopReason
-    message: str
-    exit_code: int = 3
 
 
 @dataclass(slots=True)
@@ -92,7 +69,111 @@ class LiveCounts:
         return +shown
 
 
-class RunState:
+class IdenticalRefusals:
+    """Whether a run's first answers are all the same refusal: then the mapping is wrong, not the rows."""
+
+    def __init__(self) -> None:
+        self._answers = 0
+        self._kinds: set[tuple[str, str]] = set()
+        self._over = False
+
+    def created(self) -> None:
+        self._over = True
+
+    def refused(self, code: str, message: str) -> bool:
+        """One more refusal; True when it completes IDENTICAL_ANSWERS that are the same (values masked)."""
+        if self._over:
+            return False
+        self._answers += 1
+        self._kinds.add((code, _VALUES.sub("…", message)))
+        self._over = len(self._kinds) > 1 or self._answers >= IDENTICAL_ANSWERS
+        return len(self._kinds) == 1 and self._answers >= IDENTICAL_ANSWERS
+
+
+class UnansweredCalls:
+    """How many calls left after the newest one that LeadSquared answered.
+
+    A tenant that answers nothing, or nothing of use (a gateway that gives up after half a minute), gets no
+    more than a few calls before it is seen how these end.
+    """
+
+    def __init__(self) -> None:
+        self._left = 0
+        self._answered = 0
+        self._under_way = 0
+
+    @property
+    def too_many(self) -> bool:
+        return self._left - self._answered >= UNANSWERED_MAX and self._under_way > 0
+
+    def begin(self) -> int:
+        """The number of a call that leaves now."""
+        self._left += 1
+        self._under_way += 1
+        return self._left
+
+    def end(self, number: int, *, answered: bool) -> None:
+        self._under_way -= 1
+        if answered:
+            self._answered = max(self._answered, number)
+
+
+class RowLimit:
+    """Which rows may be sent under `--limit`: the first so many that come, and those again."""
+
+    def __init__(self, limit: int | None) -> None:
+        self._limit = limit
+        self._granted: set[int] = set()
+
+    @property
+    def reached(self) -> bool:
+        return self._limit is not None and len(self._granted) >= self._limit
+
+    def grant(self, position: int) -> bool:
+        """Whether the row may be sent."""
+        if self._limit is None or position in self._granted:
+            return True
+        if self.reached:
+            return False
+        self._granted.add(position)
+        return True
+
+
+class InFlight:
+    """The calls of one run, from before the mark until the outcome is recorded, or cannot be.
+
+    `len()` of it: how many there are.
+    """
+
+    def __init__(self) -> None:
+        self._on_account: dict[str, set[asyncio.Future[None]]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._on_account.values()))
+
+    @contextmanager
+    def call(self, account: str) -> Iterator[None]:
+        """A call for a row of this account is under way inside this block."""
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._on_account.setdefault(account, set()).add(ended)
+        try:
+            yield
+        finally:
+            ended.set_result(None)
+            others = self._on_account[account]
+            others.discard(ended)
+            if not others:
+                del self._on_account[account]
+
+    async def ended(self, accounts: Iterable[str] | None = None, longest_s: float | None = None) -> None:
+        """Until the calls that are under way now on these accounts (None: all) have ended, or for so long."""
+        wanted = self._on_account if accounts is None else accounts
+        calls = [call for account in wanted for call in self._on_account.get(account, ())]
+        if calls:
+            await asyncio.wait(calls, timeout=longest_s)
+
+
+class RunState(TenantWork):
     """The state of one run. Nothing in it survives the run: what must is in the store."""
 
     def __init__(
@@ -103,38 +184,35 @@ class RunState:
         tenant: Tenant,
         pace: Pace,
         lookup: AccountLookup,
+        others: OtherBatches,
         options: SendOptions,
         marker: Marker | None,
         clock: Callable[[], float],
         wall: Callable[[], float],
     ) -> None:
+        super().__init__(Breaker(options.max_outage_s, clock), clock)
         self.rows = rows
         self.writer = writer
         self.tenant = tenant
         self.pace = pace
         self.lookup = lookup
+        self.others = others
         self.options = options
         self.marker = marker
-        self.clock = clock
         self.wall = wall
         self.queue = RowQueue(rows, self.conflict_keys)
         self.doubts = Doubts()
         self.ready: deque[Doubt] = deque()
-        self.breaker = Breaker(options.max_outage_s, clock)
         self.schedule = LookupSchedule(options.settle_s, options.timeout_s)
         self.unanswered = UnansweredCalls()
         self.row_limit = RowLimit(options.limit)
         self.identical_refusals = IdenticalRefusals()
         self.counts = LiveCounts.of(rows.counts())
         self.in_flight = InFlight()
-        self.stopped: Stop | None = None
-        self.fault: BaseException | None = None
         self.final_types: set[str] = set()
         self.last_account = ""
         self.unrecorded: list[tuple[int, str]] = []
         self.notices: list[str] = []
-        self._changed = asyncio.Event()
-        self._stop_called: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def __repr__(self) -> str:
         return (
@@ -177,26 +255,7 @@ class RunState:
             return (match_key(activity),)
         return (match_key(activity), match_key(activity, learned.left_out))
 
-    # ---- stopping -----------------------------------------------------------------------------------
-
-    @property
-    def stopping(self) -> bool:
-        return self.stopped is not None
-
-    def stop(self, reason: StopReason, message: str, exit_code: int = 3) -> None:
-        """No row is claimed and no lookup begun from here on. The first reason counts."""
-        if self.stopped is None:
-            self.stopped = Stop(reason, message, exit_code)
-            self._stop_called.set_result(None)
-        self.changed()
-
-    def stop_for(self, error: ImporterError) -> None:
-        self.stop(StopReason.STORE if isinstance(error, StoreError) else StopReason.ERROR, str(error))
-
-    def met(self, fault: BaseException) -> None:
-        """A fault of ours: the run ends in good order, and its caller gets the first one."""
-        self.fault = self.fault or fault
-        self.stop(StopReason.FAULT, f"Unexpected error: {fault!r}.")
+    # ---- when it stops by itself -----------------------------------------------------------------------
 
     def refused(self, code: str, message: str, shown: str) -> None:
         """Counts a refusal towards *all refused alike*, and stops if it is one too many. shown: the message
@@ -211,11 +270,10 @@ class RunState:
 
     def check_outage(self) -> None:
         """Stops the run once an outage has lasted for `--max-outage`."""
-        if self.breaker.exhausted:
+        if waited := self.given_up_after:
             self.stop(
                 StopReason.OUTAGE,
-                f"LeadSquared accepted no row for {spoken(self.breaker.trouble_s)} (--max-outage)."
-                " Resume when it answers again.",
+                f"LeadSquared accepted no row for {waited} (--max-outage). Resume when it answers again.",
             )
 
     def check_quota(self) -> None:
@@ -228,48 +286,3 @@ class RunState:
             at = datetime.fromtimestamp(self.wall() + refusal.retry_after_s, UTC)
             when = f"after {at:%Y-%m-%d %H:%M} UTC"
         self.stop(StopReason.QUOTA, f"{quota_words(refusal)} Resume {when}.")
-
-    # ---- waiting ------------------------------------------------------------------------------------
-
-    def changed(self) -> None:
-        """Wakes everyone who waits for something to do."""
-        self._changed.set()
-        self._changed = asyncio.Event()
-
-    async def wait(self, longest_s: float | None = None) -> None:
-        """Until something changes, or for so long."""
-        changed = self._changed
-        try:
-            async with asyncio.timeout(longest_s):
-                await changed.wait()
-        except TimeoutError:
-            return
-
-    async def stop_called(self) -> None:
-        """Until the run is stopped."""
-        await asyncio.wait({self._stop_called})
-
-    async def pause(self, seconds: float) -> None:
-        """So long, or until the run is stopped."""
-        until = self.clock() + seconds
-        while not self.stopping and (left_s := until - self.clock()) > 0:
-            await self.wait(left_s)
-
-    async def unless_stopped(self, reading: Coroutine[Any, Any, _T]) -> _T | None:
-        """What `reading` gives; None if the run is stopped before, and it is cancelled there."""
-        work = asyncio.ensure_future(reading)
-        try:
-            either: set[asyncio.Future[Any]] = {work, self._stop_called}
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            return work.result() if work.done() else None
-        finally:
-            if not work.done():
-                work.cancel()
-                await asyncio.gather(work, return_exceptions=True)
-
-
-def spoken(seconds: float) -> str:
-    """Seconds for a person: "40 seconds", "15 minutes"."""
-    if seconds < 120:
-        return f"{seconds:.0f} seconds"
-    return f"{seconds / 60:.0f} minutes"

@@ -1,28 +1,32 @@
 """The worker pool: claim → pace → mark → POST → record.
 
 A worker sends one row at a time. Its turn in the pace comes first, then the durable mark, then the call; the
-outcome is durable before anything else is said of it (`outcome_handling.py`). Rows in doubt go to the
-reconciler and come back, if they do, verified.
+outcome is durable before anything else is said of it (`_handlers` has an entry for every kind of outcome).
+Rows in doubt go to the reconciler and come back, if they do, verified.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+import re
 import time
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Final
 
-from importer.activity import Activity, addressed
+from importer.activity import ACCOUNT, NOTE, Activity, addressed
 from importer.errors import StoreError
 from importer.leadsquared.outcomes import Outcome, OutcomeKind
 from importer.pacing.pacing import Slot
-from importer.sending.other_batches import OtherBatches
-from importer.sending.outcome_handling import ClaimedRow, EndedCall, OutcomeHandling
-from importer.sending.reconcile.final_lookup import FinalLookup
+from importer.remedies import remedy_for
+from importer.sending.outage import Stop, StopReason
+from importer.sending.reconcile.doubts import Doubt, FinalRefusal, again, backoff_s, sent_body
 from importer.sending.reconcile.reconciler import MARK_GOOD_FOR_S, Reconciler
-from importer.sending.run_state import RunState, Stop
-from importer.store.records import Fact, RowStatus, StoredRow
+from importer.sending.run_state import RunState
+from importer.store.records import AttemptResult, Fact, RowStatus, StoredRow
+from importer.store.writer import IdTakenError
+from importer.text import one_line
 
 STOPPING_LONGEST_S: Final = 30.0
 PROGRESS_EVERY_S: Final = 2.0
@@ -30,6 +34,8 @@ MARK_AHEAD_S: Final = 1.0
 """A row's turn in the pace is granted so long before its call may leave, and the mark made meanwhile: a slow
 store does not shift the call (design.md 5.1, rule 2)."""
 CONFLICT_PAUSE_S: Final = 2.0
+FIELDS_NAMED_MAX: Final = 3
+REFUSED_VALUE_LENGTH_MAX: Final = 80
 _UNANSWERED: Final = frozenset({OutcomeKind.DOUBTFUL, OutcomeKind.NOT_SENT})
 _NEVER_MADE: Final = Outcome(OutcomeKind.NOT_SENT, "not-sent", "", None)
 
@@ -47,25 +53,45 @@ def awake_clock() -> Callable[[], float]:
     return lambda: max(time.monotonic() - monotonic, time.time() - wall)
 
 
+@dataclass(slots=True)
+class RowCall:
+    """A row on its way: claimed, marked, sent, answered.
+
+    doubt: the one that a lookup has just settled, if the row was ever in doubt. body: what is sent. attempt,
+    at: of the mark, Unix seconds by our clock. difference: the tenant's clock minus ours. left_at: Unix
+    seconds of the first byte; None if it never left. outcome: `_NEVER_MADE` until the call has ended.
+    """
+
+    row: StoredRow
+    doubt: Doubt | None
+    body: bytes
+    attempt: int = 0
+    at: float = 0.0
+    difference: float = 0.0
+    left_at: float | None = None
+    outcome: Outcome = _NEVER_MADE
+
+
 class WorkerPool:
-    """Sends the rows of a batch until none is left that may be sent, or something stops it."""
+    """Sends the rows of a batch until none is left that may be sent, or something stops it.
+
+    columns: schema name → heading of the column that it comes from, for messages.
+    """
 
     def __init__(
         self,
         run: RunState,
         reconciler: Reconciler,
-        others: OtherBatches | None,
         columns: Mapping[str, str],
-        *,
-        awake: Callable[[], float] | None = None,
     ) -> None:
         self._run = run
         self._reconciler = reconciler
-        self._others = others
-        self._handling = OutcomeHandling(run, reconciler, columns)
-        self._final_lookup = FinalLookup(run, reconciler)
-        self._awake = awake or awake_clock()
-        self._trial: ClaimedRow | None = None
+        self._columns = columns
+        self._awake = awake_clock()
+        self._trial: RowCall | None = None
+        self._later = 0
+        """Rows that wait out a back-off before they may be claimed again."""
+        self._not_sent_in_a_row = 0
         self._conflicted: set[int] = set()
 
     async def run(self) -> Stop | None:
@@ -78,7 +104,7 @@ class WorkerPool:
         try:
             await self._reconciler.open()
             await self._pool()
-            while await self._final_lookup.again():
+            while await self._reconciler.final_lookup():
                 await self._pool()
             self._name_waiting_rows()
         except StoreError as error:
@@ -127,150 +153,148 @@ class WorkerPool:
             worker.cancel()
 
     async def _work(self) -> None:
-        while (claim := await self._next()) is not None:
-            await self._send(claim)
+        while (call := await self._next()) is not None:
+            await self._send(call)
 
-    async def _next(self) -> ClaimedRow | None:
+    async def _next(self) -> RowCall | None:
         """The next row to send, as soon as there is one; None at the end."""
         run = self._run
         while not run.stopping:
-            if not run.breaker.is_open and not run.unanswered.too_many and (claim := self._take()):
-                return claim
+            if not run.breaker.is_open and not run.unanswered.too_many and (call := self._take()):
+                return call
             if self._nothing_left():
                 run.changed()
                 return None
             await run.wait()
         return None
 
-    def _take(self) -> ClaimedRow | None:
+    def _take(self) -> RowCall | None:
         run = self._run
         for doubt in [ready for ready in run.ready if not run.blocked(ready)]:
             run.ready.remove(doubt)
             if run.row_limit.grant(doubt.row.position):
-                return ClaimedRow(doubt.row, doubt)
+                return RowCall(doubt.row, doubt, sent_body(doubt.row, run.marker))
             run.queue.release(doubt.row.position)
         while run.may_send_fresh and (row := run.queue.take()) is not None:
             if not run.row_limit.grant(row.position):
                 run.queue.release(row.position)
             elif not row.doubted:
-                return ClaimedRow(row)
+                return RowCall(row, None, sent_body(row, run.marker))
             else:
                 self._reconciler.before_send(row)
         return None
 
     def _nothing_left(self) -> bool:
         run = self._run
-        if len(run.in_flight) or len(run.doubts) or self._handling.later or self._trial:
-            return False
-        if run.may_send_again:
+        if len(run.in_flight) or len(run.doubts) or self._later or self._trial or run.may_send_again:
             return False
         return run.queue.empty or (run.row_limit.reached and not run.queue.returned)
 
     # ---- one call ---------------------------------------------------------------------------------
 
-    async def _send(self, claim: ClaimedRow) -> None:
+    async def _send(self, call: RowCall) -> None:
         """One call for a row, recorded; or none, and the row goes back."""
         run = self._run
-        body = self._body(claim.row)
-        run.last_account, _ = addressed(body)
+        run.last_account, _ = addressed(call.body)
         try:
             with run.in_flight.call(run.last_account.lower()):
-                await self._take_turn(claim, body)
+                await self._take_turn(call)
         except StoreError as error:
             run.stop_for(error)
         run.changed()
 
-    async def _take_turn(self, claim: ClaimedRow, body: bytes) -> None:
-        if claim.row.position in self._conflicted and self._waits_for_others(claim):
+    async def _take_turn(self, call: RowCall) -> None:
+        if call.row.position in self._conflicted and self._waits_for_others(call):
             return
         slot = await self._run.unless_stopped(self._run.pace.slot(ahead_s=MARK_AHEAD_S))
         if slot is None:
             return
         try:
-            if not self._may_leave(claim):
-                self._handling.put_back(claim)
+            if not self._may_leave(call) or (self._run.unanswered.too_many and call is not self._trial):
+                self._put_back(call)
                 return
-            call = await self._call(claim, body, slot)
+            await self._mark_and_call(call, slot)
         finally:
             slot.unused()  # says nothing once the call has left
         if call.outcome is not _NEVER_MADE:
-            await self._handling.handle(call)
+            await self._handlers[call.outcome.kind](self, call)
             return
-        await self._handling.give_back(call)
-        if not self._waits_for_others(claim):
-            self._handling.put_back(claim)
+        await self._record(call, RowStatus.PENDING, spent=False)
+        if not self._waits_for_others(call):
+            self._put_back(call)
 
-    async def _call(self, claim: ClaimedRow, body: bytes, slot: Slot) -> EndedCall:
-        """The durable mark, then the call; `_NEVER_MADE` when the mark is to be given back."""
+    async def _mark_and_call(self, call: RowCall, slot: Slot) -> None:
+        """The durable mark, then the call; none when the mark is to be given back."""
         run = self._run
-        difference = run.tenant.clock_difference_s
+        call.difference = run.tenant.clock_difference_s
         number = run.unanswered.begin()
-        answered = False
         try:
             marking = self._awake()
-            kept = body if run.marker else None
-            attempt, at = await run.writer.mark(claim.row.position, kept, difference)
+            kept = call.body if run.marker else None
+            call.attempt, call.at = await run.writer.mark(call.row.position, kept, call.difference)
             run.counts.moved(RowStatus.PENDING, RowStatus.SENDING)
-            outcome, left_at = _NEVER_MADE, None
-            if not self._conflict(claim.row):
-                outcome, left_at = await self._when_due(claim, body, slot, marking)
-            answered = outcome.kind not in _UNANSWERED
+            if not self._conflict(call.row):
+                await self._call_when_due(call, slot, marking)
         finally:
-            run.unanswered.end(number, answered=answered)
-        return EndedCall(claim, body, attempt, at, difference, outcome, left_at)
+            run.unanswered.end(number, answered=call.outcome.kind not in _UNANSWERED)
 
-    async def _when_due(
-        self, claim: ClaimedRow, body: bytes, slot: Slot, marking: float
-    ) -> tuple[Outcome, float | None]:
-        """The call at its moment, and when it left. `_NEVER_MADE` after a stop, in an outage, or with a mark
-        that is too old by then."""
-        left_at: float | None = None
+    async def _call_when_due(self, call: RowCall, slot: Slot, marking: float) -> None:
+        """The call at its moment. None after a stop, in an outage, or with a mark that is too old by then."""
+        run = self._run
         withheld = False
 
         def may_leave() -> bool:
-            nonlocal left_at, withheld
+            nonlocal withheld
             withheld = self._awake() - marking > MARK_GOOD_FOR_S
-            left_at = None if withheld else self._run.wall()
-            self._run.counts.calls += not withheld
+            call.left_at = None if withheld else run.wall()
+            run.counts.calls += not withheld
             return not withheld
 
-        due = await self._run.unless_stopped(_due(slot))
-        if not due or not self._may_still_leave(claim):
-            return _NEVER_MADE, None
-        outcome = await self._run.tenant.create(body, slot, may_leave)
-        return _NEVER_MADE if withheld else outcome, left_at
+        due = await run.unless_stopped(_due(slot))
+        if due and self._may_leave(call):
+            outcome = await run.tenant.create(call.body, slot, may_leave)
+            if not withheld:
+                call.outcome = outcome
 
-    def _body(self, row: StoredRow) -> bytes:
-        """What is sent for a row."""
-        body, marker = row.activity or b"", self._run.marker
-        return body if marker is None else marker.on(Activity.decoded(body), row.number).encoded()
-
-    def _may_leave(self, claim: ClaimedRow) -> bool:
-        """Whether the row may be marked."""
-        return self._may_still_leave(claim) and (claim is self._trial or not self._run.unanswered.too_many)
-
-    def _may_still_leave(self, claim: ClaimedRow) -> bool:
-        """Whether the call of a marked row may be made."""
+    def _may_leave(self, call: RowCall) -> bool:
         run = self._run
-        if run.stopping or (run.breaker.is_open and claim is not self._trial):
+        if run.stopping or (run.breaker.is_open and call is not self._trial):
             return False
-        return claim.doubt is None or not claim.doubt.too_old(run.clock())
+        return call.doubt is None or not call.doubt.too_old(run.clock())
+
+    def _put_back(self, call: RowCall) -> None:
+        """A claimed row that did not leave: it may be claimed again, looked up first if it was in doubt."""
+        if call.doubt is None:
+            self._run.queue.put_back(call.row)
+        else:
+            self._reconciler.before_send(call.row, call.doubt)
+
+    def _wait(self, call: RowCall, seconds: float) -> None:
+        """The row may be claimed again after so long."""
+        self._later += 1
+        asyncio.get_running_loop().call_later(seconds, self._come_back, call)
+
+    def _come_back(self, call: RowCall) -> None:
+        self._later -= 1
+        self._put_back(call)
+        self._run.changed()
 
     # ---- other batches of the tenant --------------------------------------------------------------
 
     def _conflict(self, row: StoredRow) -> bool:
-        if self._others is None or self._run.pace.is_alone:
+        run = self._run
+        if run.pace.is_alone:
             return False
-        return self._others.conflict(Activity.decoded(row.activity or b""), self._run.keys_of)
+        return run.others.conflict(Activity.decoded(row.activity or b""), run.keys_of)
 
-    def _waits_for_others(self, claim: ClaimedRow) -> bool:
+    def _waits_for_others(self, call: RowCall) -> bool:
         """Whether the row is set aside because a running batch has one in doubt that looks the same."""
-        if not self._conflict(claim.row):
-            self._conflicted.discard(claim.row.position)
+        if not self._conflict(call.row):
+            self._conflicted.discard(call.row.position)
             return False
-        self._conflicted.add(claim.row.position)
+        self._conflicted.add(call.row.position)
         # Two that wait for each other must not try again at the same moments.
-        self._handling.wait(claim, CONFLICT_PAUSE_S * random.uniform(0.5, 1.5))
+        self._wait(call, CONFLICT_PAUSE_S * random.uniform(0.5, 1.5))
         return True
 
     # ---- outage -----------------------------------------------------------------------------------
@@ -311,6 +335,148 @@ class WorkerPool:
             if run.breaker.is_open or run.breaker.refused_for_rate:
                 run.check_outage()
 
+    # ---- what the outcome of a call means for its row: recorded first, then acted on --------------
+
+    async def _record(
+        self, call: RowCall, status: RowStatus, *, spent: bool = True, doubted: bool = False
+    ) -> None:
+        outcome, shown = call.outcome, status not in {RowStatus.PENDING, RowStatus.CREATED}
+        result = AttemptResult(
+            attempt=call.attempt,
+            position=call.row.position,
+            at=self._run.wall(),
+            http_status=outcome.http_status,
+            outcome=outcome.kind,
+            code=outcome.code,
+            detail=outcome.said,
+            status=status,
+            activity_id=outcome.activity_id if status is RowStatus.CREATED else None,
+            error_code=outcome.code if shown else "",
+            error=outcome.message if shown else "",
+            spent=spent,
+            doubted=doubted,
+            left_at=call.left_at,
+        )
+        await self._run.writer.write(result)
+        self._run.counts.moved(RowStatus.SENDING, status)
+
+    async def _created(self, call: RowCall) -> None:
+        run, activity_id = self._run, call.outcome.activity_id or ""
+        # Before the store has its say: answers count in the order that they came.
+        run.identical_refusals.created()
+        run.breaker.answered()
+        self._not_sent_in_a_row = 0
+        try:
+            await self._record(call, RowStatus.CREATED)
+        except IdTakenError:
+            await self._id_taken(call)
+            return
+        except StoreError:
+            run.unrecorded.append((call.row.number, activity_id))
+            raise
+        since = call.at + call.difference
+        self._reconciler.created(call.row, call.doubt, call.body, since, activity_id)
+
+    async def _id_taken(self, call: RowCall) -> None:
+        """LeadSquared says "created" with the Id that another row has: that says nothing of this row."""
+        entry = remedy_for("id-taken")
+        said = f"LeadSquared says: {call.outcome.activity_id}."
+        message = f"{entry.meaning} {said} {entry.action}"
+        call.outcome = call.outcome._replace(
+            kind=OutcomeKind.DOUBTFUL, code=entry.code, activity_id=None, said=said, message=message
+        )
+        await self._doubt(call, None)
+
+    async def _refused(self, call: RowCall) -> None:
+        run = self._run
+        run.breaker.answered()
+        message = call.outcome.message
+        self._add_columns(call)
+        run.refused(call.outcome.code, message, call.outcome.message)
+        if call.doubt is not None:
+            await self._doubt(call, FinalRefusal(call.outcome.code, call.outcome.message))
+            return
+        await self._record(call, RowStatus.FAILED)
+        run.queue.release(call.row.position)
+
+    async def _unknown_refusal(self, call: RowCall) -> None:
+        """Doubtful once; the same exception twice for a row is its refusal, and then for the others too."""
+        run, code = self._run, call.outcome.code
+        run.breaker.answered()
+        self._add_columns(call)
+        seen = call.doubt.unknown_refusals if call.doubt else set()
+        if code in seen:
+            run.final_types.add(code)
+        refusal = FinalRefusal(code, call.outcome.message) if code in run.final_types else None
+        doubt = await self._doubt(call, refusal)
+        doubt.unknown_refusals = seen | {code}
+
+    def _add_columns(self, call: RowCall) -> None:
+        """The columns and values of the fields that LeadSquared's message names."""
+        outcome = call.outcome
+        message = with_columns(outcome.message, outcome.code, Activity.decoded(call.body), self._columns)
+        call.outcome = outcome._replace(message=message)
+
+    async def _doubtful(self, call: RowCall) -> None:
+        self._run.breaker.failed(call.row.position)
+        await self._doubt(call, None)
+        self._run.check_outage()
+
+    async def _doubt(self, call: RowCall, refusal: FinalRefusal | None) -> Doubt:
+        """The row is in doubt from here; lookups decide."""
+        await self._record(call, RowStatus.DOUBTFUL, doubted=True)
+        row, earlier = call.row._replace(released=False), call.doubt
+        activity = Activity.decoded(call.body)
+        now = self._run.clock()
+        due = self._run.schedule.first_lookup(now)
+        if earlier is None:
+            doubt = Doubt(
+                row=row, sent=(activity,), since=call.at + call.difference, ended_at=now,
+                complete=call.outcome.complete, due=due,
+            )  # fmt: skip
+        else:
+            contents = tuple(dict.fromkeys((*earlier.sent, activity)))
+            doubt = again(earlier, now, due, answer_complete=call.outcome.complete)
+            doubt.sent, doubt.row = contents, row
+            doubt.tried += 1
+        doubt.calls += 1
+        doubt.refusal, doubt.code, doubt.reason = refusal, call.outcome.code, call.outcome.message
+        self._reconciler.add(doubt)
+        return doubt
+
+    async def _not_sent(self, call: RowCall) -> None:
+        self._run.breaker.failed(call.row.position, costless=True)
+        await self._record(call, RowStatus.PENDING, spent=False)
+        self._run.check_outage()
+        self._not_sent_in_a_row = min(self._not_sent_in_a_row + 1, 6)
+        self._wait(call, backoff_s(self._not_sent_in_a_row))
+
+    async def _throttled(self, call: RowCall) -> None:
+        run = self._run
+        await self._record(call, RowStatus.PENDING, spent=False)
+        run.breaker.throttled()
+        self._put_back(call)
+        run.check_outage()
+        run.check_quota()
+
+    async def _stopping(self, call: RowCall) -> None:
+        """Keys revoked, or not LeadSquared's address any more: the row stays pending."""
+        outcome = call.outcome
+        self._run.stop(StopReason(outcome.kind.value), outcome.message)
+        await self._record(call, RowStatus.PENDING)
+        self._put_back(call)
+
+    _handlers: ClassVar[dict[OutcomeKind, Callable[[WorkerPool, RowCall], Awaitable[None]]]] = {
+        OutcomeKind.CREATED: _created,
+        OutcomeKind.THROTTLED: _throttled,
+        OutcomeKind.UNAUTHORISED: _stopping,
+        OutcomeKind.REFUSED: _refused,
+        OutcomeKind.UNKNOWN_REFUSAL: _unknown_refusal,
+        OutcomeKind.WRONG_ADDRESS: _stopping,
+        OutcomeKind.NOT_SENT: _not_sent,
+        OutcomeKind.DOUBTFUL: _doubtful,
+    }
+
 
 async def _due(slot: Slot) -> bool:
     await slot.due()
@@ -332,3 +498,30 @@ async def _until_done(
                 run.met(error)
     if run.fault is not None:
         raise run.fault
+
+
+# ---- whose value is refused -----------------------------------------------------------------------------
+
+_ABOUT_THE_ACCOUNT: Final = "mxinvalidentityreference"
+_NAME: Final = re.compile(r"[A-Za-z]\w{0,99}", re.ASCII)
+
+
+def with_columns(message: str, code: str, sent: Activity, columns: Mapping[str, str]) -> str:
+    """`message` and, for each field of the activity that it names, that field's column and value.
+
+    columns: schema name → heading of the column that it comes from; a constant or a template has none.
+    """
+    values = {ACCOUNT: sent.company_id, NOTE: sent.note or "", **dict(sent.fields)}
+    names = {name.casefold(): name for name in (*values, *columns)}
+    found = [names[word] for word in map(str.casefold, _NAME.findall(message)) if word in names]
+    if not found and code.casefold().startswith(_ABOUT_THE_ACCOUNT):
+        found = [ACCOUNT]
+    parts = [_described(name, columns.get(name, ""), values.get(name, "")) for name in dict.fromkeys(found)]
+    return " ".join((message, *parts[:FIELDS_NAMED_MAX]))
+
+
+def _described(name: str, column: str, value: str) -> str:
+    source = f"{name} is column '{one_line(column, REFUSED_VALUE_LENGTH_MAX)}'" if column else name
+    joint = ", value" if column else " has the value"
+    shown = f"'{one_line(value, REFUSED_VALUE_LENGTH_MAX)}'" if value.strip() else "(empty)"
+    return f"{source}{joint} {shown}."

@@ -1,29 +1,47 @@
-"""What was read back of the created rows of a batch: compared, kept in the store, and summed up.
+"""Created activities are read back and compared with what was sent; what was read is kept, and summed up.
 
-A *pass* reads every created row once. What a pass has read is kept row by row, so that one that was cut off
-goes on; the next pass after a finished one begins from the start.
+Rows of one account that were created about the same time cost one Retrieve together; a row that is alone on
+its account, or that Retrieve does not show, is read by its Id. A *pass* reads every created row once, and
+keeps each in the store at once: one that was cut off goes on, the next after a finished one begins again.
 """
 
 from __future__ import annotations
 
+import datetime as dt
+import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from importer.activity import ACCOUNT, EVENT, NOTE, Activity, StoredActivity
-from importer.leadsquared.outcomes import OutcomeKind
+from importer.errors import ImporterError, TenantError, WorkError
+from importer.leadsquared.calls import ReadFailed, Tenant, Unreachable
+from importer.leadsquared.outcomes import Outcome, OutcomeKind
+from importer.sending.outage import Breaker, TenantWork
 from importer.sending.reconcile.doubts import IN_DOUBT_OUTCOMES
 from importer.sending.reconcile.matching import Comparison, compare
 from importer.sending.reconcile.normalise import id_key, same_value
 from importer.store.batch_rows import BatchRows
 from importer.store.ownership import Ownership
-from importer.store.records import CreatedRow, StoredAttempt
+from importer.store.records import CreatedRow, StoredAttempt, iso
 
+READERS_MAX: Final = 16
+TOGETHER_MAX: Final = 1_000
+"""So many rows of an account share one window at most; a page has a hundred activities."""
+GAP_S: Final = 3600.0
+"""Rows that were sent further apart do not share a window: the account may have many others in between."""
+MARGIN_S: Final = 300.0
+"""Before and after the calls. An activity that was changed since may be outside; it is read by its Id."""
+TRIES_BEFORE_ASKING: Final = 3
+
+_REFUSED: Final = (OutcomeKind.REFUSED, OutcomeKind.UNKNOWN_REFUSAL)
+_FINAL: Final = (OutcomeKind.UNAUTHORISED, OutcomeKind.WRONG_ADDRESS, *_REFUSED)
 EXAMPLES_PER_FIELD: Final = 3
-GOES_ON_FOR: Final = timedelta(days=1)
+GOES_ON_FOR: Final = dt.timedelta(days=1)
 """A pass that was cut off longer ago is begun again: LeadSquared has changed since."""
 
 _PASS: Final = "read_back"  # noqa: S105 - the name of a fact of the batch, no password
@@ -129,11 +147,11 @@ def sent_names(sent: Activity) -> tuple[str, ...]:
 # ---- the store ----------------------------------------------------------------------------------------
 
 
-def begin(owned: Ownership, now: datetime) -> int:
+def begin(owned: Ownership, now: dt.datetime) -> int:
     """Begins a pass, or goes on with one that was cut off; how many rows that had read already."""
     last = owned.rows.fact(_PASS, {})
     begun = last.get("begun")
-    goes_on = begun and not last.get("ended") and now - datetime.fromisoformat(begun) < GOES_ON_FOR
+    goes_on = begun and not last.get("ended") and now - dt.datetime.fromisoformat(begun) < GOES_ON_FOR
     with owned.change() as change:
         if goes_on:
             # What was not found a moment ago may show by now.
@@ -144,7 +162,7 @@ def begin(owned: Ownership, now: datetime) -> int:
     return owned.rows.readings_count()
 
 
-def end(owned: Ownership, now: datetime) -> None:
+def end(owned: Ownership, now: dt.datetime) -> None:
     """Every created row was read."""
     begun = owned.rows.fact(_PASS, {}).get("begun")
     owned.keep_facts(**{_PASS: {"begun": begun, "ended": now.isoformat()}})
@@ -154,12 +172,6 @@ def ended_at(rows: BatchRows) -> str | None:
     """When the last pass was finished (UTC, ISO 8601); None if none was, or one is not finished."""
     ended: str | None = rows.fact(_PASS, {}).get("ended")
     return ended
-
-
-def keep(owned: Ownership, read: dict[int, Sequence[Difference]], at: str) -> None:
-    """Keeps what was read, by position. at: UTC, ISO 8601."""
-    with owned.change() as change:
-        change.keep_readings({position: _plain(found) for position, found in read.items()}, at)
 
 
 def _plain(found: Sequence[Difference]) -> list[list[str]]:
@@ -288,5 +300,183 @@ def summarise(rows: Iterable[ReadRow], each: Callable[[ReadRow], None] | None = 
     return summary
 
 
-def utc_now() -> datetime:
-    return datetime.now(UTC)
+def utc_now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+# ---- reading back --------------------------------------------------------------------------------------
+
+
+class VerificationPass(TenantWork):
+    """One pass over the created rows of a batch that is owned. `stop` ends it early.
+
+    only: positions to read, None for all that are not read yet.
+    """
+
+    def __init__(
+        self,
+        owned: Ownership,
+        tenant: Tenant,
+        *,
+        readers: int,
+        max_outage_s: float,
+        only: Collection[int] | None = None,
+    ) -> None:
+        breaker = Breaker(max_outage_s, time.monotonic, failures_to_open=1, rows_to_open=1)
+        super().__init__(breaker, time.monotonic)
+        self._owned = owned
+        self._tenant = tenant
+        self._readers = min(readers, READERS_MAX)
+        self._groups = _groups(owned.rows, only)
+        self.read = 0
+
+    def __repr__(self) -> str:
+        return f"<VerificationPass read={self.read} {self.breaker!r}>"
+
+    async def run(self) -> None:
+        """Reads all that there is to read, or until stopped: what was read is kept, and a read that is broken
+        off does no harm.
+
+        Raises WorkError when LeadSquared gives no answer for `max_outage_s`, TenantError when the keys were
+        revoked or may not read. A row about which alone no answer comes stays unread.
+        """
+        try:
+            await self.each(self._groups, self._read, self._readers)
+        finally:
+            self._groups.close()
+        if self.fault is not None:
+            raise self.fault
+
+    async def _read(self, rows: Sequence[SentRow], tries: int = 0) -> None:
+        """Until the rows are read. Where whoami is answered meanwhile, it is these rows: then one by one,
+        then not at all."""
+        while True:
+            await self.may_call()
+            try:
+                found = await self.unless_stopped(self._find(rows))
+            except ReadFailed as error:
+                if error.outcome.kind in _FINAL:
+                    raise _final(error) from error
+                tries += 1
+                if tries % TRIES_BEFORE_ASKING == 0 and await self._answers():
+                    self.breaker.read_answered()
+                    for row in rows if len(rows) > 1 else ():
+                        await self._read([row], TRIES_BEFORE_ASKING - 1)
+                    return
+                self._no_answer(rows, error)
+            else:
+                if found is not None:
+                    self._keep(rows, found)
+                return
+
+    def _keep(self, rows: Sequence[SentRow], found: Mapping[str, StoredActivity]) -> None:
+        self.breaker.read_answered()
+        compared = {row.position: _compared(row, found.get(id_key(row.activity_id))) for row in rows}
+        with self._owned.change() as change:
+            plain = {position: _plain(differing) for position, differing in compared.items()}
+            change.keep_readings(plain, iso(time.time()))
+        self.read += len(compared)
+
+    def _no_answer(self, rows: Sequence[SentRow], error: ReadFailed) -> None:
+        self.breaker.read_failed(rows[0].position)
+        if waited := self.given_up_after:
+            raise WorkError(
+                f"LeadSquared gave no answer for {waited} (--max-outage): {error.what}",
+                where=error.where,
+                remedy="What was read is kept; `importer verify` goes on from there.",
+            )
+
+    async def _answers(self) -> bool:
+        try:
+            await self._tenant.current_user()
+        except Unreachable:
+            return False
+        return True
+
+    async def _find(self, rows: Sequence[SentRow]) -> dict[str, StoredActivity]:
+        """What LeadSquared has of these rows, by `id_key`. Raises ReadFailed."""
+        together = len(rows) > 1
+        found = await self._account(rows) if together else {}
+        for row in rows:
+            key = id_key(row.activity_id)
+            if key not in found and (stored := await self._tenant.activity(row.activity_id)) is not None:
+                found[key] = stored
+        if not together and not found:
+            # "No such Id" and "you may not read" are both refusals: only Retrieve tells them apart.
+            found = await self._account(rows)
+        return found
+
+    async def _account(self, rows: Sequence[SentRow]) -> dict[str, StoredActivity]:
+        """What Retrieve shows of an account between the rows' calls; incomplete is as good as it gets."""
+        company, since, until = _window(rows, time.time() + self._tenant.clock_difference_s)
+        if not company:
+            return {}
+        reading = await self._tenant.activities(company, since, until)
+        outcome = reading.outcome
+        if outcome is not None and (outcome.kind not in _REFUSED or _is_about_rights(outcome)):
+            raise ReadFailed(outcome, outcome.message, where=self._tenant.base_url)
+        return {id_key(stored.id): stored for stored in reading.activities}
+
+
+def _compared(row: SentRow, stored: StoredActivity | None) -> Sequence[Difference]:
+    return NOT_FOUND if stored is None else differences(row.sent, stored)
+
+
+def _is_about_rights(outcome: Outcome) -> bool:
+    """Any other refusal is about this account only: it was merged or deleted, say."""
+    return outcome.code.lower().startswith("mxunauthori")
+
+
+def _final(error: ReadFailed) -> ImporterError:
+    """A refusal that asking again does not change."""
+    if error.outcome.kind in _REFUSED:
+        return TenantError(
+            f"These keys may not read activities back: {error.what}",
+            where=error.where,
+            remedy="Use the keys of a user who may view activities of accounts. What was read is kept.",
+        )
+    return WorkError(
+        error.what,
+        where=error.where,
+        remedy=f"{error.remedy} What was read is kept; `importer verify` goes on from there.".strip(),
+    )
+
+
+# ---- which rows are read together ---------------------------------------------------------------------
+
+
+def _groups(rows: BatchRows, only: Collection[int] | None) -> Generator[list[SentRow]]:
+    """The rows to read, in groups."""
+    for _, found in groupby(rows.unread(only), key=itemgetter(0)):
+        positions = (position for _, position in found)
+        while some := list(islice(positions, TOGETHER_MAX)):
+            sent = [sent_row(row) for row in rows.created_rows(some)]
+            yield from _together(sent)
+
+
+def _together(rows: Iterable[SentRow]) -> Iterator[list[SentRow]]:
+    """Rows of one account, cut where they were sent far apart; each alone of which no call is known."""
+    timed = [row for row in rows if row.since is not None and row.sent]
+    yield from ([row] for row in rows if row.since is None or not row.sent)
+    timed.sort(key=lambda row: (id_key(row.sent[-1].company_id), row.since or 0.0))
+    group: list[SentRow] = []
+    for row in timed:
+        if group and not _near(group[-1], row):
+            yield group
+            group = []
+        group.append(row)
+    if group:
+        yield group
+
+
+def _near(one: SentRow, two: SentRow) -> bool:
+    same = id_key(one.sent[-1].company_id) == id_key(two.sent[-1].company_id)
+    return same and (two.since or 0.0) - (one.until or 0.0) < GAP_S
+
+
+def _window(rows: Sequence[SentRow], now: float) -> tuple[str, dt.datetime, dt.datetime]:
+    """The account, and between which times (UTC, tenant's clock) to look for the rows on it."""
+    since = min(row.since or now for row in rows) - MARGIN_S
+    until = max(row.until or now for row in rows) + MARGIN_S
+    company = rows[0].sent[-1].company_id if rows[0].sent else ""
+    return company, dt.datetime.fromtimestamp(since, dt.UTC), dt.datetime.fromtimestamp(until, dt.UTC)

@@ -24,7 +24,8 @@ from importer.mapping.row_mapper import RowMapper
 from importer.pacing.pacing import Pace, Rate
 from importer.results.edits import CellChange, RowEdit
 from importer.sending.engine import TenantConnection, mark_interrupted, send
-from importer.sending.run_state import RunState, SendOptions, Stop, StopReason
+from importer.sending.outage import Stop, StopReason
+from importer.sending.run_state import RunState, SendOptions
 from importer.sheets.rows import Row, decode_cells, encode_cells
 from importer.store.records import Batch as StoredBatch
 from importer.store.records import RowStatus, StagedRow, iso

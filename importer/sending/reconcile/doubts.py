@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from importer.activity import Activity
+from importer.activity import Activity, Marker
 from importer.leadsquared.outcomes import Failure, OutcomeKind
 from importer.store.records import StoredAttempt, StoredRow
 
@@ -108,6 +108,12 @@ class LookupSchedule:
         """A lookup at `now` that finds nothing settles it: enough of them, and late enough."""
         late_enough = doubt.complete or now >= doubt.ended_at + max(self.settle_s, self.timeout_s)
         return doubt.lookups + 1 >= doubt.lookups_wanted and late_enough
+
+
+def sent_body(row: StoredRow, marker: Marker | None) -> bytes:
+    """What is sent for a row."""
+    body = row.activity or b""
+    return body if marker is None else marker.on(Activity.decoded(body), row.number).encoded()
 
 
 def in_doubt(attempts: Iterable[StoredAttempt]) -> list[StoredAttempt]:

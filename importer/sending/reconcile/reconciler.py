@@ -15,6 +15,7 @@ from importer.activity import Activity, addressed
 from importer.errors import StoreError
 from importer.leadsquared.outcomes import OutcomeKind
 from importer.remedies import remedy_for
+from importer.sending.outage import StopReason
 from importer.sending.reconcile.account_lookup import Finding, Unread
 from importer.sending.reconcile.doubts import (
     UNREADABLE_LOOKUPS_MAX,
@@ -32,10 +33,12 @@ from importer.sending.reconcile.matching import (
     UncertainReason,
     match_key,
 )
-from importer.sending.run_state import RunState, StopReason
+from importer.sending.run_state import RunState
 from importer.store.records import IN_DOUBT, Resolution, RowStatus, StoredAttempt, StoredRow
 
 READ_BACK_TRIES: Final = 4
+FINAL_ROUNDS_MAX: Final = 2
+FINAL_TRIES_MAX: Final = 3
 SETTLED_PER_PROBE_MAX: Final = 5
 LOOKUPS_TO_SETTLE_MAX: Final = 8
 READING_BACK_S: Final = 1.0
@@ -48,7 +51,6 @@ _T = TypeVar("_T")
 class Reconciler:
     """Works on the doubts of one run, beside the worker pool.
 
-    uncertain, resent: rows, by position, that are to be looked up once more at the end of the run.
     owner_may_live: the process that marked rows may still be running, though it lost the batch.
     """
 
@@ -58,8 +60,10 @@ class Reconciler:
         self._run = run
         self._owner_may_live = owner_may_live
         self._read_backs: dict[int, asyncio.Task[None]] = {}
-        self.uncertain: dict[int, Doubt] = {}
-        self.resent: dict[int, Doubt] = {}
+        self._rounds = 0
+        self._uncertain: dict[int, Doubt] = {}
+        """Rows, by position, that are to be looked up once more at the end of the run."""
+        self._resent: dict[int, Doubt] = {}
 
     # ---- how a row comes here ---------------------------------------------------------------------
 
@@ -135,7 +139,7 @@ class Reconciler:
         made = row._replace(activity_id=activity_id, status=RowStatus.CREATED)
         if doubt is not None:
             doubt.row, doubt.ended_at = made, run.clock()
-            self.resent[row.position] = doubt
+            self._resent[row.position] = doubt
         _, event = addressed(body)
         if event not in run.lookup.learned and event not in self._read_backs:
             sent = Activity.decoded(body)
@@ -239,12 +243,12 @@ class Reconciler:
 
     async def _found(self, doubt: Doubt, activity_id: str) -> None:
         run = self._run
-        await self.resolve(doubt, RowStatus.CREATED, activity_id=activity_id)
+        await self._resolve(doubt, RowStatus.CREATED, activity_id=activity_id)
         run.queue.release(doubt.row.position)
         if doubt.tried > 1:
             doubt.row = doubt.row._replace(activity_id=activity_id, status=RowStatus.CREATED)
             doubt.ended_at = run.clock()
-            self.resent[doubt.row.position] = doubt
+            self._resent[doubt.row.position] = doubt
         run.identical_refusals.created()
 
     async def _not_found(self, doubt: Doubt, looked_up_at: float) -> None:
@@ -256,7 +260,7 @@ class Reconciler:
         if doubt.refusal is None and doubt.unknown_refusals & run.final_types:
             doubt.refusal = FinalRefusal(doubt.code, doubt.reason)
         if doubt.refusal is not None:
-            await self.resolve(
+            await self._resolve(
                 doubt, RowStatus.FAILED, code=doubt.refusal.code, message=doubt.refusal.message
             )
             if doubt.refusal.code in run.final_types:
@@ -265,16 +269,16 @@ class Reconciler:
         elif doubt.calls >= run.options.max_attempts:
             gave_up = remedy_for("gave-up")
             message = f"{gave_up.meaning} {doubt.reason}"
-            await self.resolve(doubt, RowStatus.FAILED, code="gave-up", message=message)
+            await self._resolve(doubt, RowStatus.FAILED, code="gave-up", message=message)
             self._failed(doubt)
         else:
-            await self.resolve(doubt, RowStatus.PENDING)
+            await self._resolve(doubt, RowStatus.PENDING)
             run.ready.append(doubt)
 
     def _failed(self, doubt: Doubt) -> None:
         self._run.queue.release(doubt.row.position)
         doubt.row = doubt.row._replace(status=RowStatus.FAILED)
-        self.resent[doubt.row.position] = doubt
+        self._resent[doubt.row.position] = doubt
 
     async def _unread(self, doubt: Doubt, message: str) -> None:
         run = self._run
@@ -289,10 +293,10 @@ class Reconciler:
         """Lookups cannot decide: a person can. Its conflict keys stay held."""
         uncertain = remedy_for("uncertain")
         message = f"{why} {uncertain.action}"
-        await self.resolve(doubt, RowStatus.UNCERTAIN, code=doubt.code or "uncertain", message=message)
-        self.uncertain[doubt.row.position] = doubt
+        await self._resolve(doubt, RowStatus.UNCERTAIN, code=doubt.code or "uncertain", message=message)
+        self._uncertain[doubt.row.position] = doubt
 
-    async def resolve(
+    async def _resolve(
         self,
         doubt: Doubt,
         status: RowStatus,
@@ -407,10 +411,83 @@ class Reconciler:
                 return False
         return False
 
+    # ---- at the end of a run ------------------------------------------------------------------------
+
+    async def final_lookup(self) -> bool:
+        """At the end of a run: rows that ended uncertain are looked up once more, rows that were sent again
+        for a duplicate, rows that failed after a doubt for having been created after all. True when rows are
+        to be worked on once more."""
+        if self._rounds >= FINAL_ROUNDS_MAX:
+            return False
+        self._rounds += 1
+        await self._look_up_resent()
+        if self._run.stopping or self._rounds == FINAL_ROUNDS_MAX:
+            return False
+        uncertain, self._uncertain = self._uncertain, {}
+        for doubt in uncertain.values():
+            doubt.lookups, doubt.unreadable, doubt.due = 0, 0, self._run.clock()
+            self.add(doubt)
+        return bool(uncertain)
+
+    async def _look_up_resent(self) -> None:
+        """Several rows of one account share one lookup."""
+        resent, self._resent = self._resent, {}
+        accounts: dict[frozenset[str], list[Doubt]] = {}
+        for doubt in resent.values():
+            accounts.setdefault(frozenset(doubt.accounts), []).append(doubt)
+        unread = 0
+        for group in accounts.values():
+            if self._run.stopping:
+                return
+            if not await self._look_for_duplicates(group):
+                unread += len(group)
+        if unread:
+            self._run.notices.append(_not_looked_up(unread))
+
+    async def _look_for_duplicates(self, group: Sequence[Doubt]) -> bool:
+        """Whether their account could be read."""
+        run = self._run
+        latest = max(run.schedule.first_lookup(doubt.ended_at) for doubt in group)
+        for attempt in range(FINAL_TRIES_MAX):
+            await run.pause(max(0.0, latest - run.clock()) if attempt == 0 else backoff_s(attempt))
+            if run.stopping:
+                return False
+            found = await run.unless_stopped(run.lookup.duplicates(group))
+            if found is not None:
+                taken: set[str] = set()
+                for doubt in group:
+                    ids = [one for one in found[doubt.row.position] if one not in taken]
+                    await self._report_duplicate(doubt, ids)
+                    taken.update(ids)
+                return True
+        return False
+
+    async def _report_duplicate(self, doubt: Doubt, found: Sequence[str]) -> None:
+        """found: Ids of activities that are this row's, besides the one it has."""
+        if not found:
+            return
+        row = doubt.row
+        if row.status is RowStatus.FAILED and len(found) == 1:
+            await self._resolve(doubt, RowStatus.CREATED, activity_id=found[0])
+            return
+        ids = ", ".join(([row.activity_id] if row.activity_id else []) + list(found))
+        duplicate = remedy_for("duplicate")
+        message = f"{duplicate.meaning} Ids: {ids}. {duplicate.action}"
+        self._run.notices.append(f"Row {row.number}: {message}")
+        status = RowStatus.CREATED if row.status is RowStatus.CREATED else RowStatus.UNCERTAIN
+        await self._resolve(doubt, status, activity_id=row.activity_id, code="duplicate", message=message)
+
 
 def _altered(row: StoredRow, names: Sequence[str]) -> str:
     return (
         f"Row {row.number} was created, but these fields were returned with a different value:"
         f" {', '.join(names)}."
         " Check their schema names and types in LeadSquared; doubtful rows are matched without them."
+    )
+
+
+def _not_looked_up(rows: int) -> str:
+    return (
+        f"{rows:,} rows that were sent after a doubt could not be looked up once more, because LeadSquared"
+        " did not return their accounts' activities. `importer verify RESULTS` reads them back."
     )
