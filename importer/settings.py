@@ -25,7 +25,7 @@ from importer.address import base_url, is_near
 from importer.credentials import KeyringError, Keys, load
 from importer.errors import SettingsError
 from importer.home import Home, home
-from importer.pacing.window import Rate
+from importer.pacing.rules import Rate
 from importer.text import listed, quoted, shown
 
 DEFAULT_RATE: Final = Rate(25, 5.0)

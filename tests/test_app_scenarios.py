@@ -20,7 +20,7 @@ from importer import app
 from importer.app.options import Hidden
 from importer.app.sheet_questions import ImportedBeforeError
 from importer.errors import ImporterError
-from importer.pacing.window import Rate
+from importer.pacing.rules import Rate
 
 ALL = app.Answers({"invalid": "skip", "overlap": "only-new", "hidden": "skip", "send": "send"})
 WAYS = ("options", "answers", "command line")

@@ -12,8 +12,8 @@ from sqlalchemy import select, text, update
 from stores import Place
 
 from importer.errors import StoreError
+from importer.pacing.rules import Rate
 from importer.pacing.sharing import LEARNT_S, PaceEntry, divide
-from importer.pacing.window import Rate
 from importer.store import schema
 from importer.store.pace import StoredPace
 from importer.store.store import Store

@@ -26,7 +26,7 @@ from importer.leadsquared.calls import Tenant, Unreachable
 from importer.leadsquared.lookups import from_plain, resolve
 from importer.mapping.mapping import Mapping
 from importer.mapping.references import Resolved
-from importer.pacing.window import Rate
+from importer.pacing.rules import Rate
 from importer.sending.engine import TenantConnection, connected, tenant_name
 from importer.sending.run_state import SendOptions
 from importer.settings import Settings, load_rate, load_settings

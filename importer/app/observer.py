@@ -11,7 +11,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Final, Protocol
 
-from importer.pacing.window import Rate
+from importer.pacing.rules import Rate
 
 
 class Stage(StrEnum):

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from importer.activity import ActivityField
 from importer.mapping.mapping import Mapping
-from importer.pacing.window import Rate
+from importer.pacing.rules import Rate
 
 DEFAULT_WORKERS: Final = 32
 DEFAULT_TIMEOUT_S: Final = 60.0

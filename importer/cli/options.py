@@ -18,7 +18,7 @@ from typer.models import OptionInfo
 from importer.app.options import CallOptions, SendingOptions, SheetInput
 from importer.errors import UserError
 from importer.finding_kinds import QUESTIONS
-from importer.pacing.window import Rate
+from importer.pacing.rules import Rate
 
 WORKERS_MOST: Final = 256
 HOUR_S: Final = 3600.0

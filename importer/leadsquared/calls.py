@@ -32,9 +32,8 @@ from importer.leadsquared.answers import (
 )
 from importer.leadsquared.client import LeadSquared, always
 from importer.leadsquared.outcomes import CERTAINLY_NOT_SENT, Exchange, Outcome, OutcomeKind, http_date
-from importer.pacing.description import quota_words
 from importer.pacing.pacing import Pace, Slot
-from importer.pacing.rules import ends_quota
+from importer.pacing.rules import ends_quota, quota_words
 from importer.remedies import remedy_for
 
 READ_TRIES_MAX: Final = 60

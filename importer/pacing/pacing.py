@@ -21,10 +21,8 @@ from typing import Final, Self
 
 from aiolimiter import AsyncLimiter
 
-from importer.pacing.description import describe
-from importer.pacing.rules import LATENESS_S, Rules, ends_quota
+from importer.pacing.rules import LATENESS_S, Rate, Refusal, Rules, ends_quota, quota_words
 from importer.pacing.sharing import SILENT_S, Division, Heartbeat, PaceEntry, PaceRecord
-from importer.pacing.window import Rate, Refusal
 
 __all__ = ["Pace", "Rate", "Refusal", "Slot"]
 
@@ -174,8 +172,14 @@ class Pace:
         return max(0.0, self._rules.pause.until - self._now())
 
     def describe(self) -> str:
-        """One plain sentence about what is going on; empty if nothing is notable."""
-        return describe(self._rules, self._now(), self._others, self.quota)
+        """What goes on, as one plain sentence for operations staff; empty if nothing is notable."""
+        if self.quota is not None:
+            return quota_words(self.quota)
+        sentence = _situation(self._rules, self._others)
+        if wait_s := self.paused_s():
+            pause = f"LeadSquared refused a call for the rate, so all calls wait {_seconds(wait_s)}"
+            sentence = f"{pause}; {sentence}" if sentence else pause
+        return f"{sentence[0].upper()}{sentence[1:]}." if sentence else ""
 
     # ---- slots ------------------------------------------------------------------------------------
 
@@ -375,3 +379,33 @@ class Pace:
             self._set_back_s += self._latest_raw - raw
         self._latest_raw = raw
         return raw + self._set_back_s
+
+
+def _situation(rules: Rules, others: int) -> str:
+    ceiling = rules.ceiling
+    if rules.share is not None:
+        percent = 100 * (1 - rules.share.calls / rules.calls)
+        used = f"another integration uses about {_round(percent)} % of your tenant's calls"
+        return used if rules.stated is not None else f"{used}, or its plan allows fewer than {ceiling}"
+    if rules.stated is not None and rules.stated.per_s < rules.asked.per_s:
+        return f"your tenant's plan allows {_calls(ceiling)}, so that is the rate instead of {rules.asked}"
+    if others:
+        if others == 1:
+            return "another import is running on this tenant and takes its part of the rate"
+        return f"{others} other imports are running on this tenant and take their parts of the rate"
+    if rules.careful:
+        return "calls arrive unevenly, so their spacing follows the answers"
+    return ""
+
+
+def _calls(rate: Rate) -> str:
+    return f"{rate.calls} call{'s' if rate.calls != 1 else ''} in {rate.period_s:g} s"
+
+
+def _seconds(wait_s: float) -> str:
+    return f"{math.ceil(wait_s)} s" if wait_s < 120 else f"{math.ceil(wait_s / 60)} min"
+
+
+def _round(percent: float) -> int:
+    """To the nearest ten; the count is not better than that."""
+    return min(90, max(10, 10 * round(percent / 10)))

@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from importer.pacing.window import Rate
+from importer.pacing.rules import ROUNDING, Rate, ceiling_of
 
 BEAT_S: Final = 1.0
 QUICK_BEAT_S: Final = 0.25
@@ -30,7 +30,6 @@ SILENT_S: Final = 5.0
 """A run that was not heard of for so long is dead, and its part is the others'."""
 LEARNT_S: Final = 600.0
 """How long the record keeps what a run learnt after it was last heard of."""
-ROUNDING: Final = 1e-6
 _log = logging.getLogger(__name__)
 
 
@@ -118,11 +117,6 @@ def divide(lines: Sequence[PaceEntry], mine: PaceEntry) -> tuple[PaceEntry, Divi
         share=sum(shares) / len(shares) if shares else None,
     )
     return replace(mine, calls_per_s=calls / ceiling.period_s), division
-
-
-def ceiling_of(asked: Rate, stated: Rate | None) -> Rate:
-    """The most that is ever sent: what was asked for, or what the tenant stated, if that is less."""
-    return stated if stated is not None and stated.per_s <= asked.per_s else asked
 
 
 def even_part(calls: int, rank: int, runs: int) -> float:

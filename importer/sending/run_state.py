@@ -16,8 +16,8 @@ from typing import Final
 
 from importer.activity import Activity, Marker
 from importer.leadsquared.calls import Tenant
-from importer.pacing.description import quota_words
 from importer.pacing.pacing import Pace
+from importer.pacing.rules import quota_words
 from importer.sending.outage import Breaker, StopReason, TenantWork
 from importer.sending.reconcile.account_lookup import AccountLookup, OtherBatches
 from importer.sending.reconcile.doubts import DOUBTS_MAX, Doubt, Doubts, LookupSchedule

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, select
 
+from importer.pacing.rules import Rate
 from importer.pacing.sharing import LEARNT_S, PaceEntry
-from importer.pacing.window import Rate
 from importer.store.database import Database
 from importer.store.schema import pace, tenant_of_keys
 
