@@ -15,8 +15,8 @@ from stores import AT, TENANT, batch
 from importer.activity import Activity
 from importer.credentials import Keys
 from importer.pacing.pacing import Rate
-from importer.sending.engine import SendResult, TenantConnection, connected, send
-from importer.sending.run_state import RunState, SendOptions
+from importer.sending.engine import SendResult, connected, send
+from importer.sending.run_state import RunState, SendOptions, TenantConnection
 from importer.sheets.rows import encode_cells
 from importer.store.ownership import Ownership
 from importer.store.records import RowStatus, StagedRow, iso

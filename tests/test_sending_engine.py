@@ -13,11 +13,11 @@ from stores import TENANT, Place, batch_id
 from importer.leadsquared.calls import Tenant
 from importer.pacing.pacing import Pace, Rate
 from importer.sending import worker_pool
-from importer.sending.engine import TenantConnection, send, unrecorded_error
+from importer.sending.engine import send, unrecorded_error
 from importer.sending.outage import StopReason
 from importer.sending.reconcile.account_lookup import OtherBatches
 from importer.sending.reconcile.reconciler import MARK_GOOD_FOR_S, Reconciler
-from importer.sending.run_state import RunState
+from importer.sending.run_state import RunState, TenantConnection
 from importer.store.ownership import Ownership
 from importer.store.store import Store
 from importer.store.writer import StoreWriter

@@ -27,8 +27,8 @@ from importer.leadsquared.lookups import from_plain, resolve
 from importer.mapping.mapping import Mapping
 from importer.mapping.references import Resolved
 from importer.pacing.rules import Rate
-from importer.sending.engine import TenantConnection, connected, tenant_name
-from importer.sending.run_state import SendOptions
+from importer.sending.engine import connected, tenant_name
+from importer.sending.run_state import SendOptions, TenantConnection
 from importer.settings import Settings, load_rate, load_settings
 from importer.store.pace import StoredPace
 from importer.store.store import Store

@@ -20,9 +20,9 @@ from importer.errors import FileError, ImporterError, ResultsError, StoreError, 
 from importer.mapping.row_mapper import RowMapper
 from importer.pacing.pacing import Rate
 from importer.remedies import remedy_for
-from importer.sending.engine import SendResult, TenantConnection, send, unrecorded_error
+from importer.sending.engine import SendResult, send, unrecorded_error
 from importer.sending.outage import Stop, StopReason
-from importer.sending.run_state import RunState, SendOptions
+from importer.sending.run_state import RunState, SendOptions, TenantConnection
 from importer.store.batch_rows import BatchRows
 from importer.store.ownership import Ownership
 from importer.store.records import Problem, RowStatus, StoredRow

@@ -20,8 +20,8 @@ from importer.errors import ResultsError, WorkError
 from importer.leadsquared.calls import Unreachable
 from importer.mapping.mapping import Mapping
 from importer.results.beside import VERIFIED_ENDING, beside, write_verified
-from importer.sending.engine import TenantConnection, tenant_name
-from importer.sending.run_state import SendOptions
+from importer.sending.engine import tenant_name
+from importer.sending.run_state import SendOptions, TenantConnection
 from importer.store.batch_rows import BatchRows
 from importer.store.ownership import Ownership
 from importer.store.records import Batch, RowStatus

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from importer.activity import Marker
 from importer.credentials import Keys
 from importer.errors import WorkError
 from importer.leadsquared.answers import CurrentUser
@@ -22,9 +21,8 @@ from importer.leadsquared.client import LeadSquared, OnExchange
 from importer.pacing.pacing import Pace, Rate
 from importer.remedies import remedy_for
 from importer.sending.outage import Stop
-from importer.sending.reconcile.account_lookup import AccountLookup, OtherBatches
 from importer.sending.reconcile.reconciler import Reconciler
-from importer.sending.run_state import RunState, SendOptions
+from importer.sending.run_state import RunState, SendOptions, TenantConnection
 from importer.sending.worker_pool import WorkerPool
 from importer.store.ownership import Ownership
 from importer.store.records import RowStatus
@@ -33,14 +31,6 @@ from importer.store.writer import StoreWriter
 
 CONNECT_TIMEOUT_S: Final = 10.0
 SANDBOX_TENANT: Final = "sandbox"
-
-
-@dataclass(frozen=True, slots=True)
-class TenantConnection:
-    """An open connection to a tenant: its calls, and the pace that all of them pass."""
-
-    tenant: Tenant
-    pace: Pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,20 +86,11 @@ async def send(
     """
     loop = asyncio.get_running_loop()
     started, throttled = loop.time(), connection.pace.throttled
-    rows = owned.rows
-    batch = rows.batch()
     mark_interrupted(owned)
-    others = OtherBatches(store, batch)
-    marker = Marker(batch.marker, batch.id) if batch.marker else None
-    proves = batch.rebuilt is None
-    lookup = AccountLookup(connection.tenant, rows, others.claimed, marker=marker, proves=proves, wall=wall)
     writer = StoreWriter(owned, wall)
     writer.start()
     try:
-        run = RunState(
-            rows=rows, writer=writer, tenant=connection.tenant, pace=connection.pace, lookup=lookup,
-            others=others, options=options, marker=marker, clock=loop.time, wall=wall,
-        )  # fmt: skip
+        run = RunState(store, owned, writer, connection, options, wall=wall)
         observer(run)
         reconciler = Reconciler(run, owner_may_live=owned.taken_over_s is not None)
         stop = await WorkerPool(run, reconciler, columns or {}).run()

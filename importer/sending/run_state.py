@@ -20,11 +20,12 @@ from importer.pacing.pacing import Pace
 from importer.pacing.rules import quota_words
 from importer.sending.outage import Breaker, StopReason, TenantWork
 from importer.sending.reconcile.account_lookup import AccountLookup, OtherBatches
-from importer.sending.reconcile.doubts import DOUBTS_MAX, Doubt, Doubts, LookupSchedule
+from importer.sending.reconcile.doubts import DOUBTS_MAX, Doubt, Doubts
 from importer.sending.reconcile.matching import match_key
 from importer.sending.row_queue import RowQueue
-from importer.store.batch_rows import BatchRows
+from importer.store.ownership import Ownership
 from importer.store.records import RowStatus, StoredRow
+from importer.store.store import Store
 from importer.store.writer import StoreWriter
 
 IDENTICAL_ANSWERS: Final = 20
@@ -44,6 +45,14 @@ class SendOptions:
     max_outage_s: float = 900.0
     keep_going: bool = False
     limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TenantConnection:
+    """An open connection to a tenant: its calls, and the pace that all of them pass."""
+
+    tenant: Tenant
+    pace: Pace
 
 
 @dataclass(slots=True)
@@ -118,27 +127,6 @@ class UnansweredCalls:
             self._answered = max(self._answered, number)
 
 
-class RowLimit:
-    """Which rows may be sent under `--limit`: the first so many that come, and those again."""
-
-    def __init__(self, limit: int | None) -> None:
-        self._limit = limit
-        self._granted: set[int] = set()
-
-    @property
-    def reached(self) -> bool:
-        return self._limit is not None and len(self._granted) >= self._limit
-
-    def grant(self, position: int) -> bool:
-        """Whether the row may be sent."""
-        if self._limit is None or position in self._granted:
-            return True
-        if self.reached:
-            return False
-        self._granted.add(position)
-        return True
-
-
 class InFlight:
     """The calls of one run, from before the mark until the outcome is recorded, or cannot be.
 
@@ -178,41 +166,41 @@ class RunState(TenantWork):
 
     def __init__(
         self,
-        *,
-        rows: BatchRows,
+        store: Store,
+        owned: Ownership,
         writer: StoreWriter,
-        tenant: Tenant,
-        pace: Pace,
-        lookup: AccountLookup,
-        others: OtherBatches,
+        connection: TenantConnection,
         options: SendOptions,
-        marker: Marker | None,
-        clock: Callable[[], float],
+        *,
         wall: Callable[[], float],
     ) -> None:
+        clock = asyncio.get_running_loop().time
         super().__init__(Breaker(options.max_outage_s, clock), clock)
-        self.rows = rows
+        self.rows = owned.rows
         self.writer = writer
-        self.tenant = tenant
-        self.pace = pace
-        self.lookup = lookup
-        self.others = others
+        self.tenant = connection.tenant
+        self.pace = connection.pace
         self.options = options
-        self.marker = marker
         self.wall = wall
-        self.queue = RowQueue(rows, self.conflict_keys)
+        batch = owned.rows.batch()
+        self.marker = Marker(batch.marker, batch.id) if batch.marker else None
+        self.others = OtherBatches(store, batch)
+        self.lookup = AccountLookup(
+            self.tenant, self.rows, self.others.claimed,
+            marker=self.marker, proves=batch.rebuilt is None, wall=wall,
+        )  # fmt: skip
+        self.queue = RowQueue(self.rows, self.conflict_keys)
         self.doubts = Doubts()
         self.ready: deque[Doubt] = deque()
-        self.schedule = LookupSchedule(options.settle_s, options.timeout_s)
         self.unanswered = UnansweredCalls()
-        self.row_limit = RowLimit(options.limit)
         self.identical_refusals = IdenticalRefusals()
-        self.counts = LiveCounts.of(rows.counts())
+        self.counts = LiveCounts.of(self.rows.counts())
         self.in_flight = InFlight()
         self.final_types: set[str] = set()
         self.last_account = ""
         self.unrecorded: list[tuple[int, str]] = []
         self.notices: list[str] = []
+        self._granted: set[int] = set()
 
     def __repr__(self) -> str:
         return (
@@ -223,9 +211,21 @@ class RunState(TenantWork):
     # ---- what may be sent ---------------------------------------------------------------------------
 
     @property
+    def limit_reached(self) -> bool:
+        """Whether as many rows were granted as `--limit` allows."""
+        return self.options.limit is not None and len(self._granted) >= self.options.limit
+
+    def grant(self, position: int) -> bool:
+        """Whether the row may be sent under `--limit`: the first so many that come, and those again."""
+        granted = position in self._granted or not self.limit_reached
+        if granted and self.options.limit is not None:
+            self._granted.add(position)
+        return granted
+
+    @property
     def may_send_fresh(self) -> bool:
         """Whether asking for a row can give one that may be sent."""
-        spent = self.row_limit.reached and not self.queue.returned
+        spent = self.limit_reached and not self.queue.returned
         return not spent and len(self.doubts) < DOUBTS_MAX
 
     def blocked(self, doubt: Doubt) -> bool:
@@ -247,13 +247,10 @@ class RunState(TenantWork):
         """None with a marker that is known to be kept. Rows that differ only in fields which read-backs have
         shown not to come back look the same too."""
         learned = self.lookup.learned.get(activity.event)
-        if learned is None:
-            return (match_key(activity),)
-        if self.marker is not None and self.marker.schema_name in learned.kept:
+        if learned and self.marker and self.marker.schema_name in learned.kept:
             return ()
-        if not learned.left_out:
-            return (match_key(activity),)
-        return (match_key(activity), match_key(activity, learned.left_out))
+        key = match_key(activity)
+        return (key, match_key(activity, learned.left_out)) if learned and learned.left_out else (key,)
 
     # ---- when it stops by itself -----------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from importer.leadsquared.outcomes import Outcome, OutcomeKind
 from importer.pacing.pacing import Slot
 from importer.remedies import remedy_for
 from importer.sending.outage import Stop, StopReason
-from importer.sending.reconcile.doubts import Doubt, FinalRefusal, again, backoff_s, sent_body
+from importer.sending.reconcile.doubts import Doubt, backoff_s, sent_body
 from importer.sending.reconcile.reconciler import MARK_GOOD_FOR_S, Reconciler
 from importer.sending.run_state import RunState
 from importer.store.records import AttemptResult, Fact, RowStatus, StoredRow
@@ -172,11 +172,11 @@ class WorkerPool:
         run = self._run
         for doubt in [ready for ready in run.ready if not run.blocked(ready)]:
             run.ready.remove(doubt)
-            if run.row_limit.grant(doubt.row.position):
+            if run.grant(doubt.row.position):
                 return RowCall(doubt.row, doubt, sent_body(doubt.row, run.marker))
             run.queue.release(doubt.row.position)
         while run.may_send_fresh and (row := run.queue.take()) is not None:
-            if not run.row_limit.grant(row.position):
+            if not run.grant(row.position):
                 run.queue.release(row.position)
             elif not row.doubted:
                 return RowCall(row, None, sent_body(row, run.marker))
@@ -188,7 +188,7 @@ class WorkerPool:
         run = self._run
         if len(run.in_flight) or len(run.doubts) or self._later or self._trial or run.may_send_again:
             return False
-        return run.queue.empty or (run.row_limit.reached and not run.queue.returned)
+        return run.queue.empty or (run.limit_reached and not run.queue.returned)
 
     # ---- one call ---------------------------------------------------------------------------------
 
@@ -385,7 +385,7 @@ class WorkerPool:
         call.outcome = call.outcome._replace(
             kind=OutcomeKind.DOUBTFUL, code=entry.code, activity_id=None, said=said, message=message
         )
-        await self._doubt(call, None)
+        await self._doubt(call)
 
     async def _refused(self, call: RowCall) -> None:
         run = self._run
@@ -394,7 +394,7 @@ class WorkerPool:
         self._add_columns(call)
         run.refused(call.outcome.code, message, call.outcome.message)
         if call.doubt is not None:
-            await self._doubt(call, FinalRefusal(call.outcome.code, call.outcome.message))
+            await self._doubt(call, refused=True)
             return
         await self._record(call, RowStatus.FAILED)
         run.queue.release(call.row.position)
@@ -407,8 +407,7 @@ class WorkerPool:
         seen = call.doubt.unknown_refusals if call.doubt else set()
         if code in seen:
             run.final_types.add(code)
-        refusal = FinalRefusal(code, call.outcome.message) if code in run.final_types else None
-        doubt = await self._doubt(call, refusal)
+        doubt = await self._doubt(call, refused=code in run.final_types)
         doubt.unknown_refusals = seen | {code}
 
     def _add_columns(self, call: RowCall) -> None:
@@ -419,28 +418,22 @@ class WorkerPool:
 
     async def _doubtful(self, call: RowCall) -> None:
         self._run.breaker.failed(call.row.position)
-        await self._doubt(call, None)
+        await self._doubt(call)
         self._run.check_outage()
 
-    async def _doubt(self, call: RowCall, refusal: FinalRefusal | None) -> Doubt:
+    async def _doubt(self, call: RowCall, *, refused: bool = False) -> Doubt:
         """The row is in doubt from here; lookups decide."""
         await self._record(call, RowStatus.DOUBTFUL, doubted=True)
-        row, earlier = call.row._replace(released=False), call.doubt
-        activity = Activity.decoded(call.body)
-        now = self._run.clock()
-        due = self._run.schedule.first_lookup(now)
-        if earlier is None:
-            doubt = Doubt(
-                row=row, sent=(activity,), since=call.at + call.difference, ended_at=now,
-                complete=call.outcome.complete, due=due,
-            )  # fmt: skip
-        else:
-            contents = tuple(dict.fromkeys((*earlier.sent, activity)))
-            doubt = again(earlier, now, due, answer_complete=call.outcome.complete)
-            doubt.sent, doubt.row = contents, row
-            doubt.tried += 1
+        run, outcome, now = self._run, call.outcome, self._run.clock()
+        doubt = call.doubt or Doubt(call.row, (), call.at + call.difference, now, complete=True, due=now)
+        doubt.row = call.row._replace(released=False)
+        doubt.sent = tuple(dict.fromkeys((*doubt.sent, Activity.decoded(call.body))))
+        doubt.ended_at, doubt.due = now, now + run.options.settle_s
+        doubt.complete = doubt.complete and outcome.complete
+        doubt.lookups_wanted, doubt.lookups, doubt.unreadable = 2, 0, 0
+        doubt.tried += 1
         doubt.calls += 1
-        doubt.refusal, doubt.code, doubt.reason = refusal, call.outcome.code, call.outcome.message
+        doubt.refused, doubt.code, doubt.reason = refused, outcome.code, outcome.message
         self._reconciler.add(doubt)
         return doubt
 

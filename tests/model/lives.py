@@ -23,9 +23,9 @@ from importer.mapping.mapping import Mapping, load_mapping
 from importer.mapping.row_mapper import RowMapper
 from importer.pacing.pacing import Pace, Rate
 from importer.results.edits import CellChange, RowEdit
-from importer.sending.engine import TenantConnection, mark_interrupted, send
+from importer.sending.engine import mark_interrupted, send
 from importer.sending.outage import Stop, StopReason
-from importer.sending.run_state import RunState, SendOptions
+from importer.sending.run_state import RunState, SendOptions, TenantConnection
 from importer.sheets.rows import Row, decode_cells, encode_cells
 from importer.store.records import Batch as StoredBatch
 from importer.store.records import RowStatus, StagedRow, iso

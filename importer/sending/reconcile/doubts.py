@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from importer.activity import Activity, Marker
@@ -34,21 +34,15 @@ def backoff_s(attempt: int) -> float:
     return random.uniform(0.0, min(BACKOFF_LONGEST_S, 2.0 ** (max(1, attempt) - 1)))
 
 
-@dataclass(frozen=True, slots=True)
-class FinalRefusal:
-    """What the row fails with, should it turn out not to be created; without one it is sent again."""
-
-    code: str
-    message: str
-
-
 @dataclass(slots=True)
 class Doubt:
     """One row of which it is not known whether it was created.
 
     sent: the distinct contents of its attempts in doubt. since: the mark of the first of them, Unix seconds
-    by the tenant's clock. ended_at: when we gave up on the last, or opened the batch. tried: its attempts in
-    doubt, ever; calls: those of this run. lookup_lasts_s: how old a lookup may be when the row is sent on it.
+    by the tenant's clock. ended_at: when we gave up on the last, or opened the batch. complete: none of them
+    can still be on its way. tried: its attempts in doubt, ever; calls: those of this run. lookup_lasts_s: how
+    old a lookup may be when the row is sent on it. code, reason: of the last attempt; refused: the row fails
+    with them, should it turn out not to be created, and is not sent again.
     """
 
     row: StoredRow
@@ -60,18 +54,14 @@ class Doubt:
     lookups_wanted: int = 2
     lookups: int = 0
     unreadable: int = 0
-    tried: int = 1
+    tried: int = 0
     calls: int = 0
     lookup_lasts_s: float = LOOKUP_LASTS_S
-    refusal: FinalRefusal | None = None
+    refused: bool = False
     unknown_refusals: set[str] = field(default_factory=set)
     code: str = ""
     reason: str = ""
     looked_up_at: float = float("-inf")
-
-    @property
-    def account(self) -> str:
-        return self.sent[0].company_id
 
     def too_old(self, now: float) -> bool:
         """Whether the last lookup is too long ago to send on it. The next one may be older: where slots are
@@ -84,30 +74,6 @@ class Doubt:
     @property
     def accounts(self) -> set[str]:
         return {activity.company_id.lower() for activity in self.sent}
-
-
-@dataclass(frozen=True, slots=True)
-class LookupSchedule:
-    """How long lookups wait: `--settle`, `--timeout`, both seconds."""
-
-    settle_s: float
-    timeout_s: float
-
-    def first_lookup(self, ended_at: float) -> float:
-        return ended_at + self.settle_s
-
-    def last_lookup(self, doubt: Doubt, now: float) -> float:
-        """When the lookup may be that settles "not created", another one having been at `now`."""
-        apart = max(backoff_s(doubt.calls), min(1.0, self.settle_s))
-        earliest = now + apart
-        if doubt.complete:
-            return earliest
-        return max(earliest, doubt.ended_at + max(self.settle_s, self.timeout_s))
-
-    def settled(self, doubt: Doubt, now: float) -> bool:
-        """A lookup at `now` that finds nothing settles it: enough of them, and late enough."""
-        late_enough = doubt.complete or now >= doubt.ended_at + max(self.settle_s, self.timeout_s)
-        return doubt.lookups + 1 >= doubt.lookups_wanted and late_enough
 
 
 def sent_body(row: StoredRow, marker: Marker | None) -> bytes:
@@ -187,16 +153,3 @@ class Doubts:
     def looked_up(self, doubts: Iterable[Doubt]) -> None:
         """The lookup is over for those that are still in doubt."""
         self._being_looked_up.difference_update(doubt.row.position for doubt in doubts)
-
-
-def again(doubt: Doubt, ended_at: float, first_lookup: float, *, answer_complete: bool) -> Doubt:
-    """The doubt after one more attempt of the row whose end leaves it open."""
-    return replace(
-        doubt,
-        ended_at=ended_at,
-        due=first_lookup,
-        complete=doubt.complete and answer_complete,
-        lookups_wanted=2,
-        lookups=0,
-        unreadable=0,
-    )

@@ -8,6 +8,7 @@ sent.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
@@ -20,7 +21,6 @@ from importer.sending.reconcile.account_lookup import Finding, Unread
 from importer.sending.reconcile.doubts import (
     UNREADABLE_LOOKUPS_MAX,
     Doubt,
-    FinalRefusal,
     backoff_s,
     complete,
     contents,
@@ -84,20 +84,19 @@ class Reconciler:
         first, last = doubtful[0], attempts[-1]
         now = run.clock()
         refused_last = row.status is RowStatus.DOUBTFUL and last.outcome == OutcomeKind.REFUSED
-        refused_this = refused_last and last.body == row.activity and not row.released
         return Doubt(
             row=row,
             sent=contents(doubtful),
             since=first.marked_at + first.clock_difference,
             ended_at=now + self._still_to_leave_s(last),
             complete=complete(doubtful),
-            due=run.schedule.first_lookup(now),
+            due=now + run.options.settle_s,
             unknown_refusals={
                 one.code or "" for one in doubtful if one.outcome == OutcomeKind.UNKNOWN_REFUSAL
             },
             code=row.error_code,
             reason=row.error,
-            refusal=FinalRefusal(row.error_code, row.error) if refused_this else None,
+            refused=refused_last and last.body == row.activity and not row.released,
             tried=len(doubtful),
         )
 
@@ -253,18 +252,17 @@ class Reconciler:
 
     async def _not_found(self, doubt: Doubt, looked_up_at: float) -> None:
         run = self._run
-        if not run.schedule.settled(doubt, looked_up_at):
+        settle_s = run.options.settle_s
+        arrived_by = -math.inf if doubt.complete else doubt.ended_at + max(settle_s, run.options.timeout_s)
+        if doubt.lookups + 1 < doubt.lookups_wanted or looked_up_at < arrived_by:
             doubt.lookups += 1
-            doubt.due = run.schedule.last_lookup(doubt, run.clock())
+            apart_s = max(backoff_s(doubt.calls), min(1.0, settle_s))
+            doubt.due = max(run.clock() + apart_s, arrived_by)
             return
-        if doubt.refusal is None and doubt.unknown_refusals & run.final_types:
-            doubt.refusal = FinalRefusal(doubt.code, doubt.reason)
-        if doubt.refusal is not None:
-            await self._resolve(
-                doubt, RowStatus.FAILED, code=doubt.refusal.code, message=doubt.refusal.message
-            )
-            if doubt.refusal.code in run.final_types:
-                run.refused(doubt.refusal.code, doubt.refusal.message, doubt.refusal.message)
+        if doubt.refused or doubt.unknown_refusals & run.final_types:
+            await self._resolve(doubt, RowStatus.FAILED, code=doubt.code, message=doubt.reason)
+            if doubt.code in run.final_types:
+                run.refused(doubt.code, doubt.reason, doubt.reason)
             self._failed(doubt)
         elif doubt.calls >= run.options.max_attempts:
             gave_up = remedy_for("gave-up")
@@ -447,7 +445,7 @@ class Reconciler:
     async def _look_for_duplicates(self, group: Sequence[Doubt]) -> bool:
         """Whether their account could be read."""
         run = self._run
-        latest = max(run.schedule.first_lookup(doubt.ended_at) for doubt in group)
+        latest = max(doubt.ended_at for doubt in group) + run.options.settle_s
         for attempt in range(FINAL_TRIES_MAX):
             await run.pause(max(0.0, latest - run.clock()) if attempt == 0 else backoff_s(attempt))
             if run.stopping:
