@@ -12,9 +12,9 @@ A tenant counts calls by their arrival, which we never see. We see when a call l
 have two bounds on how long it may lie in the tenant's window:
 
 - *by leaving*: `left + period × 1.02`. Right as long as arrival times differ by less than 2 % of the period.
-- *by returning*: `returned − quickest round trip + period`, and for as long as the call has not returned: what a
-  call took beyond the quickest is the most by which it can have arrived late. Holds for any jitter, and pays
-  for the tenant's uneven thinking time.
+- *by returning*: `returned − quickest round trip + period`, and for as long as the call has not returned.
+  What a call took beyond the quickest is the most by which it can have arrived late. This holds for any
+  jitter, and pays for the tenant's uneven thinking time.
 
 Times are seconds of one monotonic clock, given by the caller; random numbers from 0 to 1 too.
 """
