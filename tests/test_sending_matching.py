@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from importer.activity import NOTE, Activity, Marker, StoredActivity
 from importer.sending.reconcile.matching import (
-    Comparison,
     Created,
     FieldComparison,
     Learned,
@@ -24,7 +23,7 @@ from importer.sending.reconcile.matching import (
     judge,
     match_key,
 )
-from importer.sending.reconcile.normalise import Similarity, similarity
+from importer.sending.reconcile.normalise import Comparison, similarity
 
 ACCOUNT = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
 US = "0f000000-0000-4000-8000-000000000001"
@@ -238,18 +237,15 @@ def test_a_marker_found_twice_is_a_double() -> None:
 
 
 def test_candidates_are_of_this_account_event_and_window_and_unclaimed() -> None:
-    """What was there before us, belongs to another row or to another type can never be ours."""
+    """What was there before us, or is of another account or type, can never be ours."""
     ours = replace(stored(identifier="OURS"), created_on=NOON - dt.timedelta(seconds=2))
     others = [
         replace(stored(identifier="early"), created_on=NOON - dt.timedelta(seconds=3)),
-        replace(stored(identifier="claimed")),
         replace(stored(identifier="event"), event=10002),
         replace(stored(identifier="account"), company_id=THEM),
         replace(ours, id="ours"),
     ]
-    found = candidates(
-        [ours, *others], company_id=ACCOUNT.upper(), event=10001, marked_at=NOON, claimed=["CLAIMED"]
-    )
+    found = candidates([ours, *others], company_id=ACCOUNT.upper(), event=10001, marked_at=NOON)
     assert [one.id for one in found] == ["OURS"]
 
 
@@ -344,7 +340,7 @@ def test_a_real_change_in_a_known_field_never_matches(sent: Activity, data: st.D
     assume(filled)
     name = data.draw(st.sampled_from(filled))
     value = data.draw(VALUES.filter(str.strip))
-    assume(similarity(dict(sent.fields)[name], value) is Similarity.DIFFERENT)
+    assume(similarity(dict(sent.fields)[name], value) is Comparison.ALTERED)
     found = replace(stored(sent), fields=dict(sent.fields) | {name: value})
     assert judge([sent], [found], Learned.from_read_back(sent, stored(sent))) == NotCreated()
 

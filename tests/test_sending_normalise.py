@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.sending.reconcile.normalise import Similarity, fold, id_key, normal, similarity
+from importer.sending.reconcile.normalise import Comparison, fold, id_key, normal, similarity
 
 GUID = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
 VALUES = st.text(min_size=1, max_size=80).filter(str.strip)
@@ -33,7 +33,7 @@ VALUES = st.text(min_size=1, max_size=80).filter(str.strip)
 )
 def test_documented_respellings_are_equal(sent: str, stored: str) -> None:
     """Trimming, number spelling, both date-time spellings and GUID case are what Retrieve does to values."""
-    assert similarity(sent, stored) is Similarity.EQUAL
+    assert similarity(sent, stored) is Comparison.EQUAL
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_documented_respellings_are_equal(sent: str, stored: str) -> None:
 )
 def test_other_spellings_are_near_misses(sent: str, stored: str) -> None:
     """A spelling that a tenant might choose, but is not known to, proves nothing either way."""
-    assert similarity(sent, stored) is Similarity.RESPELT
+    assert similarity(sent, stored) is Comparison.RESPELT
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_other_spellings_are_near_misses(sent: str, stored: str) -> None:
 )
 def test_a_stored_start_is_cut_short(sent: str, stored: str) -> None:
     """A field may hold fewer characters than were sent."""
-    assert similarity(sent, stored) is Similarity.CUT_SHORT
+    assert similarity(sent, stored) is Comparison.CUT_SHORT
 
 
 @pytest.mark.parametrize(
@@ -87,13 +87,13 @@ def test_a_stored_start_is_cut_short(sent: str, stored: str) -> None:
 )
 def test_real_differences_are_differences(sent: str, stored: str) -> None:
     """No known habit of a tenant makes the one of the other."""
-    assert similarity(sent, stored) is Similarity.DIFFERENT
+    assert similarity(sent, stored) is Comparison.ALTERED
 
 
 @given(VALUES)
 def test_a_value_is_like_itself_and_normalising_settles(value: str) -> None:
     """`normal` is idempotent, and every value equals itself."""
-    assert similarity(value, value) is Similarity.EQUAL
+    assert similarity(value, value) is Comparison.EQUAL
     assert normal(normal(value)) == normal(value)
 
 
@@ -103,13 +103,13 @@ def test_every_second_is_equal_in_both_documented_spellings(instant: dt.datetime
     american = (
         f"{instant.month}/{instant.day}/{instant:%Y} {instant.hour % 12 or 12}:{instant:%M:%S} {instant:%p}"
     )
-    assert similarity(instant.strftime("%Y-%m-%d %H:%M:%S"), american) is Similarity.EQUAL
+    assert similarity(instant.strftime("%Y-%m-%d %H:%M:%S"), american) is Comparison.EQUAL
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=4, min_value=-(10**12), max_value=10**12))
 def test_decimals_equal_themselves_without_their_zeros(number: Decimal) -> None:
     """1.5000 comes back as 1.5."""
-    assert similarity(str(number), f"{number:f}".rstrip("0").rstrip(".")) is Similarity.EQUAL
+    assert similarity(str(number), f"{number:f}".rstrip("0").rstrip(".")) is Comparison.EQUAL
 
 
 @given(VALUES, VALUES)
@@ -128,9 +128,9 @@ def test_every_text_has_a_folded_form(value: str) -> None:
 @given(st.text(alphabet="+-.,e0123456789/: TZapm", min_size=1, max_size=70).filter(str.strip))
 def test_shapes_close_to_numbers_and_dates_never_fail(value: str) -> None:
     """`+`, `1e`, `99/99/9999 25:61` look like numbers or dates and are none."""
-    assert similarity(value, value) is Similarity.EQUAL
-    assert similarity(value, "1/2/2026 3:04:05 AM") in set(Similarity)
-    assert similarity("1.25", value) in set(Similarity)
+    assert similarity(value, value) is Comparison.EQUAL
+    assert similarity(value, "1/2/2026 3:04:05 AM") in set(Comparison)
+    assert similarity("1.25", value) in set(Comparison)
 
 
 def test_ids_are_compared_without_case_and_braces() -> None:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Final, NamedTuple
 
-from importer.leadsquared.answers import Company, User
+from importer.leadsquared.answers import User
 from importer.leadsquared.calls import Tenant
 from importer.mapping.references import FULL_NAME, Found, Lookup, NotFound, Resolved
 from importer.text import one_line
@@ -76,16 +75,12 @@ async def resolve(
         else:
             found_before = any(one == lookup for one, _ in answers)
             settled = await _by_accounts(
-                tenant, lookup, values, partial(_further, progress, len(answers), total),
+                tenant, lookup, values, lambda count, before=len(answers): progress(before + count, total),
                 found_before=found_before,
             )  # fmt: skip
         answers |= {(lookup, key): answer for key, answer in settled.items()}
         progress(len(answers), total)
     return answers
-
-
-def _further(progress: Progress, before: int, total: int, count: int) -> None:
-    progress(before + count, total)
 
 
 def to_plain(resolved: Resolved) -> dict[str, str]:
@@ -156,14 +151,11 @@ async def _by_accounts(
     known: list[_Known] = []
     missing = list(values)
     if len(values) > FEW_VALUES:
-        first = await tenant.companies(
-            lookup.company_type or "", _columns(lookup), page=1, page_size=ACCOUNTS_PAGE_SIZE
-        )
-        pages = -(-first.record_count // max(len(first.companies), 1))
-        known = [_known_account(company, lookup.by) for company in first.companies]
+        record_count, known = await _page(tenant, lookup)
+        pages = -(-record_count // max(len(known), 1))
         if pages - 1 <= len(values):
             known += await _further_pages(tenant, lookup, pages)
-            if len({one.id.casefold() for one in known}) < first.record_count:
+            if len({one.id.casefold() for one in known}) < record_count:
                 known += await _further_pages(tenant, lookup, pages)  # the order changed meanwhile
             shown = {lookup.key(one.text) for one in known}
             missing = [key for key in values if key not in shown][:CONFIRMED_MAX]
@@ -173,44 +165,44 @@ async def _by_accounts(
     done = len(values) - len(missing)
     for start in range(0, len(missing), TOGETHER):
         chunk = missing[start : start + TOGETHER]
-        for found in await _together(tenant, lookup, [values[key] for key in chunk]):
-            known += [one for one in found if one.id.casefold() not in known_ids]
-            known_ids |= {one.id.casefold() for one in found}
+        asked = (_page(tenant, lookup, value=values[key]) for key in chunk)
+        ended = await asyncio.gather(*asked, return_exceptions=True)
+        for one in ended:
+            if isinstance(one, BaseException):
+                raise one
+            found = one[1]
+            known += [each for each in found if each.id.casefold() not in known_ids]
+            known_ids |= {each.id.casefold() for each in found}
         done += len(chunk)
         progress(done)
     return _judge_accounts(lookup, values, known, found_before=found_before)
+
+
+async def _page(
+    tenant: Tenant, lookup: Lookup, *, page: int = 1, value: str | None = None
+) -> tuple[int, list[_Known]]:
+    """How many accounts there are in all, and a page of them; of those that LeadSquared finds for `value`."""
+    answer = await tenant.companies(
+        lookup.company_type or "", ("CompanyId", "CompanyName", lookup.by),
+        equal=None if value is None else (lookup.by, value), page=page, page_size=ACCOUNTS_PAGE_SIZE,
+    )  # fmt: skip
+    return answer.record_count, [
+        _Known(
+            one.id,
+            # Where the attribute was not given back, LeadSquared's own comparison counts.
+            one.attributes.get(lookup.by, "").strip() or value or "",
+            one.attributes.get("CompanyName", "").strip(),
+        )
+        for one in answer.companies
+    ]
 
 
 async def _further_pages(tenant: Tenant, lookup: Lookup, pages: int) -> list[_Known]:
     """All pages but the first."""
     known: list[_Known] = []
     for page in range(2, min(pages, ACCOUNT_PAGES_MAX) + 1):
-        answer = await tenant.companies(
-            lookup.company_type or "", _columns(lookup), page=page, page_size=ACCOUNTS_PAGE_SIZE
-        )
-        known += [_known_account(company, lookup.by) for company in answer.companies]
+        known += (await _page(tenant, lookup, page=page))[1]
     return known
-
-
-async def _together(tenant: Tenant, lookup: Lookup, values: Sequence[str]) -> list[list[_Known]]:
-    """The accounts that LeadSquared finds for each value, asked side by side."""
-
-    async def ask(value: str) -> list[_Known]:
-        page = await tenant.companies(
-            lookup.company_type or "",
-            _columns(lookup),
-            equal=(lookup.by, value),
-            page_size=ACCOUNTS_PAGE_SIZE,
-        )
-        found = [_known_account(company, lookup.by) for company in page.companies]
-        # Where the attribute was not given back, LeadSquared's own comparison counts.
-        return [one if one.text else one._replace(text=value) for one in found]
-
-    ended = await asyncio.gather(*(ask(value) for value in values), return_exceptions=True)
-    for one in ended:
-        if isinstance(one, BaseException):
-            raise one
-    return [one for one in ended if not isinstance(one, BaseException)]
 
 
 def _judge_accounts(
@@ -230,25 +222,9 @@ def _judge_accounts(
             f"no error) and `company_type: {lookup.company_type}` in the mapping."
         )
     return {
-        key: _judged(
-            lookup,
-            value,
-            list(by_key.get(key, {}).values()),
-            near.get(key, ()),
-            hint,
-        )
+        key: _judged(lookup, value, list(by_key.get(key, {}).values()), near.get(key, ()), hint)
         for key, value in values.items()
     }
-
-
-def _columns(lookup: Lookup) -> tuple[str, ...]:
-    return ("CompanyId", "CompanyName", lookup.by)
-
-
-def _known_account(company: Company, by: str) -> _Known:
-    return _Known(
-        company.id, company.attributes.get(by, "").strip(), company.attributes.get("CompanyName", "").strip()
-    )
 
 
 # ---- answers -----------------------------------------------------------------------------------------

@@ -271,11 +271,15 @@ class TenantWork:
         for item in waiting:
             if self.stopping:
                 return
-            try:
-                await work(item)
-            except StoppedError:
-                return
-            except StoreError as error:
-                self.stop_for(error)
-            except Exception as fault:  # noqa: BLE001 - the others end in good order first
-                self.met(fault)
+            await self.in_good_order(work(item))
+
+    async def in_good_order(self, work: Coroutine[Any, Any, None]) -> None:
+        """Whatever it raises stops the rest, which then ends by itself."""
+        try:
+            await work
+        except StoppedError:
+            return
+        except StoreError as error:
+            self.stop_for(error)
+        except Exception as fault:  # noqa: BLE001 - a fault of ours: the others end in good order first
+            self.met(fault)

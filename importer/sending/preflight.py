@@ -19,8 +19,8 @@ from importer.leadsquared.outcomes import OutcomeKind
 from importer.remedies import remedy_for
 from importer.sending.reconcile.account_lookup import ClaimedElsewhere
 from importer.sending.reconcile.doubts import contents, in_doubt, sent_body
-from importer.sending.reconcile.matching import WINDOW_MARGIN, Comparison, compare, match_key
-from importer.sending.reconcile.normalise import id_key
+from importer.sending.reconcile.matching import WINDOW_MARGIN, compare, match_key
+from importer.sending.reconcile.normalise import Comparison, id_key
 from importer.store.batch_rows import BatchRows
 from importer.store.ownership import BatchChange
 from importer.store.records import CHUNK_ROWS, IN_DOUBT, RowStatus, StoredRow

@@ -128,17 +128,19 @@ class WorkerPool:
 
     async def _pool(self) -> None:
         run = self._run
-        helpers = [asyncio.create_task(self._reconciler.work()) for _ in range(self._reconciler.parallel)]
-        helpers.append(asyncio.create_task(self._probe()))
-        workers = [asyncio.create_task(self._work()) for _ in range(run.options.workers)]
+        lookups = [self._reconciler.work() for _ in range(self._reconciler.parallel)]
+        helpers = [asyncio.create_task(run.in_good_order(work)) for work in (*lookups, self._probe())]
+        workers = [asyncio.create_task(run.in_good_order(self._work())) for _ in range(run.options.workers)]
         stopper = asyncio.create_task(self._stop_workers(workers))
         try:
-            await _until_done(workers, helpers, run)
+            await asyncio.wait(workers)
             await run.in_flight.ended(longest_s=self._stopping_s)  # the row tried in an outage
         finally:
             for task in (*helpers, stopper, *workers):
                 task.cancel()
             await asyncio.gather(*helpers, stopper, *workers, return_exceptions=True)
+        if run.fault is not None:
+            raise run.fault
 
     @property
     def _stopping_s(self) -> float:
@@ -474,23 +476,6 @@ class WorkerPool:
 async def _due(slot: Slot) -> bool:
     await slot.due()
     return True
-
-
-async def _until_done(
-    workers: list[asyncio.Task[None]], helpers: list[asyncio.Task[None]], run: RunState
-) -> None:
-    """Until every worker has ended. A fault of ours in any task stops the others in good order first."""
-    waiting = {*workers, *helpers}
-    while not waiting.isdisjoint(workers):
-        ended, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        for task in ended:
-            error = None if task.cancelled() else task.exception()
-            if isinstance(error, StoreError):
-                run.stop_for(error)
-            elif error is not None:
-                run.met(error)
-    if run.fault is not None:
-        raise run.fault
 
 
 # ---- whose value is refused -----------------------------------------------------------------------------

@@ -23,8 +23,8 @@ from importer.leadsquared.calls import ReadFailed, Tenant, Unreachable
 from importer.leadsquared.outcomes import Outcome, OutcomeKind
 from importer.sending.outage import Breaker, TenantWork
 from importer.sending.reconcile.doubts import IN_DOUBT_OUTCOMES
-from importer.sending.reconcile.matching import Comparison, compare
-from importer.sending.reconcile.normalise import id_key, same_value
+from importer.sending.reconcile.matching import compare
+from importer.sending.reconcile.normalise import Comparison, id_key, same_value
 from importer.store.batch_rows import BatchRows
 from importer.store.ownership import Ownership
 from importer.store.records import CreatedRow, StoredAttempt, iso

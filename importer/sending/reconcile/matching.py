@@ -15,32 +15,13 @@ from enum import StrEnum
 from typing import Final, Self
 
 from importer.activity import NOTE, Activity, StoredActivity
-from importer.sending.reconcile.normalise import Similarity, fold, id_key, similarity
+from importer.sending.reconcile.normalise import Comparison, fold, id_key, similarity
 from importer.text import listed
 
 WINDOW_MARGIN: Final = dt.timedelta(seconds=2)
 """How far before the first mark an activity may seem created: the tenant's times are whole seconds."""
 
 _NAMED_IN_MESSAGE: Final = 5
-
-
-class Comparison(StrEnum):
-    """How one field came back."""
-
-    EQUAL = "equal"
-    RESPELT = "respelt"  # near: other case, spaces, number or date spelling
-    CUT_SHORT = "cut short"  # near: a stored start of what was sent
-    MISSING = "missing"
-    ALTERED = "altered"
-    UNEXPECTED = "unexpected"  # not sent, yet there
-
-
-_BY_LIKENESS: Final = {
-    Similarity.EQUAL: Comparison.EQUAL,
-    Similarity.RESPELT: Comparison.RESPELT,
-    Similarity.CUT_SHORT: Comparison.CUT_SHORT,
-    Similarity.DIFFERENT: Comparison.ALTERED,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +56,7 @@ def _verdict(sent: str, stored: str) -> Comparison:
         return Comparison.UNEXPECTED
     if not stored.strip():
         return Comparison.MISSING
-    return _BY_LIKENESS[similarity(sent, stored)]
+    return similarity(sent, stored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +78,8 @@ class Learned:
     @classmethod
     def from_read_back(cls, sent: Activity, stored: StoredActivity) -> Self:
         """What one created row that was read back shows."""
-        return cls.from_comparisons(compare(sent, stored), stored.created_by)
-
-    @classmethod
-    def from_comparisons(cls, comparisons: Iterable[FieldComparison], created_by: str = "") -> Self:
-        """The same from `compare`'s list (kept in the store)."""
         names: dict[Comparison, set[str]] = {verdict: set() for verdict in Comparison}
-        for comparison in comparisons:
+        for comparison in compare(sent, stored):
             names[comparison.verdict].add(comparison.field)
         return cls(
             kept=frozenset(names[Comparison.EQUAL]),
@@ -111,7 +87,7 @@ class Learned:
             cut_short=frozenset(names[Comparison.CUT_SHORT]),
             lost=frozenset(names[Comparison.MISSING] | names[Comparison.ALTERED]),
             filled=frozenset(names[Comparison.UNEXPECTED]),
-            created_by=created_by,
+            created_by=stored.created_by,
         )
 
     def __or__(self, other: Learned) -> Learned:
@@ -181,27 +157,22 @@ def candidates(
     company_id: str,
     event: int,
     marked_at: dt.datetime,
-    claimed: Iterable[str] = (),
 ) -> list[StoredActivity]:
     """The activities that an attempt first marked at `marked_at` may have created, each once.
 
     marked_at: UTC **by the tenant's clock** (our mark plus the clock difference in force then).
-    claimed: Ids that rows of the store hold, in any spelling.
     An activity whose event or time could not be read stays a candidate: it cannot be ruled out.
     """
-    taken = {id_key(identifier) for identifier in claimed}
     earliest = marked_at - WINDOW_MARGIN
     company = id_key(company_id)
     found: dict[str, StoredActivity] = {}
     for activity in stored:
-        key = id_key(activity.id)
         if (
-            key not in taken
-            and activity.event in (event, None)
+            activity.event in (event, None)
             and (not activity.company_id or id_key(activity.company_id) == company)
             and (activity.created_on is None or activity.created_on >= earliest)
         ):
-            found.setdefault(key, activity)
+            found.setdefault(id_key(activity.id), activity)
     return list(found.values())
 
 

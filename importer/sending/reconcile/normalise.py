@@ -24,13 +24,15 @@ from typing import Final
 from importer.activity import GUID
 
 
-class Similarity(StrEnum):
+class Comparison(StrEnum):
     """How a stored value stands to the one that was sent."""
 
     EQUAL = "equal"
-    RESPELT = "respelt"
-    CUT_SHORT = "cut short"
-    DIFFERENT = "different"
+    RESPELT = "respelt"  # near: other case, spaces, number or date spelling
+    CUT_SHORT = "cut short"  # near: a stored start of what was sent
+    ALTERED = "altered"
+    MISSING = "missing"  # of a field: sent, and empty there
+    UNEXPECTED = "unexpected"  # of a field: not sent, yet there
 
 
 _PLAIN_NUMBER: Final = re.compile(r"(-?)(0|[1-9]\d{0,40})(?:\.(\d{1,40}))?", re.ASCII)
@@ -125,15 +127,15 @@ _folded: Final = lru_cache(maxsize=4096)(_fold)
 """Statuses, outcomes and dates come again and again in a sheet."""
 
 
-def similarity(sent: str, stored: str) -> Similarity:
+def similarity(sent: str, stored: str) -> Comparison:
     """How `stored` (not empty) stands to `sent` (not empty)."""
     if normal(sent) == normal(stored):
-        return Similarity.EQUAL
+        return Comparison.EQUAL
     if fold(sent) == fold(stored) or _same_instant(sent, stored) or _rounded(sent, stored):
-        return Similarity.RESPELT
+        return Comparison.RESPELT
     if _lossy(sent, stored):
-        return Similarity.RESPELT
-    return Similarity.CUT_SHORT if _cut_short(sent, stored) else Similarity.DIFFERENT
+        return Comparison.RESPELT
+    return Comparison.CUT_SHORT if _cut_short(sent, stored) else Comparison.ALTERED
 
 
 def _iso(instant: dt.datetime) -> str:
