@@ -75,7 +75,7 @@ async def resolve(
         else:
             found_before = any(one == lookup for one, _ in answers)
             settled = await _by_accounts(
-                tenant, lookup, values, lambda count, before=len(answers): progress(before + count, total),
+                tenant, lookup, values, lambda count: progress(len(answers) + count, total),
                 found_before=found_before,
             )  # fmt: skip
         answers |= {(lookup, key): answer for key, answer in settled.items()}
