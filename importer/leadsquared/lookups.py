@@ -78,7 +78,7 @@ async def resolve(
                 tenant, lookup, values, lambda count: progress(len(answers) + count, total),
                 found_before=found_before,
             )  # fmt: skip
-        answers |= {(lookup, key): answer for key, answer in settled.items()}
+        answers.update({(lookup, key): answer for key, answer in settled.items()})
         progress(len(answers), total)
     return answers
 
