@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterator
 from collections.abc import Mapping as MappingOf
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -21,6 +21,7 @@ from importer.leadsquared.calls import Unreachable
 from importer.mapping.mapping import Mapping
 from importer.results.beside import VERIFIED_ENDING, beside, write_verified
 from importer.sending.engine import tenant_name
+from importer.sending.outage import StopReason
 from importer.sending.run_state import SendOptions, TenantConnection
 from importer.store.batch_rows import BatchRows
 from importer.store.ownership import Ownership
@@ -60,30 +61,20 @@ async def read_back(
     reading = VerificationPass(
         owned, connection.tenant, readers=options.workers, max_outage_s=options.max_outage_s, only=only
     )
-    stopped = asyncio.Event()
 
     def end() -> None:
-        reading.stop()
-        stopped.set()
+        reading.stop(StopReason.INTERRUPTED, "Interrupted.", 130)
 
     def show() -> None:
         note = NOT_ANSWERING if reading.in_trouble else connection.pace.describe()
         observer.progress(Progress(Stage.READING_BACK, reading.read, total, note=note))
 
     stop.when_requested(end, asyncio.get_running_loop())
-    await _settled(stopped, settle_s)
+    await reading.pause(settle_s)  # a new activity may take so long to show up in LeadSquared's own look-up
     async with shown_regularly(show):
-        if not stopped.is_set():
+        if not reading.stopping:
             await reading.run()
-    return not (reading.interrupted or stopped.is_set())
-
-
-async def _settled(stopped: asyncio.Event, settle_s: float) -> None:
-    """A new activity may take so long to show up in LeadSquared's own look-up."""
-    if settle_s > 0:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(settle_s):
-                await stopped.wait()
+    return not reading.stopping
 
 
 def unsettled_s(rows: BatchRows, settle_s: float) -> float:

@@ -53,7 +53,6 @@ class CorrectionSummary:
     corrected: int
     conflicts: int
     failed: int
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,6 @@ class CorrectionPass(TenantWork):
         """Corrects all that is planned; row by row until the first Update has shown whether it changes more
         than it should. Raises what only a fault of ours raises, after the other rows have ended in good
         order."""
-        started = self.clock()
         self._writer.start()
         waiting = iter(self._planned)
         try:
@@ -122,7 +120,6 @@ class CorrectionPass(TenantWork):
             counts[CorrectionStatus.CORRECTED],
             counts[CorrectionStatus.CONFLICT],
             counts[CorrectionStatus.FAILED],
-            self.clock() - started,
         )
 
     # ---- one row ----------------------------------------------------------------------------------
