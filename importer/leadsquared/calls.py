@@ -31,7 +31,14 @@ from importer.leadsquared.answers import (
     User,
 )
 from importer.leadsquared.client import LeadSquared, always
-from importer.leadsquared.outcomes import CERTAINLY_NOT_SENT, Exchange, Outcome, OutcomeKind, http_date
+from importer.leadsquared.outcomes import (
+    CERTAINLY_NOT_SENT,
+    REFUSALS,
+    Exchange,
+    Outcome,
+    OutcomeKind,
+    http_date,
+)
 from importer.pacing.pacing import Pace, Slot
 from importer.pacing.rules import ends_quota, quota_words
 from importer.remedies import remedy_for
@@ -175,10 +182,7 @@ class Tenant:
             )  # fmt: skip
         except ReadFailed as error:
             # How an unknown Id is refused is not documented; whoami answered here, so a 404 is one way.
-            if (
-                error.outcome.kind in {OutcomeKind.REFUSED, OutcomeKind.UNKNOWN_REFUSAL}
-                or error.outcome.http_status == 404
-            ):
+            if error.outcome.kind in REFUSALS or error.outcome.http_status == 404:
                 return None
             raise
 

@@ -45,6 +45,11 @@ class OutcomeKind(StrEnum):
     DOUBTFUL = "doubtful"
 
 
+REFUSALS: Final = frozenset({OutcomeKind.REFUSED, OutcomeKind.UNKNOWN_REFUSAL})
+FINAL_FOR_ALL: Final = frozenset({OutcomeKind.UNAUTHORISED, OutcomeKind.WRONG_ADDRESS})
+"""Whatever is asked next ends the same: the run stops."""
+
+
 class Failure(StrEnum):
     """Why a call ended without a complete answer. The value is the code in the results file."""
 

@@ -16,7 +16,7 @@ from typing import Final
 from importer.activity import NOTE, Activity, StoredActivity
 from importer.errors import ImporterError
 from importer.leadsquared.calls import ReadFailed, Tenant
-from importer.leadsquared.outcomes import Outcome, OutcomeKind
+from importer.leadsquared.outcomes import FINAL_FOR_ALL, REFUSALS, Outcome, OutcomeKind
 from importer.pacing.pacing import Pace
 from importer.remedies import remedy_for
 from importer.sending.outage import Breaker, Stop, StoppedError, StopReason, TenantWork
@@ -30,8 +30,6 @@ from importer.store.writer import StoreWriter
 READ_BACKS_MAX: Final = 3
 ACCEPTED_MAX: Final = 2
 """A field that does not hold its value after so many Updates that were accepted never will."""
-_FINAL: Final = frozenset({OutcomeKind.UNAUTHORISED, OutcomeKind.WRONG_ADDRESS})
-_REFUSED: Final = frozenset({OutcomeKind.REFUSED, OutcomeKind.UNKNOWN_REFUSAL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +133,7 @@ class CorrectionPass(TenantWork):
         outcome: Outcome | None = None
         accepted = 0
         for attempt in range(1, self._options.max_attempts + 1):
-            if not wanted or accepted >= ACCEPTED_MAX or (outcome and outcome.kind in _REFUSED):
+            if not wanted or accepted >= ACCEPTED_MAX or (outcome and outcome.kind in REFUSALS):
                 break
             if outcome is not None:
                 await self.pause(backoff_s(attempt))
@@ -161,7 +159,7 @@ class CorrectionPass(TenantWork):
         """Code and message of fields that do not hold their value."""
         if outcome is None or outcome.kind is OutcomeKind.CREATED:
             return "not-corrected", ""
-        if outcome.kind not in _REFUSED:
+        if outcome.kind not in REFUSALS:
             return "gave-up", ""
         fields = tuple((name, one.after) for name, one in row.fields.items())
         sent = Activity("", 0, None, fields)
@@ -176,7 +174,7 @@ class CorrectionPass(TenantWork):
         for failures in count(1):
             await self.may_call()
             outcome = await self._tenant.update(row.activity_id, note, fields)
-            if outcome.kind in _FINAL:
+            if outcome.kind in FINAL_FOR_ALL:
                 self.stop(StopReason(outcome.kind.value), outcome.message)
                 raise StoppedError
             if outcome.kind is OutcomeKind.THROTTLED:
@@ -197,7 +195,7 @@ class CorrectionPass(TenantWork):
         """The row, once it holds what was sent or had the time to: reads lag behind writes."""
         stored: StoredActivity | None = None
         for _ in range(READ_BACKS_MAX if outcome.kind is OutcomeKind.CREATED else 1):
-            if outcome.kind not in _REFUSED:
+            if outcome.kind not in REFUSALS:
                 await self.pause(self._options.settle_s)
             stored = await self._read(row)
             if stored is None or not _not_there(row, wanted, stored):
@@ -249,7 +247,7 @@ class CorrectionPass(TenantWork):
             try:
                 stored = await self._tenant.activity(row.activity_id)
             except ReadFailed as error:
-                if error.outcome.kind in _FINAL:
+                if error.outcome.kind in FINAL_FOR_ALL:
                     self.stop(StopReason(error.outcome.kind.value), str(error))
                     raise StoppedError from error
                 self.breaker.read_failed(row.position)

@@ -15,7 +15,7 @@ from typing import Final
 
 from importer.activity import GUID, Activity, Marker, StoredActivity
 from importer.leadsquared.calls import Reading, Tenant, Unreachable
-from importer.leadsquared.outcomes import OutcomeKind
+from importer.leadsquared.outcomes import REFUSALS, OutcomeKind
 from importer.remedies import remedy_for
 from importer.sending.reconcile.account_lookup import ClaimedElsewhere
 from importer.sending.reconcile.doubts import contents, in_doubt, sent_body
@@ -27,7 +27,6 @@ from importer.store.records import CHUNK_ROWS, IN_DOUBT, RowStatus, StoredRow
 
 LOOK_BACK: Final = dt.timedelta(days=30)
 LOOK_AHEAD: Final = dt.timedelta(days=1)
-_REFUSED: Final = frozenset({OutcomeKind.REFUSED, OutcomeKind.UNKNOWN_REFUSAL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +192,7 @@ async def _may_not_read(account: str, tenant: Tenant) -> bool:
     """An Id that is unknown and one that these keys may not see are refused alike; a whole account is not."""
     now = dt.datetime.now(dt.UTC)
     refusal = (await tenant.activities(account, now - dt.timedelta(days=1), now)).outcome
-    return refusal is not None and refusal.kind in _REFUSED
+    return refusal is not None and refusal.kind in REFUSALS
 
 
 class Presence(StrEnum):

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 from importer.activity import ACCOUNT, EVENT, NOTE, Activity, StoredActivity
 from importer.errors import ImporterError, TenantError, WorkError
 from importer.leadsquared.calls import ReadFailed, Tenant, Unreachable
-from importer.leadsquared.outcomes import Outcome, OutcomeKind
+from importer.leadsquared.outcomes import FINAL_FOR_ALL, REFUSALS, Outcome, OutcomeKind
 from importer.sending.outage import Breaker, TenantWork
 from importer.sending.reconcile.doubts import IN_DOUBT_OUTCOMES
 from importer.sending.reconcile.matching import compare
@@ -38,8 +38,6 @@ MARGIN_S: Final = 300.0
 """Before and after the calls. An activity that was changed since may be outside; it is read by its Id."""
 TRIES_BEFORE_ASKING: Final = 3
 
-_REFUSED: Final = (OutcomeKind.REFUSED, OutcomeKind.UNKNOWN_REFUSAL)
-_FINAL: Final = (OutcomeKind.UNAUTHORISED, OutcomeKind.WRONG_ADDRESS, *_REFUSED)
 EXAMPLES_PER_FIELD: Final = 3
 GOES_ON_FOR: Final = dt.timedelta(days=1)
 """A pass that was cut off longer ago is begun again: LeadSquared has changed since."""
@@ -355,7 +353,7 @@ class VerificationPass(TenantWork):
             try:
                 found = await self.unless_stopped(self._find(rows))
             except ReadFailed as error:
-                if error.outcome.kind in _FINAL:
+                if error.outcome.kind in FINAL_FOR_ALL | REFUSALS:
                     raise _final(error) from error
                 tries += 1
                 if tries % TRIES_BEFORE_ASKING == 0 and await self._answers():
@@ -413,7 +411,7 @@ class VerificationPass(TenantWork):
             return {}
         reading = await self._tenant.activities(company, since, until)
         outcome = reading.outcome
-        if outcome is not None and (outcome.kind not in _REFUSED or _is_about_rights(outcome)):
+        if outcome is not None and (outcome.kind not in REFUSALS or _is_about_rights(outcome)):
             raise ReadFailed(outcome, outcome.message, where=self._tenant.base_url)
         return {id_key(stored.id): stored for stored in reading.activities}
 
@@ -429,7 +427,7 @@ def _is_about_rights(outcome: Outcome) -> bool:
 
 def _final(error: ReadFailed) -> ImporterError:
     """A refusal that asking again does not change."""
-    if error.outcome.kind in _REFUSED:
+    if error.outcome.kind in REFUSALS:
         return TenantError(
             f"These keys may not read activities back: {error.what}",
             where=error.where,

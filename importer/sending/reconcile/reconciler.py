@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 from importer.activity import Activity, addressed
 from importer.errors import StoreError
-from importer.leadsquared.outcomes import OutcomeKind
+from importer.leadsquared.outcomes import REFUSALS, OutcomeKind
 from importer.remedies import remedy_for
 from importer.sending.outage import StopReason
 from importer.sending.reconcile.account_lookup import Finding, Unread
@@ -260,21 +260,18 @@ class Reconciler:
             doubt.due = max(run.clock() + apart_s, arrived_by)
             return
         if doubt.refused or doubt.unknown_refusals & run.final_types:
-            await self._resolve(doubt, RowStatus.FAILED, code=doubt.code, message=doubt.reason)
-            if doubt.code in run.final_types:
-                run.refused(doubt.code, doubt.reason, doubt.reason)
-            self._failed(doubt)
+            code, message = doubt.code, doubt.reason
         elif doubt.calls >= run.options.max_attempts:
-            gave_up = remedy_for("gave-up")
-            message = f"{gave_up.meaning} {doubt.reason}"
-            await self._resolve(doubt, RowStatus.FAILED, code="gave-up", message=message)
-            self._failed(doubt)
+            code = "gave-up"
+            message = f"{remedy_for(code).meaning} {doubt.reason}"
         else:
             await self._resolve(doubt, RowStatus.PENDING)
             run.ready.append(doubt)
-
-    def _failed(self, doubt: Doubt) -> None:
-        self._run.queue.release(doubt.row.position)
+            return
+        await self._resolve(doubt, RowStatus.FAILED, code=code, message=message)
+        if code in run.final_types:
+            run.refused(code, message, message)
+        run.queue.release(doubt.row.position)
         doubt.row = doubt.row._replace(status=RowStatus.FAILED)
         self._resent[doubt.row.position] = doubt
 
@@ -365,15 +362,10 @@ class Reconciler:
     async def tenant_reads(self) -> bool:
         """Whether a read is answered. Stops the run when the keys are refused."""
         run = self._run
-        if run.stopping:
-            return False
-        reading = await run.unless_stopped(run.lookup.probe(run.last_account))
+        reading = None if run.stopping else await run.unless_stopped(run.lookup.probe(run.last_account))
         if reading is None:
             return False
-        if reading.outcome is None or reading.outcome.kind in {
-            OutcomeKind.REFUSED,
-            OutcomeKind.UNKNOWN_REFUSAL,
-        }:
+        if reading.outcome is None or reading.outcome.kind in REFUSALS:
             run.breaker.read_answered()
             return True
         if reading.outcome.kind is OutcomeKind.UNAUTHORISED:
