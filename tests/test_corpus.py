@@ -97,6 +97,19 @@ def test_headings_that_look_alike_say_what_differs(
     assert (result.exit, said in result.json["error"]) == (2, True), result.json["error"]
 
 
+@pytest.mark.parametrize("title", ["Visits in July\n\n", "Visits,July\n,,\n", "# exported\n# by Bob, West\n"])
+def test_headings_below_a_title_are_named(importer: Importer, tmp_path: Path, title: str) -> None:
+    """Instead of every heading that row 1 does not have."""
+    trap = TextTrap("", f"{title}Account,Value,Note\n@1,a,b\n@2,c,d\n", (), ())
+    mapping = tmp_path / "mapping.yaml"
+    mapping.write_text(trap.mapping(), encoding="utf-8")
+    sheet = trap.write(tmp_path)
+    for command in (("check",), ("run", "--sandbox")):
+        result = importer(command[0], sheet, "-m", mapping, *command[1:], "--json")
+        assert (result.exit, result.json["error_code"]) == (2, "mapping")
+        assert "Set `header_row: 3` in the mapping." in result.json["error"]
+
+
 def _found(told: dict[str, list[dict[str, object]]]) -> list[str]:
     return sorted(
         " ".join((str(each["severity"]), str(each["kind"]), *map(str, each["cells"])))  # type: ignore[call-overload]

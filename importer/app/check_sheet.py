@@ -24,6 +24,7 @@ from importer.app.staging import (
     AskedValues,
     ContentDigest,
     asked_values,
+    bound,
     loaded_mapping,
     no_rows,
     opened_sheet,
@@ -60,7 +61,7 @@ async def check(options: CheckOptions, store: Store | None, observer: Observer =
     mapping = loaded_mapping(options.mapping)
     with ExitStack() as stack:
         sheet = stack.enter_context(opened_sheet(options.sheet, mapping))
-        mapper = mapping.bind(sheet.header)
+        mapper = bound(mapping, sheet, options.sheet)
         accepted = mapping.accept | options.accept
         resolved: Resolved | None = None
         fields: TypeFields = []

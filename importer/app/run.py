@@ -47,6 +47,7 @@ from importer.app.staging import (
     AskedValues,
     Digests,
     asked_values,
+    bound,
     loaded_mapping,
     map_looked_up,
     new_batch_id,
@@ -198,7 +199,7 @@ class RunPreparation:
         if not self._rehearsal:  # missing keys are said before a million rows are read
             load_settings(host=self.options.calls.host, rate=self.options.calls.rate)
         with opened_sheet(self.input, self.mapping) as sheet:
-            self.mapping.bind(sheet.header)
+            bound(self.mapping, sheet, self.input)
             place = results_path(
                 sheet.path.absolute(), sheet.family, rehearsal=self._rehearsal,
                 explicit=self.options.sending.results,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from importer.activity import Activity, fingerprint
 from importer.app.options import Hidden, SheetInput
 from importer.atomic_file import draft_beside
 from importer.checking.survey import Survey
-from importer.errors import SheetError
+from importer.errors import MappingError, SheetError
 from importer.findings import CellFinding
 from importer.mapping.mapping import Mapping, load_mapping
 from importer.mapping.references import Lookup, Resolved
@@ -23,6 +23,7 @@ from importer.mapping.row_mapper import RowMapper
 from importer.results.results_reader import is_results_header
 from importer.sheets import Sheet, SheetOptions, open_sheet
 from importer.sheets.rows import CellsDigest, Row, decode_cells, encode_cells
+from importer.starter.header import find_header_row
 from importer.store.records import CHUNK_ROWS, REHEARSAL, RowChange, RowStatus, StagedRow, StoredRow
 from importer.store.staging import Staging
 
@@ -58,6 +59,32 @@ def opened_sheet(sheet: SheetInput, mapping: Mapping | None) -> Iterator[Sheet]:
                 command=("resume", str(sheet.path)),
             )
         yield opened
+
+
+def bound(mapping: Mapping, opened: Sheet, sheet: SheetInput) -> RowMapper:
+    """The mapper for the sheet's headings. Raises MappingError, which names the row that has them if another
+    one does."""
+    try:
+        return mapping.bind(opened.header)
+    except MappingError as error:
+        row = _row_of_headings(mapping, opened, reading_options(sheet, mapping))
+        if row is None:
+            raise
+        raise MappingError(
+            f"The headings that the mapping names are in row {row}, and not in row {opened.header_row}.",
+            where=opened.path.name,
+            remedy=f"Set `header_row: {row}` in the mapping.",
+        ) from error
+
+
+def _row_of_headings(mapping: Mapping, opened: Sheet, how: SheetOptions) -> int | None:
+    with suppress(SheetError, MappingError):
+        row = find_header_row(opened.path, replace(how, header_row=None)).row
+        if row != opened.header_row:
+            with open_sheet(opened.path, replace(how, header_row=row)) as other:
+                mapping.bind(other.header)
+            return row
+    return None
 
 
 def rows_of(opened: Sheet, sheet: SheetInput) -> Iterator[Row]:
