@@ -13,7 +13,8 @@ from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
 from importer.errors import MappingError
-from importer.mapping.mapping import Mapping, json_schema, load_mapping
+from importer.mapping.mapping import Mapping, load_mapping
+from importer.mapping.model import json_schema
 
 MAPPINGS = Path(__file__).parent.parent / "mappings"
 SAMPLES = sorted(MAPPINGS.glob("*.yaml"))

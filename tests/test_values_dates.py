@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.mapping.date_formats import DateFormat, FormatError
-from importer.mapping.date_values import DateTimeValue, DateValue
+from importer.mapping.dates import DateFormat, DateTimeValue, DateValue, FormatError
 from importer.mapping.values import Fault
 from importer.sheets.rows import BooleanCell, DateCell, NumberCell
 

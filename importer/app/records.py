@@ -10,7 +10,7 @@ from typing import Any, Final
 from importer.activity import Activity
 from importer.app.questions import Question
 from importer.checking.findings import Finding
-from importer.mapping.mapping import Preview
+from importer.mapping.row_mapper import Preview
 from importer.text import shown
 from importer.wording import count, expected
 

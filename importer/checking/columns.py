@@ -19,10 +19,8 @@ from importer.activity import ActivityField
 from importer.checking.findings import EXAMPLES_KEPT, ROWS_KEPT, Cells
 from importer.findings import CellFinding, Severity
 from importer.mapping.choices import did_you_mean, listing
-from importer.mapping.date_formats import MONTHS
-from importer.mapping.date_values import YEAR_PLAUSIBLE, DateTimeValue, DateValue
-from importer.mapping.field_plan import FieldPlan
-from importer.mapping.row_mapper import RowMapper
+from importer.mapping.dates import MONTHS, YEAR_PLAUSIBLE, DateTimeValue, DateValue
+from importer.mapping.row_mapper import MappedField, RowMapper
 from importer.mapping.values import BLANKS, Fault, NumberValue, TextValue, currency_of, without_currency
 from importer.sheets.rows import DateCell, Row
 from importer.text import quoted
@@ -73,20 +71,19 @@ def watches(mapper: RowMapper) -> list[Watch]:
     """A watch for each column of the mapping that can be doubtful as a whole."""
     found: list[Watch] = []
     for field in mapper.fields:
-        plan = field.plan
-        if plan.maps or plan.lookup is not None or not field.columns:
+        if field.maps or field.lookup is not None or not field.columns:
             continue
         heading, index = field.columns[0]
-        if plan.date_and_time is not None:
-            found.append(DateWatch(heading, index, plan.date_and_time.date))
-        elif plan.template is not None:
+        if field.date_and_time is not None:
+            found.append(DateWatch(heading, index, field.date_and_time.date))
+        elif field.template is not None:
             continue
-        elif isinstance(plan.type, DateValue | DateTimeValue):
-            found.append(DateWatch(heading, index, plan.type))
-        elif isinstance(plan.type, NumberValue):
-            if plan.type.decimal is None and not plan.type.whole:
-                found.append(PointWatch(heading, index, currency=plan.type.currency))
-            if plan.type.currency:
+        elif isinstance(field.type, DateValue | DateTimeValue):
+            found.append(DateWatch(heading, index, field.type))
+        elif isinstance(field.type, NumberValue):
+            if field.type.decimal is None and not field.type.whole:
+                found.append(PointWatch(heading, index, currency=field.type.currency))
+            if field.type.currency:
                 found.append(CurrencyWatch(heading, index))
     return found
 
@@ -269,7 +266,7 @@ _LIST: Final = "Compare it with the activity type in Settings > Accounts Customi
 
 
 def mapping_findings(
-    plans: Sequence[FieldPlan], marker: str | None, code: int, known: Sequence[ActivityField]
+    plans: Sequence[MappedField], marker: str | None, code: int, known: Sequence[ActivityField]
 ) -> list[CellFinding]:
     """What of the mapping does not fit the activity type `code`, whose fields are `known` (none: nothing is
     known, and nothing is said)."""
@@ -303,13 +300,13 @@ def option_watches(mapper: RowMapper, known: Sequence[ActivityField]) -> list[Op
     """A watch for each column whose texts go into a dropdown as they are; to be given to the `Survey`."""
     options = {field.schema_name: field.options for field in known if field.options}
     return [
-        OptionWatch(field.columns[0], field.plan.name, options[field.plan.name])
+        OptionWatch(field.columns[0], field.name, options[field.name])
         for field in mapper.fields
-        if field.plan.name in options
-        and field.plan.choices is None
-        and field.plan.column is not None
-        and field.plan.lookup is None
-        and isinstance(field.plan.type, TextValue)
+        if field.name in options
+        and field.choices is None
+        and field.column is not None
+        and field.lookup is None
+        and isinstance(field.type, TextValue)
     ]
 
 
@@ -333,7 +330,7 @@ class OptionWatch(Watch):
             yield replace(found, index=self._index), self._outside
 
 
-def _outside_options(plan: FieldPlan, field: ActivityField) -> Iterator[CellFinding]:
+def _outside_options(plan: MappedField, field: ActivityField) -> Iterator[CellFinding]:
     """What the mapping itself can send that the dropdown does not offer."""
     if not field.options:
         return
@@ -344,7 +341,7 @@ def _outside_options(plan: FieldPlan, field: ActivityField) -> Iterator[CellFind
             yield _not_an_option(plan.column, text, plan.name, field.options)
 
 
-def _unknown(plan: FieldPlan, code: int, names: Sequence[str]) -> CellFinding:
+def _unknown(plan: MappedField, code: int, names: Sequence[str]) -> CellFinding:
     hint = did_you_mean(plan.name, names) or f" It has {listing(names)}."
     message = f"Activity type {code} has no field {plan.name}.{hint}"
     return _notice(plan.column, "unknown-field", plan.name, message, _LIST)

@@ -162,7 +162,7 @@ def schema(console: Console) -> int:
       then, as the first line of a mapping:
       # yaml-language-server: $schema=mapping.schema.json
     """
-    from importer.mapping.mapping import json_schema
+    from importer.mapping.model import json_schema
 
     # ASCII only: the file is complete whatever encoding a Windows console redirects with.
     console.raw(json.dumps(json_schema(), indent=2, ensure_ascii=True))

@@ -1,8 +1,8 @@
 """A mapping: how a sheet's columns become account activities. YAML file → `Mapping` → (header) → `RowMapper`.
 
 The parts: `model.py` (the file's shape, and its JSON Schema), `yaml_file.py` (YAML, its mistakes),
-`builder.py` (the whole file), `field_plan.py` (one field), `row_mapper.py` (rows); `values.py`,
-`date_values.py` and `choices.py` read cells.
+`builder.py` (the file's content → fields), `row_mapper.py` (fields and rows); `values.py`, `dates.py` and
+`choices.py` read cells.
 """
 
 from __future__ import annotations
@@ -17,10 +17,7 @@ from typing import Any, Self
 
 from importer.mapping.builder import MappingBuilder, Tables
 from importer.mapping.choices import did_you_mean, listing
-from importer.mapping.field_plan import FieldPlan
-from importer.mapping.model import json_schema
-from importer.mapping.references import Found, Lookup, NotFound, Resolved
-from importer.mapping.row_mapper import Preview, RowMapper
+from importer.mapping.row_mapper import MappedField, RowMapper
 from importer.mapping.values import BLANKS
 from importer.mapping.yaml_file import (
     Mistake,
@@ -33,18 +30,6 @@ from importer.mapping.yaml_file import (
 )
 from importer.text import quoted
 
-__all__ = [
-    "Found",
-    "Lookup",
-    "Mapping",
-    "NotFound",
-    "Preview",
-    "Resolved",
-    "RowMapper",
-    "json_schema",
-    "load_mapping",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
@@ -52,7 +37,7 @@ class Mapping:
 
     path: as it was named, for messages. text: the file's content, line ends as `\\n`. tables: what each
     `values_file` held, by its place in the mapping. delimiter: one character. header_row: from 1, None if not
-    said. accept: kinds of questions that are fine as they are. fields: the plans of `Fields`, in the file's
+    said. accept: kinds of questions that are fine as they are. fields: those of `Fields`, in the file's
     order. lines: the line of each part of the text.
     """
 
@@ -66,10 +51,10 @@ class Mapping:
     header_row: int | None
     marker: str | None
     accept: frozenset[str]
-    company: FieldPlan
-    event: FieldPlan
-    note: FieldPlan | None
-    fields: tuple[FieldPlan, ...]
+    company: MappedField
+    event: MappedField
+    note: MappedField | None
+    fields: tuple[MappedField, ...]
     lines: dict[Where, int]
 
     def __repr__(self) -> str:
@@ -88,11 +73,6 @@ class Mapping:
             return (int(self.event.constant),)
         choices = self.event.choices
         return () if choices is None else tuple(int(code) for code in choices.sent if code)
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The headings that are used, each once."""
-        return tuple(dict.fromkeys(column for plan in self._plans() for column, _ in _columns_of(plan)))
 
     def record(self) -> dict[str, Any]:
         """What a batch keeps: JSON-able, enough for `from_record`."""
@@ -119,14 +99,15 @@ class Mapping:
         headings = _Headings(header)
         places: dict[str, int] = {}
         mistakes: list[Mistake] = []
-        for plan in self._plans():
-            for column, key in _columns_of(plan):
-                place = headings.find(column)
+        note = () if self.note is None else (self.note,)
+        for field in (self.company, self.event, *note, *self.fields):
+            for heading in field.headings:
+                place = headings.find(heading)
                 if isinstance(place, int):
-                    places[column] = place
+                    places[heading] = place
                 else:
-                    where = (*plan.where, key)
-                    shown = where if where in self.lines else plan.where
+                    where = (*field.where, "column" if field.template is None else "template")
+                    shown = where if where in self.lines else field.where
                     mistakes.append(Mistake(line_of(self.lines, where), path_text(shown), place))
         if mistakes:
             raise mapping_error(self.path, mistakes)
@@ -134,16 +115,11 @@ class Mapping:
             self.company, self.event, self.note, self.fields, places=places, header=headings.shown
         )
 
-    def _plans(self) -> tuple[FieldPlan, ...]:
-        note = () if self.note is None else (self.note,)
-        return (self.company, self.event, *note, *self.fields)
-
     @classmethod
     def _built(cls, text: str, path: str, tables: Tables | None) -> Self:
         document = read_document(text, path)
         builder = MappingBuilder(document, Path(path).parent, tables)
-        plans = builder.plans()
-        how = builder.reading()
+        fields, how = builder.fields(), builder.reading()
         mistakes = [*document.mistakes, *builder.mistakes]
         if mistakes:
             raise mapping_error(path, mistakes)
@@ -151,17 +127,12 @@ class Mapping:
             path=path,
             text=text,
             tables=builder.tables,
-            name=how.name or Path(path).stem,
-            sheet=how.sheet,
-            encoding=how.encoding,
-            delimiter=how.delimiter,
-            header_row=how.header_row,
-            marker=how.marker,
-            accept=how.accept,
-            company=plans["RelatedCompanyId",],
-            event=plans["ActivityEvent",],
-            note=plans.get(("ActivityNote",)),
-            fields=tuple(plan for where, plan in plans.items() if where[0] == "Fields"),
+            name=how.pop("name") or Path(path).stem,
+            **how,
+            company=fields["RelatedCompanyId",],
+            event=fields["ActivityEvent",],
+            note=fields.get(("ActivityNote",)),
+            fields=tuple(field for where, field in fields.items() if where[0] == "Fields"),
             lines=document.lines,
         )
 
@@ -194,10 +165,3 @@ class _Headings:
 
 def _loose(heading: str) -> str:
     return unicodedata.normalize("NFC", " ".join(heading.strip(BLANKS).split()))
-
-
-def _columns_of(plan: FieldPlan) -> list[tuple[str, str]]:
-    """The columns that a field uses, each with the key that names it."""
-    if plan.column is not None:
-        return [(plan.column, "column")]
-    return [] if plan.template is None else [(column, "template") for column in plan.template.columns]

@@ -2,7 +2,7 @@
 editors use is made from them.
 
 Every scalar arrives as the text in the file (`yaml_file.py`); only where a model wants a
-number or a yes/no is one made of it. What the *combination* of keys means is checked in `field_plan.py`.
+number or a yes/no is one made of it. What the *combination* of keys means is checked in `builder.py`.
 """
 
 from __future__ import annotations

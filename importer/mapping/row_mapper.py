@@ -1,19 +1,29 @@
-"""A mapping bound to a sheet's header: a row → an activity, or the problems of its cells."""
+"""A row of a sheet → an activity, or the problems of its cells: a mapping's fields, bound to the sheet."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from typing import Final, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple, Self
 
 from importer.activity import Activity
 from importer.findings import CellFinding, Severity
-from importer.mapping.date_values import DateTimeValue, DateValue, PartFault
-from importer.mapping.field_plan import FieldPlan
-from importer.mapping.not_records import looks_like
+from importer.mapping.choices import Choices
+from importer.mapping.dates import DateAndTime, DateTimeValue, DateValue, PartFault
 from importer.mapping.references import Found, Lookup, Resolved
-from importer.mapping.values import BLANKS, LOST, Fault, ListValue, TextValue, trimmed, unsendable
+from importer.mapping.values import (
+    BLANKS,
+    LOST,
+    Fault,
+    IdValue,
+    ListValue,
+    TextValue,
+    ValueType,
+    trimmed,
+    unsendable,
+)
+from importer.mapping.yaml_file import Where
 from importer.sheets.rows import Cells, ErrorCell, Row
 from importer.text import quoted
 
@@ -21,10 +31,253 @@ CELL_ECHO_MAX: Final = 200
 NOTE_LENGTH_SAFE: Final = 200
 """`MaxFieldLength` of notes of other activity kinds (leadsquared.md, "More"); longer ones may be cut off."""
 _NOTE_MARKUP: Final = re.compile(r"\{(?:next|=|keyvalueinfo)\}", re.IGNORECASE)
-_PLAIN_TEXT: Final = TextValue()
 _OF_TEXTS: Final = frozenset({"point-zero", "number-format", "lost-characters"})
 """Findings of a file that mean nothing in a field of numbers or dates: its reader takes the number itself."""
 _ONLY_TEXTS: Final = frozenset({str})
+
+
+_REMEDY: Final = "Delete the row, or use --skip-invalid to leave it out."
+_TOTAL: Final = (
+    r"(?:(?:grand|sub|net|page|month(?:ly)?|overall|running)[ -]?)*totals?|sum|average|avg|count"
+    r"|gesamt(?:summe)?|(?:zwischen)?summe|insgesamt|total(?:e|es|aux)?(?: g[eé]n[eé]ral)?|sous[ -]?total"
+    r"|somme|subtotale?s?|suma|soma|totaal|jumlah|toplam|итого|всего|कुल"
+)
+_TOTALS: Final = re.compile(
+    rf"(?:{_TOTAL})(?:\s*[:=(\d].*|\s+(?:for|of|by)\b.*)?|.{{1,60}} (?:sub[ -]?)?total:?", re.IGNORECASE
+)
+"""`Total`, `Total (3)`, `Total for March`, `West Total`; not `Total Gas Ltd`."""
+_FOOTERS: Final = re.compile(
+    r"generated|printed|exported|created (?:on|by)|report\b|page \d|confidential|copyright|©|end of|note:"
+    r"|source:|disclaimer|applied filters|filters?:|as of\b|powered by|this (?:report|document)|all rights"
+    r"|erstellt|gedruckt|stand:|seite \d|généré|imprimé|página|generado|\*{2,}|-{3,}|={3,}|_{3,}",
+    re.IGNORECASE,
+)
+_REPEATED_LEAST: Final = 0.6
+_FOOTER_CELLS_MAX: Final = 2
+_SENTENCE_WORDS: Final = 3
+
+
+class Template(NamedTuple):
+    """Text with columns in braces. literals: the texts before, between and behind the columns."""
+
+    text: str
+    literals: tuple[str, ...]
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MappedField:
+    """How one field is filled. Exactly one of column, template and constant is set.
+
+    where: its place in the mapping. choices: the closed list, if there is one; `maps`: it says what to send
+    (`values`) rather than what is allowed (`one_of`). default, constant: as they are sent (for a lookup: as
+    they are looked up). date_and_time: reads the two columns of a template that together are one date-time.
+    columns: heading and place (from 0) in the row of each column that it uses, once it is `bound` to a sheet.
+    """
+
+    name: str
+    where: Where
+    column: str | None
+    template: Template | None
+    constant: str | None
+    type: ValueType
+    choices: Choices | None = None
+    maps: bool = False
+    default: str | None = None
+    required: bool = False
+    strip: bool = True
+    send_empty: bool = False
+    lookup: Lookup | None = None
+    date_and_time: DateAndTime | None = None
+    columns: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def headings(self) -> tuple[str, ...]:
+        """The columns that it uses."""
+        if self.template is not None:
+            return self.template.columns
+        return () if self.column is None else (self.column,)
+
+    def bound(self, places: dict[str, int]) -> Self:
+        """The field of a sheet whose columns have these places."""
+        return replace(self, columns=tuple((heading, places[heading]) for heading in self.headings))
+
+    @property
+    def heading(self) -> str | None:
+        """Its (first) column; None for a constant."""
+        return self.columns[0][0] if self.columns else None
+
+    @property
+    def index(self) -> int | None:
+        """The place of its (first) column from 0; None for a constant."""
+        return self.columns[0][1] if self.columns else None
+
+    @property
+    def is_text(self) -> bool:
+        """Whether its cells are sent as they are shown."""
+        return self.template is not None or isinstance(self.type, TextValue | ListValue)
+
+    @property
+    def source(self) -> str:
+        """The heading, the template, or the constant in quotes."""
+        text = self.template.text if self.template is not None else self.column
+        return quoted(self.constant or "") if text is None else text
+
+    @property
+    def type_name(self) -> str:
+        return self.type.name if self.lookup is None else f"{self.lookup.kind} by {self.lookup.by}"
+
+    def send(self, cells: Cells, resolved: Resolved | None) -> str | CellFinding | None:
+        """What is sent; None if nothing is; the problem if the cell cannot be sent."""
+        sent = self.reference(cells)
+        if self.lookup is not None and type(sent) is str and sent:
+            return self._looked_up(sent, self.lookup, cells, resolved)
+        return sent
+
+    def reference(self, cells: Cells) -> str | CellFinding | None:
+        """As `send`, but for a lookup the value that is looked up."""
+        if self.constant is not None:
+            return self.constant
+        if self.date_and_time is not None:
+            return self._both_parts(cells, self.date_and_time)
+        cell = self.shown(cells)
+        if type(cell) is str:
+            if self.strip:
+                cell = cell.strip(BLANKS)
+            elif not cell.strip(BLANKS):
+                cell = ""
+        elif isinstance(cell, ErrorCell):
+            # The mapping may say what an error value means, as `values: {"#N/A": ""}` does. A number that
+            # lost its digits means nothing, whatever the mapping says.
+            if self.template is not None or not (cell.startswith(("#", "Err:")) and self.lists(cell)):
+                return self._problem(Fault("unusable-cell", cell.reason), cells)
+            cell = str(cell)
+        if not cell:
+            return self._empty()
+        sent = self.type.read(cell) if self.choices is None else self._chosen(cell, self.choices)
+        return self._problem(sent, cells) if isinstance(sent, Fault) else sent or self._empty()
+
+    def shown(self, cells: Cells) -> str:
+        """What a person sees in the sheet of what this field is made of: the cell, or the filled template
+        (nothing if all of its cells are empty)."""
+        if self.template is None:
+            return cells[self.columns[0][1]] if self.columns else ""
+        text, filled = self.template.literals[0], False
+        for (_, index), literal in zip(self.columns, self.template.literals[1:], strict=True):
+            cell = cells[index]
+            if isinstance(cell, ErrorCell):
+                return cell
+            part = cell.strip(BLANKS) if self.strip else cell
+            filled = filled or bool(part.strip(BLANKS))
+            text += part + literal
+        return text if filled else ""
+
+    def lists(self, cell: str) -> bool:
+        """Whether the mapping names this very text, so that nothing about it is a surprise."""
+        return self.choices is not None and self.choices.find(str(cell)) is not None
+
+    def notices(self, cells: Cells) -> list[CellFinding]:
+        """What will arrive other than it looks."""
+        noticed: list[CellFinding] = []
+        if self.maps or self.lookup is not None:
+            return noticed
+        for (heading, index), reader in zip(self.columns, self._notice_readers(), strict=False):
+            cell = trimmed(cells[index])
+            found = reader(cell) if cell and not isinstance(cell, ErrorCell) else None
+            if found is not None:
+                noticed.append(finding(Severity.NOTICE, heading, index, str(cell), found))
+        return noticed
+
+    def _notice_readers(self) -> tuple[Callable[[str], Fault | None], ...]:
+        """For each of its columns, as far as there can be notices."""
+        if self.date_and_time is not None:
+            return (self.date_and_time.date.notice,)
+        if self.template is None:
+            return (self.type.notice,)
+        dated = isinstance(self.type, DateValue | DateTimeValue)
+        return () if dated else (TextValue().notice,) * len(self.columns)
+
+    def _chosen(self, cell: str, choices: Choices) -> str | Fault:
+        """What is sent (or looked up) for a cell that is not empty, of a field with a closed list."""
+        if isinstance(self.type, ListValue):
+            return self._items(self.type, str(cell), choices)
+        read = str(cell) if self.maps else self.type.read(cell)
+        if isinstance(read, Fault):
+            return read
+        sent = choices.find(read)
+        return choices.fault(read) if sent is None else sent
+
+    @staticmethod
+    def _items(kind: ListValue, cell: str, choices: Choices) -> str | Fault:
+        sent = [(item, choices.find(item)) for item in kind.items(cell)]
+        wrong = next((item for item, found in sent if found is None), None)
+        if wrong is None:
+            return kind.join.join(found for _, found in sent if found)
+        for separator in (",", ";", "|", "/", "\n"):
+            items = ListValue(separator).items(cell)
+            if separator != kind.separator and all(choices.find(each) is not None for each in items):
+                shown = "\\n" if separator == "\n" else separator
+                message = f"{quoted(cell)} seems to separate its items by {quoted(separator)}."
+                return Fault("not-listed", message, f'Set `separator: "{shown}"` in the mapping.')
+        return choices.fault(wrong)
+
+    def _both_parts(self, cells: Cells, reader: DateAndTime) -> str | CellFinding | None:
+        """The value of a date column and a time column; a problem is reported at the cell that has it."""
+        parts = [trimmed(cells[index]) for _, index in self.columns]
+        for (heading, index), part in zip(self.columns, parts, strict=True):
+            if isinstance(part, ErrorCell):
+                fault = Fault("unusable-cell", part.reason)
+                return finding(Severity.PROBLEM, heading, index, str(part), fault)
+        if not any(parts):
+            return self._empty()
+        sent = reader.read(parts)
+        if isinstance(sent, PartFault):
+            heading, index = self.columns[sent.part]
+            return finding(Severity.PROBLEM, heading, index, str(parts[sent.part]), sent.fault)
+        return sent
+
+    def _empty(self) -> str | CellFinding | None:
+        if self.default is not None:
+            return self.default
+        if self.required:
+            fault = Fault("missing", "There is nothing in the cell.", "Fill it in.")
+            return finding(Severity.PROBLEM, self.heading, self.index, "", fault)
+        return "" if self.send_empty else None
+
+    def _problem(self, fault: Fault, cells: Cells) -> CellFinding:
+        """A template's problem is blamed on the first of its columns whose cell is no good by itself."""
+        for column, index in self.columns if self.template is not None else ():
+            cell = cells[index]
+            found = Fault(fault.kind, cell.reason) if isinstance(cell, ErrorCell) else unsendable(cell)
+            if found is not None:
+                return finding(Severity.PROBLEM, column, index, str(cell), found)
+        shown = self.shown(cells)
+        cell = trimmed(shown) if self.strip and self.template is None else shown
+        return finding(Severity.PROBLEM, self.heading, self.index, str(cell), fault)
+
+    def _looked_up(
+        self, value: str, lookup: Lookup, cells: Cells, resolved: Resolved | None
+    ) -> str | CellFinding:
+        if resolved is None:
+            return lookup.placeholder(value)
+        answer = resolved.get((lookup, lookup.key(value)))
+        if isinstance(answer, Found):
+            return answer.id
+        fault = Fault(
+            "not-looked-up", f"{quoted(value)} has not been looked up in LeadSquared.", "Run it again."
+        )
+        if answer is not None:
+            fault = Fault(answer.kind, answer.message, answer.remedy)
+        shown = self.shown(cells) if self.constant is None else value
+        return finding(Severity.PROBLEM, self.heading, self.index, str(shown), fault)
+
+
+def finding(
+    severity: Severity, heading: str | None, index: int | None, cell: str, fault: Fault
+) -> CellFinding:
+    return CellFinding(
+        severity, heading, index, fault.kind, cell[:CELL_ECHO_MAX], fault.message, fault.remedy
+    )
 
 
 class Preview(NamedTuple):
@@ -47,247 +300,39 @@ class Part(NamedTuple):
     problem: CellFinding | None
 
 
-class BoundField:
-    """A field of the mapping that knows its columns' places in the row."""
-
-    __slots__ = (
-        "_constant", "_headings", "_index", "_lookup", "_notices", "_pieces", "_read", "_strip", "heading",
-        "plan",
-    )  # fmt: skip
-
-    def __init__(self, plan: FieldPlan, places: dict[str, int]) -> None:
-        self.plan = plan
-        self.heading = plan.column
-        self._index = 0 if plan.column is None else places[plan.column]
-        self._pieces: tuple[tuple[str, int | None], ...] = ()
-        if plan.template is not None:
-            self._pieces = tuple(
-                (literal, None if column is None else places[column])
-                for literal, column in plan.template.pieces
-            )
-            self.heading = plan.template.columns[0]
-            self._index = places[self.heading]
-        used = plan.template.columns if plan.template is not None else (plan.column,)
-        self._headings = tuple((column, places[column]) for column in used if column is not None)
-        self._read = plan.type.read if plan.choices is None else plan.read
-        self._strip, self._constant, self._lookup = plan.strip, plan.constant, plan.lookup
-        self._notices = self._notice_readers()
-
-    @property
-    def index(self) -> int | None:
-        """The place of its (first) column from 0; None for a constant."""
-        return None if self.heading is None else self._index
-
-    @property
-    def is_text(self) -> bool:
-        """Whether its cells are sent as they are shown."""
-        return self.plan.template is not None or isinstance(self.plan.type, TextValue | ListValue)
-
-    @property
-    def columns(self) -> tuple[tuple[str, int], ...]:
-        """Heading and place of each column that it uses."""
-        return self._headings
-
-    def _notice_readers(self) -> tuple[Callable[[str], Fault | None], ...]:
-        """For each of its columns, what will arrive other than it looks."""
-        plan = self.plan
-        if plan.date_and_time is not None:
-            return (plan.date_and_time.date.notice, _nothing)
-        if plan.template is None:
-            return (plan.type.notice,) if plan.column is not None else ()
-        dated = isinstance(plan.type, DateValue | DateTimeValue)
-        return (_nothing if dated else _PLAIN_TEXT.notice,) * len(self._headings)
-
-    def send(self, cells: Cells, resolved: Resolved | None) -> str | CellFinding | None:
-        """What is sent; None if nothing is; the problem if the cell cannot be sent."""
-        sent = self.reference(cells)
-        if self._lookup is not None and type(sent) is str and sent:
-            return self._looked_up(sent, self._lookup, cells, resolved)
-        return sent
-
-    def reference(self, cells: Cells) -> str | CellFinding | None:
-        """As `send`, but for a lookup the value that is looked up."""
-        if self._constant is not None:
-            return self._constant
-        if self.plan.date_and_time is not None:
-            return self._date_and_time(cells)
-        cell = self._filled(cells) if self._pieces else cells[self._index]
-        if type(cell) is str:
-            if self._strip:
-                cell = cell.strip(BLANKS)
-            elif not cell.strip(BLANKS):
-                cell = ""
-        elif isinstance(cell, ErrorCell):
-            if self._pieces or not self._names_error(cell):
-                fault = Fault("unusable-cell", cell.reason)
-                return self._piece_problem(fault, cells) if self._pieces else self._problem(fault, cell)
-            cell = str(cell)
-        if not cell:
-            return self._empty()
-        sent = self._read(cell)
-        if isinstance(sent, Fault):
-            return self._piece_problem(sent, cells) if self._pieces else self._problem(sent, cell)
-        return sent or self._empty()
-
-    def _names_error(self, cell: ErrorCell) -> bool:
-        """Whether the mapping says what this error value means, as `values: {"#N/A": ""}` does. A number that
-        lost its digits means nothing, whatever the mapping says."""
-        return cell.startswith(("#", "Err:")) and self.plan.lists(cell)
-
-    @property
-    def may_notice(self) -> bool:
-        """Whether `notices` can ever find anything."""
-        return bool(self._headings) and not self.plan.maps and self.plan.lookup is None
-
-    def notices(self, cells: Cells) -> list[CellFinding]:
-        """What will arrive other than it looks. Asked only of fields that `may_notice`."""
-        noticed: list[CellFinding] = []
-        for (heading, index), reader in zip(self._headings, self._notices, strict=True):
-            cell = trimmed(cells[index])
-            found = reader(cell) if cell and not isinstance(cell, ErrorCell) else None
-            if found is not None:
-                noticed.append(_finding(Severity.NOTICE, heading, index, str(cell), found))
-        return noticed
-
-    def shown(self, cells: Cells) -> str:
-        """What a person sees in the sheet of what this field is made of."""
-        return "" if self._constant is not None else self._cell(cells)
-
-    def _date_and_time(self, cells: Cells) -> str | CellFinding | None:
-        """The value of a date column and a time column; a problem is reported at the cell that has it."""
-        assert self.plan.date_and_time is not None
-        parts = [trimmed(cells[index]) for _, index in self._headings]
-        for (heading, index), part in zip(self._headings, parts, strict=True):
-            if isinstance(part, ErrorCell):
-                fault = Fault("unusable-cell", part.reason)
-                return _finding(Severity.PROBLEM, heading, index, str(part), fault)
-        if not any(parts):
-            return self._empty()
-        sent = self.plan.date_and_time.read(parts)
-        if isinstance(sent, PartFault):
-            heading, index = self._headings[sent.part]
-            return _finding(Severity.PROBLEM, heading, index, str(parts[sent.part]), sent.fault)
-        return sent
-
-    def _cell(self, cells: Cells) -> str:
-        return self._filled(cells) if self._pieces else cells[self._index]
-
-    def _filled(self, cells: Cells) -> str:
-        """The template with the cells in it; nothing if all of them are empty."""
-        text, filled = "", False
-        for literal, index in self._pieces:
-            text += literal
-            if index is None:
-                continue
-            cell = cells[index]
-            if isinstance(cell, ErrorCell):
-                return cell
-            part = cell.strip(BLANKS) if self._strip else cell
-            filled = filled or bool(part.strip(BLANKS))
-            text += part
-        return text if filled else ""
-
-    def _empty(self) -> str | CellFinding | None:
-        plan = self.plan
-        if plan.default is not None:
-            return plan.default
-        if plan.required:
-            return self._problem(Fault("missing", "There is nothing in the cell.", "Fill it in."), "")
-        return "" if plan.send_empty else None
-
-    def _problem(self, fault: Fault, cell: str) -> CellFinding:
-        return _finding(Severity.PROBLEM, self.heading, self.index, str(cell), fault)
-
-    def _piece_problem(self, fault: Fault, cells: Cells) -> CellFinding:
-        """A template's problem, blamed on the first of its columns whose cell is no good by itself."""
-        for column, index in self._headings:
-            cell = cells[index]
-            found = Fault(fault.kind, cell.reason) if isinstance(cell, ErrorCell) else unsendable(cell)
-            if found is not None:
-                return _finding(Severity.PROBLEM, column, index, str(cell), found)
-        return self._problem(fault, self._cell(cells))
-
-    def _looked_up(
-        self, value: str, lookup: Lookup, cells: Cells, resolved: Resolved | None
-    ) -> str | CellFinding:
-        if resolved is None:
-            return lookup.placeholder(value)
-        answer = resolved.get((lookup, lookup.key(value)))
-        if isinstance(answer, Found):
-            return answer.id
-        if answer is None:
-            fault = Fault(
-                "not-looked-up", f"{quoted(value)} has not been looked up in LeadSquared.", "Run it again."
-            )
-        else:
-            fault = Fault(answer.kind, answer.message, answer.remedy)
-        return self._problem(fault, self._cell(cells) if self.plan.constant is None else value)
-
-
-def _nothing(_cell: str) -> None:
-    return None
-
-
-def _finding(
-    severity: Severity, heading: str | None, index: int | None, cell: str, fault: Fault
-) -> CellFinding:
-    return CellFinding(
-        severity, heading, index, fault.kind, cell[:CELL_ECHO_MAX], fault.message, fault.remedy
-    )
-
-
 class RowMapper:
     """Turns rows of one sheet into activities."""
 
     def __init__(
         self,
-        company: FieldPlan,
-        event: FieldPlan,
-        note: FieldPlan | None,
-        fields: Sequence[FieldPlan],
+        company: MappedField,
+        event: MappedField,
+        note: MappedField | None,
+        others: Sequence[MappedField],
         *,
         places: dict[str, int],
         header: Sequence[str],
     ) -> None:
         """places: where each column of the mapping is in a row, from 0. header: the sheet's headings."""
-        self._company = BoundField(company, places)
-        self._event = BoundField(event, places)
-        self._event_code = None if event.constant is None else int(event.constant)
-        self._note = None if note is None else BoundField(note, places)
-        self._fields = tuple((plan.name, BoundField(plan, places)) for plan in fields)
+        self._company, self._event = company.bound(places), event.bound(places)
+        self._note = None if note is None else note.bound(places)
+        self._others = tuple(field.bound(places) for field in others)
+        noted = () if self._note is None else (self._note,)
+        self.fields = (self._company, self._event, *noted, *self._others)
+        """All parts of the activity, in the order in which they are sent."""
         self._width = max(places.values(), default=-1) + 1
         self._header = tuple(header)
         self._used = frozenset(places.values())
-        self._texts = frozenset(index for field in self._all() for _, index in field.columns if field.is_text)
-        self._naming = tuple(field for field in self._all() if field.plan.choices is not None)
-        self._asking = tuple(field for field in self._all() if field.plan.lookup is not None)
-        self._noticing = tuple(field for field in self._all() if field.may_notice)
+        self._texts = frozenset(index for field in self.fields for _, index in field.columns if field.is_text)
+        self._naming = tuple(field for field in self.fields if field.choices is not None)
+        self._asking = tuple(field for field in self.fields if field.lookup is not None)
 
     def __repr__(self) -> str:
-        return f"RowMapper({', '.join(f'{line.source} → {line.schema_name}' for line in self.describe())})"
-
-    def _all(self) -> Iterator[BoundField]:
-        yield self._company
-        yield self._event
-        if self._note is not None:
-            yield self._note
-        yield from (field for _, field in self._fields)
-
-    @property
-    def lookups(self) -> tuple[Lookup, ...]:
-        """What has to be asked, each once."""
-        return tuple(
-            dict.fromkeys(field.plan.lookup for field in self._asking if field.plan.lookup is not None)
-        )
+        return f"RowMapper({', '.join(f'{field.source} → {field.name}' for field in self.fields)})"
 
     @property
     def needs_lookups(self) -> bool:
         return bool(self._asking)
-
-    @property
-    def fields(self) -> tuple[BoundField, ...]:
-        """All parts of the activity, in the order in which they are sent."""
-        return tuple(self._all())
 
     def uses(self, index: int | None) -> bool:
         """Whether the column at `index` is mapped; a whole row or sheet (None) always counts."""
@@ -298,23 +343,15 @@ class RowMapper:
         if row.problem is not None:
             return [CellFinding(Severity.PROBLEM, None, None, "unreadable-row", "", row.problem, "")]
         cells = self._padded(row.cells)
-        problems: list[CellFinding] = []
-        company = self._company.send(cells, resolved)
-        event: str | int | CellFinding | None = self._event_code
-        if event is None:
-            event = self._event.send(cells, resolved)
+        company, event = self._company.send(cells, resolved), self._event.send(cells, resolved)
         note = None if self._note is None else self._note.send(cells, resolved)
-        problems.extend(sent for sent in (company, event, note) if isinstance(sent, CellFinding))
-        fields: list[tuple[str, str]] = []
-        for name, field in self._fields:
-            sent = field.send(cells, resolved)
-            if type(sent) is str:
-                fields.append((name, sent))
-            elif sent is not None:
-                problems.append(sent)  # type: ignore[arg-type]
-        if problems or not isinstance(company, str) or isinstance(event, CellFinding) or event is None:
-            return self._problems(row, cells, problems)
-        return Activity(company, int(event), note if isinstance(note, str) else None, tuple(fields))
+        others = [(field.name, field.send(cells, resolved)) for field in self._others]
+        every = (company, event, note, *(sent for _, sent in others))
+        problems = [sent for sent in every if isinstance(sent, CellFinding)]
+        if problems or not isinstance(company, str) or not isinstance(event, str):
+            return self._problems(cells, problems)
+        fields = tuple([(name, sent) for name, sent in others if isinstance(sent, str)])
+        return Activity(company, int(event), note if isinstance(note, str) else None, fields)
 
     def lookup_values(self, row: Row) -> Iterator[tuple[Lookup, str]]:
         """What this row asks for; cells that are empty or no good ask for nothing."""
@@ -323,12 +360,12 @@ class RowMapper:
         cells = self._padded(row.cells)
         for field in self._asking:
             value = field.reference(cells)
-            if isinstance(value, str) and value and field.plan.lookup is not None:
-                yield field.plan.lookup, value
+            if isinstance(value, str) and value and field.lookup is not None:
+                yield field.lookup, value
 
-    def _problems(self, row: Row, cells: Cells, problems: list[CellFinding]) -> list[CellFinding]:
+    def _problems(self, cells: Cells, problems: list[CellFinding]) -> list[CellFinding]:
         """Each problem once; of a row that is not a record, only what it looks like."""
-        found = looks_like(cells, self._header, self._company.index)
+        found = _not_a_record(cells, self._header, self._company.index)
         if found is None:
             return list(dict.fromkeys(problems))
         first = next((each for each in problems if each.index == self._company.index), problems[0])
@@ -350,14 +387,14 @@ class RowMapper:
 
     def _lists(self, index: int, cells: Cells) -> bool:
         """Whether a field names the very text of the cell in `values` or `one_of`."""
-        return any(field.index == index and field.plan.lists(trimmed(cells[index])) for field in self._naming)
+        return any(field.index == index and field.lists(trimmed(cells[index])) for field in self._naming)
 
     def notices(self, row: Row, activity: Activity) -> list[CellFinding]:
         """What of this row will arrive other than it looks in the sheet."""
         cells = self._padded(row.cells)
         found: list[CellFinding] = []
         if LOST in "".join(cells) or not _ONLY_TEXTS.issuperset(map(type, cells)):
-            found = [notice for field in self._noticing for notice in field.notices(cells)]
+            found = [notice for field in self.fields for notice in field.notices(cells)]
         if activity.note is not None and (len(activity.note) > NOTE_LENGTH_SAFE or "{" in activity.note):
             found += self._note_notices(activity.note)
         return list(dict.fromkeys(found)) if found else found
@@ -376,27 +413,24 @@ class RowMapper:
             text = f"The note holds {markup.group()}, which LeadSquared takes for its own markup."
             faults.append(Fault("note-markup", text, "Remove it unless it is meant."))
         for fault in faults:
-            yield _finding(Severity.NOTICE, self._note.heading, self._note.index, note, fault)
+            yield finding(Severity.NOTICE, self._note.heading, self._note.index, note, fault)
 
     def describe(self) -> list[Preview]:
         """Where each part of the activity comes from, in the order in which it is sent."""
-        return [
-            Preview(_source(field.plan), field.plan.name, _type_name(field.plan)) for field in self._all()
-        ]
+        return [Preview(field.source, field.name, field.type_name) for field in self.fields]
 
     def columns(self) -> dict[str, str]:
         """Schema name → heading of the column (or template) that fills it."""
-        return {each.schema_name: each.source for each in self.describe()}
+        return {field.name: field.source for field in self.fields}
 
     def parts(self, row: Row) -> list[Part]:
         """Every part of the row's activity, also where other parts cannot be sent."""
         cells = self._padded(row.cells)
         parts = []
-        for field in self._all():
+        for field in self.fields:
             sent = field.reference(cells)
-            problem = None if sent is None or isinstance(sent, str) else sent
-            value = sent if isinstance(sent, str) else None
-            parts.append(Part(field.plan.name, _type_name(field.plan), field.shown(cells), value, problem))
+            value, problem = (sent, None) if sent is None or isinstance(sent, str) else (None, sent)
+            parts.append(Part(field.name, field.type_name, field.shown(cells), value, problem))
         return parts
 
     def _padded(self, cells: Cells) -> Cells:
@@ -404,13 +438,30 @@ class RowMapper:
         return cells if missing <= 0 else cells + ("",) * missing
 
 
-def _source(plan: FieldPlan) -> str:
-    if plan.template is not None:
-        return plan.template.text
-    return plan.column if plan.column is not None else quoted(plan.constant or "")
+def _not_a_record(
+    cells: Sequence[str], header: Sequence[str], account: int | None
+) -> tuple[str, str, str] | None:
+    """(kind, message, remedy) if the row is not a record, but a total, repeated headings, a title or footer
+    of a report; None if it may be one. Asked only of rows that cannot be sent. account: the place of the
+    column that says which account; a row with an Id there is a record."""
+    filled = [(index, trimmed(cell)) for index, cell in enumerate(cells) if trimmed(cell)]
+    if not filled:
+        return None
+    if account is not None and isinstance(IdValue().read(str(trimmed(cells[account]))), str):
+        return None
+    texts = [(index, str(text)) for index, text in filled]
+    same = sum(index < len(header) and _words(header[index]) == _words(text) for index, text in texts)
+    if same >= 2 and same >= _REPEATED_LEAST * len(texts):
+        return "repeated-headings", "The row repeats the headings.", _REMEDY
+    if any(_TOTALS.fullmatch(text.strip("*-= ")) for _, text in texts[:2]):
+        return "total-row", "The row looks like a total.", _REMEDY
+    columns = sum(map(bool, header))
+    sparse = len(texts) <= _FOOTER_CELLS_MAX and len(texts) < columns
+    sentence = len(texts) == 1 and columns > _FOOTER_CELLS_MAX and len(texts[0][1].split()) >= _SENTENCE_WORDS
+    if sparse and (sentence or _FOOTERS.match(texts[0][1])):
+        return "footer-row", "The row looks like a title or footer of a report.", _REMEDY
+    return None
 
 
-def _type_name(plan: FieldPlan) -> str:
-    if plan.lookup is not None:
-        return f"{plan.lookup.kind} by {plan.lookup.by}"
-    return plan.type.name
+def _words(text: str) -> str:
+    return " ".join(text.split()).casefold()

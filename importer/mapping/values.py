@@ -1,18 +1,19 @@
 """A cell → the text to send, or what is wrong with it: one small class per value type.
 
 Every reader is total: any cell gives a `str` or a `Fault`, never an exception. Readers get cells that are not
-empty; texts arrive trimmed. Dates and date-times have a module of their own (`date_values.py`).
+empty; texts arrive trimmed. Dates and date-times have a module of their own (`dates.py`).
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Final, Protocol
+from functools import lru_cache
+from typing import Final, NamedTuple
 
-from importer.mapping.shown_as import notice_of_format
 from importer.sheets.numbers import is_shown, is_unseen
 from importer.sheets.rows import BooleanCell, DateCell, DurationCell, NumberCell
 from importer.text import quoted
@@ -41,17 +42,21 @@ class Fault:
     remedy: str = ""
 
 
-class ValueType(Protocol):
+class ValueType(ABC):
     """How the cells of one field are read."""
 
+    __slots__ = ()
+
     @property
+    @abstractmethod
     def name(self) -> str:
         """The type as the mapping calls it."""
 
+    @abstractmethod
     def read(self, cell: str) -> str | Fault:
         """The text to send for a cell that is not empty."""
 
-    def notice(self, cell: str) -> Fault | None:
+    def notice(self, cell: str) -> Fault | None:  # noqa: B027 - most types have none
         """What will arrive other than it looks, of a typed cell or a text with �, if `read` accepts it. What
         a column of plain texts shows as a whole is seen in `checking/columns.py`."""
 
@@ -78,7 +83,7 @@ def unsendable(text: str) -> Fault | None:
 
 
 @dataclass(frozen=True, slots=True)
-class TextValue:
+class TextValue(ValueType):
     """Text exactly as it is. `max_length` counts characters as a person does."""
 
     max_length: int | None = None
@@ -115,10 +120,72 @@ class TextValue:
         return None
 
 
+_LITERALS: Final = re.compile(r'"[^"]*"|\\.|_.|\*.')
+_BRACKETS: Final = re.compile(r"\[(\$[^\]]*|[^\]]*)\]")
+_CURRENCY: Final = re.compile(r"[$€£¥₹₩₽₺₪]|\b(?:USD|EUR|GBP|INR|CHF|AED|SGD|Rs)\b")
+_CURRENCY_CODE: Final = re.compile(r"\[\$[^\]-]")
+"""`[$€-407]` is a currency; `[$-407]` only names a language."""
+_GENERAL_DIGITS_MAX: Final = 11
+"""More characters than this the General format rounds, whatever the width of the column."""
+
+
+class _Display(NamedTuple):
+    """decimals: digits after the mark, None for General."""
+
+    percent: bool
+    currency: bool
+    scientific: bool
+    thousands: int
+    decimals: int | None
+
+
+@lru_cache(maxsize=512)
+def _display(code: str, *, negative: bool) -> _Display:
+    """How the section of a number format that applies shows its number (ECMA-376, part 1, 18.8.31)."""
+    sections = re.split(r';(?=(?:[^"]*"[^"]*")*[^"]*$)', code)
+    section = sections[1] if negative and len(sections) > 1 else sections[0]
+    currency = bool(_CURRENCY_CODE.search(section) or _CURRENCY.search(_BRACKETS.sub("", section)))
+    bare = _BRACKETS.sub("", _LITERALS.sub("", section))
+    if not bare.strip() or bare.strip().lower() in {"general", "@"}:
+        return _Display(percent="%" in bare, currency=currency, scientific=False, thousands=0, decimals=None)
+    scaled = re.search(r"[0#?](,+)(?![0#?,])", bare)
+    mark = re.search(r"\.([0#?]*)", bare)
+    return _Display(
+        percent="%" in bare,
+        currency=currency,
+        scientific=bool(re.search(r"[eE][+-]", bare)),
+        thousands=len(scaled.group(1)) if scaled else 0,
+        decimals=None if "/" in bare else len(mark.group(1)) if mark else 0,
+    )
+
+
 def notice_of_number(cell: NumberCell) -> Fault | None:
     """Percentages, currencies and rounded displays: the number is sent, not what Excel makes of it."""
-    found = notice_of_format(cell.plain, cell.code)
-    return None if found is None else Fault(*found)
+    text = cell.plain
+    display = _display(cell.code, negative=text.startswith("-"))
+    if display.percent:
+        return Fault(
+            "shown-as-percent",
+            f"In Excel it is {(Decimal(text) * 100).normalize():f} %; {text} is sent.",
+            "If LeadSquared is to store the percentage, put it into a column without the percent format.",
+        )
+    if display.currency:
+        return Fault(
+            "shown-with-currency",
+            f"Excel shows a currency; {text} is sent.",
+            "Map the currency from a column of its own.",
+        )
+    shortened = bool(display.thousands or display.scientific)
+    decimals = len(text.partition(".")[2])
+    rounded = decimals > (display.decimals or 0)
+    if display.decimals is None:
+        rounded = rounded and len(text) > _GENERAL_DIGITS_MAX
+    if not shortened and not rounded:
+        return None
+    how = "shortened" if shortened else "rounded"
+    return Fault(
+        "shown-rounded", f"Excel shows it {how}; {text} is sent.", "Round it in the sheet if that is wrong."
+    )
 
 
 def _shown_otherwise(cell: NumberCell) -> Fault | None:
@@ -189,7 +256,7 @@ def _decimal_text(sign: str, whole: str, fraction: str | None) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class NumberValue:
+class NumberValue(ValueType):
     """A number as in the sheet, with the decimal mark `.`; leading zeros and the digits after the mark stay.
 
     decimal: the sheet's decimal mark; None if the mapping does not say (then `.`, and a lone `1,234` is a
@@ -350,7 +417,7 @@ _BOOLEAN_WORDS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class BooleanValue:
+class BooleanValue(ValueType):
     """Yes or no, in the words and figures that sheets use; `send` holds what is sent for either."""
 
     send: tuple[str, str] = ("true", "false")
@@ -367,15 +434,12 @@ class BooleanValue:
             )
         return self.send[0] if answer else self.send[1]
 
-    def notice(self, cell: str) -> Fault | None:
-        return None
-
 
 _GUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class IdValue:
+class IdValue(ValueType):
     """A GUID, with or without braces in the sheet, sent without them and otherwise as it is."""
 
     name: str = "id"
@@ -392,15 +456,12 @@ class IdValue:
             "Use the column that holds the Ids, or let codes and e-mail addresses be looked up (`lookup:`).",
         )
 
-    def notice(self, cell: str) -> Fault | None:
-        return None
-
 
 EVENT_CODE_MAX: Final = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class EventValue:
+class EventValue(ValueType):
     """An activity type's code: a whole number from 1."""
 
     name: str = "integer"
@@ -420,12 +481,9 @@ class EventValue:
             "LeadSquared lists them in Settings > Accounts Customization; `values` turns names into codes.",
         )
 
-    def notice(self, cell: str) -> Fault | None:
-        return None
-
 
 @dataclass(frozen=True, slots=True)
-class ListValue:
+class ListValue(ValueType):
     """Several values in one cell (multi-select): each item trimmed, empty ones left out, put together again
     with `join`. What the items may be is the field's `one_of` or `values`."""
 
@@ -439,6 +497,3 @@ class ListValue:
 
     def read(self, cell: str) -> str | Fault:
         return unsendable(cell) or self.join.join(self.items(cell))
-
-    def notice(self, cell: str) -> Fault | None:
-        return None

@@ -18,8 +18,7 @@ from zoneinfo import ZoneInfo
 from rapidfuzz.distance import OSA
 
 from importer.mapping.choices import folded
-from importer.mapping.date_formats import MONTHS, Order
-from importer.mapping.date_values import DateTimeValue, DateValue
+from importer.mapping.dates import MONTHS, DateTimeValue, DateValue, Order
 from importer.mapping.values import (
     BooleanValue,
     Fault,

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from importer.mapping.date_formats import ISO_FORMATS, DateFormat, Order, WrittenDate
-from importer.mapping.date_values import YEAR_PLAUSIBLE
+from importer.mapping.dates import ISO_FORMATS, YEAR_PLAUSIBLE, DateFormat, Order, WrittenDate
 from importer.sheets.rows import DateCell
 
 READ_LENGTH_MAX: Final = 60
