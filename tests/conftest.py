@@ -23,10 +23,9 @@ from stores import Place, postgres_database
 from importer.store.store import Store
 
 if TYPE_CHECKING:
-    from importer.sandbox.calls import Call
-    from importer.sandbox.options import SandboxOptions
     from importer.sandbox.server import Sandbox
-    from importer.sandbox.store import Held
+    from importer.sandbox.service import Call, SandboxOptions
+    from importer.sandbox.tenant import Held
 
 # A busy computer is no failure: no test depends on how fast examples are made or run.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -220,7 +219,7 @@ class StartTenant(Protocol):
 @pytest.fixture
 def start_tenant(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StartTenant]:
     """Starts tenants that end with the test. Quick unless told otherwise: no limit, no latency, no jitter."""
-    from importer.sandbox.options import SandboxOptions
+    from importer.sandbox.service import SandboxOptions
 
     started: list[RunningTenant] = []
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.sandbox import SandboxOptions, read_faults
+from importer.sandbox import read_faults
 from importer.sandbox.limit import Gate, Plan, SlidingWindow, Traffic
 from importer.sandbox.rules import OtherClient
 
@@ -111,7 +111,7 @@ def test_a_long_silence_costs_nothing() -> None:
 def test_a_daily_quota_ends_and_begins_again_at_midnight_utc() -> None:
     """The message says when; the next day starts from nothing."""
     file = read_faults({"tenant": {"daily_quota": 2}}, "faults")
-    gate = Gate(SandboxOptions(rate="none"), file, 0.0)
+    gate = Gate("none", 5.0, file, 0.0)
     noon, tomorrow = 1_785_499_200.0, 1_785_542_400.0
     answers = [gate.refusal(float(number), noon) for number in range(3)]
     assert answers[:2] == [None, None]
@@ -123,9 +123,7 @@ def test_a_daily_quota_ends_and_begins_again_at_midnight_utc() -> None:
 @pytest.mark.parametrize(("retry_after", "shown"), [("none", None), ("seconds", "5"), (7, "7"), (2.5, "2.5")])
 def test_retry_after_comes_as_the_tenant_has_it(retry_after: object, shown: str | None) -> None:
     """Absent, real seconds, or a fixed number."""
-    gate = Gate(
-        SandboxOptions(rate="1/5"), read_faults({"tenant": {"retry_after": retry_after}}, "faults"), 0.0
-    )
+    gate = Gate("1/5", 5.0, read_faults({"tenant": {"retry_after": retry_after}}, "faults"), 0.0)
     gate.refusal(0.0, 0.0)
     answer = gate.refusal(0.5, 0.0)
     assert answer is not None
@@ -134,7 +132,7 @@ def test_retry_after_comes_as_the_tenant_has_it(retry_after: object, shown: str 
 
 def test_retry_after_may_be_a_date() -> None:
     """RFC 9110 allows both shapes."""
-    gate = Gate(SandboxOptions(rate="1/5"), read_faults({"tenant": {"retry_after": "date"}}, "faults"), 0.0)
+    gate = Gate("1/5", 5.0, read_faults({"tenant": {"retry_after": "date"}}, "faults"), 0.0)
     gate.refusal(0.0, 0.0)
     answer = gate.refusal(0.5, 0.0)
     assert answer is not None

@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from sandbox_caller import ACCOUNT, activity
 
 from importer.sandbox.directory import OWNER
-from importer.sandbox.spelling import Spelling, american, moment, parsed_moment
 from importer.sandbox.tenant import Tenant
 from importer.sandbox.validation import parsed
-from importer.sandbox.wire import Refused, encoded
+from importer.sandbox.wire import Refused, Spelling, american, encoded, moment, parsed_moment
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
 ANYTHING = st.recursive(
@@ -66,10 +65,6 @@ def test_any_body_is_answered_or_refused(body: dict[str, Any]) -> None:
 QUERIES = st.fixed_dictionaries(
     {"CompanyType": st.just({"CompanyTypeName": "Account"})},
     optional={
-        "SearchText": ANYTHING,
-        "DateRange": st.fixed_dictionaries(
-            {"FromDate": ANYTHING, "ToDate": ANYTHING}, optional={"DateField": ANYTHING}
-        ),
         "FilterBy": st.fixed_dictionaries(
             {"LookupName": ANYTHING, "LookupValue": ANYTHING}, optional={"SqlOperator": ANYTHING}
         ),

@@ -83,18 +83,6 @@ async def test_every_fault_can_hit_an_update(
     assert [reply, held.fields["mx_Custom_1"] == "Lost"] == [status, changed]
 
 
-async def test_keys_in_the_address_may_lose_an_update_too() -> None:
-    """One tenant answers that it did, and did not (observed)."""
-    async with quick({"tenant": {"query_keys": "lose-writes"}}) as sandbox, Caller(sandbox) as call:
-        created = (await call.create()).id
-        query = f"?accessKey={sandbox.access_key.replace('$', '%24')}&secretKey={sandbox.secret_key}"
-        body = {"CompanyActivityId": created, "Fields": [{"SchemaName": "Status", "Value": "Closed"}]}
-        call.keys = {}
-        reply = await call.send("POST", f"/v2/CompanyActivity.svc/Update{query}", json=body)
-        held = sandbox.activities[0]
-    assert [reply.status, held.fields["Status"]] == [200, "Active"]
-
-
 async def test_who_changed_it_and_when_is_read_back() -> None:
     """ModifiedBy is the last one; CreatedBy stays."""
     async with quick({"tenant": {"spelling": "plain"}}) as sandbox, Caller(sandbox) as call:

@@ -9,9 +9,9 @@ from importer.cli.console import Console
 from importer.cli.progress import ends_at_sigterm
 from importer.errors import SettingsError
 from importer.home import home
-from importer.sandbox.options import SandboxOptions
 from importer.sandbox.server import Sandbox, serve
-from importer.sandbox.store import StoreFileError
+from importer.sandbox.service import SandboxOptions
+from importer.sandbox.tenant import StoreFileError
 
 
 def sandbox(

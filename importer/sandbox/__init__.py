@@ -10,8 +10,8 @@ It imports nothing of the importer.
 
 from __future__ import annotations
 
-from importer.sandbox.options import SandboxOptions
 from importer.sandbox.rules import FaultsError, FaultsFile, load_faults, read_faults
 from importer.sandbox.server import Sandbox, serve
+from importer.sandbox.service import SandboxOptions
 
 __all__ = ["FaultsError", "FaultsFile", "Sandbox", "SandboxOptions", "load_faults", "read_faults", "serve"]

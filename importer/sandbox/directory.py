@@ -4,7 +4,7 @@ People: some invented colleagues, of whom two share an e-mail address and two th
 those that the sandbox was given. Accounts: thirteen invented ones, `ACC-0001` to `ACC-0012`, of which two
 share the code `ACC-0007` and two the name "Acme Traders"; those that the sandbox was given; and, so that a
 rehearsal works on anybody's own sheet, **one invented account for every value that is asked for with `=`**.
-Not invented: values named in `missing_lookups`, values that begin with `NOT-FOUND`, the `Total` of a sheet,
+Not invented: values that begin with `NOT-FOUND`, the `Total` of a sheet,
 and attributes in the wrong case (observed on leads: no rows and no error). An Id made up for a value is
 always the same.
 """
@@ -19,8 +19,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from importer.sandbox.rules import TenantRules
-from importer.sandbox.spelling import GUID, parsed_moment
-from importer.sandbox.wire import Refused
+from importer.sandbox.wire import GUID, Refused
 
 _PAGE_MAX: Final = 1000
 _COUNTLESS: Final = 1_000_000
@@ -28,16 +27,8 @@ _SPACE: Final = uuid.UUID("5c9f6a5e-7d0e-4b7e-9d62-0d4a3e8f1b27")
 _ATTRIBUTE: Final = re.compile(r"mx_[A-Z]\w*")
 _NOT_INVENTED: Final = re.compile(r"not-found.*|(grand |sub-?)?total", re.DOTALL)
 _STANDARD: Final = (
-    "CompanyId",
-    "CompanyName",
-    "mx_Account_Code",
-    "Phone",
-    "Website",
-    "Stage",
-    "ModifiedOn",
-    "CreatedOn",
-)
-_OPERATORS: Final = ("=", "<>", "LIKE", ">", "<", ">=", "<=")
+    "CompanyId", "CompanyName", "mx_Account_Code", "Phone", "Website", "Stage", "ModifiedOn", "CreatedOn",
+)  # fmt: skip
 Company = dict[str, str]
 
 
@@ -102,30 +93,26 @@ PEOPLE: Final = (
 )
 
 
-def people(given: Sequence[str], former: Sequence[str] = ()) -> tuple[Person, ...]:
-    """The fixture people, one for each further e-mail address or full name, and an inactive one for each of
-    `former`."""
+def people(given: Sequence[str]) -> tuple[Person, ...]:
+    """The fixture people, and one for each further e-mail address or full name."""
     known = {text.lower() for person in PEOPLE for text in (person.email, person.name)}
     more = []
-    for text, active in [
-        *((each.strip(), True) for each in given),
-        *((each.strip(), False) for each in former),
-    ]:
+    for text in map(str.strip, given):
         if text and text.lower() not in known:
-            person = _made_up_person(text, active=active)
+            person = _made_up_person(text)
             known |= {text.lower(), person.email.lower()}
             more.append(person)
     return (*PEOPLE, *more)
 
 
-def _made_up_person(text: str, *, active: bool) -> Person:
+def _made_up_person(text: str) -> Person:
     """Somebody with this e-mail address, or with this full name."""
     local, at, _ = text.partition("@")
     if at:
         first, _, last = local.partition(".")
-        return Person(first.title(), last.title(), text, active=active)
+        return Person(first.title(), last.title(), text)
     first, _, last = text.partition(" ")
-    return Person(first, last, f"{made_up_id('name', text)[:13]}@example.com", active=active)
+    return Person(first, last, f"{made_up_id('name', text)[:13]}@example.com")
 
 
 def _fixture_companies() -> Iterator[Company]:
@@ -162,7 +149,7 @@ class Companies:
         self._wrong_case = {name.lower() for name in self._attributes}
 
     def _missing(self, value: str) -> bool:
-        return value in self._rules.missing_lookups or bool(_NOT_INVENTED.fullmatch(value))
+        return bool(_NOT_INVENTED.fullmatch(value))
 
     @staticmethod
     def _invented(attribute: str, value: str) -> Company:
@@ -175,10 +162,6 @@ class Companies:
         if not _object(query, "CompanyType").get("CompanyTypeName"):
             raise Refused("MXMandatoryAttributeMissing", "'CompanyTypeName' is mandatory")
         found = self._filtered(query)
-        if text := query.get("SearchText"):
-            found = [each for each in found if str(text).lower() in each["CompanyName"].lower()]
-        if span := query.get("DateRange"):
-            found = _in_range(found, span)
         sorting = _object(body, "Sorting")
         column = str(sorting.get("ColumnName", "CompanyName"))
         found = sorted(
@@ -198,18 +181,14 @@ class Companies:
         if not filtering:
             return self._all
         name, value = filtering.get("LookupName"), filtering.get("LookupValue")
-        operator = str(filtering.get("SqlOperator", "=")).upper()
-        if not isinstance(name, str) or not isinstance(value, str) or operator not in _OPERATORS:
-            raise Refused(
-                "MXInvalidInput", "'FilterBy' needs LookupName, LookupValue and a known SqlOperator"
-            )
+        equal = filtering.get("SqlOperator", "=") == "="
+        if not isinstance(name, str) or not isinstance(value, str) or not equal:
+            raise Refused("MXInvalidInput", "'FilterBy' needs LookupName, LookupValue and SqlOperator '='")
         value = value.strip().lower()
         if self._missing(value):
             return []
-        found = [
-            each for each in self._all if name in each and _compares(each[name].lower(), operator, value)
-        ]
-        if found or operator != "=" or not self._may_invent(name, value):
+        found = [each for each in self._all if name in each and each[name].lower() == value]
+        if found or not self._may_invent(name, value):
             return found
         return [self._invented(name, str(filtering["LookupValue"]).strip())]
 
@@ -226,26 +205,6 @@ def _shown(company: Company, wanted: list[str]) -> dict[str, Any]:
     names = wanted or list(company)
     pairs = [{"Attribute": name, "Value": company[name]} for name in names if name in company]
     return {"companyPropertyList": pairs}
-
-
-def _compares(held: str, operator: str, value: str) -> bool:
-    """SQL's comparison of texts: without regard to case, `%` a wildcard of LIKE."""
-    if operator == "LIKE":
-        return bool(re.fullmatch(".*".join(map(re.escape, value.split("%"))), held))
-    return {
-        "=": held == value, "<>": held != value, ">": held > value,
-        "<": held < value, ">=": held >= value, "<=": held <= value,
-    }[operator]  # fmt: skip
-
-
-def _in_range(found: list[Company], span: object) -> list[Company]:
-    if not isinstance(span, dict):
-        raise Refused("MXInvalidInput", "'DateRange' must be an object", structural=True)
-    column = str(span.get("DateField", "ModifiedOn"))
-    start, end = parsed_moment(span.get("FromDate")), parsed_moment(span.get("ToDate"))
-    if start is None or end is None:
-        raise Refused("MXInvalidInput", "'FromDate' and 'ToDate' must be YYYY-MM-DD HH:MM:SS")
-    return [each for each in found if start <= (parsed_moment(each.get(column)) or 0) <= end]
 
 
 def _object(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:

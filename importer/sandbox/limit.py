@@ -22,10 +22,8 @@ from email.utils import formatdate
 from math import inf
 from typing import Final, Self
 
-from importer.sandbox.options import SandboxOptions
 from importer.sandbox.rules import FaultsFile, OtherClient, TenantRules
-from importer.sandbox.spelling import moment
-from importer.sandbox.wire import Answer, throttled
+from importer.sandbox.wire import Answer, moment, throttled
 
 _RATE: Final = re.compile(r"(\d+)/(\d+(?:\.\d+)?)")
 _LOOK_BACK_PERIODS = 20
@@ -147,9 +145,9 @@ class Traffic:
 class Gate:
     """Admits or refuses calls. Raises ValueError for a rate or a penalty that is none."""
 
-    def __init__(self, options: SandboxOptions, file: FaultsFile, start_s: float) -> None:
-        self.plan = Plan.parse(options.rate)
-        self.window = SlidingWindow(self.plan, options.penalty_s)
+    def __init__(self, rate: str, penalty_s: float, file: FaultsFile, start_s: float) -> None:
+        self.plan = Plan.parse(rate)
+        self.window = SlidingWindow(self.plan, penalty_s)
         self._day = -1
         self._today = 0
         self.change(file, start_s)

@@ -10,10 +10,17 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from importer.sandbox.spelling import GUID
-from importer.sandbox.wire import RefusalShape
+from importer.sandbox.wire import GUID, RefusalShape
 
 HOLD_MAX_S: Final = 600.0
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
@@ -39,6 +46,15 @@ class Strict(BaseModel):
     """Unknown keys are mistakes; times may be whole numbers, but texts are never numbers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _lower_guid(given: str) -> str:
+    if not GUID.fullmatch(given):
+        raise ValueError(f"'{given}' is not a GUID")
+    return given.lower()
+
+
+Guid = Annotated[str, AfterValidator(_lower_guid)]
 
 
 class FieldRule(Strict):
@@ -74,13 +90,10 @@ class TenantRules(Strict):
     """How this tenant is. The defaults take any account, user and activity type, and refuse as documented."""
 
     events: tuple[Positive, ...] | None = None
-    missing_accounts: frozenset[str] = frozenset()
-    missing_lookups: frozenset[str] = frozenset()
+    missing_accounts: frozenset[Guid] = frozenset()
     users: tuple[str, ...] = ()
-    former_users: tuple[str, ...] = ()
     accounts: dict[str, tuple[str, ...]] = {}
     fields: dict[str, FieldRule] = {}
-    custom_fields: Positive = 100
     unknown_fields: Literal["refuse", "drop", "keep"] = "refuse"
     refusals_as: RefusalShape = 500
     rate_refusals_as: Literal[429, 200, 403] = 429
@@ -92,22 +105,9 @@ class TenantRules(Strict):
     clock_offset_s: Annotated[float, Field(ge=-86_400, le=86_400)] = 0.0
     daily_quota: Positive | None = None
     right_host: str | None = None
-    query_keys: Literal["accepted", "lose-writes", "refused"] = "accepted"
+    query_keys: Literal["accepted", "refused"] = "accepted"
     reads: Literal["allowed", "refused"] = "allowed"
     lag_s: Seconds | tuple[Seconds, Seconds] | None = None
-
-    @field_validator("missing_accounts")
-    @classmethod
-    def _lower_guids(cls, given: frozenset[str]) -> frozenset[str]:
-        for guid in given:
-            if not GUID.fullmatch(guid):
-                raise ValueError(f"'{guid}' is not a GUID")
-        return frozenset(guid.lower() for guid in given)
-
-    @field_validator("missing_lookups")
-    @classmethod
-    def _lower_values(cls, given: frozenset[str]) -> frozenset[str]:
-        return frozenset(value.strip().lower() for value in given)
 
 
 class Match(Strict):
@@ -290,7 +290,7 @@ class OtherClient(Strict):
 class Existing(Strict):
     """An activity that is there from the start."""
 
-    account: str
+    account: Guid
     event: Positive
     note: str = ""
     fields: dict[str, str] = {}
@@ -298,28 +298,14 @@ class Existing(Strict):
     by: Literal["integration", "colleague", "self"] = "colleague"
     copies: Annotated[int, Field(ge=1, le=100_000)] = 1
 
-    @field_validator("account")
-    @classmethod
-    def _guid(cls, given: str) -> str:
-        if not GUID.fullmatch(given):
-            raise ValueError(f"'{given}' is not a GUID")
-        return given.lower()
-
 
 class Edited(Strict):
     """An activity that somebody changes by hand: fields to set, null empties one; no note leaves the note."""
 
-    id: str
+    id: Guid
     note: str | None = None
     fields: dict[str, str | None] = {}
     by: Literal["integration", "colleague", "self"] = "colleague"
-
-    @field_validator("id")
-    @classmethod
-    def _guid(cls, given: str) -> str:
-        if not GUID.fullmatch(given):
-            raise ValueError(f"'{given}' is not a GUID")
-        return given.lower()
 
 
 class FaultsFile(Strict):

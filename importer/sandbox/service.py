@@ -10,23 +10,116 @@ import asyncio
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from email.utils import formatdate
+from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from importer.sandbox import misconduct, rules, wire
-from importer.sandbox.calls import Asked, Call, query_of
-from importer.sandbox.directory import COLLEAGUE
-from importer.sandbox.faults import NOTHING, Faults, Hit
-from importer.sandbox.holds import Holds
+from importer.sandbox import faults, rules, wire
+from importer.sandbox.directory import OWNER, Person
+from importer.sandbox.faults import NOTHING, Faults, Hit, Holds
 from importer.sandbox.limit import Gate
-from importer.sandbox.options import SandboxOptions
-from importer.sandbox.store import Store
-from importer.sandbox.tenant import Tenant
+from importer.sandbox.rules import CallKind, FaultsFile
+from importer.sandbox.tenant import FileStore, Tenant
+from importer.sandbox.validation import parsed
+from importer.sandbox.wire import Refused
+
+ORGANISATION: Final = "sandbox"
+CALLS_KEPT: Final = 500_000
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxOptions:
+    """Defaults make a rehearsal behave like the real thing: the largest plan, its penalty, some latency.
+
+    port: 0 takes a free one. rate: `25/5`, or `none`. penalty_s: how long every call is refused after it.
+    latency_s: what the tenant takes to answer; a Create is committed half-way.
+    jitter_s: a further delay of at most so long before a call arrives. lag_s: until reads see what was
+    created.
+    faults: a faults file, or one already read. seed: makes every chance reproducible.
+    store: file that keeps what was created; None keeps it in memory only.
+    users: e-mail addresses, or full names, that `Users.Get` is to know besides the fixture people.
+    accounts: attribute (say `mx_Account_Code`) → values that `Company.Get` is to list besides the fixtures.
+    any_account: it says that it has a million accounts, so that callers ask for each of theirs by name.
+    organisation: the tenant's short code. access_key, secret_key, admin_token: made up when None.
+    """
+
+    port: int = 0
+    rate: str = "25/5"
+    penalty_s: float = 5.0
+    latency_s: float = 0.1
+    jitter_s: float = 0.05
+    lag_s: float = 0.0
+    faults: Path | FaultsFile | None = None
+    seed: int | None = None
+    store: Path | None = None
+    users: Sequence[str] = ()
+    accounts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    any_account: bool = False
+    organisation: str = ORGANISATION
+    access_key: str | None = None
+    secret_key: str | None = None
+    admin_token: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("penalty_s", "latency_s", "jitter_s", "lag_s"):
+            if not 0 <= getattr(self, name) <= 3600:
+                raise ValueError(f"{name} must lie between 0 and 3600 seconds, not {getattr(self, name)}")
+        if not 0 <= self.port <= 65535:
+            raise ValueError(f"{self.port} is not a port")
+
+
+@dataclass(slots=True)
+class Call:
+    """One call. arrived_s, ended_s: monotonic; at: seconds since 1970 by the machine's clock.
+
+    kind: `create`, `retrieve`, …, or `unknown`. status: of the answer, 0 while there is none or when it
+    never came. activity_id: what this call created, whether its caller learned of it or not. fault: what was
+    done to it, "" if nothing. refused: for the rate (by the limit itself or by a fault that says so).
+    """
+
+    number: int
+    kind: str
+    arrived_s: float
+    at: float
+    status: int = 0
+    fault: str = ""
+    activity_id: str | None = None
+    refused: bool = False
+    ended_s: float | None = None
+
+
+@dataclass(slots=True)
+class Asked:
+    """A request, and what became known of it on the way.
+
+    query: by names in lower case. body: as received; content: the JSON in it, empty if it could not be read;
+    then `refused` says why.
+    """
+
+    request: web.BaseRequest
+    kind: CallKind
+    call: Call
+    query: Mapping[str, str]
+    body: bytes = b""
+    content: dict[str, Any] = field(default_factory=dict)
+    refused: Refused | None = None
+    person: Person = OWNER
+
+    async def read(self) -> None:
+        """Takes the body in; what is wrong with it is said when the call is carried out."""
+        self.body = await self.request.read()
+        if self.request.method == "POST":
+            try:
+                self.content = parsed(self.body, self.request.headers.get("Content-Type", ""))
+            except Refused as refused:
+                self.refused = refused
+
 
 ROUTES: Final[Mapping[str, tuple[str, rules.CallKind]]] = {
     "/v2/CompanyActivity.svc/Create": ("POST", "create"),
@@ -40,38 +133,32 @@ ROUTES: Final[Mapping[str, tuple[str, rules.CallKind]]] = {
     "/v2/ProspectActivity.svc/ActivityTypes.Get": ("GET", "activity-types"),
 }
 
-_ON_THE_WAY_MAX_S: Final = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """Two people's keys: the owner's, and a colleague's (other access key, same secret)."""
-
-    access: str
-    colleague: str
-    secret: str
-
-    def __repr__(self) -> str:
-        return "<Keys>"
-
 
 class Service:
-    """Answers every call to the API."""
+    """Answers every call to the API. people: by their access keys; they share the secret key."""
 
     def __init__(
-        self, options: SandboxOptions, file: rules.FaultsFile, store: Store, keys: Keys, seed: int
+        self,
+        options: SandboxOptions,
+        file: FaultsFile,
+        store: FileStore | None,
+        *,
+        people: Mapping[str, Person],
+        secret: str,
+        seed: int,
     ) -> None:
         self.options = options
-        self.calls: deque[Call] = deque(maxlen=options.calls_kept)
+        self.calls: deque[Call] = deque(maxlen=CALLS_KEPT)
         self.arrived = 0
         self.revoked = False
         self.holds = Holds()
-        self._keys = keys
+        self._people = people
+        self._secret = secret
         self._seed = seed
         self._random = Random(seed)
         self._started_s = time.monotonic()
         self._faults = Faults(file.faults, seed)
-        self.gate = Gate(options, file, self._started_s)
+        self.gate = Gate(options.rate, options.penalty_s, file, self._started_s)
         self.tenant = Tenant(
             file.tenant,
             store=store,
@@ -81,28 +168,26 @@ class Service:
             accounts=options.accounts,
             any_account=options.any_account,
         )
-        self._add_existing(file)
+        for existing in file.existing:
+            self.tenant.add_existing(existing)
 
     def __repr__(self) -> str:
         return f"<Service after {self.arrived} calls, {self.tenant!r}, {self.gate.window!r}, {self.holds!r}>"
 
-    def _add_existing(self, file: rules.FaultsFile) -> None:
-        for existing in file.existing:
-            self.tenant.add_existing(existing)
-
-    def change(self, file: rules.FaultsFile) -> None:
+    def change(self, file: FaultsFile) -> None:
         """Other rules from now on; their seconds count from now, and revoked keys work again."""
         self._started_s = time.monotonic()
         self._faults = Faults(file.faults, self._seed)
         self.tenant.change_rules(file.tenant)
         self.gate.change(file, self._started_s)
         self.revoked = False
-        self._add_existing(file)
+        for existing in file.existing:
+            self.tenant.add_existing(existing)
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """One call, from arrival to answer."""
         if self.options.jitter_s:
-            await asyncio.sleep(self._on_the_way_s())
+            await asyncio.sleep(self._random.uniform(0, self.options.jitter_s))
         path, _, query = request.raw_path.partition("?")
         method, kind = ROUTES.get(path, (request.method, None))
         self.arrived += 1
@@ -113,23 +198,14 @@ class Service:
                 return self._ended(call, wire.NOT_FOUND)
             if request.method != method:
                 return self._ended(call, wire.NOT_ALLOWED)
-            return await self._answered(Asked(request, kind, call, query_of(query)))
+            parameters = {name.lower(): value for name, value in parse_qsl(query, keep_blank_values=True)}
+            return await self._answered(Asked(request, kind, call, parameters))
         finally:
             call.ended_s = time.monotonic()
 
-    def _on_the_way_s(self) -> float:
-        """How long this call takes to arrive."""
-        jitter_s, shape = self.options.jitter_s, self.options.jitter_shape
-        if shape == "uniform":
-            return self._random.uniform(0, jitter_s)
-        stretch = (
-            self._random.lognormvariate(0, 1) if shape == "log-normal" else self._random.paretovariate(1.5)
-        )
-        return min(jitter_s * stretch, _ON_THE_WAY_MAX_S)
-
     def _ended(self, call: Call, answer: wire.Answer) -> web.Response:
         call.status = answer.status
-        return misconduct.response(answer, self._extra())
+        return faults.response(answer, self._extra())
 
     def _extra(self) -> dict[str, str]:
         """A tenant whose clock is wrong says so in its Date."""
@@ -171,14 +247,12 @@ class Service:
         headers = asked.request.headers
         access, secret = headers.get("x-LSQ-AccessKey"), headers.get("x-LSQ-SecretKey")
         if access is None and secret is None:
-            access, secret = asked.param("accessKey"), asked.param("secretKey")
-            asked.writes_lost = self.tenant.rules.query_keys == "lose-writes"
             if self.tenant.rules.query_keys == "refused":
                 return False
-        if access == self._keys.colleague:
-            asked.person = COLLEAGUE
-        known = access in (self._keys.access, self._keys.colleague)
-        return known and secret == self._keys.secret and not self.revoked
+            access, secret = asked.query.get("accesskey"), asked.query.get("secretkey")
+        person = self._people.get(access or "")
+        asked.person = person or OWNER
+        return person is not None and secret == self._secret and not self.revoked
 
     def _foreign(self, asked: Asked, hit: Hit, when: str) -> None:
         """What others write just then. A Create that would be refused gives them nothing to copy."""
@@ -202,41 +276,34 @@ class Service:
             return wire.found(self._found(asked, stale_s, missing))
         except wire.Refused as refused:
             return wire.refusal(refused, self.tenant.rules.refusals_as)
-        except (
-            sqlite3.Error
-        ):  # the disk refused, nothing was created: a bare 500, as of any server in trouble
+        except sqlite3.Error:  # the disk refused, nothing was created: as of any server in trouble
             return wire.Answer(500, wire.HTML_ERROR, "text/html")
 
-    def _found(self, asked: Asked, stale_s: float, missing: int) -> object:
-        tenant, answer = self.tenant, None
+    def _found(self, asked: Asked, stale_s: float, missing: int) -> object:  # noqa: PLR0911 - one for each call
+        tenant, query = self.tenant, asked.query
         match asked.kind:
             case "update":
-                answer = tenant.change(asked.content, asked.person, lost=asked.writes_lost)
+                return tenant.change(asked.content, asked.person)
             case "retrieve":
-                account = asked.param("companyId")
-                answer = tenant.retrieve(account, asked.content, stale_s=stale_s, missing=missing)
+                account = query.get("companyid")
+                return tenant.retrieve(account, asked.content, stale_s=stale_s, missing=missing)
             case "by-id":
-                answer = tenant.by_id(asked.param("activityId"), stale_s=stale_s)
+                return tenant.by_id(query.get("activityid"), stale_s=stale_s)
             case "whoami":
                 # the address that the caller knows us by: there may be a proxy or a tunnel in between
-                called = asked.request.headers.get("Host", "")
-                answer = tenant.whoami(
-                    asked.person, tenant.rules.right_host or called, self.options.organisation
-                )
+                host = tenant.rules.right_host or asked.request.headers.get("Host") or ""
+                return tenant.whoami(asked.person, host, self.options.organisation)
             case "users":
                 return tenant.users()
             case "companies":
-                answer = tenant.companies(asked.content)
+                return tenant.companies(asked.content)
             case "activity-type":
-                answer = tenant.activity_type(asked.param("code"))
-            case "activity-types":
+                return tenant.activity_type(query.get("code"))
+            case _:
                 return tenant.activity_types()
-        return answer
 
     def _created(self, asked: Asked) -> wire.Answer:
         wanted = self.tenant.wanted(asked.content)
-        if asked.writes_lost:
-            return wire.created(self.tenant.lost_id())
         held = self.tenant.add(wanted, asked.person)
         asked.call.activity_id = held.id
         return wire.created(held.id)
@@ -254,17 +321,17 @@ class Service:
         match fault:
             case rules.AnswerFault():
                 call.status = fault.status
-                return await misconduct.other_answer(fault, request, perform, self._extra())
+                return await faults.other_answer(fault, request, perform, self._extra())
             case rules.DropFault() | rules.HangFault():
-                return await misconduct.silent(fault, request, perform)
+                return await faults.silent(fault, request, perform)
             case rules.DripFault():
-                return await misconduct.dripped(fault, request, perform, self._extra())
+                return await faults.dripped(fault, request, perform, self._extra())
             case rules.HoldFault():
                 answer = perform() if fault.commit == "before" else None
                 await self.holds.hold(call.number, fault.seconds)
                 answer = answer or perform()
             case rules.SlowFault():
-                answer = await misconduct.slow(fault, perform)
+                answer = await faults.slow(fault, perform)
             case _:
                 answer = self._plain_fault(asked, hit)
         return self._ended(call, answer)
@@ -277,9 +344,9 @@ class Service:
                 answer = wire.refusal(wire.Refused(fault.exception, fault.message), shape)
             case rules.ThrottleFault() as fault:
                 asked.call.refused = True
-                answer = misconduct.throttle_answer(fault, str(self.gate.plan))
+                answer = faults.throttle_answer(fault, str(self.gate.plan))
             case rules.RedirectFault() as fault:
-                answer = misconduct.redirect(fault.status, fault.to)
+                answer = faults.redirect(fault.status, fault.to)
             case rules.RevokeFault():
                 self.revoked = True
                 answer = wire.UNAUTHORISED

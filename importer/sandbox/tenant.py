@@ -4,24 +4,110 @@ Behaviour: the vendor's documentation (activities on accounts) and what integrat
 on lead calls. Retrieve filters on `ModifiedOn`, both ends included, with sub-seconds that its answers hide;
 at most 1000 activities a page; equal times come in another order with each call; From after To is a 500; the
 list is absent when it would be empty. There is no duplicate check, no idempotency key and no delete.
+
+It may keep what it holds in a file, so that a rehearsal's `resume` finds what was created before.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import sqlite3
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 from typing import Any, Final
 
 from importer.sandbox.directory import AUTHORS, OWNER, Companies, Person, paging, people
 from importer.sandbox.rules import Edited, Existing, FieldRule, ForeignFault, TenantRules
-from importer.sandbox.spelling import Spelling, parsed_moment
-from importer.sandbox.store import Held, Nowhere, Store
 from importer.sandbox.validation import Wanted, guid, update, wanted
-from importer.sandbox.wire import Refused
+from importer.sandbox.wire import Refused, Spelling, parsed_moment
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS activity (
+    id TEXT PRIMARY KEY, company_id TEXT NOT NULL, event INTEGER NOT NULL, note TEXT NOT NULL,
+    created_by TEXT NOT NULL, created_on REAL NOT NULL, modified_on REAL NOT NULL, visible_at REAL NOT NULL,
+    fields TEXT NOT NULL, origin TEXT NOT NULL, modified_by TEXT NOT NULL
+) STRICT
+"""
+
+
+@dataclass(slots=True)
+class Held:
+    """An activity that the tenant holds, values exactly as they were received.
+
+    company_id, id, created_by, modified_by: GUIDs in lower case. Times: seconds since 1970 with fractions;
+    created_on and modified_on by the tenant's clock, visible_at by the machine's: reads see it from then on.
+    origin: "api" for what came in through Create, else what put it there ("foreign", "existing").
+    """
+
+    id: str
+    company_id: str
+    event: int
+    note: str
+    created_by: str
+    created_on: float
+    modified_on: float
+    visible_at: float
+    fields: dict[str, str] = field(default_factory=dict)
+    origin: str = "api"
+    modified_by: str = ""
+
+
+class StoreFileError(Exception):
+    """The file cannot be opened as a store, or is none of ours."""
+
+
+class FileStore:
+    """A SQLite file of one table, readable by its owner only: a rehearsal's rows are customers' data. Each
+    write is committed before the call is answered; none waits for the disk (a rehearsal need not survive a
+    power cut).
+
+    Raises OSError or StoreFileError when the file cannot be opened or is none of ours.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = OFF")
+            self._db.execute(_SCHEMA)
+        except sqlite3.Error as error:
+            self._db.close()
+            raise StoreFileError(str(error)) from error
+
+    def keep(self, held: Held) -> None:
+        """Commits this state of the activity."""
+        note, fields = json.dumps(held.note), json.dumps(held.fields)  # ASCII: lone surrogates survive
+        values = (
+            held.id, held.company_id, held.event, note, held.created_by, held.created_on, held.modified_on,
+            held.visible_at, fields, held.origin, held.modified_by,
+        )  # fmt: skip
+        self._db.execute("INSERT OR REPLACE INTO activity VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+    def remove(self, activity_id: str) -> None:
+        """Commits that the activity is gone."""
+        self._db.execute("DELETE FROM activity WHERE id = ?", (activity_id,))
+
+    def all(self) -> Iterator[Held]:
+        """Everything that was ever kept, oldest first."""
+        for row in self._db.execute("SELECT * FROM activity ORDER BY created_on"):
+            activity_id, company_id, event, note, by, created, modified, visible, fields, *more = row
+            yield Held(
+                activity_id, company_id, event, json.loads(note), by, created, modified, visible,
+                json.loads(fields), *more,
+            )  # fmt: skip
+
+    def close(self) -> None:
+        """Folds the write-ahead log into the file."""
+        self._db.close()
+
 
 PAGE_MAX: Final = 1000
 Clock = Callable[[], float]
@@ -34,7 +120,7 @@ class Tenant:
         self,
         rules: TenantRules | None = None,
         *,
-        store: Store | None = None,
+        store: FileStore | None = None,
         randomness: Random | None = None,
         clock: Clock = time.time,
         lag_s: float = 0.0,
@@ -42,7 +128,7 @@ class Tenant:
         accounts: Mapping[str, Sequence[str]] | None = None,
         any_account: bool = False,
     ) -> None:
-        self._store = store or Nowhere()
+        self._store = store
         self._random = randomness or Random()
         self._clock = clock
         self._lag_s = lag_s
@@ -52,7 +138,7 @@ class Tenant:
         self._accounts = dict(accounts or {})
         self._any_account = any_account
         self.change_rules(rules or TenantRules())
-        for held in self._store.all():
+        for held in store.all() if store else ():
             self._index(held)
 
     def __repr__(self) -> str:
@@ -61,7 +147,7 @@ class Tenant:
     def change_rules(self, rules: TenantRules) -> None:
         """Another tenant from now on, with the same activities."""
         self.rules = rules
-        self._people = people((*self._users, *rules.users), rules.former_users)
+        self._people = people((*self._users, *rules.users))
         self._names = {person.id: person.name for person in self._people}
         accounts = {name: tuple(values) for name, values in self._accounts.items()}
         for name, values in rules.accounts.items():
@@ -92,14 +178,13 @@ class Tenant:
             str(uuid.uuid4()), asked.company_id, asked.event, asked.note, author.id,
             now - age_s, now - age_s, self._clock() + lag_s - age_s, asked.fields, origin, author.id,
         )  # fmt: skip
-        self._store.keep(held)
+        self._keep(held)
         self._index(held)
         return held
 
-    @staticmethod
-    def lost_id() -> str:
-        """The Id of an activity that a tenant says it created, and did not."""
-        return str(uuid.uuid4())
+    def _keep(self, held: Held) -> None:
+        if self._store is not None:
+            self._store.keep(held)
 
     def add_existing(self, given: Existing) -> list[Held]:
         """What the tenant held before anybody came."""
@@ -119,22 +204,19 @@ class Tenant:
         """What a Create asks for. Raises Refused."""
         return wanted(body, self.rules)
 
-    def change(
-        self, body: Mapping[str, Any], author: Person = OWNER, *, lost: bool = False
-    ) -> dict[str, Any]:
-        """`CompanyActivity.svc/Update`. lost: it says that it did, and did not. Raises Refused.
+    def change(self, body: Mapping[str, Any], author: Person = OWNER) -> dict[str, Any]:
+        """`CompanyActivity.svc/Update`. Raises Refused.
 
         Whether fields that an update leaves out keep their values is not documented: `update_leaves_out`.
         """
         activity_id, note, fields = update(body, self.rules)
         held = self._existing(activity_id)
-        if not lost:
-            if self.rules.update_leaves_out == "empty":
-                held.fields, held.note = fields, note or ""
-            else:
-                held.fields, held.note = held.fields | fields, held.note if note is None else note
-            held.modified_on, held.modified_by = self.now(), author.id
-            self._store.keep(held)
+        if self.rules.update_leaves_out == "empty":
+            held.fields, held.note = fields, note or ""
+        else:
+            held.fields, held.note = held.fields | fields, held.note if note is None else note
+        held.modified_on, held.modified_by = self.now(), author.id
+        self._keep(held)
         return {"Status": "Success", "Message": {"Id": activity_id, "IsSuccessful": True}}
 
     def _existing(self, activity_id: str) -> Held:
@@ -146,7 +228,8 @@ class Tenant:
     def delete(self, activity_id: str) -> Held:
         """Somebody deletes an activity by hand; the API cannot. Raises Refused."""
         held = self._existing(activity_id.lower())
-        self._store.remove(held.id)
+        if self._store is not None:
+            self._store.remove(held.id)
         del self._by_id[held.id]
         self._by_company[held.company_id].remove(held)
         return held
@@ -160,7 +243,7 @@ class Tenant:
         }
         held.note = held.note if given.note is None else given.note
         held.modified_on, held.modified_by = self.now(), AUTHORS[given.by].id
-        self._store.keep(held)
+        self._keep(held)
         return held
 
     def _may_read(self) -> None:

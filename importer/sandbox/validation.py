@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from importer.sandbox.rules import FieldRule, TenantRules
-from importer.sandbox.spelling import GUID, parsed_moment
-from importer.sandbox.wire import Refused
+from importer.sandbox.wire import GUID, Refused, parsed_moment
 
 _CREATE_KEYS: Final = {"RelatedCompanyId", "ActivityEvent", "ActivityNote", "Fields"}
 _UPDATE_KEYS: Final = {"CompanyActivityId", "ActivityNote", "Fields"}
-_CUSTOM: Final = re.compile(r"mx_Custom_([1-9]\d*)")
+_CUSTOM: Final = re.compile(r"mx_Custom_([1-9]\d?|100)")
 _NUMBER: Final = re.compile(r"-?\d+(\.\d+)?")
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
 
@@ -98,8 +97,7 @@ def _fields(body: Mapping[str, Any]) -> dict[str, str]:
 def _schema_name(name: str, rules: TenantRules) -> bool:
     if name in ("Status", "Owner") or name in rules.fields:
         return True
-    match = _CUSTOM.fullmatch(name)
-    return bool(match) and int(name.rpartition("_")[2]) <= rules.custom_fields
+    return bool(_CUSTOM.fullmatch(name))
 
 
 def _value_fits(value: str, rule: FieldRule) -> bool:

@@ -10,9 +10,9 @@ import json
 import sys
 from typing import Any
 
-from importer.sandbox.options import SandboxOptions
 from importer.sandbox.rules import read_faults
 from importer.sandbox.server import Sandbox
+from importer.sandbox.service import SandboxOptions
 
 
 async def main(options: dict[str, Any]) -> None:
