@@ -104,9 +104,16 @@ class Survey:
             for found, cells in watch.findings():
                 self._add(WHOLE_COLUMN, found, cells)
         for text in sheet.warnings:
-            self.notices.add(WHOLE_COLUMN, _about_the_sheet("about-the-sheet", Severity.NOTICE, text))
+            about = CellFinding(Severity.NOTICE, None, None, "about-the-sheet", "", text, "")
+            self.notices.add(WHOLE_COLUMN, about)
         if sheet.hidden_rows and sheet.how.hidden is None:
-            self._add(WHOLE_COLUMN, _hidden_rows(sheet.hidden_rows))
+            rows = "1 row is" if sheet.hidden_rows == 1 else f"{sheet.hidden_rows:,} rows are"
+            hidden = CellFinding(
+                Severity.QUESTION, None, None, "hidden-rows", "",
+                f"{rows} hidden in Excel, by a filter or by hand.",
+                "Use --hidden include to send hidden rows too, or --hidden skip to leave them out.",
+            )  # fmt: skip
+            self._add(WHOLE_COLUMN, hidden)
         self._add_repeated()
 
     def _invalid(self, number: int, problems: Sequence[CellFinding]) -> None:
@@ -142,17 +149,3 @@ class Survey:
         )  # fmt: skip
         repeats = sorted(row for rows in groups for row in rows[1:])[:ROWS_KEPT]
         self.notices.add_cells(found, Cells(surplus, repeats, []))
-
-
-def _about_the_sheet(kind: str, severity: Severity, message: str, remedy: str = "") -> CellFinding:
-    return CellFinding(severity, None, None, kind, "", message, remedy)
-
-
-def _hidden_rows(count: int) -> CellFinding:
-    rows = "1 row is" if count == 1 else f"{count:,} rows are"
-    return _about_the_sheet(
-        "hidden-rows",
-        Severity.QUESTION,
-        f"{rows} hidden in Excel, by a filter or by hand.",
-        "Use --hidden include to send hidden rows too, or --hidden skip to leave them out.",
-    )

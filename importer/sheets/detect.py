@@ -117,13 +117,6 @@ BY_SUFFIX: Final = {
     ".ods": Kind.ODS,
     ".xls": Kind.XLS,
 }
-USUAL_SUFFIX: Final = {
-    Kind.TEXT: ".csv",
-    Kind.XLSX: ".xlsx",
-    Kind.XLSB: ".xlsb",
-    Kind.ODS: ".ods",
-    Kind.XLS: ".xls",
-}
 
 
 def find_kind(path: Path) -> Kind:
@@ -141,7 +134,7 @@ def find_kind(path: Path) -> Kind:
             f"The name says {named.value}, but the contents are {kind.value}.",
             where=path.name,
             remedy="Save it again in the format that its name says, or, if you trust it, rename it to"
-            f" {path.stem}{USUAL_SUFFIX[kind]}.",
+            f" {path.stem}{next(suffix for suffix, usual in BY_SUFFIX.items() if usual is kind)}.",
         )
     return kind
 

@@ -127,17 +127,11 @@ _PLACES: Final = frozenset("0#")
 _CODE_TOO_LONG: Final = (
     "The cell's number format is longer than Excel allows: the workbook is damaged. Format the cell again."
 )
+_DIGITS_LOST: Final = (
+    "A number of 16 digits or more has lost digits in Excel, which keeps 15 and makes the others 0. Format"
+    " the column as Text and enter the number again."
+)
 Converter = Callable[[str], str]
-
-
-def too_long(value: float) -> ErrorCell:
-    """The cell of a number that has lost digits in Excel already."""
-    text = number_text(value)
-    return ErrorCell(
-        text,
-        "A number of 16 digits or more has lost digits in Excel, which keeps 15 and makes the others 0."
-        " Format the column as Text and enter the number again.",
-    )
 
 
 def sections(code: str) -> list[list[str]]:
@@ -318,7 +312,7 @@ def number_cell(stored: str, code: str) -> str:
         return ErrorCell(
             stored, f"The workbook stores {stored} here, which is not a number. Enter the value again."
         )
-    return too_long(value)
+    return ErrorCell(number_text(value), _DIGITS_LOST)
 
 
 def _shown_cell(stored: str, code: str) -> str:

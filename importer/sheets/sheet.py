@@ -15,7 +15,7 @@ from typing import Final, Literal, Self
 
 from importer.errors import SheetError
 from importer.findings import CellFinding, Severity
-from importer.sheets.rows import Cells, Row, column_letters
+from importer.sheets.rows import Row, column_letters
 from importer.text import listed, quoted
 
 Family = Literal["text", "workbook"]
@@ -27,6 +27,7 @@ ROWS_MAX: Final = 1_048_576
 """Excel's own limit of a worksheet. Text files may be longer."""
 
 
+UNTICKED: Final = frozenset(("", "FALSE"))
 BLANK_ROWS_MAX: Final = 10_000
 """So many blank rows on end are the end of a worksheet's table."""
 
@@ -71,7 +72,13 @@ class Sheet(ABC):
         self.path = path
         self.how = how
         self.header: tuple[str, ...] = ()
-        self.header_row = header_row_of(how, path)
+        self.header_row = 1 if how.header_row is None else how.header_row
+        if not 1 <= self.header_row <= ROWS_MAX:
+            raise SheetError(
+                f"The header cannot be in row {self.header_row}.",
+                where=path.name,
+                remedy="`header_row` is the row number as Excel shows it, 1 or more.",
+            )
         self.warnings: list[str] = []
         self._unfilled: list[Row] = []
         self.computed: set[int] = set()
@@ -112,13 +119,14 @@ class Sheet(ABC):
         held: list[Row] = []
         any_row = False
         for row in rows:
-            first = row.cells[0]
-            unfilled = (
-                (not first or first == "FALSE")
+            cells = row.cells
+            if (
+                cells[0] in UNTICKED
                 and row.problem is None
-                and (_only_checkboxes(row.cells) or (any_row and row.number in self.computed))
-            )
-            if unfilled:
+                and (
+                    (len(cells) > 1 and {*cells, ""} == UNTICKED) or (any_row and row.number in self.computed)
+                )
+            ):
                 held.append(row)
                 continue
             any_row = True
@@ -214,22 +222,6 @@ class Sheet(ABC):
             remedy="Delete it if it is there by mistake (Ctrl+End shows it); if it belongs to the table,"
             " delete the blank rows.",
         )
-
-
-def _only_checkboxes(cells: Cells) -> bool:
-    return len(cells) > 1 and {"FALSE"} == set(cells) - {""}
-
-
-def header_row_of(how: SheetOptions, path: Path) -> int:
-    """The header's row number. Raises SheetError if it is none."""
-    row = 1 if how.header_row is None else how.header_row
-    if not 1 <= row <= ROWS_MAX:
-        raise SheetError(
-            f"The header cannot be in row {row}.",
-            where=path.name,
-            remedy="`header_row` is the row number as Excel shows it, 1 or more.",
-        )
-    return row
 
 
 def place(path: Path, sheet: str | None = None, row: int | None = None, column: int | None = None) -> str:

@@ -25,10 +25,9 @@ NEVER_CALCULATED: Final = (
 
 class RawRow(NamedTuple):
     """number: as Excel shows it. hidden: by filter, by hand or by its height. cells: by column index, empty
-    ones
-    absent. problem: why the row cannot be trusted. formulas: columns whose value Excel would calculate again
-    on opening. unseen: columns whose number format shows nothing. unfilled: nothing in it was typed: formulas
-    give 0 or an error, checkboxes are empty."""
+    ones absent. problem: why the row cannot be trusted. formulas: columns whose value Excel would calculate
+    again on opening. unseen: columns whose number format shows nothing. unfilled: nothing in it was typed:
+    formulas give 0 or an error, checkboxes are empty."""
 
     number: int
     hidden: bool
