@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from xml.etree.ElementTree import Element
@@ -68,22 +67,18 @@ _BY_THOUSANDS: Final = re.compile(r"\d{1,3}(?:[.,'\s]\d{3})+", re.ASCII)
 _SHOWN_NUMBER: Final = re.compile(r"([^\d+-]*)([+-]?)(\d(?:[\d.,'\s]*\d)?)(\D*)", re.DOTALL)
 
 
-@dataclass(slots=True)
-class _Styles:
-    """hidden: of tables that are not shown. flat: of rows of no height. durations: of cells that show hours
-    beyond a day."""
-
-    hidden: set[str] = field(default_factory=set)
-    flat: set[str] = field(default_factory=set)
-    durations: set[str] = field(default_factory=set)
-
-
 class _Outline:
-    """Target of the parser for a first look: which tables there are, and the styles that matter."""
+    """Target of the parser for a first look: which tables there are, and the styles that matter.
+
+    tables: name and style. hidden: styles of tables that are not shown. flat: of rows of no height.
+    durations: of cells that show hours beyond a day.
+    """
 
     def __init__(self) -> None:
         self.tables: list[tuple[str, str]] = []
-        self.styles = _Styles()
+        self.hidden: set[str] = set()
+        self.flat: set[str] = set()
+        self.durations: set[str] = set()
         self._around: list[str] = []
         self._style = ""
         self._endless: set[str] = set()
@@ -99,13 +94,13 @@ class _Outline:
         elif tag == STYLE:
             self._style = attributes.get(STYLE_NAME, "")
             if attributes.get(_name("style:data-style-name")) in self._endless:
-                self.styles.durations.add(self._style)
+                self.durations.add(self._style)
         elif tag == _name("style:table-properties") and attributes.get(DISPLAY) == "false":
-            self.styles.hidden.add(self._style)
+            self.hidden.add(self._style)
         elif tag == _name("style:table-row-properties") and FLAT.fullmatch(
             attributes.get(_name("style:row-height"), "")
         ):
-            self.styles.flat.add(self._style)
+            self.flat.add(self._style)
 
     def end(self, _tag: str) -> None:
         self._around.pop()
@@ -145,13 +140,10 @@ class OdsBook:
         self._path = path
         self._archive = open_archive(path)
         self._refuse_encrypted()
-        outline = _Outline()
-        for _ in parse(path, self._archive, "content.xml", outline):
+        self._styles = found = _Outline()
+        for _ in parse(path, self._archive, "content.xml", found):
             pass
-        self._styles = outline.styles
-        self.worksheets = [
-            Worksheet(name, style not in self._styles.hidden) for name, style in outline.tables
-        ]
+        self.worksheets = [Worksheet(name, style not in found.hidden) for name, style in found.tables]
         if not self.worksheets:
             raise damaged(path, "it has no sheet")
 
