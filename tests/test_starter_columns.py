@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from importer.activity import Activity, ActivityField
 from importer.mapping.mapping import load_mapping
-from importer.mapping.round_trip import scalar
-from importer.mapping.yaml_file import read_document
+from importer.mapping.yaml_file import read_document, scalar
 from importer.sheets import SheetOptions, open_sheet
 from importer.sheets.rows import DateCell, ErrorCell, NumberCell
 from importer.starter.columns import ColumnValues, Guess, Holds, guess_column

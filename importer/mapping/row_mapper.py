@@ -140,7 +140,7 @@ class MappedField:
             return self.constant
         if self.date_and_time is not None:
             return self._both_parts(cells, self.date_and_time)
-        cell = self.shown(cells)
+        cell = cells[self.columns[0][1]] if self.template is None else self.shown(cells)
         if type(cell) is str:
             if self.strip:
                 cell = cell.strip(BLANKS)

@@ -1,4 +1,5 @@
-"""A mapping file's text → plain values that know their line; and its faults, each with file, line and path.
+"""A mapping file's text → plain values that know their line; its faults, each with file, line and path; and
+the text with single entries changed.
 
 Every scalar is the text as it is in the file: `007`, `1.10`, `no` and `null` stay what they are.
 """
@@ -6,7 +7,7 @@ Every scalar is the text as it is in the file: `007`, `1.10`, `no` and `null` st
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +27,19 @@ VALUES_MAX: Final = 50_000
 """Values in a file after its aliases are written out: an alias bomb has billions."""
 NESTING_MAX: Final = 12
 MISTAKES_SHOWN_MAX: Final = 40
+FILE: Final = "mapping.yaml"
+BOM: Final = "\ufeff"
+FIELDS: Final = "Fields"
+TOP_ORDER: Final = (
+    "name", "sheet", "encoding", "delimiter", "header_row", "accept", "locale", "RelatedCompanyId",
+    "ActivityEvent", "ActivityNote", "marker", FIELDS,
+)  # fmt: skip
+LINE_LENGTH: Final = 100
+_PLAIN: Final = re.compile(r"[^\W_][\w.()/+-]*(?: +[\w.()/+-]+)*")
+_SHORT_ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+Keys = tuple[str, ...]
+Value = str | list[str] | dict[str, Any]
 
 Where = tuple[str | int, ...]
 
@@ -289,3 +303,199 @@ def _block_at(where: Where) -> type[BaseModel]:
     """The model whose keys stand at `where`."""
     named = [BLOCKS[part] for part in where if isinstance(part, str) and part in BLOCKS]
     return named[-1] if named else MappingSpec
+
+
+class MappingText:
+    """The text of a mapping, changed entry by entry: the rest stays byte for byte, comments and order too.
+
+    Only the lines of the entry itself are written again. A text in which entries have no lines of their own
+    (all of it between { and }) is written again as a whole, without its comments. It has to be YAML with
+    keys; whether the mapping can be used is not asked.
+    """
+
+    def __init__(self, text: str) -> None:
+        """Raises MistakesError where the text is no YAML with keys, or has one twice."""
+        self._bom = BOM if text.startswith(BOM) else ""
+        self._take(text.removeprefix(BOM))
+
+    def __repr__(self) -> str:
+        return f"<MappingText {list(self._data)}>"
+
+    def text(self) -> str:
+        """All of it; what was loaded, as long as nothing was changed."""
+        return self._bom + self._text
+
+    def block(self, where: Keys) -> Any:  # noqa: ANN401 - texts, lists and dicts of them
+        """What stands at a top-level key, or at `("Fields", schema name)`; every scalar as its text. None if
+        nothing does."""
+        found: Any = self._data
+        for part in where:
+            found = found.get(part) if isinstance(found, dict) else None
+        return found
+
+    def fields(self) -> dict[str, Any]:
+        """All of `Fields`, in the file's order."""
+        found = self._data.get(FIELDS)
+        return dict(found) if isinstance(found, dict) else {}
+
+    def set(self, where: Keys, value: Value | None) -> None:
+        """Put `value` there, in place of what is there or as a new entry; None removes the entry."""
+        if self.block(where) == value:
+            return
+        entry = self._entry(where)
+        if entry is None:
+            text = self._text if value is None else self._inserted(where, value)
+        else:
+            text = self._without(where, entry) if value is None else self._replaced(entry, where[-1], value)
+        self._take(text, _changed(self._data, where, where[-1], value))
+
+    def rename(self, where: Keys, new: str) -> None:
+        """Give the entry another key; its place, its comments and its value stay."""
+        entry, text = self._entry(where), self._text
+        if entry is not None:
+            key = entry[0]
+            text = text[: key.start_mark.index] + scalar(new) + text[key.end_mark.index :]
+        self._take(text, _changed(self._data, where, new, self.block(where)))
+
+    def _take(self, text: str, wanted: dict[str, Any] | None = None) -> None:
+        """The text from now on. wanted: what it has to say; if it does not, all of it is written again."""
+        if wanted is not None and not _says(text, wanted):
+            lines = (entry_lines(key, value, 0, block=key == FIELDS) for key, value in wanted.items())
+            text = "".join(f"{line}\n" for entry in lines for line in entry)
+        document = read_document(text, FILE)
+        if document.mistakes:  # a key that is there twice
+            raise mapping_error(FILE, document.mistakes)
+        self._text, self._root, self._data = text, document.root, document.data
+        self._break = "\r\n" if "\r\n" in text else "\n"
+
+    def _entry(self, where: Keys) -> tuple[Node, Node] | None:
+        """Key and value of an entry that has lines of its own; None if there is none, or if it has not."""
+        found: tuple[Node, Node] | None = None
+        node: Node = self._root
+        for part in where:
+            if not isinstance(node, MappingNode) or node.flow_style:
+                return None
+            found = next(((key, value) for key, value in node.value if key.value == part), None)
+            if found is None:
+                return None
+            node = found[1]
+        return found
+
+    def _behind(self, entry: tuple[Node, Node]) -> int:
+        """Behind the line break of an entry's last line."""
+        last = max(int(entry[0].start_mark.index), _entry_end(self._text, entry) - 1)
+        return self._text.find("\n", last) + 1 or len(self._text)
+
+    def _replaced(self, entry: tuple[Node, Node], key: str, value: Value) -> str:
+        start, end = entry[0].start_mark.index, _entry_end(self._text, entry)
+        block = isinstance(entry[1], MappingNode) and not entry[1].flow_style
+        lines = entry_lines(key, value, entry[0].start_mark.column, block=block)
+        if end < start or self._text[end - 1 : end] == "\n":  # a text of several lines, with its line break
+            lines[-1] += self._break
+        return self._text[:start] + self._break.join(lines).lstrip(" ") + self._text[end:]
+
+    def _without(self, where: Keys, entry: tuple[Node, Node]) -> str:
+        start = self._text.rfind("\n", 0, entry[0].start_mark.index) + 1
+        text = self._text[:start] + self._text[self._behind(entry) :]
+        fields = self._entry((FIELDS,))
+        if where[0] == FIELDS and len(where) > 1 and len(self.fields()) == 1 and fields is not None:
+            at = fields[0].start_mark.index
+            text = f"{text[:at]}# {text[at:]}"
+        return text
+
+    def _inserted(self, where: Keys, value: Value) -> str:
+        if where[0] == FIELDS and len(where) > 1:
+            return self._field_inserted(where[1], value)
+        rank = TOP_ORDER.index(where[0]) if where[0] in TOP_ORDER else len(TOP_ORDER)
+        before = [entry for entry in self._root.value if entry[0].value in TOP_ORDER[:rank]]
+        return self._with_lines(self._behind(before[-1]) if before else 0, entry_lines(where[0], value, 0))
+
+    def _field_inserted(self, key: str, value: Value) -> str:
+        fields = self._entry((FIELDS,))
+        if fields is None:
+            return self._with_lines(len(self._text), [f"{FIELDS}:", *entry_lines(key, value, 2)])
+        if isinstance(fields[1], MappingNode) and not fields[1].flow_style and fields[1].value:
+            first, last = fields[1].value[0][0], fields[1].value[-1]
+            return self._with_lines(self._behind(last), entry_lines(key, value, first.start_mark.column))
+        at = self._text.find("\n", fields[0].start_mark.index) + 1 or len(self._text)
+        return self._with_lines(at, entry_lines(key, value, 2))
+
+    def _with_lines(self, at: int, lines: list[str]) -> str:
+        before = self._text[:at]
+        if before and not before.endswith("\n"):
+            before += self._break
+        return before + "".join(line + self._break for line in lines) + self._text[at:]
+
+
+def scalar(text: str) -> str:
+    """A text as a YAML scalar that gives exactly this text, in a block as well as between { and }."""
+    if _PLAIN.fullmatch(text) and text.isprintable():
+        return text
+    return '"' + "".join(map(_escaped, text)) + '"'
+
+
+def _escaped(char: str) -> str:
+    if char in _SHORT_ESCAPES or char.isprintable():
+        return _SHORT_ESCAPES.get(char, char)
+    code = ord(char)
+    return f"\\x{code:02X}" if code < 0x100 else f"\\u{code:04X}" if code < 0x10000 else f"\\U{code:08X}"
+
+
+def _says(text: str, wanted: dict[str, Any]) -> bool:
+    try:
+        return read_document(text, FILE).data == wanted
+    except MappingError:
+        return False
+
+
+def _entry_end(text: str, entry: tuple[Node, Node]) -> int:
+    """Behind an entry's value. A value that is missing has its mark only where something else begins."""
+    key, value = entry
+    if isinstance(value, ScalarNode) and value.start_mark.index == value.end_mark.index:
+        return text.find(":", key.end_mark.index, value.start_mark.index + 1) + 1 or int(key.end_mark.index)
+    return _end(text, value)
+
+
+def _end(text: str, node: Node) -> int:
+    """Behind the last character of a value; comments and blank lines that follow are not part of it."""
+    if isinstance(node, MappingNode | SequenceNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        return _entry_end(text, last) if isinstance(last, tuple) else _end(text, last)
+    start, end = int(node.start_mark.index), int(node.end_mark.index)
+    if isinstance(node, ScalarNode) and node.style in {"|", ">"}:
+        return end
+    return start + len(text[start:end].rstrip())
+
+
+def entry_lines(key: str, value: Value, indent: int, *, block: bool = False) -> list[str]:
+    """An entry as lines: on one if it fits, unless it was a block before."""
+    blank = " " * indent
+    line = f"{blank}{scalar(key)}: {_flow(value)}"
+    if isinstance(value, dict) and value and (block or len(line) > LINE_LENGTH):
+        return [f"{blank}{scalar(key)}:", *_block_lines(value, indent + 2)]
+    return [line]
+
+
+def _block_lines(block: dict[str, Any], indent: int) -> Iterator[str]:
+    for key, value in block.items():
+        yield from entry_lines(key, value, indent)
+
+
+def _flow(value: Value) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{scalar(key)}: {_flow(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_flow, value)) + "]"
+    return scalar(value)
+
+
+def _changed(data: dict[str, Any], where: Keys, new: str, value: Value | None) -> dict[str, Any]:
+    """The data with another entry (its key is `new`) at `where`, in its place or behind the others; None
+    removes it, and a block that is empty then."""
+    key, rest = where[0], where[1:]
+    if rest:
+        inner = data.get(key)
+        value = _changed(inner if isinstance(inner, dict) else {}, rest, new, value) or None
+        new = key
+    entries = {**data, key: value}
+    return {new if name == key else name: each for name, each in entries.items() if each is not None}

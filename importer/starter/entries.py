@@ -18,8 +18,7 @@ from rapidfuzz import process
 from importer.activity import ActivityField
 from importer.mapping.builder import DELIMITERS, OWN_PLACES
 from importer.mapping.model import SCHEMA_FILE
-from importer.mapping.round_trip import LINE_LENGTH, scalar
-from importer.mapping.yaml_file import SIZE_MAX_BYTES, read_document
+from importer.mapping.yaml_file import LINE_LENGTH, SIZE_MAX_BYTES, entry_lines, read_document, scalar
 from importer.sheets import Sheet, SheetOptions
 from importer.starter.columns import Holds, Setting
 from importer.starter.header import ALIKE_LEAST, Role, words
@@ -142,19 +141,12 @@ def _commented(sentence: str, indent: str = "") -> list[str]:
 
 def _block(entry: Entry) -> list[str]:
     """The entry on one line if it fits, else as a block."""
-    heading = "" if entry.column is None else scalar(entry.column.heading)
+    heading = None if entry.column is None else entry.column.heading
     # For an activity type a plain number would be the code itself, not a column of that name.
-    if not entry.settings and not (heading and entry.key == "ActivityEvent"):
-        return [f"{entry.key}: {entry.value or heading}".rstrip()]
-    named = heading and "template" not in entry.settings
-    pairs = [f"column: {heading}"] if named else []
-    pairs += [f"{key}: {_setting(value)}" for key, value in entry.settings.items()]
-    line = f"{entry.key}: {{{', '.join(pairs)}}}"
-    return [line] if len(line) <= LINE_LENGTH else [f"{entry.key}:", *(f"  {pair}" for pair in pairs)]
-
-
-def _setting(value: Setting) -> str:
-    return scalar(value) if isinstance(value, str) else f"[{', '.join(map(scalar, value))}]"
+    if not entry.settings and (heading is None or entry.key != "ActivityEvent"):
+        return [f"{entry.key}: {entry.value if heading is None else scalar(heading)}".rstrip()]
+    column = {} if heading is None or "template" in entry.settings else {"column": heading}
+    return entry_lines(entry.key, {**column, **entry.settings}, 0)
 
 
 def _head(findings: Guesses, sheet: Sheet, asked: SheetOptions, *, schema_at_hand: bool) -> Iterator[str]:

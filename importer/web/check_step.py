@@ -16,7 +16,7 @@ from importer.app.questions import Question, QuestionKind
 from importer.app.records import CheckReport
 from importer.checking.findings import Finding
 from importer.errors import MappingError
-from importer.mapping.round_trip import MappingText
+from importer.mapping.yaml_file import MappingText
 from importer.sheets import open_sheet
 from importer.sheets.rows import column_letters
 from importer.web.imports import WebImport

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from importer.mapping.round_trip import FIELDS, MappingText
+from importer.mapping.yaml_file import FIELDS, MappingText
 
 ACCOUNT_KEY: Final = "RelatedCompanyId"
 EVENT_KEY: Final = "ActivityEvent"

@@ -19,9 +19,8 @@ from importer.app.staging import AskedValues
 from importer.errors import ImporterError, MappingError, SheetError
 from importer.mapping.mapping import Mapping
 from importer.mapping.references import NotFound
-from importer.mapping.round_trip import FIELDS, MappingText
 from importer.mapping.row_mapper import Part
-from importer.mapping.yaml_file import Mistake, MistakesError
+from importer.mapping.yaml_file import FIELDS, MappingText, Mistake, MistakesError
 from importer.sheets import Row, open_sheet
 from importer.starter.entries import Entry, Proposal, propose
 from importer.starter.look import Guesses, local_zone, look_at_sheet

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from importer.atomic_file import write_new
 from importer.errors import ImporterError, MappingError, SettingsError, SheetError
-from importer.mapping.round_trip import MappingText
+from importer.mapping.yaml_file import MappingText
 from importer.settings import load_settings
 from importer.sheets import Row, SheetOptions, open_sheet
 from importer.sheets.detect import Kind, find_kind

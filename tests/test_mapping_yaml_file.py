@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from importer.errors import MappingError
-from importer.mapping.round_trip import MappingText, Value
+from importer.mapping.yaml_file import MappingText, Value
 
 VISITS = Path(__file__).parents[1] / "mappings" / "visits.yaml"
 CALLS = Path(__file__).parents[1] / "mappings" / "calls.yaml"
