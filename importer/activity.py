@@ -47,6 +47,11 @@ class Activity(NamedTuple):
         head = f'{{"RelatedCompanyId":{_quoted(self.company_id)},"ActivityEvent":{self.event}'
         return f'{head}{note},"Fields":[{",".join(fields)}]}}'.encode()
 
+    def parts(self) -> dict[str, str]:
+        """Everything that is sent, by name, in order."""
+        note = {} if self.note is None else {NOTE: self.note}
+        return {ACCOUNT: self.company_id, EVENT: str(self.event), **note, **dict(self.fields)}
+
     @classmethod
     def decoded(cls, body: bytes) -> Self:
         """The activity whose `encoded()` is `body`. Raises StoreError on anything else: bodies are read from
@@ -87,6 +92,11 @@ class Marker:
         """The activity as it is sent for that row."""
         mark = (self.schema_name, f"{self.batch} {row_number}")
         return Activity(activity.company_id, activity.event, activity.note, (*activity.fields, mark))
+
+
+def as_sent(body: bytes, row_number: int, marker: Marker | None) -> bytes:
+    """The request of a row as it leaves, from `Activity.encoded()`."""
+    return body if marker is None else marker.on(Activity.decoded(body), row_number).encoded()
 
 
 def fingerprint(body: bytes) -> bytes:

@@ -298,6 +298,69 @@ def test_what_cannot_be_corrected_is_refused_for_its_row(
     assert of_row(tenant, 2) == "Won"
 
 
+BETTER = visits.MAPPING.replace("ActivityNote: Remarks", "ActivityNote: Visit no")
+
+
+def notes(tenant: RunningTenant) -> list[str]:
+    return sorted(one.note for one in tenant.activities)
+
+
+def test_the_batch_keeps_the_mapping_that_its_created_rows_were_corrected_with(
+    importer: Importer, tenant: RunningTenant, home: Path
+) -> None:
+    """Later commands go by it without being given it again, and rows that were still open are mapped with
+    it too."""
+    write_mapping(Path("visits.yaml"))
+    write_csv(Path("visits.csv"), visits.visits(4))
+    assert importer("run", "visits.csv", "-m", "visits.yaml", "--yes", "--limit", "2").exit == 3
+    better = write_mapping(Path("better.yaml"), BETTER)
+    assert importer("correct", RESULTS, "-m", better, "--remap", *QUICK).json["corrected"] == 2
+    better.unlink()
+    resumed = importer("resume", RESULTS, "--yes", "--json")
+    assert (resumed.exit, resumed.json["created"]) == (0, 4), resumed.stderr
+    assert "Changed: row 4: ActivityNote: 'Visit 3' → '00003'" in resumed.stderr
+    assert notes(tenant) == ["00001", "00002", "00003", "00004"]
+    edit(RESULTS, {5: {"Visit no": "00044", "Remarks": "not mapped any more"}})
+    assert importer("correct", RESULTS, *QUICK).json["corrected"] == 1
+    assert notes(tenant) == ["00001", "00002", "00003", "00044"]
+    assert importer("verify", RESULTS, "--settle", "0", "--json").json["equal"] == 4
+    again = importer("correct", RESULTS, "-m", write_mapping(better, BETTER), "--remap", *QUICK)
+    assert (again.exit, again.json["changed"]) == (0, 0), again.stderr
+
+
+def test_undoing_another_mapping_gives_the_batch_its_former_one_back(
+    importer: Importer, tenant: RunningTenant, home: Path
+) -> None:
+    write_mapping(Path("visits.yaml"))
+    write_csv(Path("visits.csv"), visits.visits(3))
+    assert importer("run", "visits.csv", "-m", "visits.yaml", "--yes", "--limit", "2").exit == 3
+    better = write_mapping(Path("better.yaml"), BETTER)
+    assert importer("correct", RESULTS, "-m", better, "--remap", *QUICK).exit == 0
+    assert importer("correct", RESULTS, "--undo", *QUICK).json["corrected"] == 2
+    assert importer("resume", RESULTS, "--yes").exit == 0
+    assert notes(tenant) == ["Visit 1", "Visit 2", "Visit 3"]
+    edit(RESULTS, {2: {"Remarks": "Called again"}})
+    assert importer("correct", RESULTS, *QUICK).json["corrected"] == 1
+    assert notes(tenant) == ["Called again", "Visit 2", "Visit 3"]
+
+
+def test_a_second_undo_says_that_there_is_nothing_to_undo(
+    importer: Importer, tenant: RunningTenant, imported: Result
+) -> None:
+    first = importer("correct", RESULTS, "--undo", "--yes")
+    assert (first.exit, first.stdout.strip()) == (
+        0,
+        "Nothing to undo: no correction of this batch is left to take back.",
+    )
+    edit(RESULTS, {3: {"Outcome": "Lost"}})
+    assert importer("correct", RESULTS, *QUICK).exit == 0
+    assert importer("correct", RESULTS, "--undo", *QUICK).json["corrected"] == 1
+    calls = len([call for call in tenant.calls if call.kind == "update"])
+    second = importer("correct", RESULTS, "--undo", "--yes")
+    assert (second.exit, "Nothing to undo" in second.stdout) == (0, True)
+    assert len([call for call in tenant.calls if call.kind == "update"]) == calls
+
+
 def test_without_a_terminal_it_wants_yes_and_changes_nothing(
     importer: Importer, tenant: RunningTenant, imported: Result
 ) -> None:

@@ -315,6 +315,34 @@ def test_results_of_a_resume_go_where_the_person_says(
     assert statuses("other.csv") == ["created"] * 5
 
 
+def test_the_results_file_of_a_finished_batch_may_be_replaced(
+    importer: Importer, tenant: RunningTenant, begun: Result
+) -> None:
+    """And nothing else: neither an unfinished batch's nor a file of the person's own."""
+    finished = write_csv(Path("a.csv"), visits.visits(1, first=50))
+    assert importer("run", finished, "-m", "visits.yaml", "--yes", "--results", "out.csv").exit == 0
+    result = importer("resume", RESULTS, "--yes", "--results", "out.csv", "--replace", "--json")
+    assert (result.exit, Path(result.json["results"]).name) == (0, "out.csv"), result.stderr
+    assert statuses("out.csv") == ["created"] * 5
+
+
+@pytest.mark.parametrize("whose", ["an unfinished batch's", "a person's own"])
+def test_no_other_file_is_replaced(
+    importer: Importer, tenant: RunningTenant, begun: Result, whose: str
+) -> None:
+    if whose == "a person's own":
+        Path("out.csv").write_text("my notes\n", encoding="utf-8")
+    else:
+        unfinished = write_csv(Path("a.csv"), visits.visits(2, first=50))
+        importer("run", unfinished, "-m", "visits.yaml", "--yes", "--limit", "1", "--results", "out.csv")
+    before, creates = Path("out.csv").read_bytes(), len(tenant.creates)
+    result = importer("resume", RESULTS, "--yes", "--results", "out.csv", "--replace", "--json")
+    assert (result.exit, len(tenant.creates)) == (2, creates), result.stderr
+    assert Path("out.csv").read_bytes() == before
+    said = "is not a results file" if whose == "a person's own" else "is not finished"
+    assert said in result.json["error"]
+
+
 def test_the_file_that_excel_saved_is_no_change(
     importer: Importer, tenant: RunningTenant, begun: Result
 ) -> None:
@@ -379,6 +407,20 @@ def test_without_the_batch_in_the_store_the_mapping_is_wanted_and_nothing_is_sen
     result = importer("resume", RESULTS, "-m", "visits.yaml", "--yes", "--json", *options)
     assert (result.exit, result.json["created"], len(tenant.creates)) == (0, 5, 5), result.stderr
     assert "older copy" not in result.stderr
+
+
+def test_a_file_whose_ids_another_batch_has_is_not_rebuilt(
+    importer: Importer, tenant: RunningTenant, begun: Result
+) -> None:
+    """Somebody changed the batch's id in the file: its rows belong to the batch that sent them."""
+    text = RESULTS.read_text(encoding="utf-8-sig")
+    wrong = "b20260101-000000-aaaaaa"
+    Path("copy.csv").write_text(text.replace(begun.json["batch"], wrong), encoding="utf-8-sig")
+    result = importer("resume", "copy.csv", "-m", "visits.yaml", "--yes", "--settle", "0.1", "--json")
+    assert (result.exit, result.json["error_code"], len(tenant.creates)) == (2, "results", 2), result.stderr
+    assert f"which batch {begun.json['batch']} created" in result.json["error"]
+    assert importer("status", "--json").json["batches"][0]["batch"] == begun.json["batch"]
+    assert importer("resume", RESULTS, "--yes", "--json").json["created"] == 5
 
 
 def test_a_batch_whose_rows_another_batch_sent_meanwhile_is_stopped(

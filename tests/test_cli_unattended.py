@@ -9,6 +9,8 @@ import visits
 from conftest import Importer, RunningTenant, StartTenant
 from visits import results_of, write_csv, write_mapping
 
+from importer.app import connecting
+
 FEED = Path("feed.csv")
 NIGHTLY = ("run", FEED, "-m", "visits.yaml", "--yes", "--only-new", "--json")
 
@@ -83,6 +85,39 @@ def test_a_look_up_that_fails_is_tried_again(importer: Importer, start_tenant: S
     tenant.set_faults({"faults": [{"do": "answer", "status": 503, "on": ["users"], "nth": [1]}]})
     result = importer("run", FEED, "-m", "visits.yaml", "--yes", "--json")
     assert (result.exit, result.json["created"]) == (0, 2), result.stderr
+
+
+@pytest.mark.parametrize(("max_outage", "ended"), [("60", 0), ("0.2", 2)])
+def test_a_longer_outage_before_the_first_row_is_waited_for_as_long_as_one_may(
+    importer: Importer,
+    start_tenant: StartTenant,
+    monkeypatch: pytest.MonkeyPatch,
+    max_outage: str,
+    ended: int,
+) -> None:
+    """Look-ups of users and the look at the first row's account fail several times in a row."""
+    monkeypatch.setattr(connecting, "RETRY_FIRST_S", 0.05)
+    monkeypatch.setattr(connecting, "RETRY_MAX_S", 0.05)
+    tenant = start_tenant(users=["ana@example.com"])
+    text = visits.MAPPING + "  Owner: {column: Visit no, lookup: user, by: EmailAddress}\n"
+    write_mapping(Path("visits.yaml"), text)
+    rows = [(*visits.visit(number)[:3], "ana@example.com") for number in (1, 2)]
+    write_csv(FEED, rows)
+    away = {"do": "answer", "status": 503, "nth": [1, 2, 3, 4, 5, 6]}
+    outage = [{**away, "on": ["users"]}, {**away, "on": ["retrieve"]}]
+    if ended:
+        outage = [{"do": "answer", "status": 503, "on": ["users"]}]
+    tenant.set_faults({"faults": outage})
+    result = importer("run", FEED, "-m", "visits.yaml", "--yes", "--max-outage", max_outage, "--json")
+    assert result.exit == ended, result.stderr
+    assert "Looking up accounts and users failed" in result.stderr
+    if ended:
+        assert (result.json["error_code"], tenant.creates) == ("unreachable", [])
+        assert importer("status", "--json").json["batches"] == []
+        assert not Path("feed.results.csv").exists()
+    else:
+        assert (result.json["created"], len(tenant.creates)) == (2, 2)
+        assert "Reading the first row's account failed" in result.stderr
 
 
 @pytest.mark.parametrize(

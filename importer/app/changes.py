@@ -7,9 +7,9 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
-from importer.activity import Activity, Marker, addressed
+from importer.activity import Activity, Marker, addressed, as_sent
 from importer.app.observer import Observer, Progress, Stage
 from importer.app.options import ScreenChanges
 from importer.app.questions import Choice, Question, QuestionKind
@@ -187,7 +187,7 @@ class BatchChanges:
         """A colleague's run says that it created the row, which could not be confirmed: it is looked for."""
         row = self.row(position)
         if row.activity is not None and row.status not in {RowStatus.CREATED, *IN_DOUBT}:
-            self._elsewhere[position] = _as_sent(row.activity, row.number, self._marker)
+            self._elsewhere[position] = as_sent(row.activity, row.number, self._marker)
 
     def retry(self, *, refused_too: bool) -> None:
         """Failed rows go back to be sent: those that were never refused, or all of them."""
@@ -258,7 +258,7 @@ class BatchChanges:
             changed = changed._replace(error_code="", error="")
         self._put(changed)
         if self._batch.rebuilt is not None and status is RowStatus.PENDING and not row.doubted:
-            self._assumed[row.position] = _as_sent(body, row.number, self._marker)
+            self._assumed[row.position] = as_sent(body, row.number, self._marker)
         if status in MAY_BE_SENT_AGAIN:
             self.to_send.add(row.position)
 
@@ -320,28 +320,15 @@ def _said(word: str, status: RowStatus) -> StatusEdit:
     return said
 
 
-def _as_sent(body: bytes, number: int, marker: Marker | None) -> bytes:
-    return body if marker is None else marker.on(Activity.decoded(body), number).encoded()
-
-
 def differences(before: bytes | None, after: bytes | None) -> str:
     """What differs between two activities, for a person."""
-    one, two = _parts(before), _parts(after)
+    one, two = ({} if body is None else Activity.decoded(body).parts() for body in (before, after))
     changed: Iterator[str] = (
         f"{name}: {one.get(name, '(not sent)')!r} → {two.get(name, '(not sent)')!r}"
         for name in dict.fromkeys((*one, *two))
         if one.get(name) != two.get(name)
     )
     return "; ".join(changed)
-
-
-def _parts(body: bytes | None) -> dict[str, str]:
-    if body is None:
-        return {}
-    activity = Activity.decoded(body)
-    note = {} if activity.note is None else {"ActivityNote": activity.note}
-    parts = {"RelatedCompanyId": activity.company_id, "ActivityEvent": str(activity.event)}
-    return {**parts, **note, **dict(activity.fields)}
 
 
 READ_TOGETHER: Final = 8
@@ -354,14 +341,6 @@ BY_WORD: Final = {
 }
 
 
-class Say(Protocol):
-    """Gives notice to a person."""
-
-    def __call__(self, text: str, *, warning: bool = False) -> None:
-        """One or two sentences."""
-        ...
-
-
 class StatusWords:
     """wait_s: between two look-ups of an activity that seems to be deleted."""
 
@@ -372,12 +351,11 @@ class StatusWords:
         batch: Batch,
         tenant: Tenant,
         *,
-        say: Say,
         observer: Observer,
         wait_s: float,
     ) -> None:
         self._store, self._rows, self._batch, self._tenant = store, rows, batch, tenant
-        self._say, self._observer, self._wait_s = say, observer, wait_s
+        self._observer, self._wait_s = observer, wait_s
 
     async def record_newer(self, newer: Sequence[NewerLine], changes: BatchChanges) -> int:
         """What a colleague's run wrote into the file is read back: what is confirmed is created; every other
@@ -401,14 +379,14 @@ class StatusWords:
         confirmed = 0
         for line, why in zip(newer, answers, strict=True):
             if why:
-                self._say(
+                self._observer.notice(
                     f"Row {line.number}: the file says created, but {why} It is looked up.", warning=True
                 )
                 changes.sent_elsewhere(positions[line.number])
             else:
                 changes.created_elsewhere(positions[line.number], line)
                 confirmed += 1
-        self._say(
+        self._observer.notice(
             f"This batch was continued elsewhere: {count(confirmed, 'row')} of the file {be(confirmed)}"
             " confirmed in LeadSquared and recorded as created."
         )
@@ -422,7 +400,7 @@ class StatusWords:
         for word in words:
             position = positions[word.number]
             if word.said in BY_WORD:
-                self._say(f"Row {word.number}: {BY_WORD[word.said]}")
+                self._observer.notice(f"Row {word.number}: {BY_WORD[word.said]}")
             if word.said is StatusEdit.SKIP:
                 changes.skip(position)
             elif word.said is StatusEdit.TAKE_BACK:
@@ -441,10 +419,10 @@ class StatusWords:
         row = changes.row(position)
         why = await self._why_not(row, activity_id, equal=False)
         if why:
-            self._say(f"Row {row.number}: {why} It stays uncertain.", warning=True)
+            self._observer.notice(f"Row {row.number}: {why} It stays uncertain.", warning=True)
         else:
             changes.created(position, activity_id)
-            self._say(f"Row {row.number}: created, as you found, with Id {activity_id}.")
+            self._observer.notice(f"Row {row.number}: created, as you found, with Id {activity_id}.")
 
     async def _why_not(self, row: StoredRow, activity_id: str, *, equal: bool) -> str:
         rows, elsewhere = self._rows, OtherBatches(self._store, self._batch).claimed
@@ -470,11 +448,11 @@ class StatusWords:
         except Unreachable:
             raise
         except ReadFailed as error:
-            self._say(f"Row {row.number}: {error.what} It stays created.", warning=True)
+            self._observer.notice(f"Row {row.number}: {error.what} It stays created.", warning=True)
             return False
         if found is not Presence.GONE:
             why = "is still there" if found is Presence.THERE else "could not be looked up completely"
-            self._say(
+            self._observer.notice(
                 f"Row {row.number}: its activity {row.activity_id} {why} in LeadSquared. It stays created.",
                 warning=True,
             )

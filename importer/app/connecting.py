@@ -19,7 +19,7 @@ from importer.app.options import CallOptions, SendingOptions
 from importer.app.staging import AskedValues
 from importer.app.stores import open_store, rehearsal_file
 from importer.credentials import Keys
-from importer.errors import UserError, WorkError
+from importer.errors import ResultsError, UserError, WorkError
 from importer.home import home
 from importer.leadsquared.answers import CurrentUser
 from importer.leadsquared.calls import Tenant, Unreachable
@@ -31,6 +31,7 @@ from importer.sending.engine import connected, tenant_name
 from importer.sending.run_state import SendOptions, TenantConnection
 from importer.settings import Settings, load_rate, load_settings
 from importer.store.pace import StoredPace
+from importer.store.records import Batch
 from importer.store.store import Store
 from importer.support_log import hide, log_call, open_log
 
@@ -69,6 +70,20 @@ class Session:
                 self._store.remember_tenant(self._digest, tenant)
             if self._shared is None:
                 self._share_pace(tenant)
+        return user
+
+    async def user_of(self, batch: Batch) -> CurrentUser:
+        """As `user`; the keys must be of the batch's own organisation. Raises ResultsError."""
+        user = await self.user()
+        tenant = tenant_name(self.settings.base_url, user, rehearsal=batch.rehearsal)
+        if tenant != batch.tenant:
+            raise ResultsError(
+                f"This batch belongs to {batch.organisation or batch.tenant} on {batch.tenant}, and the keys"
+                f" to {tenant}.",
+                where=batch.id,
+                remedy="Use the host and keys of the batch's own organisation. Nothing was sent.",
+                code="keys",
+            )
         return user
 
     def _share_pace(self, tenant: str) -> None:
@@ -197,11 +212,6 @@ async def persistently(
             _log.warning("%s failed: %s", what, error.what)
             await asyncio.sleep(pause_s)
             wait_s = min(2 * wait_s, RETRY_MAX_S)
-
-
-def as_work_error(error: Unreachable) -> WorkError:
-    """For a batch that exists: it waits."""
-    return WorkError(error.what, where=error.where, remedy=error.remedy, code="unreachable")
 
 
 TypeFields = list[tuple[int, tuple[ActivityField, ...]]]

@@ -8,29 +8,27 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from importer.activity import NOTE, Activity
+from importer.activity import ACCOUNT, EVENT, NOTE, Activity
 from importer.app.changes import SHOWN_MAX, from_screen
-from importer.app.connecting import Session, as_work_error, looked_up, send_options, session
+from importer.app.connecting import Session, looked_up, send_options, session
 from importer.app.observer import SILENT, Observer, Progress, Stage, StopHandle, shown_regularly
 from importer.app.options import CorrectOptions
-from importer.app.plan import Preparing
+from importer.app.plan import Preparation
 from importer.app.questions import NO_ANSWERS, Answers, Choice, Question, QuestionKind, QuestionOpenError
 from importer.app.records import CorrectionOutcome, NextStep
 from importer.app.results_file import edits_of_file, place_here, write_results_file
 from importer.app.running import REASONS_MAX, STOP_CODES
 from importer.app.staging import asked_values, described, loaded_mapping, source_row
-from importer.app.stores import NamedBatch, expect_kind, find_batch
+from importer.app.stores import NamedBatch, batch_to_call
 from importer.errors import ResultsError, UserError
-from importer.leadsquared.calls import Unreachable
 from importer.mapping.mapping import Mapping
 from importer.mapping.references import Resolved
 from importer.mapping.row_mapper import RowMapper
 from importer.results.beside import CORRECTIONS_ENDING, beside, write_corrections
 from importer.results.edits import Edits, RowEdit
 from importer.sending.corrections import CorrectionPass, CorrectionSummary, UpdateOptions
-from importer.sending.engine import tenant_name
 from importer.sending.outage import StopReason
 from importer.sheets.rows import Row, decode_cells, encode_cells
 from importer.store.batch_rows import BatchRows
@@ -55,11 +53,13 @@ UNFINISHED: Final = (CorrectionStatus.PLANNED, CorrectionStatus.SENDING)
 
 @dataclass(slots=True)
 class PlannedChanges:
-    """plans: one for each row. shown: sentences, one for each field. refused: what cannot be corrected."""
+    """plans: one for each row. shown: sentences, one for each field. refused: what cannot be corrected.
+    takes_back: the round that is undone, 0 if none is."""
 
     plans: list[PlannedCorrection] = field(default_factory=list)
     shown: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    takes_back: int = 0
 
     def add(self, row: CreatedRow, changes: Changes, cells: str, columns: dict[str, str]) -> None:
         """One row's."""
@@ -116,6 +116,7 @@ def taking_back(rows: BatchRows, mapper: RowMapper, resolved: Resolved) -> Plann
     planned, columns = PlannedChanges(), mapper.columns()
     by_row: dict[int, list[StoredCorrection]] = {}
     for one in _last_round(rows):
+        planned.takes_back = one.round
         by_row.setdefault(one.position, []).append(one)
     for row in rows.created_rows(list(by_row)) if by_row else ():
         changes: Changes = {}
@@ -163,8 +164,8 @@ def _changes(row: CreatedRow, after: Activity, touched: set[str] | None, planned
 
 
 def _values(activity: Activity) -> dict[str, str]:
-    note = {} if activity.note is None else {NOTE: activity.note}
-    return {**note, **dict(activity.fields)}
+    """What can be corrected."""
+    return {name: value for name, value in activity.parts().items() if name not in {ACCOUNT, EVENT}}
 
 
 def _holding(now: Activity, after: dict[str, str]) -> Activity:
@@ -198,6 +199,7 @@ def _single_cells(mapper: RowMapper, header: Sequence[str]) -> Iterator[tuple[st
 
 
 UPDATES_AT_ONCE: Final = 8
+NOT_CREATED: Final = tuple(each for each in RowStatus if each not in {RowStatus.CREATED, RowStatus.SKIPPED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,8 +225,7 @@ async def prepare_correct(
     Raises UserError (ResultsError: in use, erased, nothing created), WorkError when LeadSquared cannot be
     reached.
     """
-    preparation = CorrectionPreparation(options, store, observer)
-    return await preparation.planned()
+    return await CorrectionPreparation(options, store, observer).answered()
 
 
 async def start_correct(
@@ -239,18 +240,19 @@ async def discard_correct(plan: CorrectionPlan) -> None:
     await plan.preparation.discarded()
 
 
-class CorrectionPreparation:
+class CorrectionPreparation(Preparation[CorrectionPlan, CorrectionOutcome]):
     """One `correct`, from its options to its outcome."""
 
     def __init__(self, options: CorrectOptions, store: Store, observer: Observer) -> None:
-        self.options, self.store, self.observer = options, store, observer
         given = {str(QuestionKind.CORRECT): "correct"} if options.yes else {}
-        self._steps = Preparing((self._own, self._read, self._connect, self._plan), Answers(given))
+        super().__init__(store, observer, (self._own, self._read, self._connect, self._plan), given)
+        self.options = options
         self._named: NamedBatch
         self._owned: Ownership
         self._batch: Batch
+        self._mapping: Mapping
         self._mapper: RowMapper
-        self._session: Session | None = None
+        self._session: Session
         self._edits = Edits()
         self._resolved: Resolved = {}
         self._planned = PlannedChanges()
@@ -261,37 +263,52 @@ class CorrectionPreparation:
         self._keeps_file = False
         """The results file holds changes that this correction does not take."""
 
-    async def planned(self) -> CorrectionPlan:
-        """See `prepare_correct`."""
-        try:
-            await self._steps.advance(NO_ANSWERS)
-        except Unreachable as error:
-            raise as_work_error(error) from error
+    def plan(self) -> CorrectionPlan:
+        """See `Preparation`."""
         return CorrectionPlan(
             batch=self._batch.id,
             rows=len(self._planned.plans),
             unfinished=0 if self._withdraws else len(self._unfinished),
             changes=tuple(self._planned.shown),
             refused=tuple(self._planned.refused),
-            questions=self._steps.open_questions,
+            questions=self.open_questions,
             preparation=self,
         )
 
-    async def started(self, answers: Answers, stop: StopHandle) -> CorrectionOutcome:
-        """See `start_correct`."""
-        await self._steps.finish(answers)
-        async with self._steps.opened:
-            if not (self._planned.plans or self._unfinished):
-                if self._undoes and self._edits.corrections:  # killed before it wrote the file
-                    self._rewrite_results(None)
-                return self._outcome(None)
+    def begin(self) -> None:
+        """See `Preparation`."""
+        facts = self._mapping_facts()
+        with self._owned.change() as change:
             if self._planned.plans or self._withdraws:
-                with self._owned.change() as change:
-                    at = iso(datetime.now(UTC).timestamp())
-                    change.plan_corrections(self._planned.plans, at=at, undo=self.options.undo)
-            summary = await self._send(stop)
-            self._rewrite_results(summary)
-            return self._outcome(summary)
+                at = iso(datetime.now(UTC).timestamp())
+                change.plan_corrections(self._planned.plans, at=at, undo=self.options.undo)
+            change.keep_facts(**facts)
+
+    def _mapping_facts(self) -> dict[str, Any]:
+        """The batch keeps another mapping from now on, and an undo brings the former one back. The next
+        `resume` maps the rows with it that are not created."""
+        rows, own = self._owned.rows, Mapping.from_record(self._batch.mapping)
+        former = rows.fact("former_mapping")
+        if self.options.remap and self._mapping.digest != own.digest:
+            kept = self._mapping
+            number = rows.last_round() + 1
+            former = {"round": number, "mapping": own.record()} if self._planned.plans else None
+        elif self.options.undo and former and former["round"] == self._planned.takes_back:
+            kept, former = Mapping.from_record(former["mapping"]), None
+        else:
+            return {}
+        facts = {"mapping": kept.record(), "marker": kept.marker, "former_mapping": former}
+        return {**facts, "map_again": rows.has(*NOT_CREATED)}
+
+    async def send(self, stop: StopHandle) -> CorrectionOutcome:
+        """See `Preparation`."""
+        if not (self._planned.plans or self._unfinished):
+            if self._undoes and self._edits.corrections:  # killed before it wrote the file
+                self._rewrite_results(None)
+            return self._outcome(None)
+        summary = await self._updated(stop)
+        self._rewrite_results(summary)
+        return self._outcome(summary)
 
     def _rewrite_results(self, summary: CorrectionSummary | None) -> None:
         """What was corrected is in the file, and nothing that a person wants and did not get is lost."""
@@ -300,16 +317,12 @@ class CorrectionPreparation:
             rows, keep_facts = self._owned.rows, self._owned.keep_facts
             write_results_file(rows, keep_facts, self.observer, self._place(), read=self._digest)
 
-    async def discarded(self) -> None:
-        """See `discard_correct`."""
-        await self._steps.opened.aclose()
-
     # ---- the steps --------------------------------------------------------------------------------
 
     async def _own(self) -> None:
         sandbox = self.options.calls.sandbox
-        self._named = find_batch(self.options.results, self.store, rehearsal=sandbox)
-        expect_kind(self._named, sandbox=sandbox, remedy="Use --sandbox to correct the rehearsal.")
+        remedy = "Use --sandbox to correct the rehearsal."
+        self._named = batch_to_call(self.options.results, self.store, sandbox=sandbox, remedy=remedy)
         if self.options.remap and self.options.mapping is None:
             raise UserError("--remap needs the new mapping.", remedy="Add it with -m MAPPING.")
         if self.options.undo and self.options.remap:
@@ -320,7 +333,7 @@ class CorrectionPreparation:
                 where=self._named.id,
                 remedy="Correct on the computer that ran the import, or with the team's store.",
             )
-        self._owned = self._steps.opened.enter_context(self.store.own(self._named.id))
+        self._owned = self.opened.enter_context(self.store.own(self._named.id))
         self._batch = self._owned.rows.batch()
         if not self._owned.rows.has(RowStatus.CREATED):
             raise ResultsError(
@@ -329,22 +342,24 @@ class CorrectionPreparation:
                 remedy="See its progress:",
                 command=("status", self._named.id),
             )
-        own = Mapping.from_record(self._batch.mapping)
         given = self.options.mapping if self.options.remap else None
-        self._mapper = (own if given is None else loaded_mapping(given)).bind(self._batch.header)
+        self._mapping = Mapping.from_record(self._batch.mapping) if given is None else loaded_mapping(given)
+        self._mapper = self._mapping.bind(self._batch.header)
 
     async def _read(self) -> None:
         """What was changed, and what an earlier correction left."""
-        rows = self._owned.rows
+        rows, options = self._owned.rows, self.options
         for one in (one for status in UNFINISHED for one in rows.corrections(status=status)):
             self._unfinished.setdefault(one.position, {})[one.field] = one
             self._continues_undo |= one.undo
-        if self.options.changes is not None:
-            self._edits = from_screen(self.options.changes, rows, self._batch.header)
-            return
-        found, self._digest = edits_of_file(self._named.results, self._batch, rows, self.observer)
-        self._edits = found
-        self._keeps_file = bool(found.rows or found.words or found.newer_lines or found.unknown_created)
+        if options.changes is not None:
+            self._edits = from_screen(options.changes, rows, self._batch.header)
+        else:
+            found, self._digest = edits_of_file(self._named.results, self._batch, rows, self.observer)
+            self._edits = found
+            self._keeps_file = bool(found.rows or found.words or found.newer_lines or found.unknown_created)
+        if not (options.undo or options.remap or self._edits.corrections or self._unfinished):
+            self.steps.clear()  # nothing to do
 
     @property
     def _undoes(self) -> bool:
@@ -355,12 +370,7 @@ class CorrectionPreparation:
         """What an earlier correction left is not sent any more."""
         return self.options.undo and not self._continues_undo and bool(self._unfinished)
 
-    def _anything_to_do(self) -> bool:
-        return bool(self.options.undo or self.options.remap or self._edits.corrections or self._unfinished)
-
     async def _connect(self) -> None:
-        if not self._anything_to_do():
-            return
         if self.options.unattended and not self.options.yes and not self._batch.rehearsal:
             raise QuestionOpenError((_question(0),))
         calls = self.options.calls
@@ -371,17 +381,8 @@ class CorrectionPreparation:
             rehearsal=self._batch.id if calls.sandbox else "",
             asked={},
         )
-        self._session = await self._steps.opened.enter_async_context(opening)
-        user = await self._session.user()
-        tenant = tenant_name(self._session.settings.base_url, user, rehearsal=self._batch.rehearsal)
-        if tenant != self._batch.tenant:
-            raise ResultsError(
-                f"This batch belongs to {self._batch.organisation or self._batch.tenant} on"
-                f" {self._batch.tenant}, and the keys to {tenant}.",
-                where=self._batch.id,
-                remedy="Use the host and keys of the batch's own organisation. Nothing was sent.",
-                code="keys",
-            )
+        self._session = await self.opened.enter_async_context(opening)
+        await self._session.user_of(self._batch)
         asked = asked_values(self._mapped_again(), self._mapper)
         self._resolved = await looked_up(
             self._session.connection.tenant, asked, self.observer, kept=self._owned.rows.lookups(),
@@ -398,8 +399,6 @@ class CorrectionPreparation:
         return before + [Row(edit.number, edit.cells) for edit in edits if not self.options.remap]
 
     async def _plan(self) -> None:
-        if not self._anything_to_do():
-            return
         rows = self._owned.rows
         if self._undoes:
             if not self._continues_undo:
@@ -416,7 +415,7 @@ class CorrectionPreparation:
         self._show()
         total = self._rows_to_change()
         if total and not self._batch.rehearsal:
-            self._steps.ask(_question(total))
+            self.ask(_question(total))
 
     def _joined(self, plan: PlannedCorrection) -> PlannedCorrection | None:
         """None if the same is left from an earlier correction, which goes on then: one `--undo` takes all of
@@ -468,8 +467,7 @@ class CorrectionPreparation:
 
     # ---- sending ----------------------------------------------------------------------------------
 
-    async def _send(self, stop: StopHandle) -> CorrectionSummary:
-        assert self._session is not None
+    async def _updated(self, stop: StopHandle) -> CorrectionSummary:
         connection, calls = self._session.connection, self.options.calls
         updates = UpdateOptions(
             overwrite=self.options.overwrite,

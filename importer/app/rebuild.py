@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from importer.activity import GUID, Activity, Marker
+from importer.activity import GUID, Activity, Marker, as_sent
 from importer.app.changes import REBUILT
 from importer.app.connecting import Session, looked_up
 from importer.app.observer import Observer
@@ -164,6 +164,7 @@ class _Reading:
         if word == "created" and GUID.fullmatch(made) and id_key(made) not in self.claimed:
             self.claimed[id_key(made)] = made
             if made in self.held:
+                self._demand_taken_over(line, number, made)
                 self.taken_over[number] = made
                 return StagedRow(number, cells, body, None, RowStatus.SKIPPED)
             return StagedRow(number, cells, body, None, RowStatus.CREATED, activity_id=made, attempts=1)
@@ -173,6 +174,19 @@ class _Reading:
             return StagedRow(number, cells, None, None, RowStatus.INVALID, "invalid", problems)
         return StagedRow(number, cells, body, None, RowStatus.PENDING)
 
+    def _demand_taken_over(self, line: FileLine, number: int, made: str) -> None:
+        """A row that another batch created was never sent by this one (`--only-new`). Raises ResultsError."""
+        if (line.ours.attempts or "").strip() in {"", "0"}:
+            return
+        other, _ = self.held[made]
+        raise ResultsError(
+            f"Row {number} of this file has the Id {made}, which batch {other} created: a row belongs to one"
+            " batch. Nothing was sent.",
+            where=str(self.file.path),
+            remedy="Put import_batch back as it was written, or continue that batch:",
+            command=("resume", other),
+        )
+
 
 def _put_in_doubt(staging: Staging, since: float, request: RebuildRequest) -> int:
     """Every row that may be sent; how many."""
@@ -180,12 +194,7 @@ def _put_in_doubt(staging: Staging, since: float, request: RebuildRequest) -> in
     marker = Marker(request.mapping.marker, request.batch_id) if request.mapping.marker else None
     done = 0
     while pending := staging.rows.chunk(RowStatus.PENDING, 0, CHUNK_ROWS):
-        sent = {}
-        for row in pending:
-            body = row.activity or b""
-            sent[row.position] = (
-                body if marker is None else marker.on(Activity.decoded(body), row.number).encoded()
-            )
+        sent = {row.position: as_sent(row.activity or b"", row.number, marker) for row in pending}
         with staging.change() as change:
             change.assume_sent(
                 sent, since, detail=entry.meaning, code=entry.code, error=f"{entry.meaning} {entry.action}"

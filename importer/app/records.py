@@ -15,6 +15,23 @@ from importer.text import shown
 from importer.wording import count, expected
 
 
+def _plain(record: object, *names: str) -> dict[str, Any]:
+    """These fields of a record, in this order, as JSON has them."""
+    return {name: _json(getattr(record, name)) for name in names}
+
+
+def _json(value: Any) -> Any:  # noqa: ANN401 - whatever a field holds
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, tuple):
+        return [_json(each) for each in value]
+    return round(value, 3) if isinstance(value, float) else value
+
+
+def _stopped(result: RunResult | CorrectionOutcome) -> dict[str, str]:
+    return {"error": result.stopped, "error_code": result.stop_code} if result.stopped else {}
+
+
 @dataclass(frozen=True, slots=True)
 class NextStep:
     """What a person can do next. text: a sentence. command: the command line that does it, its words without
@@ -42,14 +59,7 @@ class EarlierImport:
 
     def as_json(self) -> dict[str, Any]:
         """One entry of `imported_before`."""
-        return {
-            "batch": self.batch,
-            "source": self.source,
-            "created_at": self.created_at,
-            "rows": self.rows,
-            "whole": self.whole,
-            "results": self.results,
-        }
+        return _plain(self, "batch", "source", "created_at", "rows", "whole", "results")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +72,7 @@ class SheetFindings:
 
     def as_json(self) -> dict[str, list[dict[str, Any]]]:
         """`problems`, `questions`, `notices` of `--json`."""
-        return {
-            "problems": [found.as_json() for found in self.problems],
-            "questions": [found.as_json() for found in self.questions],
-            "notices": [found.as_json() for found in self.notices],
-        }
+        return {name: [found.as_json() for found in getattr(self, name)] for name in self.__slots__}
 
 
 NOTHING_FOUND: Final = SheetFindings()
@@ -118,13 +124,9 @@ class CheckReport:
 
     def as_json(self) -> dict[str, Any]:
         """The object that `check --json` prints."""
-        return {
-            "rows": self.rows,
-            "valid": self.valid,
-            "invalid": self.invalid,
-            **self.findings.as_json(),
-            "imported_before": [one.as_json() for one in self.imported_before],
-        }
+        before = [one.as_json() for one in self.imported_before]
+        counts = _plain(self, "rows", "valid", "invalid")
+        return {**counts, **self.findings.as_json(), "imported_before": before}
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,20 +214,8 @@ class RunResult:
 
     def as_json(self) -> dict[str, Any]:
         """The object that `run --json` and `resume --json` print."""
-        told: dict[str, Any] = {
-            "batch": self.batch,
-            **self.counts,
-            "already": self.already,
-            "throttled": self.throttled,
-            "seconds": round(self.seconds, 3),
-            "results": str(self.results),
-            "store": self.store,
-            "questions": list(self.questions),
-            "notices": list(self.notices),
-        }
-        if self.stopped:
-            told |= {"error": self.stopped, "error_code": self.stop_code}
-        return told
+        names = ("already", "throttled", "seconds", "results", "store", "questions", "notices")
+        return {"batch": self.batch, **self.counts, **_plain(self, *names), **_stopped(self)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,25 +246,10 @@ class BatchStatus:
 
     def as_json(self) -> dict[str, Any]:
         """The object that `status --json` prints, or one entry of `batches`."""
-        return {
-            "batch": self.batch,
-            "tenant": self.tenant,
-            "user": self.user,
-            "started_on": self.started_on,
-            "source": self.source,
-            "created_at": self.created_at,
-            **self.counts,
-            "already": self.already,
-            "throttled": self.throttled,
-            "seconds": round(self.seconds, 3),
-            "results": self.results,
-            "store": self.store,
-            "running": self.running,
-            "running_on": self.running_on,
-            "rate": round(self.rate, 2),
-            "note": self.note,
-            "erased": self.erased,
-        }
+        what = _plain(self, "batch", "tenant", "user", "started_on", "source", "created_at")
+        runs = _plain(self, "already", "throttled", "seconds", "results", "store", "running", "running_on")
+        rest = {**runs, **_plain(self, "rate", "note", "erased")}
+        return {**what, **self.counts, **rest, "rate": round(self.rate, 2)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,16 +272,7 @@ class VerifyResult:
 
     def as_json(self) -> dict[str, Any]:
         """The object that `verify --json` prints."""
-        return {
-            "batch": self.batch,
-            "rows": self.rows,
-            "equal": self.equal,
-            "differing": self.differing,
-            "missing": self.missing,
-            "unread": self.unread,
-            "fields": list(self.fields),
-            "verified": None if self.verified is None else str(self.verified),
-        }
+        return _plain(self, "batch", "rows", "equal", "differing", "missing", "unread", "fields", "verified")
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,17 +298,8 @@ class CorrectionOutcome:
 
     def as_json(self) -> dict[str, Any]:
         """The object that `correct --json` prints."""
-        shown: dict[str, Any] = {
-            "batch": self.batch,
-            "changed": self.changed,
-            "corrected": self.corrected,
-            "conflicts": self.conflicts,
-            "failed": self.failed,
-            "corrections": None if self.corrections is None else str(self.corrections),
-        }
-        if self.stopped:
-            shown |= {"error": self.stopped, "error_code": self.stop_code}
-        return shown
+        names = ("batch", "changed", "corrected", "conflicts", "failed", "corrections")
+        return {**_plain(self, *names), **_stopped(self)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,7 +318,7 @@ class Account:
 
     def as_json(self) -> dict[str, Any]:
         """The object that `whoami --json` prints."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return _plain(self, *self.__slots__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,7 +339,7 @@ class StoreInfo:
 
     def as_json(self) -> dict[str, Any]:
         """The object that `store --json` prints."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return _plain(self, *self.__slots__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,4 +352,4 @@ class EraseResult:
 
     def as_json(self) -> dict[str, Any]:
         """The object that `erase --json` prints."""
-        return {"batch": self.batch, "rows": self.rows, "files": [str(path) for path in self.files]}
+        return _plain(self, *self.__slots__)

@@ -13,7 +13,7 @@ from importer.results.results_reader import ResultLine, batch_id_in, read_result
 from importer.results.results_writer import Written, digest_of, write_results
 from importer.sheets.rows import decode_cells
 from importer.store.batch_rows import BatchRows
-from importer.store.records import MAY_BE_SENT, Batch, BatchSummary
+from importer.store.records import MAY_BE_SENT, Batch
 from importer.store.store import Store, computer
 from importer.wording import be, count
 
@@ -161,17 +161,6 @@ def replaceable(path: Path, store: Store) -> str:
             command=("resume", str(path)),
         )
     return batch_id
-
-
-def taken_over(summary: BatchSummary) -> int:
-    """How many of a batch's created rows earlier batches had sent."""
-    return int(summary.facts.get("already", 0))
-
-
-def shown_counts(rows: BatchRows, already: int) -> dict[str, int]:
-    """Rows by the word that people read; `created` counts what this batch created."""
-    counts = rows.shown_counts()
-    return {**counts, "created": counts["created"] - already}
 
 
 def is_open(rows: BatchRows) -> bool:

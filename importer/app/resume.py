@@ -10,11 +10,11 @@ from pathlib import Path
 
 from importer.activity import Marker
 from importer.app.changes import WITHOUT_REFUSAL, BatchChanges, StatusWords, from_screen
-from importer.app.connecting import Session, as_work_error, looked_up, persistently, send_options, session
+from importer.app.connecting import Session, looked_up, persistently, send_options, session
 from importer.app.observer import SILENT, Observer, StopHandle
 from importer.app.options import ResumeOptions
-from importer.app.plan import Plan, Preparing, send_question
-from importer.app.questions import Answers, Choice, Question, QuestionKind, QuestionOpenError
+from importer.app.plan import Plan, Preparation, send_question
+from importer.app.questions import Choice, Question, QuestionKind, QuestionOpenError
 from importer.app.rebuild import RebuildRequest, asked_by, rebuild
 from importer.app.records import PlanFacts, RunResult
 from importer.app.results_file import (
@@ -27,18 +27,14 @@ from importer.app.results_file import (
 )
 from importer.app.running import (
     Work,
-    conclude,
-    expected_s,
-    results_whatever_happens,
-    send_with_trial,
-    spoken_rate,
+    plan_facts,
+    send_and_conclude,
 )
 from importer.app.sheet_questions import refuse_sent_elsewhere
 from importer.app.staging import AskedValues, asked_values, loaded_mapping, source_row
-from importer.app.stores import NamedBatch, expect_kind, find_batch
-from importer.errors import ResultsError, StoreError, UserError
+from importer.app.stores import NamedBatch, batch_to_call
+from importer.errors import ResultsError, UserError
 from importer.leadsquared.answers import CurrentUser
-from importer.leadsquared.calls import Unreachable
 from importer.leadsquared.lookups import to_plain
 from importer.mapping.mapping import Mapping
 from importer.mapping.references import Resolved
@@ -46,11 +42,12 @@ from importer.mapping.row_mapper import RowMapper
 from importer.results.edits import Edits, Named
 from importer.results.results_reader import batch_id_in
 from importer.results.results_writer import results_path
-from importer.sending.engine import mark_interrupted, tenant_name
+from importer.sending.engine import mark_interrupted
 from importer.sending.preflight import SentBeforeCheck, assume_all_sent, look_for_continuation
 from importer.sending.reconcile.account_lookup import OtherBatches
 from importer.sending.run_state import SendOptions
 from importer.sheets.rows import Row
+from importer.store.batch_rows import shown_counts
 from importer.store.ownership import BatchChange, Ownership
 from importer.store.records import IN_DOUBT, Batch, RowStatus, iso
 from importer.store.store import Store
@@ -61,96 +58,59 @@ async def prepare_resume(options: ResumeOptions, store: Store, observer: Observe
     Changes are computed, not applied: a batch whose plan is discarded is as it was. A batch that the store
     does not have is rebuilt from its results file (`options.mapping`). Raises UserError (the batch
     untouched), WorkError when LeadSquared cannot be reached."""
-    preparation = ResumePreparation(options, store, observer)
-    return await preparation.answered(Answers())
+    return await ResumePreparation(options, store, observer).answered()
 
 
-def answers_in_advance(options: ResumeOptions) -> Answers:
-    """What the options answer."""
-    if not options.yes:
-        return Answers()
-    return Answers(
-        {
-            QuestionKind.CONTINUED_ELSEWHERE: "look-up",
-            QuestionKind.DELETED: "again",
-            QuestionKind.SEND: "send",
-        }
-    )
-
-
-class ResumePreparation:
+class ResumePreparation(Preparation[Plan, RunResult]):
     """One `resume`, from its options to its result."""
 
     def __init__(self, options: ResumeOptions, store: Store, observer: Observer) -> None:
-        self.options, self.store, self.observer = options, store, observer
-        self.notices: list[str] = []
-        self._steps = Preparing(
-            (self._own, self._read_changes, self._connect, self._compute, self._look_elsewhere, self._sum_up),
-            answers_in_advance(options),
+        answers = ((QuestionKind.CONTINUED_ELSEWHERE, "look-up"), (QuestionKind.DELETED, "again"))
+        given = {**dict(answers), QuestionKind.SEND: "send"} if options.yes else {}
+        steps = (
+            self._own,
+            self._read_changes,
+            self._connect,
+            self._compute,
+            self._look_elsewhere,
+            self._sum_up,
         )
+        super().__init__(store, observer, steps, {str(kind): value for kind, value in given.items()})
+        self.options = options
         self._named: NamedBatch
         self._owned: Ownership
         self._batch: Batch
         self._mapping: Mapping
         self._mapper: RowMapper
-        self._session: Session | None = None
+        self._opened: Session | None = None
         self._user: CurrentUser
         self._edits = Edits()
         self._read: str | None = None
         self._asked: AskedValues = {}
         self._resolved: Resolved = {}
         self._changes: BatchChanges | None = None
+        self._remaps = options.remap
         self._facts: PlanFacts | None = None
         self._replaces = ""
-        self._rebuilt = self._begun = self._idle = False
+        self._rebuilt = self._begun = False
 
-    # ---- the protocol of `plan.Preparation` -------------------------------------------------------
+    @property
+    def _session(self) -> Session:
+        assert self._opened is not None, "a batch without open rows needs no connection"
+        return self._opened
 
-    async def answered(self, answers: Answers) -> Plan:
+    def plan(self) -> Plan:
         """See `Preparation`."""
-        try:
-            await self._steps.advance(answers)
-        except Unreachable as error:  # whoami, or what is looked up before anything is sent: the batch waits
-            raise as_work_error(error) from error
-        except StoreError as error:
-            raise _nothing_sent(error) from error
-        return self._plan()
-
-    async def started(self, answers: Answers, stop: StopHandle) -> RunResult:
-        """See `Preparation`."""
-        try:
-            await self._steps.finish(answers)
-            self._begun = True
-            self._apply()
-        except Unreachable as error:
-            raise as_work_error(error) from error
-        except StoreError as error:
-            await self.discarded()
-            raise _nothing_sent(error) from error
-        except BaseException:
-            await self.discarded()
-            raise
-        async with self._steps.opened:
-            return await self._send(stop)
-
-    async def discarded(self) -> None:
-        """See `Preparation`."""
-        await self._steps.opened.aclose()
-
-    def _plan(self) -> Plan:
         changes = self._changes
-        already = self._owned.rows.fact("already", 0)
-        counts = self._counts(changes.counts() if changes else self._owned.rows.counts())
-        counts["created"] -= already
+        counts = shown_counts(changes.counts() if changes else self._owned.rows.counts())
+        counts["created"] -= self._owned.rows.fact("already", 0)
         return Plan(
             batch=self._batch.id,
             resumes=True,
-            questions=self._steps.open_questions,
+            questions=self.open_questions,
             counts=counts,
             facts=self._facts,
             changes=tuple(self._described(changes)) if changes else (),
-            notices=tuple(self.notices),
-            answered=self._steps.answered,
             nothing_to_send=self._facts is None or not (self._facts.to_send or self._facts.in_doubt),
             preparation=self,
         )
@@ -159,32 +119,31 @@ class ResumePreparation:
 
     async def _own(self) -> None:
         sandbox = self.options.calls.sandbox
-        self._named = find_batch(self.options.results, self.store, rehearsal=sandbox)
         remedy = "Continue the rehearsal with --sandbox, or start the import with `importer run`."
-        expect_kind(self._named, sandbox=sandbox, remedy=remedy)
+        self._named = batch_to_call(self.options.results, self.store, sandbox=sandbox, remedy=remedy)
         if self.options.remap and self.options.mapping is None:
             raise UserError("--remap needs the new mapping.", remedy="Add it with -m MAPPING.")
         if not self.store.knows(self._named.id):
             await self._rebuild()
         else:
-            self._owned = self._steps.opened.enter_context(self.store.own(self._named.id))
+            self._owned = self.opened.enter_context(self.store.own(self._named.id))
         mark_interrupted(self._owned)
         self._batch = self._owned.rows.batch()
         self._mapping = self._chosen_mapping()
+        self._remaps = self.options.remap or bool(self._owned.rows.fact("map_again"))
         self._mapper = self._mapping.bind(self._batch.header)
 
     async def _rebuild(self) -> None:
         request = _rebuild_request(self._named, self.options)
         asked = asked_by(request)
         await self._open(request.batch_id, asked)
-        assert self._session is not None
         user = await self._session.user()
         self._owned = await rebuild(
             request, self.store, self._session, user, self.observer, asked=asked,
             rehearsal=self._named.rehearsal, max_outage_s=self.options.calls.max_outage_s,
         )  # fmt: skip
         self._rebuilt = True
-        self._steps.opened.callback(self._close_rebuilt)
+        self.opened.callback(self._close_rebuilt)
 
     def _close_rebuilt(self) -> None:
         """A batch that was rebuilt and is not continued is not left behind."""
@@ -199,7 +158,7 @@ class ResumePreparation:
         opening = session(
             calls, self._send_options, self.store, rehearsal=batch_id if calls.sandbox else "", asked=asked
         )
-        self._session = await self._steps.opened.enter_async_context(opening)
+        self._opened = await self.opened.enter_async_context(opening)
 
     async def _read_changes(self) -> None:
         """What a person said; and whether there is anything to do at all."""
@@ -210,39 +169,24 @@ class ResumePreparation:
             path = self._named.results
             self._edits, self._read = edits_of_file(path, self._batch, self._owned.rows, self.observer)
         if not self._anything_to_do():
-            self._idle = True
-            self._say("Nothing is left to send.")
+            self.steps.clear()
+            self.observer.notice("Nothing is left to send.")
             self._say_of_created()
 
     async def _connect(self) -> None:
-        if self._idle:
-            return
         asks = not self.options.yes and not self._batch.rehearsal and is_open(self._owned.rows)
         if asks and self.options.unattended:
             raise QuestionOpenError((send_question(),))
         self._asked = asked_values(self._mapped_again(), self._mapper)
-        if self._session is None:
+        if self._opened is None:
             await self._open(self._batch.id, self._asked if self._batch.rehearsal else {})
-        assert self._session is not None
-        self._user = await self._session.user()
-        tenant = tenant_name(self._session.settings.base_url, self._user, rehearsal=self._batch.rehearsal)
-        if tenant != self._batch.tenant:
-            raise ResultsError(
-                f"This batch belongs to {self._batch.organisation or self._batch.tenant} on"
-                f" {self._batch.tenant}, and the keys to {tenant}.",
-                where=self._batch.id,
-                remedy="Use the host and keys of the batch's own organisation. Nothing was sent.",
-                code="keys",
-            )
+        self._user = await self._session.user_of(self._batch)
         self._resolved = await looked_up(
             self._session.connection.tenant, self._asked, self.observer, kept=self._owned.rows.lookups(),
             max_outage_s=self.options.calls.max_outage_s,
         )  # fmt: skip
 
     async def _compute(self) -> None:
-        if self._idle:
-            return
-        assert self._session is not None
         tenant = self._session.connection.tenant
         changes = BatchChanges(
             self._owned.rows, self._batch, self._mapper, self._resolved,
@@ -250,16 +194,16 @@ class ResumePreparation:
         )  # fmt: skip
         self._changes = changes
         words = StatusWords(
-            self.store, self._owned.rows, self._batch, tenant, say=self._say, observer=self.observer,
+            self.store, self._owned.rows, self._batch, tenant, observer=self.observer,
             wait_s=self.options.sending.settle_s,
         )  # fmt: skip
         confirmed = await words.record_newer(self._edits.newer, changes)
         if confirmed < self._edits.unknown_created:
             self._read = None  # the file stays as it is; ours goes beside it
-        if self.options.remap:
+        if self._remaps:
             changes.remap()
         changes.correct(self._edits.rows)
-        self._steps.ask(await words.heed(self._edits.words, changes))
+        self.ask(await words.heed(self._edits.words, changes))
         if self._mapper.needs_lookups:
             changes.map_invalid()
         changes.retry(refused_too=self.options.retry_failed)
@@ -267,9 +211,8 @@ class ResumePreparation:
 
     async def _look_elsewhere(self) -> None:
         """Was the batch continued on another computer, whose store is not ours?"""
-        if self._idle or self._batch.rehearsal:
+        if self._batch.rehearsal:
             return
-        assert self._session is not None
         tenant = self._session.connection.tenant
         claimed = OtherBatches(self.store, self._batch).claimed
         found = await persistently(
@@ -277,87 +220,71 @@ class ResumePreparation:
             self.options.calls.max_outage_s, self.observer, what="Reading accounts of open rows",
         )  # fmt: skip
         if found.cannot_read:
-            self._say(f"These keys may not read activities back ({found.cannot_read}).", warning=True)
+            self.observer.notice(
+                f"These keys may not read activities back ({found.cannot_read}).", warning=True
+            )
         if found.found:
-            self._steps.ask(_continued_question(found, self._counts(self._owned.rows.counts())["pending"]))
+            self.ask(_continued_question(found, shown_counts(self._owned.rows.counts())["pending"]))
 
     async def _sum_up(self) -> None:
-        if self._idle or self._changes is None:
-            return
-        assert self._session is not None
+        assert self._changes is not None, "computed before"
         counts = self._changes.counts()
         pending = counts.get(RowStatus.PENDING, 0)
         in_doubt = sum(counts.get(status, 0) for status in IN_DOUBT)
-        if self._steps.answer_to(QuestionKind.CONTINUED_ELSEWHERE) is not None:
+        if self.answer_to(QuestionKind.CONTINUED_ELSEWHERE) is not None:
             pending, in_doubt = 0, in_doubt + pending
-        limit = self.options.sending.limit
-        to_send = pending if limit is None else min(limit, pending)
-        settings, batch = self._session.settings, self._batch
-        self._facts = PlanFacts(
-            batch=batch.id,
-            source=batch.source_name,
-            sheet=batch.sheet,
-            organisation=batch.organisation or batch.tenant,
-            user=self._user.name,
-            host=settings.base_url,
-            keys_from=settings.origin,
-            events=tuple(sorted(self._changes.events_pending().items())) if pending else (),
-            to_send=to_send,
-            pending=pending,
-            in_doubt=in_doubt,
-            left_out=counts.get(RowStatus.INVALID, 0),
+        self._facts = plan_facts(
+            self._batch, self._session.settings, self._user.name, results=self._results, pending=pending,
+            events=self._changes.events_pending() if pending else {}, limit=self.options.sending.limit,
+            in_doubt=in_doubt, left_out=counts.get(RowStatus.INVALID, 0),
             already=self._owned.rows.fact("already", 0),
-            seconds=expected_s(to_send, settings.rate),
-            rate=spoken_rate(settings.rate),
-            results=self._results,
-            rehearsal=batch.rehearsal,
-        )
-        if (to_send or in_doubt) and not batch.rehearsal:
-            self._steps.ask(send_question())
+        )  # fmt: skip
+        if (self._facts.to_send or in_doubt) and not self._batch.rehearsal:
+            self.ask(send_question())
 
     # ---- applying and sending ---------------------------------------------------------------------
 
-    def _apply(self) -> None:
-        """Everything that was shown, in one transaction."""
-        if self._idle or self._changes is None:
+    def begin(self) -> None:
+        """See `Preparation`: everything that was shown, in one transaction."""
+        self._begun = True
+        if self._changes is None:
             return
         changes = self._changes
         with self._owned.change() as change:
             changes.apply(change)
             if self._asked:
                 change.keep_lookups(to_plain(self._resolved))
-            if self._steps.answer_to(QuestionKind.CONTINUED_ELSEWHERE) is not None:
+            if self.answer_to(QuestionKind.CONTINUED_ELSEWHERE) is not None:
                 self._assume_all_sent(change)
-            if self.options.remap:
-                change.keep_facts(mapping=self._mapping.record(), marker=self._mapping.marker)
+            if self._remaps:
+                change.keep_facts(
+                    mapping=self._mapping.record(), marker=self._mapping.marker, map_again=False
+                )
             if changes.to_send and not self._batch.rehearsal:
                 check = change.duplicates(self._batch, changes.to_send)
                 refuse_sent_elsewhere(check, changes.numbers_to_send)
 
     def _assume_all_sent(self, change: BatchChange) -> None:
-        assert self._session is not None
         started = dt.datetime.fromisoformat(self._batch.created_at).timestamp()
         since = started + self._session.connection.tenant.clock_difference_s
         marker = Marker(self._batch.marker, self._batch.id) if self._batch.marker else None
         assume_all_sent(change, since, marker)
 
-    async def _send(self, stop: StopHandle) -> RunResult:
-        options = SendOptions() if self._session is None else self._send_options
+    async def send(self, stop: StopHandle) -> RunResult:
+        """See `Preparation`."""
+        options = self._send_options if self._opened else SendOptions()
         work = Work(
-            self.store, self._owned, self._session, options, self._mapper, self.observer, stop,
+            self.store, self._owned, self._opened, options, self._mapper, self.observer, stop,
             results=self._results, read=self._read,
             replaces=(self._replaces,) if self._replaces else (),
         )  # fmt: skip
-        if self._idle or not is_open(self._owned.rows):
-            return conclude(work, None)
-        if not self._results.is_file():  # it exists from before the first POST
+        nothing = self._changes is None or not is_open(self._owned.rows)
+        if not nothing and not self._results.is_file():  # it exists from before the first POST
             write_results_file(
                 self._owned.rows, self._owned.keep_facts, self.observer, self._results, read=self._read,
                 replaces=work.replaces,
             )  # fmt: skip
-        async with results_whatever_happens(work):
-            sent = await send_with_trial(work, self.options.sending.canary)
-        return conclude(work, sent)
+        return await send_and_conclude(work, self.options.sending.canary, nothing=nothing)
 
     # ---- what a person said -----------------------------------------------------------------------
 
@@ -394,12 +321,12 @@ class ResumePreparation:
             for line in edit.described():
                 named.add(line)
         if named.total:
-            say_named(named, "Not sent by resume, since the row was created", self._say)
-            self._say("`importer correct RESULTS` sends changed cells of created rows as updates.")
+            say_named(named, "Not sent by resume, since the row was created", self.observer.notice)
+            self.observer.notice("`importer correct RESULTS` sends changed cells of created rows as updates.")
 
     def _anything_to_do(self) -> bool:
         rows = self._owned.rows
-        if is_open(rows) or self.options.remap:
+        if is_open(rows) or self._remaps:
             return True
         if self._edits.rows or self._edits.words or self._edits.newer_lines:
             return True
@@ -413,7 +340,7 @@ class ResumePreparation:
     def _mapped_again(self) -> Iterator[Row]:
         """The rows whose lookups are needed."""
         rows = self._owned.rows
-        for row in rows.rows(None if self.options.remap else RowStatus.INVALID):
+        for row in rows.rows(None if self._remaps else RowStatus.INVALID):
             if row.status is not RowStatus.CREATED:
                 yield source_row(row)
         for edit in self._edits.rows:
@@ -438,18 +365,6 @@ class ResumePreparation:
             yield f"Still invalid: {line}"
         if changes.problems_total > len(changes.problems):
             yield f"… and {changes.problems_total - len(changes.problems):,} more invalid rows."
-
-    @staticmethod
-    def _counts(by_status: dict[RowStatus, int]) -> dict[str, int]:
-        counts: dict[str, int] = {"rows": sum(by_status.values())}
-        counts |= dict.fromkeys((status.shown for status in RowStatus), 0)
-        for status, rows in by_status.items():
-            counts[status.shown] += rows
-        return counts
-
-    def _say(self, text: str, *, warning: bool = False) -> None:
-        self.notices.append(text)
-        self.observer.notice(text, warning=warning)
 
 
 def _rebuild_request(named: NamedBatch, options: ResumeOptions) -> RebuildRequest:
@@ -483,7 +398,3 @@ def _continued_question(found: SentBeforeCheck, pending: int) -> Question:
         "--yes (look up all open rows first, and send only those that are not found)",
         rows=pending,
     )
-
-
-def _nothing_sent(error: StoreError) -> UserError:
-    return UserError(f"{error.what} Nothing was sent.", where=error.where, remedy=error.remedy, code="store")

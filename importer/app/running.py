@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from importer.app.connecting import Session
 from importer.app.observer import Observer, Progress, Stage, StopHandle, shown_regularly
-from importer.app.records import NextStep, RunResult
-from importer.app.results_file import shown_counts, write_results_file
+from importer.app.records import NextStep, PlanFacts, RunResult
+from importer.app.results_file import write_results_file
 from importer.app.verify_batch import differences_of, read_back
 from importer.errors import FileError, ImporterError, ResultsError, StoreError, WorkError
 from importer.mapping.row_mapper import RowMapper
@@ -23,9 +23,10 @@ from importer.remedies import remedy_for
 from importer.sending.engine import SendResult, send, unrecorded_error
 from importer.sending.outage import Stop, StopReason
 from importer.sending.run_state import RunState, SendOptions, TenantConnection
+from importer.settings import Settings
 from importer.store.batch_rows import BatchRows
 from importer.store.ownership import Ownership
-from importer.store.records import Problem, RowStatus, StoredRow
+from importer.store.records import Batch, Problem, RowStatus, StoredRow
 from importer.store.store import Store
 from importer.text import shown
 from importer.verification import readings
@@ -149,11 +150,13 @@ class BrokenRunError(Exception):
         self.result = result
 
 
-@asynccontextmanager
-async def results_whatever_happens(work: Work) -> AsyncIterator[None]:
-    """A fault of ours, too, leaves a results file that shows how far the batch came."""
+async def send_and_conclude(work: Work, trial: int | None, *, nothing: bool) -> RunResult:
+    """Sends, with a trial of so many rows first (see `send_with_trial`), unless there is nothing to send. A
+    fault of ours, too, leaves a results file that shows how far the batch came (BrokenRunError)."""
+    if nothing:
+        return conclude(work, None)
     try:
-        yield
+        sent = await send_with_trial(work, trial)
     except Exception as error:
         result = None
         with suppress(Exception):  # the first one says more
@@ -161,6 +164,7 @@ async def results_whatever_happens(work: Work) -> AsyncIterator[None]:
         if result is None:
             raise
         raise BrokenRunError(result) from error
+    return conclude(work, sent)
 
 
 def conclude(work: Work, sent: SendResult | None) -> RunResult:
@@ -183,7 +187,8 @@ def _concluded(work: Work, sent: SendResult | None, trouble: WorkError | None) -
         work.observer.notice(notice, warning=True)
     path, written = _written(work)
     already = work.rows.fact("already", 0)
-    counts = shown_counts(work.rows, already)
+    counts = work.rows.shown_counts()
+    counts["created"] -= already
     stop = sent.stop if sent else None
     code = stop.exit_code if stop else exit_code_of(counts)
     if not written:
@@ -279,6 +284,33 @@ def _written(work: Work) -> tuple[Path, bool]:
 def expected_s(rows: int, rate: Rate) -> float:
     """How long it takes to send so many rows, spaced as the pace spaces them, in seconds."""
     return rows / rate.per_s * SPACING_MARGIN
+
+
+def plan_facts(
+    batch: Batch, settings: Settings, user: str, *, results: Path, events: Mapping[int, int], pending: int,
+    limit: int | None, in_doubt: int = 0, left_out: int, already: int,
+) -> PlanFacts:  # fmt: skip
+    """What a person sees before anything is sent. events: activity type → rows. limit: of rows to send."""
+    to_send = pending if limit is None else min(limit, pending)
+    return PlanFacts(
+        batch=batch.id,
+        source=batch.source_name,
+        sheet=batch.sheet,
+        organisation=batch.organisation or batch.tenant,
+        user=user,
+        host=settings.base_url,
+        keys_from=settings.origin,
+        events=tuple(sorted(events.items())),
+        to_send=to_send,
+        pending=pending,
+        in_doubt=in_doubt,
+        left_out=left_out,
+        already=already,
+        seconds=expected_s(to_send, settings.rate),
+        rate=spoken_rate(settings.rate),
+        results=results,
+        rehearsal=batch.rehearsal,
+    )
 
 
 ROWS_NAMED: Final = 3

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from importer.activity import Activity, fingerprint
-from importer.app.options import Hidden, SheetInput
+from importer.app.options import SheetInput
 from importer.atomic_file import draft_beside
 from importer.checking.survey import Survey
 from importer.errors import MappingError, SheetError
@@ -123,11 +123,6 @@ def save_frame(frame: DataFrame, path: Path) -> SheetInput:
         draft.stream.write(text.encode("utf-8-sig"))
         draft.put(path)
     return SheetInput(path=path)
-
-
-def with_hidden(sheet: SheetInput, decided: Hidden) -> SheetInput:
-    """The same sheet once it is known what to do with its hidden rows."""
-    return replace(sheet, hidden=decided)
 
 
 Advance = Callable[[int], None]

@@ -12,7 +12,7 @@ from typing import Any, Final
 from importer.app.observer import SILENT, Observer, Progress, Stage
 from importer.app.questions import Choice, Question, QuestionKind
 from importer.app.records import BatchStatus, EraseResult, StoreInfo
-from importer.app.results_file import place_here, taken_over
+from importer.app.results_file import place_here
 from importer.errors import ResultsError, SettingsError
 from importer.home import Home, home
 from importer.report.facts import gather, rows_for_search
@@ -130,23 +130,26 @@ def find_batch(named: str, store: Store, *, rehearsal: bool = False) -> NamedBat
     )
 
 
-def expect_kind(named: NamedBatch, *, sandbox: bool, remedy: str) -> None:
-    """A rehearsal is on the sandbox only, and any other batch never is. Raises ResultsError.
+def batch_to_call(named: str, store: Store, *, sandbox: bool, remedy: str) -> NamedBatch:
+    """As `find_batch`, for calls: a rehearsal is on the sandbox only, and any other batch never is. Raises
+    ResultsError.
 
     remedy: what to do with a rehearsal that was named without --sandbox.
     """
-    if named.rehearsal and not sandbox:
+    batch = find_batch(named, store, rehearsal=sandbox)
+    if batch.rehearsal and not sandbox:
         raise ResultsError(
             "This batch is a rehearsal on the sandbox; none of it is in LeadSquared.",
-            where=named.id,
+            where=batch.id,
             remedy=remedy,
         )
-    if sandbox and not named.rehearsal:
+    if sandbox and not batch.rehearsal:
         raise ResultsError(
             "This batch was sent to LeadSquared; none of it is on the sandbox.",
-            where=named.id,
+            where=batch.id,
             remedy="Leave --sandbox out.",
         )
+    return batch
 
 
 def _results_of(batch_id: str, store: Store) -> Path | None:
@@ -231,7 +234,7 @@ def _status(
 ) -> BatchStatus:
     batch, facts = summary.batch, summary.facts
     going_on: Mapping[str, Any] = (facts.get("going_on") or {}) if summary.running else {}
-    already = taken_over(summary)
+    already = int(facts.get("already", 0))
     return BatchStatus(
         batch=batch.id,
         tenant=batch.tenant,

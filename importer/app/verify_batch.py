@@ -10,17 +10,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from importer.app.connecting import as_work_error, send_options, session
+from importer.app.connecting import send_options, session
 from importer.app.observer import SILENT, Observer, Progress, Stage, StopHandle, shown_regularly
 from importer.app.options import SendingOptions, VerifyOptions
 from importer.app.records import NextStep, VerifyResult
 from importer.app.results_file import place_here
-from importer.app.stores import NamedBatch, expect_kind, find_batch
+from importer.app.stores import NamedBatch, batch_to_call
 from importer.errors import ResultsError, WorkError
 from importer.leadsquared.calls import Unreachable
 from importer.mapping.mapping import Mapping
 from importer.results.beside import VERIFIED_ENDING, beside, write_verified
-from importer.sending.engine import tenant_name
 from importer.sending.outage import StopReason
 from importer.sending.run_state import SendOptions, TenantConnection
 from importer.store.batch_rows import BatchRows
@@ -151,8 +150,9 @@ async def verify(
     use, nothing created, erased), PartlyReadError in an outage, TenantError for keys that may not read.
     """
     sandbox = options.calls.sandbox
-    named = find_batch(options.results, store, rehearsal=sandbox)
-    expect_kind(named, sandbox=sandbox, remedy="Use --sandbox to read the rehearsal back.")
+    named = batch_to_call(
+        options.results, store, sandbox=sandbox, remedy="Use --sandbox to read the rehearsal back."
+    )
     async with AsyncExitStack() as stack:
         owned = stack.enter_context(_owned(named, store))
         batch = owned.rows.batch()
@@ -162,12 +162,9 @@ async def verify(
             session(options.calls, how, store, rehearsal=batch.id if sandbox else "", asked={})
         )
         try:
-            user = await opened.user()
-        except Unreachable as error:
-            raise as_work_error(error) from error
-        tenant = tenant_name(opened.settings.base_url, user, rehearsal=batch.rehearsal)
-        if tenant != batch.tenant:
-            raise _another_tenant(batch, tenant)
+            await opened.user_of(batch)
+        except Unreachable as error:  # the batch waits
+            raise WorkError(error.what, where=error.where, remedy=error.remedy, code="unreachable") from error
         done = readings.begin(owned, readings.utc_now())
         if done:
             observer.notice(f"Continuing an interrupted reading: {count(done, 'row')} of {total:,} done.")
@@ -201,16 +198,6 @@ def _owned(named: NamedBatch, store: Store) -> Ownership:
             command=("status", named.id),
         )
     return owned
-
-
-def _another_tenant(batch: Batch, tenant: str) -> ResultsError:
-    return ResultsError(
-        f"This batch belongs to {batch.organisation or batch.tenant} on {batch.tenant}, and the keys to"
-        f" {tenant}.",
-        where=batch.id,
-        remedy="Use the host and keys of the batch's own organisation.",
-        code="keys",
-    )
 
 
 def _summary(owned: Ownership) -> VerificationSummary:

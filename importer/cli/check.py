@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from importer.activity import Activity
 from importer.app.check_sheet import check as check_sheet
 from importer.app.options import CallOptions, CheckOptions
 from importer.app.records import CheckReport, EarlierImport, FirstRows, SheetFindings
@@ -140,7 +139,7 @@ def _preview(first: FirstRows) -> list[str]:
         return []
     headings = ("From", "Field", *(f"Row {number}" for number, _ in first.rows))
     table = [headings]
-    values = [_values(activity) for _, activity in first.rows]
+    values = [activity.parts() for _, activity in first.rows]
     for source in first.sources:
         cells = (_cell(each.get(source.schema_name), source.type) for each in values)
         table.append((shown(source.source), source.schema_name, *cells))
@@ -180,13 +179,6 @@ def _group(group: Finding) -> Iterator[str]:
     others = [f"{group.cell(each.row)} {shorten(each.value, VALUE_COLUMNS)!r}" for each in group.others]
     if others:
         yield from wrap(f"      Likewise {', '.join(others)}.", indent="      ", whole_words=False)
-
-
-def _values(activity: Activity) -> dict[str, str]:
-    values = {"RelatedCompanyId": activity.company_id, "ActivityEvent": str(activity.event)}
-    if activity.note is not None:
-        values["ActivityNote"] = activity.note
-    return {**values, **dict(activity.fields)}
 
 
 def _cell(value: str | None, kind: str) -> str:

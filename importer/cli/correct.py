@@ -60,7 +60,7 @@ def correct(
         unattended=not console.has_terminal,
     )
     found = asyncio.run(_correct(console, asked))
-    console.result("\n".join(_described(found)), found.as_json())
+    console.result("\n".join(_described(found, undo=undo)), found.as_json())
     if found.stopped:
         console.error(found.stopped)
     for step in found.next_steps:
@@ -89,7 +89,9 @@ def _answers(console: Console, plan: CorrectionPlan) -> Answers:
     return answers
 
 
-def _described(found: CorrectionOutcome) -> list[str]:
+def _described(found: CorrectionOutcome, *, undo: bool) -> list[str]:
+    if not found.changed and undo:
+        return ["Nothing to undo: no correction of this batch is left to take back."]
     if not found.changed:
         return ["Nothing to correct: no cell of a created row was changed."]
     parts = {

@@ -27,6 +27,8 @@ from importer.store.records import CHUNK_ROWS, IN_DOUBT, RowStatus, StoredRow
 
 LOOK_BACK: Final = dt.timedelta(days=30)
 LOOK_AHEAD: Final = dt.timedelta(days=1)
+_AWAY: Final = frozenset({OutcomeKind.NOT_SENT, OutcomeKind.THROTTLED, OutcomeKind.DOUBTFUL})
+"""An outage, which may be over soon; a bare 500 may also be this account's own, for good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ async def _look(
         activity = Activity.decoded(row.activity or b"")
         reading = await tenant.activities(activity.company_id, since, until)
         if reading.outcome is not None:
-            if reading.outcome.kind in {OutcomeKind.NOT_SENT, OutcomeKind.THROTTLED}:
+            if reading.outcome.kind in _AWAY and reading.outcome.code != "http-500":
                 raise Unreachable(reading.outcome, reading.outcome.message, where=tenant.base_url)
             return SentBeforeCheck(tuple(found), cannot_read=reading.outcome.message)
         equal = [
