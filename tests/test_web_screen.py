@@ -542,6 +542,25 @@ def test_the_same_sheet_twice_is_refused_with_a_way_on(
     assert len(tenant.creates) == 3
 
 
+def test_a_slow_refusal_is_shown_and_tried_again(
+    with_keys: Person, tenant: RunningTenant, tmp_path: Path, mapping: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where LeadSquared takes longer than a page waits, the page that waits for it gets the error."""
+    monkeypatch.setattr("importer.web.send_step.SHOWN_AT_ONCE_S", 0.0)
+    tenant.set_faults({"faults": [{"do": "answer", "on": "whoami", "status": 401}]})
+    with_keys.upload(_sheet(tmp_path, 2))
+    with_keys.load_mapping(mapping)
+    with_keys.check()
+    with_keys.press("Continue")
+    with_keys.page.wait_for_url("**/send")
+    with_keys.page.get_by_role("alert").wait_for()
+    tenant.set_faults({})
+    with_keys.page.get_by_role("link", name="Try again").click()
+    with_keys.page.get_by_role("button", name="Send 2 rows").wait_for()
+
+    assert tenant.creates == []
+
+
 def test_keys_are_never_on_the_page(with_keys: Person, tenant: RunningTenant) -> None:
     """Whose they are is, and where they came from."""
     with_keys.page.get_by_role("link", name="Keys").click()

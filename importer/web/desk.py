@@ -62,6 +62,7 @@ class Desk:
         self.signature = signature
         self.state = DeskState.PREPARING
         self.plan: Plan | None = None
+        self.job: Job[RunResult | None] | None = None
         self._prepare, self._first, self._starting, self._then = prepare, first, starting, then
         self._loop: asyncio.AbstractEventLoop | None = None
         self._orders: asyncio.Queue[Order] = asyncio.Queue()
@@ -85,7 +86,7 @@ class Desk:
 
     async def work(self, job: Job[RunResult | None]) -> RunResult | None:
         """The job's work: its end is the plan's end."""
-        self._loop = asyncio.get_running_loop()
+        self._loop, self.job = asyncio.get_running_loop(), job
         job.stop.when_requested(lambda: self.order(Order(None)))
         try:
             self.plan = await self._prepare(job)

@@ -151,8 +151,10 @@ class SendStep:
         """The desk for what the import is now, after a short wait."""
         key = self._key(own)
         signature = self._signature(own, status)
-        desk = self._desks.get(key)
-        if desk is None or desk.state is DeskState.CLOSED or desk.signature != signature:
+        desk, job = self._desks.get(key), self._screen.jobs.of(key)
+        failed = job is not None and job.error is not None and desk is not None and desk.job is job
+        closed = desk is not None and desk.state is DeskState.CLOSED and not failed
+        if desk is None or closed or desk.signature != signature:
             await self._give_up(key)
             await self._begin(own, status, Order(own.state.answers.get(self._screen.mode, {})), limit=None)
         return await self._settled(own)
