@@ -147,7 +147,7 @@ def test_ctrl_c_waits_for_the_calls_under_way(start_tenant: StartTenant) -> None
 @pytest.mark.crash
 def test_a_killed_server_is_found_again_and_resumed(start_tenant: StartTenant) -> None:
     """Nothing is lost and nothing doubled, and the screen says what is open."""
-    kills = 10 if os.environ.get("IMPORTER_LONG") else 2
+    kills = 30 if os.environ.get("IMPORTER_LONG") else 2
     tenant = start_tenant(rate="50/1", latency_s=0.05)
     rows = 40 * (kills + 1)
     path = ""
@@ -178,6 +178,38 @@ def test_a_replayed_form_sends_nothing(tenant: RunningTenant) -> None:
 
     assert led == [f"{path}/progress"] * 5
     assert len(tenant.creates) == 5
+
+
+def test_each_form_that_sends_is_good_for_one_run(tenant: RunningTenant) -> None:
+    """Try 3 rows, Resume, Read back, Correct: pressed twice, sent again from another tab, replayed later."""
+    with _web() as web:
+        path = _begun(web, 5)
+        first = web.once(f"{path}/send")
+        for _ in range(3):
+            web.post(f"{path}/send/try", once=first, mode="real")
+        web.wait_for(f"{path}/send", "3 of 3 rows equal")
+        assert len(tenant.creates) == 3
+        once = web.once(f"{path}/results")
+        for token in (once, once, first):
+            web.post(f"{path}/resume", once=token, mode="real")
+        web.wait_for(f"{path}/results", "5 created")
+        for _ in range(2):
+            web.post(f"{path}/results/read-back")
+        web.wait_for(f"{path}/results", "5 of 5 rows equal")
+        assert len(tenant.creates) == 5
+        web.post(f"{path}/results/row", row="3", query="", **{"cell.1": "another"})
+        page = web.wait_for(f"{path}/correct", "Yes, send")
+        looks = re.search(r'name="looks" value="([0-9a-f]+)"', page)
+        assert looks is not None
+        token = web.once(f"{path}/correct")
+        for _ in range(3):
+            web.post(f"{path}/correct", once=token, mode="real", looks=looks[1])
+        web.wait_for(f"{path}/results", "1 corrected")
+        web.post(f"{path}/send/try", once=first, mode="real")
+        web.post(f"{path}/correct", once=token, mode="real", looks=looks[1])
+
+    assert len(tenant.creates) == 5
+    assert len([call for call in tenant.calls if call.kind == "update"]) == 1
 
 
 def test_screen_and_command_line_send_the_same(

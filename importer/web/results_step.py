@@ -29,6 +29,7 @@ from importer.web.send_step import CORRECTING, VERIFYING, is_done, open_rows, re
 PAGE_ROWS: Final = 50
 RESULT_COLUMNS_MAX: Final = 40
 SEARCH_MAX: Final = 200
+ENDS_WITHIN_S: Final = 20.0
 SAVED: Final = "Saved. Resume sends it."
 SAVED_CREATED: Final = "Saved. Correct sends it as an update."
 ALLOWED_MARKS: Final[dict[Shown, tuple[Shown, ...]]] = {
@@ -162,7 +163,11 @@ class ResultsStep:
             await read_back(own, mode, asked, store, job)
             return None
 
-        self._screen.jobs.begin(send_key(own, mode), Job(VERIFYING, work, sends=False))
+        key = send_key(own, mode)
+        ending = self._screen.jobs.running(key)
+        if ending is not None and ending.name != VERIFYING and is_done(status):
+            await asyncio.to_thread(ending.wait, ENDS_WITHIN_S)  # it writes its results file
+        self._screen.jobs.begin(key, Job(VERIFYING, work, sends=False))
         return see_other(step_path(own.id, "progress"))
 
     async def report(self, request: web.Request) -> web.Response:
