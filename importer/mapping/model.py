@@ -72,33 +72,24 @@ Texts = Annotated[
 class _Short:
     """Lets a plain text stand for a whole block: `Account ID` for `{column: Account ID}`."""
 
-    def __init__(self, expand: Callable[[str], dict[str, Any]], plain: dict[str, Any]) -> None:
-        self._expand = expand
-        self._plain = plain
+    def __init__(self, key: str, plain: dict[str, Any], number_key: str = "") -> None:
+        """key: what the text is then. number_key: what digits alone are. plain: the text's JSON Schema."""
+        self._key, self._plain, self._number_key = key, plain, number_key or key
+
+    def _expand(self, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return {self._number_key if re.fullmatch(r"[0-9]+", value.strip()) else self._key: value}
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], CoreSchema]) -> CoreSchema:  # noqa: ANN401 - pydantic's own signature
         from pydantic_core import core_schema
 
-        return core_schema.no_info_before_validator_function(
-            lambda value: self._expand(value) if isinstance(value, str) else value, handler(source)
-        )
+        return core_schema.no_info_before_validator_function(self._expand, handler(source))
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         return {"anyOf": [self._plain, handler(schema)]}
-
-
-def _column(text: str) -> dict[str, Any]:
-    return {"column": text}
-
-
-def _event(text: str) -> dict[str, Any]:
-    return {"value": text} if re.fullmatch(r"[0-9]+", text.strip()) else {"column": text}
-
-
-def _path(text: str) -> dict[str, Any]:
-    return {"path": text}
 
 
 def _one_source(*names: str) -> dict[str, Any]:
@@ -113,7 +104,7 @@ class _Block(BaseModel):
 class SendSpec(_Block):
     """What is sent for yes and for no."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_by_alias=True)
+    model_config = ConfigDict(validate_by_alias=True)
 
     yes: Text = Field(alias="true", description="What is sent for yes.")
     no: Text = Field(alias="false", description="What is sent for no.")
@@ -132,7 +123,7 @@ class TableSpec(_Block):
     sheet: Text | None = Field(None, description="The sheet's name, if the workbook has several.")
 
 
-Table = Annotated[TableSpec, _Short(_path, _TEXT_JSON)]
+Table = Annotated[TableSpec, _Short("path", _TEXT_JSON)]
 Values = Annotated[
     dict[str, TextOrEmpty],
     Field(
@@ -165,8 +156,6 @@ class CompanySpec(_Source):
     """The account that the activity belongs to."""
 
     model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
         json_schema_extra={**_one_source("column", "value"), "allOf": _LOOKUP_JSON},
     )
 
@@ -180,7 +169,7 @@ class CompanySpec(_Source):
 class EventSpec(_Source):
     """The activity type's code."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_one_source("column", "value"))
+    model_config = ConfigDict(json_schema_extra=_one_source("column", "value"))
 
     type: Literal["integer"] | None = Field(None, description="Always integer.")
     required: Flag | None = Field(None, description="Always true.")
@@ -189,9 +178,7 @@ class EventSpec(_Source):
 class NoteSpec(_Source):
     """The activity's note: a text."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, json_schema_extra=_one_source("column", "value", "template")
-    )
+    model_config = ConfigDict(json_schema_extra=_one_source("column", "value", "template"))
 
     template: Text | None = Field(
         None, description="Text with columns in braces: {Outcome}: {Remarks}. With a datetime: {Date} {Time}."
@@ -209,8 +196,6 @@ class FieldSpec(NoteSpec):
     """One field of the activity."""
 
     model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
         json_schema_extra={
             **_one_source("column", "value", "template"),
             "allOf": [
@@ -250,18 +235,17 @@ class FieldSpec(NoteSpec):
 
 
 Column: Final = _TEXT_JSON
-Company = Annotated[CompanySpec, _Short(_column, _TEXT_JSON)]
-Event = Annotated[EventSpec, _Short(_event, {"anyOf": [{"type": "integer", "minimum": 1}, _TEXT_JSON]})]
-Note = Annotated[NoteSpec, _Short(_column, _TEXT_JSON)]
-OneField = Annotated[FieldSpec, _Short(_column, _TEXT_JSON)]
+Company = Annotated[CompanySpec, _Short("column", _TEXT_JSON)]
+_EVENT_JSON: Final = {"anyOf": [{"type": "integer", "minimum": 1}, _TEXT_JSON]}
+Event = Annotated[EventSpec, _Short("column", _EVENT_JSON, "value")]
+Note = Annotated[NoteSpec, _Short("column", _TEXT_JSON)]
+OneField = Annotated[FieldSpec, _Short("column", _TEXT_JSON)]
 
 
 class MappingSpec(_Block):
     """How the columns of a sheet become LeadSquared account activities."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, title="Mapping of the LeadSquared activity importer"
-    )
+    model_config = ConfigDict(title="Mapping of the LeadSquared activity importer")
 
     name: Text | None = Field(None, description="What this import is called in messages and reports.")
     sheet: Text | None = Field(None, description="The sheet's name in a workbook with several.")

@@ -12,9 +12,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
-from importer.sheets.numbers import is_shown, is_unseen
+from importer.sheets.numbers import is_shown, is_unseen, sections
 from importer.sheets.rows import BooleanCell, DateCell, DurationCell, NumberCell
 from importer.text import quoted
 
@@ -120,8 +120,6 @@ class TextValue(ValueType):
         return None
 
 
-_LITERALS: Final = re.compile(r'"[^"]*"|\\.|_.|\*.')
-_BRACKETS: Final = re.compile(r"\[(\$[^\]]*|[^\]]*)\]")
 _CURRENCY: Final = re.compile(r"[$€£¥₹₩₽₺₪]|\b(?:USD|EUR|GBP|INR|CHF|AED|SGD|Rs)\b")
 _CURRENCY_CODE: Final = re.compile(r"\[\$[^\]-]")
 """`[$€-407]` is a currency; `[$-407]` only names a language."""
@@ -129,69 +127,55 @@ _GENERAL_DIGITS_MAX: Final = 11
 """More characters than this the General format rounds, whatever the width of the column."""
 
 
-class _Display(NamedTuple):
-    """decimals: digits after the mark, None for General."""
-
-    percent: bool
-    currency: bool
-    scientific: bool
-    thousands: int
-    decimals: int | None
-
-
 @lru_cache(maxsize=512)
-def _display(code: str, *, negative: bool) -> _Display:
-    """How the section of a number format that applies shows its number (ECMA-376, part 1, 18.8.31)."""
-    sections = re.split(r';(?=(?:[^"]*"[^"]*")*[^"]*$)', code)
-    section = sections[1] if negative and len(sections) > 1 else sections[0]
-    currency = bool(_CURRENCY_CODE.search(section) or _CURRENCY.search(_BRACKETS.sub("", section)))
-    bare = _BRACKETS.sub("", _LITERALS.sub("", section))
-    if not bare.strip() or bare.strip().lower() in {"general", "@"}:
-        return _Display(percent="%" in bare, currency=currency, scientific=False, thousands=0, decimals=None)
-    scaled = re.search(r"[0#?](,+)(?![0#?,])", bare)
+def _display(code: str, *, negative: bool) -> tuple[str, int | None]:
+    """How a number format shows a number (ECMA-376, part 1, 18.8.31): `percent`, `currency`, `shortened` or
+    plainly (""), and its digits after the mark, None for General."""
+    parts = sections(code)
+    pieces = parts[1] if negative and len(parts) > 1 else parts[0]
+    bare = "".join(piece for piece in pieces if piece[0] not in '"\\_*[')
+    if "%" in bare:
+        return "percent", None
+    texts = "".join(piece for piece in pieces if piece[0] != "[")
+    if _CURRENCY.search(texts) or any(map(_CURRENCY_CODE.match, pieces)):
+        return "currency", None
+    if bare.strip().lower() in {"", "general", "@"}:
+        return "", None
+    if re.search(r"[eE][+-]|[0#?],+(?![0#?,])", bare):
+        return "shortened", None
     mark = re.search(r"\.([0#?]*)", bare)
-    return _Display(
-        percent="%" in bare,
-        currency=currency,
-        scientific=bool(re.search(r"[eE][+-]", bare)),
-        thousands=len(scaled.group(1)) if scaled else 0,
-        decimals=None if "/" in bare else len(mark.group(1)) if mark else 0,
-    )
+    return "", None if "/" in bare else len(mark.group(1)) if mark else 0
 
 
 def notice_of_number(cell: NumberCell) -> Fault | None:
     """Percentages, currencies and rounded displays: the number is sent, not what Excel makes of it."""
     text = cell.plain
-    display = _display(cell.code, negative=text.startswith("-"))
-    if display.percent:
+    how, places = _display(cell.code, negative=text.startswith("-"))
+    if how == "percent":
         return Fault(
             "shown-as-percent",
             f"In Excel it is {(Decimal(text) * 100).normalize():f} %; {text} is sent.",
             "If LeadSquared is to store the percentage, put it into a column without the percent format.",
         )
-    if display.currency:
+    if how == "currency":
         return Fault(
             "shown-with-currency",
             f"Excel shows a currency; {text} is sent.",
             "Map the currency from a column of its own.",
         )
-    shortened = bool(display.thousands or display.scientific)
-    decimals = len(text.partition(".")[2])
-    rounded = decimals > (display.decimals or 0)
-    if display.decimals is None:
-        rounded = rounded and len(text) > _GENERAL_DIGITS_MAX
-    if not shortened and not rounded:
+    fits = len(text) <= _GENERAL_DIGITS_MAX if places is None else False
+    if not how and (fits or len(text.partition(".")[2]) <= (places or 0)):
         return None
-    how = "shortened" if shortened else "rounded"
     return Fault(
-        "shown-rounded", f"Excel shows it {how}; {text} is sent.", "Round it in the sheet if that is wrong."
+        "shown-rounded",
+        f"Excel shows it {how or 'rounded'}; {text} is sent.",
+        "Round it in the sheet if that is wrong.",
     )
 
 
 def _shown_otherwise(cell: NumberCell) -> Fault | None:
     """A format (fractions, conditions) that shows a number as this program cannot. Of a hidden number the
-    sheet
-    itself says so."""
+    sheet itself says so."""
     if is_unseen(cell):
         return None
     return Fault(
@@ -404,16 +388,9 @@ def _other_than_number(cell: str) -> Fault:
     )
 
 
-_BOOLEAN_WORDS: Final = {
-    "true": True,
-    "yes": True,
-    "y": True,
-    "1": True,
-    "false": False,
-    "no": False,
-    "n": False,
-    "0": False,
-}
+_BOOLEAN_WORDS: Final = dict.fromkeys(("true", "yes", "y", "1"), True) | dict.fromkeys(
+    ("false", "no", "n", "0"), False
+)
 
 
 @dataclass(frozen=True, slots=True)
