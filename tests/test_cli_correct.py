@@ -93,6 +93,27 @@ def test_changed_cells_are_sent_and_nothing_else(
     assert equal(importer) == 5
 
 
+@pytest.mark.parametrize("open_rows", [0, 2])
+def test_resume_leaves_changed_cells_of_created_rows_to_correct(
+    importer: Importer, tenant: RunningTenant, home: Path, open_rows: int
+) -> None:
+    """It names them and `correct`; the file that it writes still holds them, twice over."""
+    write_mapping(Path("visits.yaml"), visits.MAPPING)
+    write_csv(Path("visits.csv"), visits.visits(5))
+    limit = ("--limit", str(5 - open_rows)) if open_rows else ()
+    importer("run", "visits.csv", "-m", "visits.yaml", *QUICK, *limit)
+    edit(RESULTS, {2: {"Outcome": "Lost"}})
+    for _ in range(2):
+        resumed = importer("resume", RESULTS, *QUICK)
+        assert (resumed.exit, resumed.json["created"]) == (0, 5)
+        assert "Not sent by resume, since the row was created: row 2" in resumed.stderr
+        assert results_of(RESULTS)[0]["Outcome"] == "Lost"
+    assert "Change 1 created row in LeadSquared?" in importer("correct", RESULTS).stderr
+    assert correct(importer).json["corrected"] == 1
+    assert of_row(tenant, 2) == "Lost"
+    assert correct(importer).json["changed"] == 0
+
+
 def test_undo_brings_back_what_was_there(importer: Importer, tenant: RunningTenant, imported: Result) -> None:
     """In LeadSquared, in the store and in the results file."""
     edit(RESULTS, {3: {"Outcome": "Lost"}})

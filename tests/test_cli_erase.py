@@ -50,6 +50,8 @@ def test_nothing_of_the_sheet_is_left_and_it_is_still_refused(
             else importer(command, done.json["batch"], "--json")
         )
         assert (refused.exit, refused.json["error_code"]) == (2, "erased"), command
+    report = importer("report", done.json["batch"], "--json")
+    assert (report.exit, report.json["error_code"]) == (2, "erased")
     assert len(tenant.creates) == 9
     assert len(results_of("visits.results.csv")) == 9
 

@@ -80,6 +80,10 @@ def test_no_command_at_all_shows_the_help_and_ends_as_a_wrong_command_line(impor
         (["schema", "--jsn"], "There is no option --jsn. Did you mean --json? See `importer schema --help`."),
         (["--verbos"], "There is no option --verbos. Did you mean --verbose? See `importer --help`."),
         (["--quiet"], "Missing command. See `importer --help`."),
+        (
+            ["check", "a.csv", "-m", "b.yaml", "--hidden", "maybe"],
+            "--hidden: 'maybe' is not one of 'include', 'skip'. See `importer check --help`.",
+        ),
     ],
 )
 def test_a_wrong_command_line_names_the_nearest_right_one(
@@ -97,6 +101,11 @@ def test_a_wrong_command_line_with_json_is_answered_in_json(importer: Importer) 
 
     assert set(result.json) == {"error", "error_code", "exit"}
     assert result.json["exit"] == result.exit == 2
+
+
+def test_the_schema_is_one_json_object_with_json_too(importer: Importer) -> None:
+    """What the command prints is JSON already."""
+    assert importer("schema", "--json").json == importer("schema").json
 
 
 @pytest.mark.parametrize("arguments", [["--json", "probe"], ["probe", "--json"]])

@@ -177,9 +177,10 @@ def test_a_row_number_that_is_there_twice_is_an_error(
     assert "row 6" in result.json["error"]
 
 
-def test_edits_of_created_rows_and_of_our_columns_are_ignored_and_named(
+def test_edits_of_created_rows_and_of_our_columns_are_not_sent_and_named(
     importer: Importer, tenant: RunningTenant, begun: Result
 ) -> None:
+    """The cells stay in the file for `correct`; our columns are as they were."""
     made = next(line for line in results_of(RESULTS) if line["import_status"] == "created")
     number = int(made["import_row"])
     edit(RESULTS, {number: {"Outcome": "Lost", "import_activity_id": "x", "import_status": "pending"}})
@@ -187,7 +188,7 @@ def test_edits_of_created_rows_and_of_our_columns_are_ignored_and_named(
     assert (result.exit, len(tenant.creates)) == (0, 5)
     assert f"row {number}, Outcome" in result.stderr
     line = results_of(RESULTS)[number - 2]
-    assert (line["Outcome"], line["import_activity_id"]) == ("Won", made["import_activity_id"])
+    assert (line["Outcome"], line["import_activity_id"]) == ("Lost", made["import_activity_id"])
 
 
 def test_an_unreachable_tenant_ends_with_3_and_the_batch_is_as_it_was(

@@ -234,3 +234,21 @@ def test_a_nearly_equal_activity_stops_nobody(
     tenant.set_faults({"existing": [existing]})
     sheet = write_csv(Path("visits.csv"), visits.visits(2))
     assert importer("run", sheet, "-m", mapping, "--yes").exit == 0
+
+
+def test_only_new_and_again_exclude_each_other(
+    importer: Importer, tenant: RunningTenant, mapping: Path, home: Path
+) -> None:
+    """Otherwise one of them wins, and every row may be there twice."""
+    sheet = write_csv(Path("visits.csv"), visits.visits(2))
+    result = importer("run", sheet, "-m", mapping, "--yes", "--only-new", "--again", "--json")
+    assert (result.exit, result.json["error_code"], tenant.creates) == (2, "usage", [])
+
+
+def test_a_refused_run_leaves_no_lock(
+    importer: Importer, tenant: RunningTenant, mapping: Path, home: Path
+) -> None:
+    """Nothing of a batch that did not come about is left."""
+    bad = write_csv(Path("visits.csv"), [("none", "Won", "", "1"), visits.visit(2)])
+    assert importer("run", bad, "-m", mapping, "--yes").exit == 2
+    assert list((home / "locks").iterdir()) == []

@@ -372,7 +372,7 @@ class CorrectionPreparation(Preparation[CorrectionPlan, CorrectionOutcome]):
 
     async def _connect(self) -> None:
         if self.options.unattended and not self.options.yes and not self._batch.rehearsal:
-            raise QuestionOpenError((_question(0),))
+            raise QuestionOpenError((_question(len(self._edits.corrections)),))
         calls = self.options.calls
         opening = session(
             calls,
@@ -544,7 +544,7 @@ class CorrectionPreparation(Preparation[CorrectionPlan, CorrectionOutcome]):
 def _question(rows: int) -> Question:
     return Question(
         QuestionKind.CORRECT,
-        f"Change {count(rows, 'created row')} in LeadSquared?",
+        f"Change {count(rows, 'created row') if rows else 'created rows'} in LeadSquared?",
         (Choice("correct", "Send these corrections", "--yes"),),
         "--yes",
         details=("What LeadSquared holds now is kept, so that --undo can restore it.",),

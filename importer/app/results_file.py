@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 from importer.app.observer import Observer, Progress, Stage
 from importer.errors import FileError, ResultsError
 from importer.results.edits import Edits, Named, edits
 from importer.results.results_reader import ResultLine, batch_id_in, read_results
 from importer.results.results_writer import Written, digest_of, write_results
-from importer.sheets.rows import decode_cells
+from importer.sheets.rows import Cells, decode_cells
 from importer.store.batch_rows import BatchRows
 from importer.store.records import MAY_BE_SENT, Batch
 from importer.store.store import Store, computer
 from importer.wording import be, count
 
+CHANGED: Final = "results_changed"
+"""A fact of a batch: its results file, as it was written, holds changes for `correct`."""
 
-def result_lines(rows: BatchRows) -> Iterator[ResultLine]:
-    """Every row of a batch, as its results file shows it."""
+
+def result_lines(rows: BatchRows, typed: Mapping[int, Cells] = MappingProxyType({})) -> Iterator[ResultLine]:
+    """Every row of a batch, as its results file shows it. typed: cells that are shown instead."""
     for row in rows.rows():
         yield ResultLine(
             row.number,
@@ -29,7 +34,7 @@ def result_lines(rows: BatchRows) -> Iterator[ResultLine]:
             row.error,
             row.attempts,
             row.changed_at,
-            decode_cells(row.cells),
+            typed.get(row.number) or decode_cells(row.cells),
         )
 
 
@@ -52,12 +57,14 @@ def write_results_file(
     *,
     replaces: Collection[str] = (),
     read: str | None = None,
+    typed: Mapping[int, Cells] = MappingProxyType({}),
 ) -> Path:
     """Writes the results file of a batch, at `path` or where it was last, and keeps where and its digest.
 
     replaces: further batches whose results file may be overwritten. read: digest of the file as it was when
     its changes were taken over. A file that is neither that nor as we wrote it last was changed since by a
     person, or by a colleague's run: it stays, and the results go beside it; the observer is given notice.
+    typed: by row number, cells of created rows as a person changed them: they stay so, for `correct`.
 
     Raises ResultsError, FileError when it cannot be written, StoreError when the counts do not add up.
     """
@@ -65,7 +72,7 @@ def write_results_file(
     total = rows.shown_counts()["rows"]
     written: Written = write_results(
         path or place_here(rows),
-        result_lines(rows),
+        result_lines(rows, typed),
         batch=batch.id,
         header=batch.header,
         rows=total,
@@ -77,7 +84,12 @@ def write_results_file(
     )
     if written.aside:
         observer.notice(written.aside, warning=True)
-    keep_facts(results=str(written.path), results_digest=written.digest, results_on=computer())
+    keep_facts(
+        results=str(written.path),
+        results_digest=written.digest,
+        results_on=computer(),
+        **{CHANGED: bool(typed)},
+    )
     return written.path
 
 
@@ -89,7 +101,7 @@ def edits_of_file(
     if path is None or not path.is_file():
         return Edits(), None
     digest = digest_of(path)
-    if digest == batch.results_digest:
+    if digest == batch.results_digest and not rows.fact(CHANGED, default=False):
         return Edits(), digest
 
     def advance(done: int) -> None:

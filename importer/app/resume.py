@@ -276,13 +276,14 @@ class ResumePreparation(Preparation[Plan, RunResult]):
         work = Work(
             self.store, self._owned, self._opened, options, self._mapper, self.observer, stop,
             results=self._results, read=self._read,
+            typed={edit.number: edit.cells for edit in self._edits.corrections if not edit.stale},
             replaces=(self._replaces,) if self._replaces else (),
         )  # fmt: skip
         nothing = self._changes is None or not is_open(self._owned.rows)
         if not nothing and not self._results.is_file():  # it exists from before the first POST
             write_results_file(
                 self._owned.rows, self._owned.keep_facts, self.observer, self._results, read=self._read,
-                replaces=work.replaces,
+                replaces=work.replaces, typed=work.typed,
             )  # fmt: skip
         return await send_and_conclude(work, self.options.sending.canary, nothing=nothing)
 

@@ -24,6 +24,7 @@ from importer.sending.engine import SendResult, send, unrecorded_error
 from importer.sending.outage import Stop, StopReason
 from importer.sending.run_state import RunState, SendOptions, TenantConnection
 from importer.settings import Settings
+from importer.sheets.rows import Cells
 from importer.store.batch_rows import BatchRows
 from importer.store.ownership import Ownership
 from importer.store.records import Batch, Problem, RowStatus, StoredRow
@@ -57,7 +58,7 @@ _log = logging.getLogger(__name__)
 class Work:
     """A batch that is owned and ready to be sent. session: None where nothing is left to send. results:
     where its results file goes; None: where it was. read: digest of the results file when its changes were
-    taken over. questions, notices: for `RunResult`.
+    taken over. typed: cells of created rows that a person changed. questions, notices: for `RunResult`.
     replaces: finished batches whose results file may be overwritten."""
 
     store: Store
@@ -69,6 +70,7 @@ class Work:
     stop: StopHandle
     results: Path | None = None
     read: str | None = None
+    typed: Mapping[int, Cells] = field(default_factory=dict)
     replaces: tuple[str, ...] = ()
     questions: tuple[dict[str, Any], ...] = ()
     notices: tuple[dict[str, Any], ...] = field(default=())
@@ -268,7 +270,7 @@ def _written(work: Work) -> tuple[Path, bool]:
     try:
         path = write_results_file(
             work.rows, work.owned.keep_facts, work.observer, work.results, read=work.read,
-            replaces=work.replaces,
+            replaces=work.replaces, typed=work.typed,
         )  # fmt: skip
     except (ResultsError, FileError, WorkError) as error:
         work.observer.notice(

@@ -24,7 +24,7 @@ from importer.sheets import SheetOptions, open_sheet
 from importer.sheets.rows import CellsDigest
 from importer.store import store as stores
 from importer.store.records import REHEARSAL, BatchSummary, is_batch_id
-from importer.store.store import Store
+from importer.store.store import Store, erased_error
 from importer.wording import NOT_ANSWERING, count
 
 STORE_VARIABLE: Final = "IMPORTER_STORE"
@@ -277,9 +277,12 @@ class WrittenReport:
 def write_report(
     named: str, store: Store, observer: Observer = SILENT, *, rehearsal: bool = False
 ) -> WrittenReport:
-    """Writes the HTML report beside the results file. Makes no calls. Raises ResultsError, FileError."""
+    """Writes the HTML report beside the results file. Makes no calls. Raises ResultsError (also for a batch
+    that was erased), FileError."""
     batch = find_batch(named, store, rehearsal=rehearsal)
     summary = known_batch(batch.id, store)
+    if summary.erased_at is not None:
+        raise erased_error(batch.id, summary.erased_at)
     rows = store.open(batch.id)
     facts = gather(rows, running=summary.running)
     found = rows_for_search(rows, facts.counts["rows"])

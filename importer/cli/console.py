@@ -142,8 +142,9 @@ class Console:
             self._write(sys.stdout, printable(text))
 
     def raw(self, text: str) -> None:
-        """`text` on stdout exactly as it is, also with `--json`: a JSON Schema, a shell's completion."""
+        """A JSON object on stdout exactly as it is: the JSON Schema, with `--json` too."""
         self._write(sys.stdout, text)
+        self._json_written = True
 
     def ask(self, question: str, choices: Sequence[tuple[str, str]]) -> str | None:
         """The value that a person chooses, None for "no" (anything that is no choice).

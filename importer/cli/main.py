@@ -68,9 +68,9 @@ def _nearest(given: str, known: list[str]) -> str:
 
 def _tidy(message: str) -> str:
     """`Invalid value for '--workers': 0 is …` as `--workers: 0 is …`, and no line breaks."""
-    line = " ".join(message.split())
+    line = " ".join(message.split()).replace(": Value error, ", ": ")
     line = re.sub(r"^Invalid value for '(-[^']*)'(?: / '[^']*')*: ", r"\1: ", line)
-    line = re.sub(r"^Invalid value for '([A-Z.\[\]]+)': ", r"\1: ", line)
+    line = re.sub(r"^Invalid value for '([A-Za-z.\[\]]+)': ", r"\1: ", line)
     line = re.sub(r"^Missing option '(-[^']*)'(?: / '[^']*')*", r"Option \1 is missing", line)
     line = re.sub(r"^Missing argument '([^']*)'", r"\1 is missing", line)
     line = re.sub(r"^No such command '([^']*)'", r"There is no command \1", line)

@@ -13,6 +13,7 @@ from importer.cli import options
 from importer.cli.console import Console
 from importer.cli.plans import run_shown, settled
 from importer.cli.progress import watched
+from importer.errors import UserError
 
 
 def run(
@@ -41,6 +42,11 @@ def run(
       importer run visits.csv -m visits.yaml --yes --json
       importer run feed.csv -m feed.yaml --yes --only-new --resume
     """
+    if only_new and again:
+        raise UserError(
+            "--only-new leaves out what was sent before, --again sends all of it again.",
+            remedy="Use one of them.",
+        )
     if not yes and not calls.sandbox and not console.has_terminal:
         raise QuestionOpenError((send_question(),))
     asked = RunOptions(

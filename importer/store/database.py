@@ -37,6 +37,10 @@ class Lock(ABC):
     def release(self) -> None:
         """Idempotent; never raises."""
 
+    def forget(self) -> None:
+        """`release` of a name that nobody will ask for again."""
+        self.release()
+
 
 class Database(ABC):
     """Connections to one database. location: for a person, never with a password."""

@@ -10,7 +10,7 @@ import sqlite3
 import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
@@ -175,6 +175,11 @@ class _FileLock(Lock):
 
     def release(self) -> None:
         self._lock.release(force=True)
+
+    def forget(self) -> None:
+        with suppress(OSError):  # Windows keeps a file that is open
+            Path(self._lock.lock_file).unlink()
+        self.release()
 
 
 class _NoLock(Lock):

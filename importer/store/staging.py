@@ -88,7 +88,7 @@ class Staging:
             with suppress(StoreError):
                 remove_rows(self._database, self.rows.key, connection)
         finally:
-            lock.release()
+            lock.forget()
             with suppress(Exception):
                 connection.close()
 

@@ -355,12 +355,7 @@ class Store:
             key = self._key(connection, batch_id)
             erased = connection.execute(select(_batch.erased_at).where(_batch.key == key)).scalar()
         if erased is not None:
-            raise ResultsError(
-                f"The customer data of this batch was erased on {erased[:10]}.",
-                where=batch_id,
-                remedy="It cannot be resumed, verified or corrected any more.",
-                code="erased",
-            )
+            raise erased_error(batch_id, erased)
         connection = self.database.connection()
         lock: Lock | None = None
         try:
@@ -551,3 +546,13 @@ def _give_back(lock: Lock | None, connection: Connection) -> None:
         lock.release()
     with suppress(Exception):
         connection.close()
+
+
+def erased_error(batch_id: str, erased_at: str) -> ResultsError:
+    """What there is to say of a batch whose customer data was removed."""
+    return ResultsError(
+        f"The customer data of this batch was erased on {erased_at[:10]}.",
+        where=batch_id,
+        remedy="It cannot be resumed, verified, corrected or reported on any more.",
+        code="erased",
+    )
