@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final, Literal, cast
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -180,7 +180,7 @@ def sheet_input(own: WebImport) -> SheetInput:
         encoding=state.encoding,
         delimiter=state.delimiter,
         header_row=state.header_row,
-        hidden=cast("Literal['include', 'skip'] | None", state.hidden),
+        hidden=state.hidden,
         cells=corrections_of(own),
     )
 

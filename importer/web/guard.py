@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Final
 from urllib.parse import urlsplit
@@ -172,3 +173,28 @@ def local_path(address: str) -> str:
 
 def _equal(given: str, right: str) -> bool:
     return hmac.compare_digest(given.encode("utf-8", "replace"), right.encode())
+
+
+class OnceTokens:
+    """For each import one token at a time, shared by all windows that show its forms."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._tokens: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"<OnceTokens of {len(self._tokens)} imports>"
+
+    def current(self, key: str) -> str:
+        """The token for a form that is shown now."""
+        with self._lock:
+            return self._tokens.setdefault(key, secrets.token_hex(TOKEN_BYTES))
+
+    def use(self, key: str, given: str) -> bool:
+        """Whether the form may send; the token is used up then."""
+        with self._lock:
+            kept = self._tokens.get(key)
+            if kept is None or not hmac.compare_digest(kept, given):
+                return False
+            self._tokens[key] = secrets.token_hex(TOKEN_BYTES)
+            return True

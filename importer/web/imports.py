@@ -11,6 +11,7 @@ happened to the rows is in the store alone; `batches` only says which batch is t
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import re
@@ -18,12 +19,18 @@ import secrets
 import shutil
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
+
+from aiohttp import BodyPartReader, web
+from pydantic import TypeAdapter
 
 from importer.atomic_file import draft_beside, plain_errors, private_folder
+from importer.errors import SheetError
+from importer.web.guard import MULTIPART, SMALLER, UPLOAD_MAX_BYTES, too_large
 
 UPLOADS: Final = "uploads"
 SHEET: Final = "sheet"
@@ -60,7 +67,7 @@ class ImportState:
     encoding: str | None = None
     delimiter: str | None = None
     header_row: int | None = None
-    hidden: str | None = None
+    hidden: Literal["include", "skip"] | None = None
     corrections: Texts = field(default_factory=dict)
     leave_out_invalid: bool = False
     loaded: bool = False
@@ -70,6 +77,9 @@ class ImportState:
     marks: Texts = field(default_factory=dict)
     ids: Texts = field(default_factory=dict)
     read_back: Texts = field(default_factory=dict)
+
+
+_STATE: Final = TypeAdapter(ImportState)
 
 
 @dataclass(frozen=True)
@@ -204,39 +214,96 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _read_state(path: Path) -> ImportState | None:
+    """What `changed` wrote; None for anything else."""
     try:
         if path.stat().st_size > STATE_MAX_BYTES:
             return None
-        read = json.loads(path.read_bytes())
+        read = _STATE.validate_json(path.read_bytes(), strict=True)
     except (OSError, ValueError):
         return None
-    return _checked(read) if isinstance(read, dict) else None
+    return read if read.file == file_name(read.file) else None
 
 
-def _checked(read: dict[str, Any]) -> ImportState | None:
-    """What was read, if it has the shape that `changed` writes."""
-    names = {each.name for each in dataclasses.fields(ImportState)}
-    optional = ("sheet", "encoding", "delimiter", "hidden")
-    fits = (
-        read.keys() <= names
-        and isinstance(read.get("file"), str)
-        and read["file"] == file_name(read["file"])
-        and isinstance(read.get("begun_at"), int | float)
-        and all(isinstance(read.get(name), str | None) for name in optional)
-        and isinstance(read.get("header_row"), int | None)
-        and all(isinstance(read.get(name, False), bool) for name in ("leave_out_invalid", "loaded"))
-        and all(_texts(read.get(name, {})) for name in ("batches", "mapped"))
-        and all(
-            _texts_of_texts(read.get(name, {}))
-            for name in ("corrections", "answers", "marks", "ids", "read_back")
-        )
-    )
-    return ImportState(**read) if fits else None
+UPLOAD_UNPACKED_MAX_BYTES: Final = 200 << 20
+MAPPING_MAX_BYTES: Final = 1 << 20
+CHUNK_BYTES: Final = 256 << 10
+ZIP_START: Final = b"PK\x03\x04"
+TOO_LARGE_UNPACKED: Final = (
+    f"The workbook unpacks to more than {UPLOAD_UNPACKED_MAX_BYTES >> 20} MB, the most that can be uploaded."
+)
 
 
-def _texts(read: object) -> bool:
-    return isinstance(read, dict) and all(isinstance(value, str) for value in read.values())
+async def receive_sheet(request: web.Request, imports: Imports) -> WebImport:
+    """The uploaded sheet as a new import. Raises SheetError; HTTPRequestEntityTooLarge while it arrives.
+
+    Nothing is left of a file that was refused or that did not arrive to its end.
+    """
+    part = await _file_part(request)
+    made, folder = imports.new_folder()
+    kept = False
+    try:
+        name = file_name(part.filename or "")
+        await _arrive(part, folder / SHEET / name)
+        await asyncio.to_thread(_check_unpacked, folder / SHEET / name)
+        begun = imports.begin(made, name)
+        kept = True
+    finally:
+        if not kept:
+            imports.discard(made)
+    return begun
 
 
-def _texts_of_texts(read: object) -> bool:
-    return isinstance(read, dict) and all(_texts(inner) for inner in read.values())
+async def receive_text(request: web.Request) -> str:
+    """An uploaded mapping file's text. Raises SheetError where it is none."""
+    part = await _file_part(request)
+    content = bytearray()
+    while chunk := await part.read_chunk(CHUNK_BYTES):
+        content += chunk
+        if len(content) > MAPPING_MAX_BYTES:
+            raise SheetError(
+                "This file is too large to be a mapping.", remedy="Choose a .yaml file of the importer."
+            )
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SheetError(
+            "This file is not UTF-8 text, so it is not a mapping.",
+            remedy="Choose a .yaml file of the importer, saved as UTF-8.",
+        ) from error
+
+
+async def _file_part(request: web.Request) -> BodyPartReader:
+    """The file of a form, not read yet. Raises SheetError if the form has none."""
+    reader = request.get(MULTIPART)
+    if reader is not None:
+        part = await reader.next()
+        if isinstance(part, BodyPartReader) and part.filename:
+            return part
+    raise SheetError("No file was chosen.", remedy="Choose a file, or drop it on the page.")
+
+
+async def _arrive(part: BodyPartReader, path: Path) -> None:
+    """The file as it arrives. Raises FileError, HTTPRequestEntityTooLarge."""
+    size_bytes = 0
+    with draft_beside(path) as draft:
+        while chunk := await part.read_chunk(CHUNK_BYTES):
+            size_bytes += len(chunk)
+            if size_bytes > UPLOAD_MAX_BYTES:
+                raise too_large()
+            await asyncio.to_thread(draft.stream.write, chunk)
+        await asyncio.to_thread(draft.put, path)
+
+
+def _check_unpacked(path: Path) -> None:
+    """Raises SheetError for a workbook of more than 200 MB, as its own directory says; the reader of
+    workbooks unpacks no more than that."""
+    with path.open("rb") as stream:
+        if stream.read(len(ZIP_START)) != ZIP_START:
+            return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            total_bytes = sum(member.file_size for member in archive.infolist())
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError):
+        return  # opening the sheet will say what is wrong with it
+    if total_bytes > UPLOAD_UNPACKED_MAX_BYTES:
+        raise SheetError(TOO_LARGE_UNPACKED, where=path.name, remedy=SMALLER)

@@ -10,7 +10,6 @@ from aiohttp import web
 
 from importer.app.keys import login, logout, whoami
 from importer.app.options import CallOptions
-from importer.app.records import Account
 from importer.errors import ImporterError
 from importer.web.screen import Screen, form_of, see_other
 
@@ -49,7 +48,7 @@ class KeysPage:
         form = await form_of(request)
         host, access, secret = (form.get(name, "").strip() for name in ("host", "access", "secret"))
         try:
-            account, keyring = await _apart(_signed_in(host, access, secret))
+            account, keyring = await _apart(login(host, access, secret))
         except ImporterError as error:
             self._screen.say(str(error), bad=True)
         else:
@@ -70,10 +69,6 @@ class KeysPage:
             )
             self._screen.say(text)
         return see_other("/keys")
-
-
-async def _signed_in(host: str, access: str, secret: str) -> tuple[Account, str]:
-    return await login(host, access, secret)
 
 
 async def _apart(question: Coroutine[Any, Any, _T]) -> _T:

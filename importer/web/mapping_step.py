@@ -25,11 +25,10 @@ from importer.sheets import Row, open_sheet
 from importer.starter.entries import Entry, Proposal, propose
 from importer.starter.look import Guesses, local_zone, look_at_sheet
 from importer.web import mapping_form
-from importer.web.imports import WebImport
+from importer.web.imports import WebImport, receive_text
 from importer.web.mapping_form import FilledIn, FormLine, event_code, filled_in, lines_of
 from importer.web.screen import Screen, form_of, see_other, step_path
 from importer.web.sheet_step import sheet_options
-from importer.web.uploads import receive_text
 
 ACTIVITIES_SHOWN: Final = 3
 EXAMPLES_SHOWN: Final = 3

@@ -12,10 +12,9 @@ from aiohttp import web
 from importer.app.options import DEFAULT_SETTLE_S, CallOptions, VerifyOptions
 from importer.app.stores import open_store
 from importer.store.store import Store
-from importer.web.guard import Guard
+from importer.web.guard import Guard, OnceTokens
 from importer.web.imports import Imports, WebImport
 from importer.web.jobs import Jobs
-from importer.web.once import OnceTokens
 from importer.web.pages import Pages
 
 STEPS: Final = ("sheet", "mapping", "check", "send", "progress", "results")

@@ -29,9 +29,8 @@ from importer.checking.findings import Finding
 from importer.errors import ResultsError, SettingsError
 from importer.store.store import Store
 from importer.web.check_step import SHOWN_AT_ONCE_S, bad_cells, corrections_of, sheet_input
-from importer.web.desk import Desk, DeskState, Order, looks
 from importer.web.imports import WebImport
-from importer.web.jobs import Job
+from importer.web.jobs import Desk, DeskState, Job, Order, looks
 from importer.web.screen import Screen, form_of, see_other, step_path
 
 STEPS_BEFORE: Final = ("sheet", "mapping", "check")

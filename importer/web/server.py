@@ -23,12 +23,12 @@ from importer.web.guard import HEADERS, Handler
 from importer.web.imports_page import ImportsPage
 from importer.web.keys_page import KeysPage
 from importer.web.mapping_step import MappingStep
+from importer.web.pages import STATIC, Styles
 from importer.web.progress_step import ProgressStep
 from importer.web.results_step import ResultsStep
 from importer.web.screen import Screen
 from importer.web.send_step import SendStep
 from importer.web.sheet_step import SheetStep
-from importer.web.styles import STATIC, Styles
 
 LOOPBACK: Final = "127.0.0.1"
 FORM_MAX_BYTES: Final = 4 << 20

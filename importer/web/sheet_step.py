@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -18,9 +18,8 @@ from importer.sheets import Row, SheetOptions, open_sheet
 from importer.sheets.detect import Kind, find_kind
 from importer.sheets.sheet import SheetChoiceError
 from importer.starter.header import find_header_row
-from importer.web.imports import SHEET, WebImport
+from importer.web.imports import SHEET, WebImport, receive_sheet
 from importer.web.screen import Screen, form_of, see_other, step_path
-from importer.web.uploads import receive_sheet
 
 ROWS_SHOWN: Final = 8
 COLUMNS_PREVIEWED: Final = 50
@@ -158,7 +157,7 @@ def sheet_options(own: WebImport) -> SheetOptions:
         encoding=state.encoding,
         delimiter=state.delimiter,
         header_row=state.header_row,
-        hidden=cast("Literal['include', 'skip'] | None", state.hidden),
+        hidden=state.hidden,
     )
 
 
