@@ -97,6 +97,12 @@ class Team:
         """How many activities the tenant holds."""
         return int(self.tenant.ask("counts")["held"])
 
+    def calls(self) -> tuple[int, int]:
+        """How many are recorded in the store, and how many are marked only."""
+        with psycopg.connect(self.url) as connection:
+            found = connection.execute("SELECT count(outcome), count(*) FROM attempt").fetchone() or (0, 0)
+        return found[0], found[1] - found[0]
+
     def truth(self, name: str = "sheet.csv") -> tuple[int, int, int]:
         """Rows of a sheet that are lost, created twice, and that have a wrong Id in the store."""
         there: dict[str, list[str]] = {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -15,7 +14,16 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from stores import PASSWORD_IN_URL, Place, batch_id, postgres_database, published, server_url, url_of
+from stores import (
+    PASSWORD_IN_URL,
+    Place,
+    Wire,
+    batch_id,
+    postgres_database,
+    published,
+    server_url,
+    url_of,
+)
 
 from importer.errors import StoreError, StoreUnusableError
 from importer.store import postgresql
@@ -31,54 +39,6 @@ def place(tmp_path: Path) -> Iterator[Place]:
     """On PostgreSQL alone."""
     with postgres_database() as url:
         yield Place(tmp_path / "home", url)
-
-
-class Wire:
-    """A TCP way to the test's server, which can be cut or go silent. `port`: where it listens."""
-
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        query = dict(each.split("=", 1) for each in parts.query.split("&") if each)
-        self._folder = query.get("host", "")
-        self._host, self._port = parts.hostname or "localhost", parts.port or 5432
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listening.getsockname()[1]
-        self.url = f"postgresql://postgres@127.0.0.1:{self.port}{parts.path}"
-        self.silent = threading.Event()
-        self._sockets: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                near, _ = self._listening.accept()
-                if self._folder:
-                    far = socket.socket(socket.AF_UNIX)
-                    far.connect(f"{self._folder}/.s.PGSQL.{self._port}")
-                else:
-                    far = socket.create_connection((self._host, self._port))
-                self._sockets += [near, far]
-                for one, two in ((near, far), (far, near)):
-                    threading.Thread(target=self._pass, args=(one, two), daemon=True).start()
-
-    def _pass(self, one: socket.socket, two: socket.socket) -> None:
-        with suppress(OSError):
-            while data := one.recv(65536):
-                if self.silent.is_set():  # a proxy that takes everything and answers nothing
-                    continue
-                two.sendall(data)
-        for each in (one, two):
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-
-    def cut(self) -> None:
-        for each in self._sockets:
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        self._listening.close()
-        self.cut()
 
 
 @pytest.fixture

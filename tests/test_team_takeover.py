@@ -6,10 +6,12 @@ import os
 import random
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from computers import Team, answer, ended, goes_on, killed, stopped, team
+from stores import Wire
 
 pytestmark = pytest.mark.crash
 LONG = os.environ.get("IMPORTER_LONG") == "1"
@@ -89,3 +91,29 @@ def test_a_computer_that_sleeps_in_mid_run_sends_nothing_twice_when_it_wakes(tmp
             first = ended(process)
             assert first.exit == 3, first.stderr
             assert (mates.truth(), mates.created()) == ((0, 0, 0), 80), number
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot stop a process")
+def test_a_process_that_is_frozen_between_its_mark_and_its_call_does_not_send_when_it_is_thawed(
+    tmp_path: Path,
+) -> None:
+    """The instant: a row is `sending` in the store, and the first byte of its call has not left. Marks are
+    made up to a second ahead; with a call a second, that is how long the instant lasts. Nothing tells the
+    process that its store is lost: only the age of its mark can keep it from sending."""
+    with team(tmp_path) as mates, closing(Wire(mates.url)) as wire:
+        mates.ana.url = wire.url
+        name = mates.sheet(6)
+        options = ("--yes", "--json", "--rate", "5/5", "--timeout", "2", "--settle", "0.3")
+        process = mates.ana.start("run", name, "-m", "mapping.yaml", *options, quick=False)
+        mates.until(lambda: mates.created() == 2 and mates.calls() == (2, 1), process)
+        stopped(process)
+        time.sleep(2.5)  # longer than a call takes: nothing was on its way
+        assert (mates.created(), mates.calls()) == (2, (2, 1))
+        wire.silent.set()
+        mates.cut()
+        result = mates.ben.run("resume", batch(mates))
+        assert (result.exit, mates.created()) == (0, 6), result.stderr
+        goes_on(process)
+        first = ended(process)
+        mates.ana.url = mates.url
+        assert (first.exit, mates.truth(), mates.created()) == (3, (0, 0, 0), 6), first.stderr
