@@ -10,21 +10,22 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple, TypeVar
 
-from sqlalchemy import Boolean, Connection, and_, bindparam, insert, not_, or_, update
+from sqlalchemy import Boolean, Connection, Update, and_, bindparam, func, insert, not_, or_, select, update
 
+from importer.activity import NOTE, Activity
 from importer.errors import StoreError
 from importer.store import schema
-from importer.store.corrections import write_correction_marks, write_correction_results
 from importer.store.database import IdTakenError
 from importer.store.ownership import Ownership, expect, keep_facts, plain
 from importer.store.records import (
     AttemptResult,
     CorrectionMark,
     CorrectionResult,
+    CorrectionStatus,
     Entry,
     Fact,
     Resolution,
@@ -38,6 +39,8 @@ GROUP_MAX: Final = 1_000
 T = TypeVar("T")
 _row: Final = schema.row.c
 _attempt: Final = schema.attempt.c
+_field: Final = schema.correction.c
+_plan: Final = schema.correction_plan.c
 
 
 class _Mark(NamedTuple):
@@ -98,20 +101,17 @@ class StoreWriter:
         body: what is sent, None when that is the row's activity. Raises StoreError."""
         self._attempt += 1
         mark = _Mark(self._attempt, position, body, self.wall(), clock_difference)
-        await self._hand_in(mark)
+        await self.submit(mark)
         return mark.attempt, mark.at
 
     async def write(self, entry: Entry) -> None:
         """Returns once `entry` is durable. Raises StoreError (IdTakenError) when it is not and never will
         be."""
-        await self._hand_in(entry)
+        await self.submit(entry)
 
-    def submit(self, entry: Entry) -> asyncio.Future[None]:
+    def submit(self, entry: Entry | _Mark) -> asyncio.Future[None]:
         """The same without waiting. Entries become durable in the order of their submission. Raises
         StoreError at once when something before it could not be written."""
-        return self._hand_in(entry)
-
-    def _hand_in(self, entry: Entry | _Mark) -> asyncio.Future[None]:
         if self.failure is not None:
             raise self.failure
         if self._loop is None:
@@ -172,23 +172,7 @@ class StoreWriter:
     def _apply(self, entries: Sequence[Entry | _Mark]) -> None:
         with self.owned.transaction() as connection:
             for some in _apart(entries):
-                self._apply_together(connection, some)
-
-    def _apply_together(self, connection: Connection, entries: Sequence[Entry | _Mark]) -> None:
-        """Entries of different rows: their order does not matter."""
-        key, database = self.owned.rows.key, self.owned.database
-        if marks := _of(entries, _Mark):
-            _write_marks(connection, key, marks, insert(schema.attempt).values(stored_at=database.clock()))
-        if results := _of(entries, AttemptResult):
-            _write_results(connection, key, results)
-        if resolutions := _of(entries, Resolution):
-            _write_resolutions(connection, key, resolutions)
-        if facts := _of(entries, Fact):
-            keep_facts(database, connection, key, {fact.name: fact.value for fact in facts})
-        if correction_marks := _of(entries, CorrectionMark):
-            write_correction_marks(connection, key, correction_marks)
-        if correction_results := _of(entries, CorrectionResult):
-            write_correction_results(connection, key, correction_results)
+                _Writing(connection, self.owned).write(some)
 
     def _refuse(self, group: list[_Waiting], error: StoreError) -> None:
         self.failure = error
@@ -229,66 +213,140 @@ def _apart(entries: Sequence[Entry | _Mark]) -> Iterator[list[Entry | _Mark]]:
     yield some
 
 
+class _Writing:
+    """What one transaction does for entries of different rows: their order does not matter."""
+
+    def __init__(self, connection: Connection, owned: Ownership) -> None:
+        self._connection = connection
+        self._database = owned.database
+        self._key = owned.rows.key
+
+    def write(self, entries: Sequence[Entry | _Mark]) -> None:
+        """Each kind as one statement or two."""
+        if marks := _of(entries, _Mark):
+            self._marks(marks)
+        if results := _of(entries, AttemptResult):
+            self._results(results)
+        if resolutions := _of(entries, Resolution):
+            self._change(_RESOLVE, map(_row_values, resolutions))
+        if facts := _of(entries, Fact):
+            keep_facts(self._database, self._connection, self._key, {one.name: one.value for one in facts})
+        if correction_marks := _of(entries, CorrectionMark):
+            self._correction_marks(correction_marks)
+        if correction_results := _of(entries, CorrectionResult):
+            self._correction_results(correction_results)
+
+    def _change(self, statement: Update, parameters: Iterable[dict[str, Any]]) -> None:
+        """Each of them must fit one row, in the state that it is in."""
+        bound = [{"b_batch": self._key, **each} for each in parameters]
+        expect(self._connection.execute(statement, bound).rowcount, len(bound))
+
+    def _marks(self, marks: list[_Mark]) -> None:
+        self._connection.execute(
+            insert(schema.attempt).values(stored_at=self._database.clock()),
+            [
+                {
+                    "batch": self._key, "id": mark.attempt, "position": mark.position, "body": mark.body,
+                    "marked_at": mark.at, "clock_difference": mark.clock_difference,
+                }
+                for mark in marks
+            ],
+        )  # fmt: skip
+        self._change(
+            _MARK_ROW, ({"b_position": mark.position, "b_changed_at": iso(mark.at)} for mark in marks)
+        )
+
+    def _results(self, results: list[AttemptResult]) -> None:
+        self._change(
+            _END_ATTEMPT,
+            (
+                {
+                    "b_id": one.attempt, "b_left_at": one.left_at, "b_ended_at": one.at,
+                    "b_http_status": one.http_status, "b_outcome": str(one.outcome),
+                    "b_code": plain(one.code), "b_detail": plain(one.detail),
+                }
+                for one in results
+            ),
+        )  # fmt: skip
+        self._change(
+            _END_ROW,
+            (
+                {**_row_values(one), "b_unspent": int(not one.spent), "b_doubted": one.doubted}
+                for one in results
+            ),
+        )
+
+    def _correction_marks(self, marks: list[CorrectionMark]) -> None:
+        """What LeadSquared held before the first Update of a field stays."""
+        self._change(
+            _MARK_FIELD,
+            (
+                {
+                    "b_position": mark.position, "b_field": field, "b_replaced": plain(value),
+                    "b_changed_at": iso(mark.at),
+                }
+                for mark in marks
+                for field, value in mark.replaced.items()
+            ),
+        )  # fmt: skip
+
+    def _correction_results(self, results: list[CorrectionResult]) -> None:
+        self._change(
+            _END_FIELD,
+            (
+                {
+                    "b_position": one.position, "b_field": field, "b_status": int(one.status),
+                    "b_code": plain(one.code), "b_error": plain(one.error), "b_changed_at": iso(one.at),
+                }
+                for one in results
+                for field in one.fields
+            ),
+        )  # fmt: skip
+        for one in results:
+            if one.status is CorrectionStatus.CORRECTED:
+                self._take_over(one)
+
+    def _take_over(self, one: CorrectionResult) -> None:
+        """What the row holds now; its cells once all that was planned is corrected."""
+        ours = and_(_plan.batch == self._key, _plan.position == one.position)
+        planned = select(_plan.round, _plan.cells, _plan.holds).where(ours).order_by(_plan.round.desc())
+        last, cells, holds = self._connection.execute(planned.limit(1)).one()
+        left = select(_field.field, _field.before).where(
+            _field.batch == self._key,
+            _field.round == last,
+            _field.position == one.position,
+            _field.status != int(CorrectionStatus.CORRECTED),
+        )
+        before = {field: value for field, value in self._connection.execute(left)}  # noqa: C416 - rows are no pairs
+        values = {"holds": _without(holds, before), "changed_at": iso(one.at)}
+        self._connection.execute(
+            update(schema.row)
+            .where(_row.batch == self._key, _row.position == one.position)
+            .values(values if before else {**values, "cells": cells})
+        )
+
+
 def _of(entries: Sequence[Entry | _Mark], kind: type[T]) -> list[T]:
     return [entry for entry in entries if isinstance(entry, kind)]
 
 
-def _write_marks(connection: Connection, key: int, marks: list[_Mark], insertion: Any) -> None:  # noqa: ANN401
-    connection.execute(
-        insertion,
-        [
-            {
-                "batch": key, "id": mark.attempt, "position": mark.position, "body": mark.body,
-                "marked_at": mark.at, "clock_difference": mark.clock_difference,
-            }
-            for mark in marks
-        ],
-    )  # fmt: skip
-    changed = connection.execute(
-        _MARK_ROW,
-        [{"b_batch": key, "b_position": mark.position, "b_changed_at": iso(mark.at)} for mark in marks],
-    )
-    expect(changed.rowcount, len(marks))
-
-
-def _write_results(connection: Connection, key: int, results: list[AttemptResult]) -> None:
-    ended = connection.execute(
-        _END_ATTEMPT,
-        [
-            {
-                "b_batch": key, "b_id": one.attempt, "b_left_at": one.left_at, "b_ended_at": one.at,
-                "b_http_status": one.http_status,
-                "b_outcome": str(one.outcome), "b_code": plain(one.code), "b_detail": plain(one.detail),
-            }
-            for one in results
-        ],
-    )  # fmt: skip
-    expect(ended.rowcount, len(results))
-    changed = connection.execute(
-        _END_ROW,
-        [
-            {
-                **_row_values(key, one),
-                "b_unspent": int(not one.spent),
-                "b_doubted": one.doubted,
-            }
-            for one in results
-        ],
-    )
-    expect(changed.rowcount, len(results))
-
-
-def _write_resolutions(connection: Connection, key: int, resolutions: list[Resolution]) -> None:
-    changed = connection.execute(_RESOLVE, [_row_values(key, one) for one in resolutions])
-    expect(changed.rowcount, len(resolutions))
-
-
-def _row_values(key: int, one: AttemptResult | Resolution) -> dict[str, Any]:
+def _row_values(one: AttemptResult | Resolution) -> dict[str, Any]:
     return {
-        "b_batch": key, "b_position": one.position, "b_status": int(one.status),
-        "b_activity_id": one.activity_id, "b_error_code": plain(one.error_code),
-        "b_error": plain(one.error), "b_changed_at": iso(one.at),
+        "b_position": one.position, "b_status": int(one.status), "b_activity_id": one.activity_id,
+        "b_error_code": plain(one.error_code), "b_error": plain(one.error), "b_changed_at": iso(one.at),
     }  # fmt: skip
+
+
+def _without(holds: bytes, before: dict[str, str]) -> bytes:
+    """An activity with these fields as they were."""
+    if not before:
+        return holds
+    planned = Activity.decoded(holds)
+    fields = [(name, before.get(name, value)) for name, value in planned.fields]
+    known = {name for name, _ in fields}
+    fields += [(name, value) for name, value in before.items() if name not in known and name != NOTE]
+    kept = tuple((name, value) for name, value in fields if value or name not in before)
+    return Activity(planned.company_id, planned.event, before.get(NOTE, planned.note), kept).encoded()
 
 
 _THIS_ROW: Final = and_(_row.batch == bindparam("b_batch"), _row.position == bindparam("b_position"))
@@ -320,4 +378,27 @@ _END_ROW: Final = (
             "released": and_(_row.released, not_(bindparam("b_doubted", type_=Boolean))),
         }
     )
+)
+_THIS_FIELD: Final = and_(
+    _field.batch == bindparam("b_batch"),
+    _field.position == bindparam("b_position"),
+    _field.field == bindparam("b_field"),
+    or_(
+        _field.status == int(CorrectionStatus.PLANNED), _field.status == int(CorrectionStatus.SENDING)
+    ),  # not IN: it cannot be executed for many rows at once
+)
+_MARK_FIELD: Final = (
+    update(schema.correction)
+    .where(_THIS_FIELD)
+    .values(
+        status=int(CorrectionStatus.SENDING),
+        attempts=_field.attempts + 1,
+        replaced=func.coalesce(_field.replaced, bindparam("b_replaced")),
+        changed_at=bindparam("b_changed_at"),
+    )
+)
+_END_FIELD: Final = (
+    update(schema.correction)
+    .where(_THIS_FIELD)
+    .values({name: bindparam(f"b_{name}") for name in ("status", "code", "error", "changed_at")})
 )
