@@ -28,9 +28,8 @@ from importer.results.results_writer import digest_of
 from importer.sending.engine import tenant_name
 from importer.sending.reconcile.normalise import id_key
 from importer.sheets.rows import CellsDigest, Row, encode_cells
-from importer.store.ownership import Ownership
+from importer.store.ownership import Ownership, Staging
 from importer.store.records import CHUNK_ROWS, Batch, RowChange, RowStatus, StagedRow, iso
-from importer.store.staging import Staging
 from importer.store.store import Store, computer, os_user
 from importer.wording import count
 

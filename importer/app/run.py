@@ -68,9 +68,8 @@ from importer.settings import load_settings
 from importer.sheets import Sheet
 from importer.store.batch_rows import shown_counts
 from importer.store.duplicates import DuplicateCheck
-from importer.store.ownership import Ownership
+from importer.store.ownership import Ownership, Staging
 from importer.store.records import Batch, RowStatus, iso
-from importer.store.staging import Staging
 from importer.store.store import Store, computer, os_user
 from importer.wording import be, count
 

@@ -15,8 +15,8 @@ from importer.errors import ResultsError, SheetError, UserError
 from importer.mapping.row_mapper import RowMapper
 from importer.sheets import Sheet
 from importer.store.duplicates import DuplicateCheck
+from importer.store.ownership import Staging
 from importer.store.records import BatchSummary, Overlap, RowChange, RowStatus
-from importer.store.staging import Staging
 from importer.wording import be, count, local_time
 
 HIDDEN_KIND: Final = "hidden-rows"

@@ -24,8 +24,8 @@ from importer.results.results_reader import is_results_header
 from importer.sheets import Sheet, SheetOptions, open_sheet
 from importer.sheets.rows import CellsDigest, Row, decode_cells, encode_cells
 from importer.starter.header import find_header_row
+from importer.store.ownership import Staging
 from importer.store.records import CHUNK_ROWS, REHEARSAL, RowChange, RowStatus, StagedRow, StoredRow
-from importer.store.staging import Staging
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -1,15 +1,19 @@
-"""One process owns a batch at a time; what it may change between runs."""
+"""Batches that this process may change: a new one while it is staged, and one that it owns.
+
+One process owns a batch at a time.
+"""
 
 from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from typing import Any, Final, Self
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, case, delete, func, insert, select, update
 
 from importer.activity import addressed, fingerprint
 from importer.errors import StoreError
@@ -25,11 +29,16 @@ from importer.store.records import (
     PlannedCorrection,
     RowChange,
     RowStatus,
+    StagedRow,
+    iso,
 )
 
 ALIVE_EVERY_S: Final = 5.0
 _row: Final = schema.row.c
 _attempt: Final = schema.attempt.c
+_ERASED: Final = (schema.lookup, schema.reading, schema.correction, schema.correction_plan, schema.fact)
+_KEPT_FACTS: Final = ("seconds", "throttled", "rate")
+REMOVED_TOGETHER: Final = 20_000
 _CHANGING: Final = tuple(each.name for each in fields(RowChange) if each.name != "position")
 
 
@@ -123,33 +132,12 @@ class BatchChange:
     def interrupted(self, *, code: str, error: str) -> int:
         """Rows that are marked while nobody sends: their calls were interrupted, and are in doubt. How
         many."""
-        statement = (
-            update(schema.row)
-            .where(_row.batch == self._key, _row.status == int(RowStatus.SENDING))
-            .values(
-                status=int(RowStatus.DOUBTFUL),
-                doubted=True,
-                released=False,
-                error_code=code,
-                error=plain(error),
-            )
-        )
-        return self._connection.execute(statement).rowcount
-
-    def put_in_doubt(self, positions: Iterable[int], *, code: str, error: str) -> int:
-        """Rows that may have been created elsewhere: DOUBTFUL. Each needs an attempt (`assume_sent` makes
-        one)."""
-        return self.change_rows(
-            RowChange(
-                position,
-                status=RowStatus.DOUBTFUL,
-                doubted=True,
-                released=False,
-                error_code=code,
-                error=error,
-            )
-            for position in positions
-        )
+        doubtful = {
+            "status": int(RowStatus.DOUBTFUL), "doubted": True, "released": False, "error_code": code,
+            "error": plain(error),
+        }  # fmt: skip
+        marked = and_(_row.batch == self._key, _row.status == int(RowStatus.SENDING))
+        return self._connection.execute(update(schema.row).where(marked).values(doubtful)).rowcount
 
     def deleted_by_hand(self, positions: Iterable[int], at: str) -> None:
         """Created rows whose activity is gone from LeadSquared: PENDING again; the old Id stays in
@@ -239,6 +227,30 @@ class BatchChange:
         if undo:
             self._connection.execute(withdrawn.where(open_, one.round < number))
         return number
+
+    def erase(self) -> None:
+        """Removes the customer data, in one transaction: cells, bodies, messages, lookups, readings,
+        corrections, headings, mapping. Rows that were pending are skipped: nothing can send them any more."""
+        batch, kept = self.rows.batch(), self.rows.facts()
+        gone = {"cells": "", "problem": None, "error": "", "account": "", "holds": None}
+        pending, skipped = int(RowStatus.PENDING), int(RowStatus.SKIPPED)
+        self._connection.execute(
+            update(schema.row)
+            .where(_row.batch == self._key)
+            .values(
+                **gone,
+                activity=case((_row.activity.is_(None), None), else_=b""),
+                status=case((_row.status == pending, skipped), else_=_row.status),
+            )
+        )
+        ours = _attempt.batch == self._key
+        self._connection.execute(update(schema.attempt).where(ours).values(body=None, detail=""))
+        for table in _ERASED:
+            self._connection.execute(delete(table).where(table.c.batch == self._key))
+        this = schema.batch.c.key == self._key
+        self._connection.execute(update(schema.batch).where(this).values(erased_at=iso(time.time())))
+        blank = {**batch.facts(), "header": [""] * len(batch.header), "mapping": {}, "sheet": None}
+        self.keep_facts(**{name: kept[name] for name in _KEPT_FACTS if name in kept}, **blank)
 
     def duplicates(self, batch: Batch, positions: Collection[int]) -> DuplicateCheck:
         """Pending rows at `positions`, as they are inside this transaction, compared with other batches."""
@@ -353,6 +365,105 @@ class Ownership:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class Staging:
+    """Rows on their way to a batch, invisible until `Store.publish`. A context manager: what was not
+    published at its end is discarded. What a killed process leaves is removed by the next command that
+    stages.
+
+    rows: reads what was staged so far (facts are empty until it is published).
+    """
+
+    def __init__(self, database: Database, connection: Connection, lock: Lock, rows: BatchRows) -> None:
+        self.id = rows.id
+        self.rows = rows
+        self._database = database
+        self._connection = connection
+        self._lock: Lock | None = lock
+        self._last = 0
+
+    def __repr__(self) -> str:
+        return f"<Staging {self.id} rows={self._last}>"
+
+    def add(self, rows: Iterable[StagedRow], at: str) -> int:
+        """Appends rows in the source's order, committed in chunks; how many. No transaction is open while the
+        iterable computes. at: UTC, ISO 8601."""
+        before = self._last
+        for some in chunked(rows, CHUNK_ROWS):
+            values = [self._column_values(row, at, self._last + count) for count, row in enumerate(some, 1)]
+            with self._database.writing(self._connection) as connection:
+                self._database.insert_rows(connection, schema.row, values)
+            self._last += len(some)
+        return self._last - before
+
+    def _column_values(self, row: StagedRow, at: str, position: int) -> dict[str, Any]:
+        return {
+            "batch": self.rows.key,
+            "position": position,
+            "number": row.number,
+            "cells": row.cells,
+            "problem": row.problem,
+            "status": int(row.status),
+            "activity_id": row.activity_id,
+            "error_code": row.error_code,
+            "error": plain(row.error),
+            "attempts": row.attempts,
+            "changed_at": at,
+            **of_activity(row.activity),
+        }
+
+    @contextmanager
+    def change(self) -> Iterator[BatchChange]:
+        """Changes to staged rows (mapped again, taken over), lookups and facts, as one transaction."""
+        if self._lock is None:
+            raise StoreError("This batch is not staged any more.", where=self.id)
+        with self._database.writing(self._connection, patient=True) as connection:
+            yield BatchChange(self._database, connection, self.rows.key, self.id)
+
+    def release(self) -> tuple[Lock, Connection]:
+        """For this room: lock and connection, which are the caller's from now on."""
+        lock, self._lock = self._lock, None
+        if lock is None:
+            raise StoreError("This batch is not staged any more.", where=self.id)
+        return lock, self._connection
+
+    def discard(self) -> None:
+        """Leaves nothing; of what was published, everything. What cannot be removed now is removed later."""
+        if self._lock is None:
+            return
+        lock, connection = self.release()
+        try:
+            with suppress(StoreError):
+                remove_rows(self._database, self.rows.key, connection)
+        finally:
+            lock.forget()
+            with suppress(Exception):
+                connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.discard()
+
+
+def remove_rows(database: Database, key: int, connection: Connection | None = None) -> None:
+    """Removes a batch that was never published, in steps that hold nobody up."""
+    row = schema.row.c
+    while True:
+        with database.writing(connection) as writing:
+            last = writing.execute(
+                select(row.position)
+                .where(row.batch == key)
+                .order_by(row.position)
+                .offset(REMOVED_TOGETHER - 1)
+                .limit(1)
+            ).scalar()
+            if last is None:
+                writing.execute(delete(schema.batch).where(schema.batch.c.key == key))
+                return
+            writing.execute(delete(schema.row).where(row.batch == key, row.position <= last))
 
 
 def keep_facts(database: Database, connection: Connection, key: int, facts: Mapping[str, object]) -> None:

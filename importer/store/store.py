@@ -28,13 +28,11 @@ from importer.store.batches import summaries
 from importer.store.copying import copy_batches
 from importer.store.database import Database, Lock
 from importer.store.duplicates import DuplicateCheck, Recognition
-from importer.store.erasing import erase_batch
-from importer.store.ownership import Ownership, keep_facts, newest_mark_s
+from importer.store.ownership import Ownership, Staging, keep_facts, newest_mark_s, remove_rows
 from importer.store.pace import StoredPace, known_tenant, remember_tenant
 from importer.store.postgresql import PostgresqlDatabase, has_password
 from importer.store.records import IN_DOUBT, Batch, BatchSummary, is_batch_id
 from importer.store.sqlite import FILE_NAME, SqliteDatabase
-from importer.store.staging import Staging, remove_rows
 
 __all__ = ["Store", "computer", "has_password", "open_store", "os_user"]
 
@@ -410,8 +408,8 @@ class Store:
         self._expect_writable()
         summary = self.summary(batch_id)
         if summary is None or summary.erased_at is None:
-            with self.own(batch_id) as owned:
-                erase_batch(self.database, owned)
+            with self.own(batch_id) as owned, owned.change() as change:
+                change.erase()
         self.database.overwrite()
 
     def copy_to(self, other: Store, progress: Callable[[int], None] | None = None) -> int:
