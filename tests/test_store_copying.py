@@ -50,7 +50,6 @@ def test_everything_is_copied_and_the_embedded_store_is_read_only(embedded: Stor
             assert theirs.facts() == ours.facts()
             assert theirs.lookups() == ours.lookups()
             assert list(theirs.corrections()) == list(ours.corrections())
-            assert theirs.former_ids() == ours.former_ids()
             assert theirs.readings_count() == ours.readings_count()
             assert [one.body for one in theirs.attempts(3)] == [one.body for one in ours.attempts(3)]
         assert target.holders(TENANT, [guid(1), guid(2)]) == {

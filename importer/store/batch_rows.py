@@ -1,4 +1,4 @@
-"""Reading one batch: its facts, rows, attempts, lookups, readings and corrections."""
+"""Reading batches: which there are; one batch's facts, rows, attempts, lookups, readings, corrections."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from heapq import heappush, heappushpop
 from itertools import islice
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Executable, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Executable, and_, func, or_, select
 
 from importer.activity import GUID, Activity
 from importer.errors import StoreError
@@ -21,10 +21,10 @@ from importer.store.records import (
     IN_DOUBT,
     SHOWN_STATUSES,
     Batch,
+    BatchSummary,
     Call,
     CorrectionStatus,
     CreatedRow,
-    FormerId,
     Problem,
     RowStatus,
     StoredAttempt,
@@ -39,6 +39,8 @@ UNREAD_ROWS: Final = 20_000
 OVERTAKEN_MAX: Final = 1_000
 RATE_ATTEMPTS_MAX: Final = 100_000
 _STATUSES: Final = tuple(RowStatus)
+_batch: Final = schema.batch.c
+_fact: Final = schema.fact.c
 _row: Final = schema.row.c
 _attempt: Final = schema.attempt.c
 _ROW: Final = select(
@@ -158,14 +160,6 @@ class BatchRows:
             asked = asked.where(_row.status == int(status))
         return self._rows(asked.order_by(_row.position).limit(limit))
 
-    def rows_at(self, positions: Iterable[int]) -> list[StoredRow]:
-        """The rows at these positions, in source order."""
-        found: list[StoredRow] = []
-        for some in chunked(sorted(positions)):
-            asked = _ROW.where(_row.batch == self.key, _row.position.in_(some))
-            found += self._rows(asked.order_by(_row.position))
-        return found
-
     def positions(self, numbers: Iterable[int]) -> dict[int, int]:
         """Row number → position, in source order, of those numbers that there are."""
         found: list[tuple[int, int]] = []
@@ -244,14 +238,6 @@ class BatchRows:
             found |= {asked[one] for (one,) in (*self._all(claims), *self._all(taken_over))}
         return found
 
-    def former_ids(self) -> list[FormerId]:
-        """Ids of activities that were deleted in LeadSquared by hand, oldest first."""
-        claim = schema.claim.c
-        asked = select(claim.position, claim.activity_id, claim.deleted_at).where(
-            claim.batch == self.key, claim.deleted_at.is_not(None)
-        )
-        return [FormerId(*values) for values in self._all(asked.order_by(claim.deleted_at, claim.position))]
-
     # ---- attempts -----------------------------------------------------------------------------------
 
     def attempts(self, position: int) -> list[StoredAttempt]:
@@ -265,8 +251,9 @@ class BatchRows:
 
     def rows_attempted_since(self, attempt_id: int) -> list[StoredRow]:
         """Rows of which a call was marked after that attempt, in source order."""
-        asked = select(_attempt.position).where(_attempt.batch == self.key, _attempt.id > attempt_id)
-        return self.rows_at({position for (position,) in self._all(asked.distinct())})
+        marked = select(_attempt.position).where(_attempt.batch == self.key, _attempt.id > attempt_id)
+        asked = _ROW.where(_row.batch == self.key, _row.position.in_(marked))
+        return self._rows(asked.order_by(_row.position))
 
     def never_sent(self) -> bool:
         """No Create call was ever marked, here or on the computer that the batch was taken over from."""
@@ -524,13 +511,76 @@ def claim_key(activity_id: str) -> str:
     return activity_id.strip("{}").lower()
 
 
-def shown_counts(counts: dict[RowStatus, int]) -> dict[str, int]:
-    """By the word that people read; every word is there, and `rows` is their sum."""
-    shown: dict[str, int] = dict.fromkeys(map(str, SHOWN_STATUSES), 0)
-    for status, count in counts.items():
-        shown[status.shown] += count
-    return {"rows": sum(shown.values()), **shown}
-
-
 def _same_row() -> Any:  # noqa: ANN401 - a condition
     return and_(_attempt.batch == _row.batch, _attempt.position == _row.position)
+
+
+# ---- which batches there are ----------------------------------------------------------------------------
+
+
+def summaries(
+    database: Database, connection: Connection, which: ColumnElement[bool]
+) -> list[tuple[int, BatchSummary]]:
+    """(key, summary) of the published batches that fit a condition, the latest first: one question for all of
+    them."""
+    asked = (
+        select(_batch.key, _batch.id, _batch.owner_name, _batch.erased_at)
+        .where(_batch.published, which)
+        .order_by(_batch.created_at.desc(), _batch.key.desc())
+    )
+    found = connection.execute(asked).all()
+    running = database.locked([batch_id for _, batch_id, *_ in found])
+    facts: dict[int, dict[str, str]] = {key: {} for key, *_ in found}
+    counts: dict[int, dict[RowStatus, int]] = {key: {} for key, *_ in found}
+    for some in chunked(facts):
+        for key, name, value in connection.execute(
+            select(_fact.batch, _fact.name, _fact.value).where(_fact.batch.in_(some))
+        ):
+            facts[key][name] = value
+        for key, status, count in connection.execute(
+            select(_row.batch, _row.status, func.count())
+            .where(_row.batch.in_(some))
+            .group_by(_row.batch, _row.status)
+        ):
+            counts[key][RowStatus(status)] = count
+    listed = []
+    for key, batch_id, owner_name, erased_at in found:
+        owner = owner_name if batch_id in running else None
+        shown = shown_counts(counts[key], running=owner is not None)
+        batch, others = _sound_batch(database, batch_id, facts[key])
+        listed.append(
+            (key, BatchSummary(batch, shown, owner is not None, owner or "", erased_at, facts=others))
+        )
+    return listed
+
+
+def is_void(database: Database, connection: Connection, key: int, summary: BatchSummary) -> bool:
+    """A batch that never sent a call and that nobody owns is no batch: a run may replace it."""
+    # In this order: who owns it may mark a row at any moment.
+    return not summary.running and BatchRows(database, key, summary.batch.id, connection).never_sent()
+
+
+def _sound_batch(database: Database, batch_id: str, facts: dict[str, str]) -> tuple[Batch, dict[str, Any]]:
+    """A batch, and what else is known of it."""
+    try:
+        known = {name: json.loads(value) for name, value in facts.items()}
+        batch = Batch.of(known)
+        if batch.id != batch_id:
+            raise ValueError("its id is another one")  # noqa: TRY301
+    except ValueError as error:
+        raise StoreError(
+            f"The store holds facts of a batch that are damaged: {error}.",
+            where=f"{database.location}, batch {batch_id}",
+            remedy="Restore the store from a backup.",
+        ) from None
+    return batch, {name: value for name, value in known.items() if name not in batch.facts()}
+
+
+def shown_counts(counts: dict[RowStatus, int], *, running: bool = False) -> dict[str, int]:
+    """By the word that people read; every word is there, and `rows` is their sum. running: a call under way
+    is no doubt yet."""
+    shown: dict[str, int] = dict.fromkeys(map(str, SHOWN_STATUSES), 0)
+    for status, count in counts.items():
+        under_way = running and status is RowStatus.SENDING
+        shown[RowStatus.PENDING.shown if under_way else status.shown] += count
+    return {"rows": sum(shown.values()), **shown}

@@ -31,8 +31,7 @@ from sqlalchemy import (
 )
 
 from importer.store import schema
-from importer.store.batch_rows import ASKED_MAX, chunked
-from importer.store.batches import is_void, summaries
+from importer.store.batch_rows import ASKED_MAX, chunked, is_void, summaries
 from importer.store.database import Database
 from importer.store.records import (
     IN_DOUBT,

@@ -141,7 +141,7 @@ class BatchChange:
 
     def deleted_by_hand(self, positions: Iterable[int], at: str) -> None:
         """Created rows whose activity is gone from LeadSquared: PENDING again; the old Id stays in
-        `former_ids`. The only way back from created. at: UTC, ISO 8601."""
+        claimed. The only way back from created. at: UTC, ISO 8601."""
         claim = schema.claim.c
         for some in chunked(positions):
             self._connection.execute(

@@ -304,14 +304,6 @@ class CreatedRow:
     differences: list[list[str]] | None
 
 
-class FormerId(NamedTuple):
-    """An Id that a row had before its activity was deleted in LeadSquared by hand."""
-
-    position: int
-    activity_id: str
-    at: str
-
-
 # ---- what the writer takes ------------------------------------------------------------------------------
 
 

@@ -23,8 +23,7 @@ from sqlalchemy import Connection, and_, delete, func, insert, select, true, upd
 
 from importer.errors import ResultsError, StoreError, StoreUnusableError
 from importer.store import schema
-from importer.store.batch_rows import BatchRows, chunked, claim_key
-from importer.store.batches import summaries
+from importer.store.batch_rows import BatchRows, chunked, claim_key, summaries
 from importer.store.copying import copy_batches
 from importer.store.database import Database, Lock
 from importer.store.duplicates import DuplicateCheck, Recognition
