@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 from sqlalchemy import Connection, Table, func, insert, select, update
@@ -29,18 +29,19 @@ def copy_batches(source: Database, target: Database, progress: Callable[[int], N
     """
     with ExitStack() as stack:
         batches = _batches(source)
+        ours = stack.enter_context(source.connection())
         for each in batches:
-            stack.enter_context(_held(source, each.id))
+            stack.enter_context(_locked(source, ours, each.id))
         there = {each.key: key for each in batches if (key := _whole(source, target, each)) is not None}
         wanted = [each for each in batches if each.key not in there]
         _move(source, target)
-        connection = stack.enter_context(_closing(target.connection(durable=False)))
+        connection = stack.enter_context(target.connection(durable=False))
         for each in wanted:
             stack.enter_context(_locked(target, connection, each.id))
         copying = _Copying(source, target, connection, there, progress)
         for each in wanted:
             copying.copy(each)
-        durable = stack.enter_context(_closing(target.durable(connection)))
+        durable = stack.enter_context(target.durable(connection))
         with target.writing(durable, patient=True) as writing:
             for each in wanted:
                 copying.publish(writing, each)
@@ -119,34 +120,16 @@ def _deleted_by_hand(source: Database, key: int) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def _closing(connection: Connection) -> Iterator[Connection]:
-    try:
-        yield connection
-    finally:
-        with suppress(Exception):
-            connection.close()
-
-
-@contextmanager
-def _held(database: Database, batch_id: str) -> Iterator[None]:
-    with _closing(database.connection()) as connection, _locked(database, connection, batch_id):
-        yield
-
-
-@contextmanager
 def _locked(database: Database, connection: Connection, batch_id: str) -> Iterator[None]:
-    lock = database.lock(batch_id, connection)
-    if lock is None:
-        raise ResultsError(
-            "The batch is in use by another window.",
-            where=batch_id,
-            remedy="Wait until it has ended, then copy again.",
-            code="in-use",
-        )
-    try:
+    with database.holding(batch_id, connection) as held:
+        if not held:
+            raise ResultsError(
+                "The batch is in use by another window.",
+                where=batch_id,
+                remedy="Wait until it has ended, then copy again.",
+                code="in-use",
+            )
         yield
-    finally:
-        lock.release()
 
 
 def _batches(source: Database) -> list[Any]:

@@ -146,6 +146,16 @@ class Database(ABC):
     def locked(self, names: Sequence[str]) -> set[str]:
         """Those of the names that any process holds now."""
 
+    @contextmanager
+    def holding(self, name: str, connection: Connection) -> Iterator[bool]:
+        """The name's lock for a while; False when another process has it."""
+        lock = self.lock(name, connection)
+        try:
+            yield lock is not None
+        finally:
+            if lock is not None:
+                lock.release()
+
     @abstractmethod
     def one_at_a_time(self, connection: Connection, name: str) -> None:
         """Waits inside a transaction until no other one holds the name; held until its end."""

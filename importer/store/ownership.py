@@ -140,7 +140,7 @@ class BatchChange:
         return self._connection.execute(update(schema.row).where(marked).values(doubtful)).rowcount
 
     def deleted_by_hand(self, positions: Iterable[int], at: str) -> None:
-        """Created rows whose activity is gone from LeadSquared: PENDING again; the old Id stays in
+        """Created rows whose activity is gone from LeadSquared: PENDING again; the old Id stays
         claimed. The only way back from created. at: UTC, ISO 8601."""
         claim = schema.claim.c
         for some in chunked(positions):

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, RowMapping, delete, select
 from importer.pacing.rules import Rate
 from importer.pacing.sharing import LEARNT_S, PaceEntry
 from importer.store.database import Database
-from importer.store.schema import pace, tenant_of_keys
+from importer.store.schema import pace
 
 
 class StoredPace:
@@ -88,17 +88,3 @@ def _entry(line: RowMapping, now: float) -> PaceEntry:
         share=line["share"],
         silent_s=max(0.0, now - line["seen_at"]),
     )
-
-
-def known_tenant(database: Database, digest: str) -> str | None:
-    """The tenant that keys were seen to belong to. digest: of host and access key."""
-    with database.reading() as connection:
-        asked = select(tenant_of_keys.c.tenant).where(tenant_of_keys.c.digest == digest)
-        found = connection.execute(asked).scalar()
-    return None if found is None else str(found)
-
-
-def remember_tenant(database: Database, digest: str, tenant: str) -> None:
-    """For `known_tenant`."""
-    with database.writing() as connection:
-        database.upsert(connection, tenant_of_keys, [{"digest": digest, "tenant": tenant}])

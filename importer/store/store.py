@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
-from sqlalchemy import Connection, and_, delete, func, insert, select, true, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, true, update
 
 from importer.errors import ResultsError, StoreError, StoreUnusableError
 from importer.store import schema
@@ -28,7 +28,7 @@ from importer.store.copying import copy_batches
 from importer.store.database import Database, Lock
 from importer.store.duplicates import DuplicateCheck, Recognition
 from importer.store.ownership import Ownership, Staging, keep_facts, newest_mark_s, remove_rows
-from importer.store.pace import StoredPace, known_tenant, remember_tenant
+from importer.store.pace import StoredPace
 from importer.store.postgresql import PostgresqlDatabase, has_password
 from importer.store.records import IN_DOUBT, Batch, BatchSummary, is_batch_id
 from importer.store.sqlite import FILE_NAME, SqliteDatabase
@@ -86,13 +86,11 @@ def open_store(home: Path, url: str | None = None, *, create: bool = True) -> St
             database = SqliteDatabase(None)
         database.bring_up_to_date()
         return Store(database)
-    except StoreError as error:
+    except BaseException as error:
         if database is not None:
             database.close()
-        raise StoreUnusableError(error.what, where=error.where, remedy=error.remedy) from None
-    except BaseException:
-        if database is not None:
-            database.close()
+        if isinstance(error, StoreError):
+            raise StoreUnusableError(error.what, where=error.where, remedy=error.remedy) from None
         raise
 
 
@@ -109,9 +107,7 @@ class Store:
         self.database = database
         self.location = database.location
         self.dialect = database.dialect
-        with database.reading() as connection:
-            asked = select(schema.store_fact.c.value).where(schema.store_fact.c.name == "moved_to")
-            self.moved_to: str | None = connection.execute(asked).scalar()
+        self.moved_to = self._moved_to()
 
     def __repr__(self) -> str:
         return f"<Store {self.location}>"
@@ -144,14 +140,15 @@ class Store:
         if tenant is not None:
             key = select(schema.tenant.c.key).where(schema.tenant.c.name == tenant)
             which = and_(which, _batch.tenant == key.scalar_subquery())
+        return [summary for _, summary in self._summaries(which)]
+
+    def _summaries(self, which: ColumnElement[bool]) -> list[tuple[int, BatchSummary]]:
         with self.database.snapshot() as connection:
-            return [summary for _, summary in summaries(self.database, connection, which)]
+            return summaries(self.database, connection, which)
 
     def summary(self, batch_id: str) -> BatchSummary | None:
         """None when there is no such batch."""
-        with self.database.snapshot() as connection:
-            found = summaries(self.database, connection, _batch.id == batch_id)
-        return found[0][1] if found else None
+        return next((each for _, each in self._summaries(_batch.id == batch_id)), None)
 
     def knows(self, batch_id: str) -> bool:
         """Whether there is such a batch."""
@@ -162,17 +159,12 @@ class Store:
     def by_source(self, source: Path, *, rehearsal: bool = False) -> BatchSummary | None:
         """The latest batch (or rehearsal) of the sheet at this path."""
         which = and_(_batch.source == str(source.absolute()), _batch.rehearsal == rehearsal)
-        with self.database.snapshot() as connection:
-            found = summaries(self.database, connection, which)
-        return found[0][1] if found else None
+        return next((each for _, each in self._summaries(which)), None)
 
     def by_source_cells(self, digest: str, *, rehearsal: bool = False) -> BatchSummary | None:
         """The latest batch of a sheet with these ordered source cells, wherever it is and is called now."""
         alike = select(schema.digest.c.batch).where(schema.digest.c.value == digest)
-        with self.database.snapshot() as connection:
-            found = summaries(
-                self.database, connection, and_(_batch.key.in_(alike), _batch.rehearsal == rehearsal)
-            )
+        found = self._summaries(and_(_batch.key.in_(alike), _batch.rehearsal == rehearsal))
         return next((each for _, each in found if each.batch.source_cells == digest), None)
 
     def open(self, batch_id: str) -> BatchRows:
@@ -242,17 +234,15 @@ class Store:
         try:
             lock = self._locked(batch_id, connection)
             with self.database.writing(connection) as writing:
-                key = self._begin(writing, batch_id)
+                if writing.execute(select(_batch.key).where(_batch.id == batch_id)).first() is not None:
+                    already = "A batch of this id is in the store already."
+                    raise ResultsError(already, where=batch_id)  # noqa: TRY301
+                made = insert(schema.batch).values(id=batch_id).returning(_batch.key)
+                key = writing.execute(made).scalar_one()
         except BaseException:
             _give_back(lock, connection)
             raise
         return Staging(self.database, connection, lock, BatchRows(self.database, key, batch_id))
-
-    def _begin(self, connection: Connection, batch_id: str) -> int:
-        if connection.execute(select(_batch.key).where(_batch.id == batch_id)).first() is not None:
-            raise ResultsError("A batch of this id is in the store already.", where=batch_id)
-        made = connection.execute(insert(schema.batch).values(id=batch_id).returning(_batch.key))
-        return int(made.scalar_one())
 
     def duplicates(self, batch: Batch, positions: Collection[int] | None = None) -> DuplicateCheck:
         """A staged or published batch's pending rows (or those of them at `positions`) compared with the
@@ -358,43 +348,26 @@ class Store:
         try:
             lock = self._locked(batch_id, connection)
             with self.database.writing(connection) as writing:
-                taken = self._take(writing, key, batch_id)
+                own = update(schema.batch).where(_batch.key == key).values(**self._owner_values())
+                number = writing.execute(own.returning(_batch.owner)).scalar()
+                if number is None:
+                    removed = "The batch was removed in another window."
+                    raise ResultsError(removed, where=batch_id)  # noqa: TRY301
                 team = self.dialect == "postgresql"
                 marked = newest_mark_s(self.database, writing, key) if team else None
         except BaseException:
             _give_back(lock, connection)
             raise
         rows = BatchRows(self.database, key, batch_id)
-        return Ownership(self.database, connection, lock, rows, number=taken, taken_over_s=marked)
-
-    def _take(self, connection: Connection, key: int, batch_id: str) -> int:
-        """A new owner's number."""
-        taken = connection.execute(
-            update(schema.batch)
-            .where(_batch.key == key)
-            .values(**self._owner_values())
-            .returning(_batch.owner)
-        ).scalar()
-        if taken is None:
-            raise ResultsError("The batch was removed in another window.", where=batch_id)
-        return int(taken)
+        return Ownership(self.database, connection, lock, rows, number=number, taken_over_s=marked)
 
     def replace_rehearsals(self, source: str, apart_from: str) -> list[Batch]:
         """Removes rehearsals of this sheet that nobody owns; what they were."""
         which = and_(_batch.rehearsal, _batch.source == source, _batch.id != apart_from)
-        with self.database.snapshot() as connection:
-            found = summaries(self.database, connection, which)
         removed = []
-        for key, summary in found:
-            with self.database.connection() as connection:
-                lock = self.database.lock(summary.batch.id, connection)
-                if lock is None:
-                    continue  # it runs in another window
-                try:
-                    remove_rows(self.database, key, connection)
-                    removed.append(summary.batch)
-                finally:
-                    lock.release()
+        for key, summary in self._summaries(which):
+            if self._removed(key, summary.batch.id):  # it may run in another window
+                removed.append(summary.batch)
         return removed
 
     def erase(self, batch_id: str) -> None:
@@ -434,11 +407,15 @@ class Store:
 
     def known_tenant(self, digest: str) -> str | None:
         """The tenant that keys were seen to belong to. digest: of host and access key."""
-        return known_tenant(self.database, digest)
+        with self.database.reading() as connection:
+            asked = select(schema.tenant_of_keys.c.tenant).where(schema.tenant_of_keys.c.digest == digest)
+            found: str | None = connection.execute(asked).scalar()
+        return found
 
     def remember_tenant(self, digest: str, tenant: str) -> None:
         """For `known_tenant`."""
-        remember_tenant(self.database, digest, tenant)
+        with self.database.writing() as connection:
+            self.database.upsert(connection, schema.tenant_of_keys, [{"digest": digest, "tenant": tenant}])
 
     # ---- for `importer store` ------------------------------------------------------------------------
 
@@ -469,16 +446,18 @@ class Store:
             left = connection.execute(select(_batch.key, _batch.id).where(~_batch.published)).all()
         alive = self.database.locked([batch_id for _, batch_id in left])
         for key, batch_id in left:
-            if batch_id in alive:
-                continue
-            with self.database.connection(durable=False) as connection:
-                lock = self.database.lock(batch_id, connection)
-                if lock is None:
-                    continue
-                try:
-                    remove_rows(self.database, key, connection)
-                finally:
-                    lock.release()
+            if batch_id not in alive:
+                self._removed(key, batch_id)
+
+    def _removed(self, key: int, batch_id: str) -> bool:
+        """Removes a batch, unless a process has it."""
+        with (
+            self.database.connection(durable=False) as connection,
+            self.database.holding(batch_id, connection) as held,
+        ):
+            if held:
+                remove_rows(self.database, key, connection)
+        return held
 
     def _key(self, connection: Connection, batch_id: str) -> int:
         key = connection.execute(select(_batch.key).where(_batch.id == batch_id, _batch.published)).scalar()
@@ -526,10 +505,14 @@ class Store:
             "owner_seen": self.database.clock(),
         }
 
-    def _expect_writable(self) -> None:
+    def _moved_to(self) -> str | None:
+        moved = select(schema.store_fact.c.value).where(schema.store_fact.c.name == "moved_to")
         with self.database.reading() as connection:
-            asked = select(schema.store_fact.c.value).where(schema.store_fact.c.name == "moved_to")
-            self.moved_to = connection.execute(asked).scalar()
+            found: str | None = connection.execute(moved).scalar()
+        return found
+
+    def _expect_writable(self) -> None:
+        self.moved_to = self._moved_to()
         if self.moved_to is not None:
             raise ResultsError(
                 f"This store was copied to {self.moved_to} and is read-only since.",
