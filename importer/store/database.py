@@ -9,12 +9,12 @@ from __future__ import annotations
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from importlib.resources import files
 from typing import Any, Final
 
 import psycopg
-from sqlalchemy import ColumnElement, Connection, Engine, Table, inspect, text
+from sqlalchemy import ColumnElement, Connection, Engine, Table, inspect, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
@@ -89,8 +89,7 @@ class Database(ABC):
 
     def connection(self, *, durable: bool = True) -> Connection:
         """One for a long time, to be closed by the caller: for `writing(connection)`. durable: every commit
-        is on
-        the disk before it returns (else only once a durable one of this database is)."""
+        is on the disk before it returns (else only once a durable one of this database is)."""
         with self.trouble():
             engine = self.long_engine if durable else self.quick_engine
             return engine.connect().execution_options(**WRITES)
@@ -121,17 +120,17 @@ class Database(ABC):
 
     # ---- what differs -------------------------------------------------------------------------------
 
-    @abstractmethod
     def patience(self, connection: Connection) -> AbstractContextManager[None]:
         """Inside a transaction: statements may take minutes."""
+        return nullcontext()
 
     @abstractmethod
     def clock(self) -> ColumnElement[float]:
         """The store's clock, Unix seconds, to be used in a statement."""
 
-    @abstractmethod
     def now(self, connection: Connection) -> float:
         """Unix seconds by the store's clock."""
+        return float(connection.execute(select(self.clock())).scalar_one())
 
     @abstractmethod
     def lock(self, name: str, connection: Connection) -> Lock | None:
@@ -156,17 +155,16 @@ class Database(ABC):
             if lock is not None:
                 lock.release()
 
-    @abstractmethod
-    def one_at_a_time(self, connection: Connection, name: str) -> None:
+    def one_at_a_time(self, connection: Connection, name: str) -> None:  # noqa: B027 - one writes at a time
         """Waits inside a transaction until no other one holds the name; held until its end."""
 
     @abstractmethod
     def insert_rows(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Many rows at once, in the quickest way."""
 
-    @abstractmethod
     def durable(self, connection: Connection) -> Connection:
         """In place of one from `connection(durable=False)`: one whose commits are durable, with its locks."""
+        return connection
 
     @abstractmethod
     def overwrite(self) -> None:

@@ -99,7 +99,7 @@ class DuplicateCheck:
         if self.batch.rehearsal:
             return Overlap()
         with self._comparing() as connection:
-            void = self._without_void(connection)
+            void = [key for key, _ in self._void(connection)]
             paired = self._paired(void).subquery()
             created = connection.execute(select(paired.c.batch, func.count()).group_by(paired.c.batch)).all()
             held: dict[bytes, tuple[int, int]] = {}
@@ -122,7 +122,7 @@ class DuplicateCheck:
         if self.batch.rehearsal:
             return
         with self._comparing() as connection:
-            paired = self._paired(self._without_void(connection)).subquery()
+            paired = self._paired([key for key, _ in self._void(connection)]).subquery()
             asked = (
                 select(paired.c.position, paired.c.activity_id, _batch.id, paired.c.created_position)
                 .join(schema.batch, _batch.key == paired.c.batch)
@@ -135,10 +135,7 @@ class DuplicateCheck:
     def replaced(self) -> list[BatchSummary]:
         """Batches that never sent and that nobody owns, of the same sheet or with rows of it: publishing
         removes them. Their results files have become meaningless."""
-        if self.batch.rehearsal:
-            return []
-        with self._comparing() as connection:
-            return [summary for _, summary in self._void(connection)]
+        return [summary for _, summary in self.void()]
 
     def void(self) -> list[tuple[int, BatchSummary]]:
         """For this room: (key, summary) of `replaced`."""
@@ -235,9 +232,6 @@ class DuplicateCheck:
             for key, summary in found.items()
             if is_void(self._database, connection, key, summary)
         ]
-
-    def _without_void(self, connection: Connection) -> list[int]:
-        return [key for key, _ in self._void(connection)]
 
     def _others(self, void: list[int]) -> Select[*tuple[Any, ...]]:
         """Rows of other batches that are equal to one of ours, each once."""

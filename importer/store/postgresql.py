@@ -226,10 +226,6 @@ class PostgresqlDatabase(Database):
         """The server's."""
         return cast(func.extract("epoch", func.clock_timestamp()), Double)
 
-    def now(self, connection: Connection) -> float:
-        """The server's clock."""
-        return float(connection.execute(select(self.clock())).scalar_one())
-
     def lock(self, name: str, connection: Connection) -> Lock | None:
         """An advisory lock of this connection; it ends with it."""
         key = self._key(connection, name)
@@ -282,10 +278,6 @@ class PostgresqlDatabase(Database):
         with raw.cursor() as cursor, cursor.copy(copy) as target:
             for row in rows:
                 target.write_row([row[name] for name in names])
-
-    def durable(self, connection: Connection) -> Connection:
-        """The same: every commit is."""
-        return connection
 
     def overwrite(self) -> None:
         """Has the server reuse the space, where this user may. What its files and backups keep is the

@@ -9,8 +9,8 @@ import os
 import sqlite3
 import stat
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
@@ -56,18 +56,9 @@ class SqliteDatabase(Database):
         event.listen(engine, "begin", _begin)
         return engine
 
-    @contextmanager
-    def patience(self, connection: Connection) -> Iterator[None]:
-        """Nothing to do: there is no deadline."""
-        yield
-
     def clock(self) -> ColumnElement[float]:
         """This computer's."""
         return literal(time.time(), Double)
-
-    def now(self, connection: Connection) -> float:
-        """This computer's clock."""
-        return time.time()
 
     def lock(self, name: str, connection: Connection) -> Lock | None:
         """A lock on a file of this name, which ends with the process."""
@@ -100,9 +91,6 @@ class SqliteDatabase(Database):
             except (Timeout, OSError):
                 found.add(name)
         return found
-
-    def one_at_a_time(self, connection: Connection, name: str) -> None:
-        """Nothing to do: one transaction writes at a time."""
 
     def insert_rows(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """By `executemany` without SQLAlchemy's work on each value, which is half of staging."""
