@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from threading import RLock
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, select
+from sqlalchemy import Connection, delete, select
 
 from importer.pacing.rules import Rate
 from importer.pacing.sharing import LEARNT_S, PaceEntry
@@ -44,9 +46,10 @@ class StoredPace:
             now = self._database.now(connection)
             ours = pace.c.tenant == self._tenant
             connection.execute(delete(pace).where(ours, pace.c.seen_at < now - LEARNT_S))
-            lines = connection.execute(select(pace).where(ours)).mappings().all()
-            entry = change([_entry(line, now) for line in lines])
-            self._database.upsert(connection, pace, [self._line(entry, now)])
+            lines = connection.execute(select(pace.c.entry, now - pace.c.seen_at).where(ours)).all()
+            entry = change([_aged(json.loads(written), max(0.0, silent_s)) for written, silent_s in lines])
+            line = {"tenant": self._tenant, "run": entry.run, "seen_at": now}
+            self._database.upsert(connection, pace, [{**line, "entry": json.dumps(asdict(entry))}])
 
     def close(self) -> None:
         """Idempotent."""
@@ -57,34 +60,9 @@ class StoredPace:
                     connection.invalidate()
                     connection.close()
 
-    def _line(self, entry: PaceEntry, now: float) -> Mapping[str, Any]:
-        stated = entry.stated
-        return {
-            "tenant": self._tenant,
-            "run": entry.run,
-            "live": entry.live,
-            "asked_calls": entry.asked.calls,
-            "asked_period_s": entry.asked.period_s,
-            "calls_per_s": entry.calls_per_s,
-            "stated_calls": stated.calls if stated else None,
-            "stated_period_s": stated.period_s if stated else None,
-            "pause_until": now + entry.pause_left_s,
-            "careful": entry.careful,
-            "share": entry.share,
-            "seen_at": now,
-        }
 
-
-def _entry(line: RowMapping, now: float) -> PaceEntry:
-    stated = Rate(line["stated_calls"], line["stated_period_s"]) if line["stated_calls"] is not None else None
-    return PaceEntry(
-        run=line["run"],
-        live=line["live"],
-        asked=Rate(line["asked_calls"], line["asked_period_s"]),
-        calls_per_s=line["calls_per_s"],
-        stated=stated,
-        pause_left_s=max(0.0, line["pause_until"] - now),
-        careful=line["careful"],
-        share=line["share"],
-        silent_s=max(0.0, now - line["seen_at"]),
-    )
+def _aged(line: dict[str, Any], silent_s: float) -> PaceEntry:
+    """A line as it was written so long ago."""
+    rates = {name: Rate(**line[name]) if line[name] else None for name in ("asked", "stated")}
+    pause_left_s = max(0.0, line["pause_left_s"] - silent_s)
+    return PaceEntry(**{**line, **rates, "pause_left_s": pause_left_s, "silent_s": silent_s})

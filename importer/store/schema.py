@@ -11,7 +11,8 @@ here.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -239,16 +240,8 @@ pace: Final = Table(  # a line for each run on a tenant (pacing/sharing.py); tim
     metadata,
     Column("tenant", Text, primary_key=True),
     Column("run", Text, primary_key=True),
-    Column("live", Boolean, nullable=False),
-    Column("asked_calls", Integer, nullable=False),
-    Column("asked_period_s", Double, nullable=False),
-    Column("calls_per_s", Double, nullable=False),
-    Column("stated_calls", Integer),
-    Column("stated_period_s", Double),
-    Column("pause_until", Double, nullable=False),
-    Column("careful", Boolean, nullable=False),
-    Column("share", Double),
     Column("seen_at", Double, nullable=False),
+    Column("entry", Text, nullable=False),  # JSON: what the run takes and has learnt, when it was seen
 )
 
 tenant_of_keys: Final = Table(  # so that even whoami takes part in the pace of its tenant
@@ -295,90 +288,64 @@ BACKWARDS: Final = "a created row never goes back"
 NOT_PENDING: Final = "only a pending row may be sent"
 NOT_CREATED_THERE: Final = "a row is taken over from the row that created it"
 
-SQLITE_TRIGGERS: Final = (
-    (
-        f"CREATE TRIGGER created_never_goes_back BEFORE UPDATE ON sheet_row WHEN {_GOES_BACK}"
-        f" AND NOT ({_DELETED_BY_HAND}) BEGIN SELECT RAISE(ABORT, '{BACKWARDS}'); END"
-    ),
-    (
-        "CREATE TRIGGER sending_only_from_pending BEFORE UPDATE OF status ON sheet_row"
-        f" WHEN NEW.status = 1 AND OLD.status <> 0 BEGIN SELECT RAISE(ABORT, '{NOT_PENDING}'); END"
-    ),
-    (
-        "CREATE TRIGGER taken_over_on_insert BEFORE INSERT ON sheet_row WHEN NEW.taken_batch IS NOT NULL"
-        f" AND {_MISTAKEN} BEGIN SELECT RAISE(ABORT, '{NOT_CREATED_THERE}'); END"
-    ),
-    (
-        "CREATE TRIGGER taken_over_on_update BEFORE UPDATE OF taken_batch, taken_position ON sheet_row"
-        f" WHEN NEW.taken_batch IS NOT NULL AND {_MISTAKEN}"
-        f" BEGIN SELECT RAISE(ABORT, '{NOT_CREATED_THERE}'); END"
-    ),
-    (
-        "CREATE TRIGGER claim_on_insert AFTER INSERT ON sheet_row"
-        f" WHEN NEW.status = 4 AND NEW.taken_batch IS NULL BEGIN {_CLAIM}; END"
-    ),
-    (
-        "CREATE TRIGGER claim_on_update AFTER UPDATE OF status ON sheet_row"
-        f" WHEN NEW.status = 4 AND OLD.status <> 4 AND NEW.taken_batch IS NULL BEGIN {_CLAIM}; END"
-    ),
-    (
-        "CREATE TRIGGER claim_on_publish AFTER UPDATE OF published ON batch"
-        f" WHEN NEW.published AND NOT OLD.published BEGIN {_CLAIM_ALL}; END"
-    ),
-)
 
-_REFUSE: Final = "EXECUTE FUNCTION sheet_row_refused"
-POSTGRESQL_TRIGGERS: Final = (
-    (
-        "CREATE FUNCTION sheet_row_refused() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        " RAISE EXCEPTION USING ERRCODE = 'check_violation', MESSAGE = TG_ARGV[0]; END $$"
+class _Trigger(NamedTuple):
+    """event: also what it is on. condition: of the rows that it is for. refused: when such a change fails,
+    with `does` as the message; None: `does` is a statement."""
+
+    name: str
+    event: str
+    condition: str
+    refused: str | None
+    does: str
+
+
+_CREATED_HERE: Final = "NEW.status = 4 AND NEW.taken_batch IS NULL"
+_TRIGGERS: Final = (
+    _Trigger(
+        "created_never_goes_back", "BEFORE UPDATE ON sheet_row",
+        _GOES_BACK, f"NOT ({_DELETED_BY_HAND})", BACKWARDS,
     ),
-    (
-        "CREATE FUNCTION sheet_row_goes_back() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        f" IF NOT ({_DELETED_BY_HAND}) THEN RAISE EXCEPTION '{BACKWARDS}' USING ERRCODE = 'check_violation';"
-        " END IF; RETURN NEW; END $$"
+    _Trigger(
+        "sending_only_from_pending", "BEFORE UPDATE OF status ON sheet_row",
+        "NEW.status = 1 AND OLD.status <> 0", "true", NOT_PENDING,
     ),
-    (
-        "CREATE FUNCTION sheet_row_taken_over() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        f" IF {_MISTAKEN} THEN RAISE EXCEPTION '{NOT_CREATED_THERE}' USING ERRCODE = 'check_violation'; END"
-        " IF;"
-        " RETURN NEW; END $$"
+    _Trigger(
+        "taken_over_on_insert", "BEFORE INSERT ON sheet_row",
+        "NEW.taken_batch IS NOT NULL", _MISTAKEN, NOT_CREATED_THERE,
     ),
-    (
-        f"CREATE FUNCTION sheet_row_claims() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {_CLAIM};"
-        " RETURN NULL; END $$"
+    _Trigger(
+        "taken_over_on_update", "BEFORE UPDATE OF taken_batch, taken_position ON sheet_row",
+        "NEW.taken_batch IS NOT NULL", _MISTAKEN, NOT_CREATED_THERE,
     ),
-    (
-        f"CREATE FUNCTION batch_claims() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {_CLAIM_ALL};"
-        " RETURN NULL; END $$"
+    _Trigger("claim_on_insert", "AFTER INSERT ON sheet_row", _CREATED_HERE, None, _CLAIM),
+    _Trigger(
+        "claim_on_update", "AFTER UPDATE OF status ON sheet_row",
+        f"{_CREATED_HERE} AND OLD.status <> 4", None, _CLAIM,
     ),
-    (
-        "CREATE TRIGGER created_never_goes_back BEFORE UPDATE ON sheet_row FOR EACH ROW"
-        f" WHEN ({_GOES_BACK}) EXECUTE FUNCTION sheet_row_goes_back()"
+    _Trigger(
+        "claim_on_publish", "AFTER UPDATE OF published ON batch",
+        "NEW.published AND NOT OLD.published", None, _CLAIM_ALL,
     ),
-    (
-        "CREATE TRIGGER sending_only_from_pending BEFORE UPDATE OF status ON sheet_row FOR EACH ROW"
-        f" WHEN (NEW.status = 1 AND OLD.status <> 0) {_REFUSE}('{NOT_PENDING}')"
-    ),
-    (
-        "CREATE TRIGGER taken_over_on_insert BEFORE INSERT ON sheet_row FOR EACH ROW"
-        " WHEN (NEW.taken_batch IS NOT NULL) EXECUTE FUNCTION sheet_row_taken_over()"
-    ),
-    (
-        "CREATE TRIGGER taken_over_on_update BEFORE UPDATE OF taken_batch, taken_position ON sheet_row"
-        " FOR EACH ROW WHEN (NEW.taken_batch IS NOT NULL) EXECUTE FUNCTION sheet_row_taken_over()"
-    ),
-    (
-        "CREATE TRIGGER claim_on_insert AFTER INSERT ON sheet_row FOR EACH ROW"
-        " WHEN (NEW.status = 4 AND NEW.taken_batch IS NULL) EXECUTE FUNCTION sheet_row_claims()"
-    ),
-    (
-        "CREATE TRIGGER claim_on_update AFTER UPDATE OF status ON sheet_row FOR EACH ROW"
-        " WHEN (NEW.status = 4 AND OLD.status <> 4 AND NEW.taken_batch IS NULL)"
-        " EXECUTE FUNCTION sheet_row_claims()"
-    ),
-    (
-        "CREATE TRIGGER claim_on_publish AFTER UPDATE OF published ON batch FOR EACH ROW"
-        " WHEN (NEW.published AND NOT OLD.published) EXECUTE FUNCTION batch_claims()"
-    ),
-)
+)  # fmt: skip
+
+
+def triggers(dialect: str) -> Iterator[str]:
+    """The statements that make them, in the words of `sqlite` or `postgresql`."""
+    for one in _TRIGGERS:
+        if dialect == "sqlite":
+            refused = f" AND ({one.refused})" if one.refused else ""
+            does = f"SELECT RAISE(ABORT, '{one.does}')" if one.refused else one.does
+            yield f"CREATE TRIGGER {one.name} {one.event} WHEN ({one.condition}){refused} BEGIN {does}; END"
+            continue
+        raising = f"RAISE EXCEPTION '{one.does}' USING ERRCODE = 'check_violation'"
+        does = (
+            f"IF {one.refused} THEN {raising}; END IF; RETURN NEW"
+            if one.refused
+            else f"{one.does}; RETURN NULL"
+        )
+        yield (f"CREATE FUNCTION {one.name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {does}; END $$")
+        yield (
+            f"CREATE TRIGGER {one.name} {one.event} FOR EACH ROW WHEN ({one.condition})"
+            f" EXECUTE FUNCTION {one.name}()"
+        )

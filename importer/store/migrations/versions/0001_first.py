@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from alembic import op
 
-from importer.store.schema import POSTGRESQL_TRIGGERS, SQLITE_TRIGGERS, metadata
+from importer.store.schema import metadata, triggers
 
 revision = "0001"
 down_revision = None
@@ -18,6 +18,5 @@ def upgrade() -> None:
     """Tables, then triggers in the words of the database."""
     connection = op.get_bind()
     metadata.create_all(connection)
-    triggers = SQLITE_TRIGGERS if connection.dialect.name == "sqlite" else POSTGRESQL_TRIGGERS
-    for trigger in triggers:
+    for trigger in triggers(connection.dialect.name):
         connection.exec_driver_sql(trigger)
