@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from importlib.resources import files
 from typing import Any, Final
 
@@ -37,9 +37,11 @@ class Lock(ABC):
     def release(self) -> None:
         """Idempotent; never raises."""
 
-    def forget(self) -> None:
-        """`release` of a name that nobody will ask for again."""
-        self.release()
+
+def close_quietly(connection: Connection) -> None:
+    """Whatever became of it."""
+    with suppress(Exception):
+        connection.close()
 
 
 class Database(ABC):
@@ -135,6 +137,9 @@ class Database(ABC):
     @abstractmethod
     def lock(self, name: str, connection: Connection) -> Lock | None:
         """Takes the name without waiting, on this connection where that matters; None when another has it."""
+
+    def forget_lock(self, name: str) -> None:  # noqa: B027 - most keep nothing
+        """Removes what is kept of a lock that this process holds and nobody will ask for again."""
 
     def free(self, name: str) -> bool:
         """Ends the connection of the holder of a name, who was not heard of for long; whether that was

@@ -9,7 +9,7 @@ import json
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import fields
 from typing import Any, Final, Self
 
@@ -19,7 +19,7 @@ from importer.activity import addressed, fingerprint
 from importer.errors import StoreError
 from importer.store import schema
 from importer.store.batch_rows import ASKED_MAX, BatchRows, chunked
-from importer.store.database import Database, Lock
+from importer.store.database import Database
 from importer.store.duplicates import DuplicateCheck
 from importer.store.records import (
     CHUNK_ROWS,
@@ -278,7 +278,7 @@ class Ownership:
         self,
         database: Database,
         connection: Connection,
-        lock: Lock,
+        held: ExitStack,
         rows: BatchRows,
         *,
         number: int,
@@ -290,7 +290,7 @@ class Ownership:
         self.location = database.location
         self.database = database
         self._connection = connection
-        self._lock: Lock | None = lock
+        self._held: ExitStack | None = held
         self._one_at_a_time = threading.RLock()
         self._ended = threading.Event()
         if database.dialect == "postgresql":
@@ -310,7 +310,7 @@ class Ownership:
     def transaction(self, *, patient: bool = False) -> Iterator[Connection]:
         """For this room: one that ends with StoreError where this process is not the owner any more."""
         with self._one_at_a_time:
-            if self._lock is None:
+            if self._held is None:
                 raise StoreError("This process does not own the batch any more.", where=self.rows.id)
             with self.database.writing(self._connection, patient=patient) as connection:
                 batch = schema.batch.c
@@ -345,20 +345,13 @@ class Ownership:
         """`rows.batch()`."""
         return self.rows.batch()
 
-    def release(self) -> tuple[Lock, Connection] | None:
-        """For this room: lock and connection, to be given back by the caller; None if they were already."""
-        self._ended.set()
-        with self._one_at_a_time:
-            lock, self._lock = self._lock, None
-        return None if lock is None else (lock, self._connection)
-
     def close(self) -> None:
         """Gives the batch back. Idempotent."""
-        held = self.release()
+        self._ended.set()
+        with self._one_at_a_time:
+            held, self._held = self._held, None
         if held is not None:
-            held[0].release()
-            with suppress(Exception):
-                held[1].close()
+            held.close()
 
     def __enter__(self) -> Self:
         return self
@@ -375,12 +368,12 @@ class Staging:
     rows: reads what was staged so far (facts are empty until it is published).
     """
 
-    def __init__(self, database: Database, connection: Connection, lock: Lock, rows: BatchRows) -> None:
+    def __init__(self, database: Database, connection: Connection, held: ExitStack, rows: BatchRows) -> None:
         self.id = rows.id
         self.rows = rows
         self._database = database
-        self._connection = connection
-        self._lock: Lock | None = lock
+        self.connection = connection
+        self._held: ExitStack | None = held
         self._last = 0
 
     def __repr__(self) -> str:
@@ -392,7 +385,7 @@ class Staging:
         before = self._last
         for some in chunked(rows, CHUNK_ROWS):
             values = [self._column_values(row, at, self._last + count) for count, row in enumerate(some, 1)]
-            with self._database.writing(self._connection) as connection:
+            with self._database.writing(self.connection) as connection:
                 self._database.insert_rows(connection, schema.row, values)
             self._last += len(some)
         return self._last - before
@@ -416,30 +409,26 @@ class Staging:
     @contextmanager
     def change(self) -> Iterator[BatchChange]:
         """Changes to staged rows (mapped again, taken over), lookups and facts, as one transaction."""
-        if self._lock is None:
+        if self._held is None:
             raise StoreError("This batch is not staged any more.", where=self.id)
-        with self._database.writing(self._connection, patient=True) as connection:
+        with self._database.writing(self.connection, patient=True) as connection:
             yield BatchChange(self._database, connection, self.rows.key, self.id)
 
-    def release(self) -> tuple[Lock, Connection]:
-        """For this room: lock and connection, which are the caller's from now on."""
-        lock, self._lock = self._lock, None
-        if lock is None:
+    def release(self) -> ExitStack:
+        """For this room: what gives lock and connection back is the caller's from now on."""
+        held, self._held = self._held, None
+        if held is None:
             raise StoreError("This batch is not staged any more.", where=self.id)
-        return lock, self._connection
+        return held
 
     def discard(self) -> None:
         """Leaves nothing; of what was published, everything. What cannot be removed now is removed later."""
-        if self._lock is None:
+        if self._held is None:
             return
-        lock, connection = self.release()
-        try:
+        with self.release() as held:
+            held.callback(self._database.forget_lock, self.id)
             with suppress(StoreError):
-                remove_rows(self._database, self.rows.key, connection)
-        finally:
-            lock.forget()
-            with suppress(Exception):
-                connection.close()
+                remove_rows(self._database, self.rows.key, self.connection)
 
     def __enter__(self) -> Self:
         return self

@@ -76,6 +76,12 @@ class SqliteDatabase(Database):
                 raise OSError(f"the folder does not support locks: {error}") from error
         return _FileLock(lock)
 
+    def forget_lock(self, name: str) -> None:
+        """Its file."""
+        if self.home is not None:
+            with suppress(OSError):  # Windows keeps a file that is open
+                (self.home / "locks" / f"{name}.lock").unlink()
+
     def locked(self, names: Sequence[str]) -> set[str]:
         """By trying each."""
         if self.home is None:
@@ -163,11 +169,6 @@ class _FileLock(Lock):
 
     def release(self) -> None:
         self._lock.release(force=True)
-
-    def forget(self) -> None:
-        with suppress(OSError):  # Windows keeps a file that is open
-            Path(self._lock.lock_file).unlink()
-        self.release()
 
 
 class _NoLock(Lock):

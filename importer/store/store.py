@@ -15,7 +15,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Collection, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -25,7 +25,7 @@ from importer.errors import ResultsError, StoreError, StoreUnusableError
 from importer.store import schema
 from importer.store.batch_rows import BatchRows, chunked, claim_key, summaries
 from importer.store.copying import copy_batches
-from importer.store.database import Database, Lock
+from importer.store.database import Database, close_quietly
 from importer.store.duplicates import DuplicateCheck, Recognition
 from importer.store.ownership import Ownership, Staging, keep_facts, newest_mark_s, remove_rows
 from importer.store.pace import StoredPace
@@ -229,20 +229,15 @@ class Store:
         if not is_batch_id(batch_id):
             raise ResultsError(f"{batch_id!r} is not a batch id.")
         self.clear_away()
-        connection = self.database.connection(durable=False)
-        lock: Lock | None = None
-        try:
-            lock = self._locked(batch_id, connection)
+        with ExitStack() as held:
+            connection = self._hold(held, batch_id, durable=False)
             with self.database.writing(connection) as writing:
                 if writing.execute(select(_batch.key).where(_batch.id == batch_id)).first() is not None:
-                    already = "A batch of this id is in the store already."
-                    raise ResultsError(already, where=batch_id)  # noqa: TRY301
+                    raise ResultsError("A batch of this id is in the store already.", where=batch_id)
                 made = insert(schema.batch).values(id=batch_id).returning(_batch.key)
                 key = writing.execute(made).scalar_one()
-        except BaseException:
-            _give_back(lock, connection)
-            raise
-        return Staging(self.database, connection, lock, BatchRows(self.database, key, batch_id))
+            rows = BatchRows(self.database, key, batch_id)
+            return Staging(self.database, connection, held.pop_all(), rows)
 
     def duplicates(self, batch: Batch, positions: Collection[int] | None = None) -> DuplicateCheck:
         """A staged or published batch's pending rows (or those of them at `positions`) compared with the
@@ -261,39 +256,34 @@ class Store:
         self._expect_writable()
         if batch.id != staging.id:
             raise ValueError(f"{staging.id} was staged, not {batch.id}")
-        lock, connection = staging.release()
-        replaced: list[Lock] = []
-        try:
-            connection = self.database.durable(connection)
-            with self.database.writing(connection, patient=True) as writing:
-                self.database.one_at_a_time(writing, f"tenant {batch.tenant}")
-                compared = DuplicateCheck(self.database, batch, connection=writing, steady=True)
-                if check is not None and not batch.rehearsal:
-                    check(compared)
-                self._replace(writing, compared, replaced)
-                number = self._register(writing, staging.rows.key, batch)
-        except BaseException:
-            with suppress(StoreError):
-                remove_rows(self.database, staging.rows.key)
-            _give_back(lock, connection)
-            raise
-        finally:
-            for each in replaced:
-                each.release()
-        return Ownership(self.database, connection, lock, staging.rows, number=number)
+        with staging.release() as held:
+            try:
+                connection = self.database.durable(staging.connection)
+                held.callback(close_quietly, connection)
+                with ExitStack() as replaced, self.database.writing(connection, patient=True) as writing:
+                    self.database.one_at_a_time(writing, f"tenant {batch.tenant}")
+                    compared = DuplicateCheck(self.database, batch, connection=writing, steady=True)
+                    if check is not None and not batch.rehearsal:
+                        check(compared)
+                    self._replace(writing, compared, replaced)
+                    number = self._register(writing, staging.rows.key, batch)
+            except BaseException:
+                with suppress(StoreError):
+                    remove_rows(self.database, staging.rows.key)
+                raise
+            return Ownership(self.database, connection, held.pop_all(), staging.rows, number=number)
 
-    def _replace(self, connection: Connection, compared: DuplicateCheck, held: list[Lock]) -> None:
+    def _replace(self, connection: Connection, compared: DuplicateCheck, replaced: ExitStack) -> None:
         """Removes batches that never sent, unless somebody begins to work on one just now."""
         for key, summary in compared.void():
-            lock = self.database.lock(summary.batch.id, connection)
-            if lock is None or not BatchRows(self.database, key, summary.batch.id, connection).never_sent():
+            held = replaced.enter_context(self.database.holding(summary.batch.id, connection))
+            if not held or not BatchRows(self.database, key, summary.batch.id, connection).never_sent():
                 raise ResultsError(
                     "This batch has begun to send in another window.",
                     where=summary.batch.id,
                     remedy="Try again when it has ended. Nothing was sent from here.",
                     code="in-use",
                 )
-            held.append(lock)
             connection.execute(delete(schema.batch).where(_batch.key == key))
 
     def _register(self, connection: Connection, key: int, batch: Batch) -> int:
@@ -343,23 +333,19 @@ class Store:
             erased = connection.execute(select(_batch.erased_at).where(_batch.key == key)).scalar()
         if erased is not None:
             raise erased_error(batch_id, erased)
-        connection = self.database.connection()
-        lock: Lock | None = None
-        try:
-            lock = self._locked(batch_id, connection)
+        with ExitStack() as held:
+            connection = self._hold(held, batch_id)
             with self.database.writing(connection) as writing:
                 own = update(schema.batch).where(_batch.key == key).values(**self._owner_values())
                 number = writing.execute(own.returning(_batch.owner)).scalar()
                 if number is None:
-                    removed = "The batch was removed in another window."
-                    raise ResultsError(removed, where=batch_id)  # noqa: TRY301
+                    raise ResultsError("The batch was removed in another window.", where=batch_id)
                 team = self.dialect == "postgresql"
                 marked = newest_mark_s(self.database, writing, key) if team else None
-        except BaseException:
-            _give_back(lock, connection)
-            raise
-        rows = BatchRows(self.database, key, batch_id)
-        return Ownership(self.database, connection, lock, rows, number=number, taken_over_s=marked)
+            rows = BatchRows(self.database, key, batch_id)
+            return Ownership(
+                self.database, connection, held.pop_all(), rows, number=number, taken_over_s=marked
+            )
 
     def replace_rehearsals(self, source: str, apart_from: str) -> list[Batch]:
         """Removes rehearsals of this sheet that nobody owns; what they were."""
@@ -469,13 +455,17 @@ class Store:
             )
         return int(key)
 
-    def _locked(self, batch_id: str, connection: Connection) -> Lock:
-        """Raises ResultsError when another process has it."""
+    def _hold(self, held: ExitStack, batch_id: str, *, durable: bool = True) -> Connection:
+        """A connection with the batch's lock, both until `held` is closed. Raises ResultsError when another
+        process has it."""
+        connection = self.database.connection(durable=durable)
+        held.callback(close_quietly, connection)
         name, silent_s = "", 0.0
         for tried in range(TRIES):
             lock = self.database.lock(batch_id, connection)
             if lock is not None:
-                return lock
+                held.callback(lock.release)
+                return connection
             if not tried:
                 name, silent_s = self._owner(batch_id)
                 if silent_s > OWNER_SILENT_S:
@@ -519,13 +509,6 @@ class Store:
                 where=self.location,
                 remedy="Set IMPORTER_STORE to that address. Two stores would send rows twice.",
             )
-
-
-def _give_back(lock: Lock | None, connection: Connection) -> None:
-    if lock is not None:
-        lock.release()
-    with suppress(Exception):
-        connection.close()
 
 
 def erased_error(batch_id: str, erased_at: str) -> ResultsError:
