@@ -84,22 +84,17 @@ class BatchRows:
 
     def facts(self) -> dict[str, Any]:
         """Everything that is known of the batch as a whole: name → JSON value."""
-        found = self._all(
-            select(schema.fact.c.name, schema.fact.c.value).where(schema.fact.c.batch == self.key)
-        )
+        found = self._all(select(_fact.name, _fact.value).where(_fact.batch == self.key))
         with self._sound("facts"):
             return {name: json.loads(value) for name, value in found}
 
     def fact(self, name: str, default: Any = None) -> Any:  # noqa: ANN401  (JSON, as it was kept)
         """One fact. Run facts in use: seconds, throttled, rate, going_on, read_back."""
-        fact = schema.fact.c
-        found = self._all(select(fact.value).where(fact.batch == self.key, fact.name == name))
-        with self._sound("facts"):
-            return json.loads(found[0][0]) if found else default
+        return self.facts().get(name, default)
 
     def erased_at(self) -> str | None:
         """When its customer data was removed (UTC); None if it was not."""
-        erased: str | None = self._one(select(schema.batch.c.erased_at).where(schema.batch.c.key == self.key))
+        erased: str | None = self._one(select(_batch.erased_at).where(_batch.key == self.key))
         return erased
 
     def lookups(self) -> dict[str, str]:

@@ -29,6 +29,7 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.schema import DropTable
 
 from importer.store import schema
 from importer.store.batch_rows import ASKED_MAX, chunked, is_void, summaries
@@ -167,8 +168,7 @@ class DuplicateCheck:
             yield connection
 
     def _compare(self, connection: Connection) -> None:
-        if self._left(connection):
-            _compared.drop(connection, checkfirst=False)
+        connection.execute(DropTable(_compared, if_exists=True))
         _compared.create(connection, checkfirst=False)
         if connection.execute(select(_batch.key).where(self._of_tenant()).limit(1)).first() is None:
             return
@@ -176,15 +176,6 @@ class DuplicateCheck:
             connection.execute(insert(_compared).from_select(["position", "fingerprint"], mine))
         if self._database.dialect == "postgresql":
             connection.execute(text("ANALYZE compared"))
-
-    def _left(self, connection: Connection) -> bool:
-        where = (
-            "sqlite_temp_master WHERE name"
-            if self._database.dialect == "sqlite"
-            else ("pg_class WHERE relpersistence = 't' AND pg_table_is_visible(oid) AND relname")
-        )
-        found = connection.execute(text(f"SELECT 1 FROM {where} = 'compared'"))  # noqa: S608 - of two names
-        return found.first() is not None
 
     def _mine(self) -> Iterator[Select[*tuple[Any, ...]]]:
         """Our rows that are to be sent and that another batch has."""

@@ -156,6 +156,10 @@ class Store:
             asked = select(_batch.key).where(_batch.id == batch_id, _batch.published)
             return connection.execute(asked).first() is not None
 
+    def running(self, batch_id: str) -> bool:
+        """Whether a process owns it now."""
+        return bool(self.database.locked([batch_id]))
+
     def by_source(self, source: Path, *, rehearsal: bool = False) -> BatchSummary | None:
         """The latest batch (or rehearsal) of the sheet at this path."""
         which = and_(_batch.source == str(source.absolute()), _batch.rehearsal == rehearsal)

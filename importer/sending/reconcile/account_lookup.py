@@ -237,8 +237,4 @@ class OtherBatches:
             self._batch.tenant, activity.company_id, apart_from=self._batch.id
         )
         batches = {batch for batch, body in there if not keys.isdisjoint(keys_of(Activity.decoded(body)))}
-        return any(self._running(batch) for batch in batches)
-
-    def _running(self, batch: str) -> bool:
-        summary = self._store.summary(batch)
-        return summary is not None and summary.running
+        return any(self._store.running(batch) for batch in batches)
