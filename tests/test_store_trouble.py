@@ -128,6 +128,32 @@ def test_a_user_who_may_not_change_the_schema_gets_a_sentence_for_the_administra
             connection.execute(f"DROP ROLE {role}")
 
 
+@pytest.mark.parametrize(
+    ("mode", "remedy"), [("require", "sslmode"), ("verify-full&sslrootcert=nowhere.crt", "sslrootcert")]
+)
+def test_a_connection_that_cannot_be_secured_is_not_made(
+    place: Place, wire: Wire, tmp_path: Path, mode: str, remedy: str
+) -> None:
+    """The server has no certificate, or there is none to hold it against."""
+    with pytest.raises(StoreUnusableError, match="could not be secured") as refused:
+        open_store(tmp_path, f"{wire.url}?sslmode={mode}")
+    assert remedy in str(refused.value)
+
+
+def test_a_server_with_too_many_connections_is_said_so(place: Place, tmp_path: Path) -> None:
+    """As a role's own limit has it, or the server's."""
+    role, url = f"crowded_{os.getpid()}", place.url or ""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 0")
+    try:
+        with pytest.raises(StoreUnusableError, match="too many connections") as refused:
+            open_store(tmp_path, url.replace("postgres:@", f"{role}@"))
+        assert "Try again later" in str(refused.value)
+    finally:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f"DROP ROLE {role}")
+
+
 # ---- during a run ---------------------------------------------------------------------------------------
 
 
@@ -156,6 +182,38 @@ async def test_a_connection_that_is_cut_ends_the_writer_at_once(place: Place, wi
         assert not await writer.close()
     with place.open() as other:
         assert other.open(batch_id(1)).counts() == {RowStatus.SENDING: 1, RowStatus.PENDING: 2}
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        ("53100", "The disk of the store's server is full"),
+        ("25006", "read-only"),
+        ("57014", "did not answer within 15 s"),
+    ],
+)
+async def test_what_the_server_says_in_mid_run_is_a_sentence_and_ends_the_writer(
+    place: Place, state: str, sentence: str
+) -> None:
+    """Rule 8. The server refuses the second mark as one does whose disk is full."""
+    with place.open() as store, published(store) as owned:
+        writer = StoreWriter(owned)
+        writer.start()
+        await writer.mark(1, None, 0.0)
+        with psycopg.connect(place.url or "", autocommit=True) as connection:
+            connection.execute(
+                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                f" RAISE EXCEPTION 'no' USING ERRCODE = '{state}'; END $$"
+            )
+            connection.execute(
+                "CREATE TRIGGER refuse BEFORE INSERT ON attempt FOR EACH ROW EXECUTE FUNCTION refuse()"
+            )
+        with pytest.raises(StoreError, match=sentence):
+            await writer.mark(2, None, 0.0)
+        with pytest.raises(StoreError, match=sentence):
+            await writer.mark(3, None, 0.0)
+        assert not await writer.close()
+        assert owned.rows.counts() == {RowStatus.SENDING: 1, RowStatus.PENDING: 2}
 
 
 async def test_a_silent_connection_is_given_up(

@@ -88,6 +88,7 @@ _PHRASES: Final = {
     "no pg_hba.conf entry": "28000",
     "is not permitted to log in": "28000",
     "too many clients": "53300",
+    "too many connections for": "53300",  # a role, a database
     "remaining connection slots": "53300",
     "the database system is starting up": "57P03",
     "the database system is shutting down": "57P03",
