@@ -67,6 +67,10 @@ _TROUBLE: Final = {
         "The store's server refused the password.",
         "Check PGPASSFILE or the password in IMPORTER_STORE.",
     ),
+    "no password": (
+        "The store's server wants a password, and none was found.",
+        "Keep it in the file that PGPASSFILE names, readable by you alone (see README, For teams).",
+    ),
     "28000": ("The store's server does not let this user in.", "Ask the database's administrator."),
     "3D000": ("There is no database of this name.", "Check IMPORTER_STORE, or ask for it to be created."),
     "42501": (
@@ -84,7 +88,7 @@ _TROUBLE: Final = {
 
 _PHRASES: Final = {
     "password authentication failed": "28P01",
-    "no password supplied": "28P01",
+    "no password supplied": "no password",
     "no pg_hba.conf entry": "28000",
     "is not permitted to log in": "28000",
     "too many clients": "53300",
@@ -319,7 +323,7 @@ class PostgresqlDatabase(Database):
 
     def said(self, error: BaseException) -> str:
         """What the server says, without a password."""
-        said = super().said(error).rstrip(".")
+        said = super().said(error).rstrip(".?")
         for password in self._passwords:
             said = said.replace(password, "***")
         return said
