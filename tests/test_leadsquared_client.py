@@ -433,7 +433,7 @@ def test_activities_are_read_as_they_come() -> None:
         b'"mx_Custom_4":true}},{"CompanyActivityId":"2f6c1a52-7a3f-4a39-9c63-5ad4f1a2b002","ActivityEvent":"x"}]}'
     )
 
-    first, second = read_activities(body).activities
+    first, second = read_activities(body).found
 
     assert dict(first.fields) == {"Status": "Active", "mx_Custom_3": "1.50", "mx_Custom_4": "true"}
     assert (first.id, first.company_id, first.event, first.note) == (
@@ -445,8 +445,8 @@ def test_activities_are_read_as_they_come() -> None:
 
 def test_an_absent_list_is_empty() -> None:
     """Observed when there is nothing."""
-    assert read_activities(b'{"RecordCount":0}').activities == ()
-    assert read_companies(b'{"RecordCount":0,"Companies":null}').companies == ()
+    assert read_activities(b'{"RecordCount":0}').found == ()
+    assert read_companies(b'{"RecordCount":0,"Companies":null}').found == ()
 
 
 @pytest.mark.parametrize(
@@ -497,8 +497,8 @@ def test_people_and_accounts_are_read() -> None:
     assert (user.name, user.org_code, user.email) == ("Ann", "22824", "")
     assert user.api_host == "api.leadsquared.com"
     assert [(one.id, one.name, one.active) for one in users] == [("1", "Ann", True), ("2", "Bob Doe", False)]
-    assert (page.record_count, page.companies[0].id) == (9, "C")
-    assert page.companies[0].attributes["mx_Code"] == "007"
+    assert (page.record_count, page.found[0].id) == (9, "C")
+    assert page.found[0].attributes["mx_Code"] == "007"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Collection, Iterator
 from collections.abc import Mapping as MappingOf
 from contextlib import AsyncExitStack
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -33,7 +33,6 @@ from importer.verification.readings import (
     ReadingVerdict,
     VerificationPass,
     VerificationSummary,
-    utc_now,
 )
 from importer.wording import NOT_ANSWERING, count
 
@@ -81,7 +80,7 @@ def unsettled_s(rows: BatchRows, settle_s: float) -> float:
     latest = rows.last_change(RowStatus.CREATED)
     if latest is None:
         return 0.0
-    age_s = (utc_now() - datetime.fromisoformat(latest)).total_seconds()
+    age_s = (datetime.now(UTC) - datetime.fromisoformat(latest)).total_seconds()
     return min(settle_s, max(0.0, settle_s - age_s))
 
 
@@ -165,7 +164,7 @@ async def verify(
             await opened.user_of(batch)
         except Unreachable as error:  # the batch waits
             raise WorkError(error.what, where=error.where, remedy=error.remedy, code="unreachable") from error
-        done = readings.begin(owned, readings.utc_now())
+        done = readings.begin(owned)
         if done:
             observer.notice(f"Continuing an interrupted reading: {count(done, 'row')} of {total:,} done.")
         wait_s = 0.0 if batch.rehearsal else unsettled_s(owned.rows, options.settle_s)
@@ -214,7 +213,7 @@ def _conclude(named: NamedBatch, owned: Ownership, observer: Observer) -> Verify
     )  # fmt: skip
     unread = summary.rows[ReadingVerdict.NOT_READ]
     if not unread:
-        readings.end(owned, readings.utc_now())
+        readings.end(owned)
     if placed.aside:
         observer.notice(placed.aside, warning=True)
     only_unread = unread and not summary.differing and not summary.not_found

@@ -12,13 +12,15 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from importer.activity import GUID, ActivityField, StoredActivity
 from importer.leadsquared.outcomes import parsed
 from importer.text import one_line
 
 WORDS_LENGTH_MAX: Final = 200
+
+_T = TypeVar("_T")
 
 
 class AnswerError(ValueError):
@@ -69,19 +71,11 @@ class ActivitySetting:
 
 
 @dataclass(frozen=True, slots=True)
-class CompaniesPage:
-    """record_count: matches in all, not on this page."""
+class Page(Generic[_T]):
+    """A part of what was asked for. record_count: how many there are in all."""
 
     record_count: int
-    companies: tuple[Company, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ActivitiesPage:
-    """record_count: activities in the window in all, not on this page."""
-
-    record_count: int
-    activities: tuple[StoredActivity, ...]
+    found: tuple[_T, ...]
 
 
 def read_current_user(body: bytes) -> CurrentUser:
@@ -109,7 +103,7 @@ def read_users(body: bytes) -> tuple[User, ...]:
     return tuple(
         User(
             id=_shown(person, "ID"),
-            name=f"{_shown(person, 'FirstName')} {_shown(person, 'LastName')}".strip(),
+            name=_full_name(person),
             email=_shown(person, "EmailAddress"),
             role=_shown(person, "Role"),
             active=text_of(person.get("StatusCode")) in {"", "0"},
@@ -123,24 +117,24 @@ def read_users(body: bytes) -> tuple[User, ...]:
 def _attributes(person: Mapping[str, Any]) -> dict[str, str]:
     """All that is a text, and `FullName`, which people look users up by and the answer does not have."""
     texts = {str(name): text for name, value in person.items() if (text := text_of(value))}
-    full_name = f"{_shown(person, 'FirstName')} {_shown(person, 'LastName')}".strip()
+    full_name = _full_name(person)
     return {"FullName": full_name, **texts} if full_name else texts
 
 
-def read_companies(body: bytes) -> CompaniesPage:
+def _full_name(person: Mapping[str, Any]) -> str:
+    return f"{_shown(person, 'FirstName')} {_shown(person, 'LastName')}".strip()
+
+
+def read_companies(body: bytes) -> Page[Company]:
     """`Company.Get`. Raises AnswerError."""
     answer = _object(parsed(body), "page of accounts")
-    count = _record_count(answer)
-    companies = tuple(_company(entry) for entry in _listed(answer, "Companies"))
-    return CompaniesPage(count, companies)
+    return Page(_record_count(answer), tuple(map(_company, _listed(answer, "Companies"))))
 
 
-def read_activities(body: bytes) -> ActivitiesPage:
+def read_activities(body: bytes) -> Page[StoredActivity]:
     """`CompanyActivity.svc/Retrieve`. Raises AnswerError."""
     answer = _object(parsed(body), "page of activities")
-    count = _record_count(answer)
-    activities = tuple(_activity(entry) for entry in _listed(answer, "CompanyActivities"))
-    return ActivitiesPage(count, activities)
+    return Page(_record_count(answer), tuple(map(_activity, _listed(answer, "CompanyActivities"))))
 
 
 def read_activity(body: bytes) -> StoredActivity:

@@ -22,14 +22,7 @@ from urllib.parse import urlsplit
 from importer.activity import Fields, StoredActivity
 from importer.errors import TenantError
 from importer.leadsquared import answers
-from importer.leadsquared.answers import (
-    ActivitiesPage,
-    ActivitySetting,
-    AnswerError,
-    CompaniesPage,
-    CurrentUser,
-    User,
-)
+from importer.leadsquared.answers import ActivitySetting, AnswerError, Company, CurrentUser, Page, User
 from importer.leadsquared.client import LeadSquared, always
 from importer.leadsquared.outcomes import (
     CERTAINLY_NOT_SENT,
@@ -162,7 +155,7 @@ class Tenant:
 
     async def activities_page(
         self, company_id: str, since: dt.datetime, until: dt.datetime, number: int
-    ) -> tuple[ActivitiesPage, int]:
+    ) -> tuple[Page[StoredActivity], int]:
         """One page (from 1), and its size in bytes. Raises ReadFailed."""
         asked = {
             "Parameter": {"FromDate": _written(since), "ToDate": _written(until)},
@@ -237,7 +230,7 @@ class Tenant:
         equal: tuple[str, str] | None = None,
         page: int = 1,
         page_size: int = 1000,
-    ) -> CompaniesPage:
+    ) -> Page[Company]:
         """A page (from 1) of the accounts of a type: their Ids and these columns. equal: only those with this
         (attribute, value). Raises ReadFailed."""
         query: dict[str, Any] = {"CompanyType": {"CompanyTypeName": company_type}}
@@ -326,17 +319,17 @@ class _AccountPages:
         for number in range(1, PAGES_MAX + 1):
             page = await self._page(number)
             before = len(self.seen)
-            self.seen.update((activity.id.casefold(), activity) for activity in page.activities)
+            self.seen.update((activity.id.casefold(), activity) for activity in page.found)
             wanted = max(wanted, page.record_count)
-            brought_more = len(page.activities) >= PAGE_SIZE and len(self.seen) > before
+            brought_more = len(page.found) >= PAGE_SIZE and len(self.seen) > before
             if len(self.seen) >= wanted and not brought_more:
                 return True
-            page_size = max(page_size, len(page.activities))
-            if not page.activities or number * page_size >= wanted + page_size:
+            page_size = max(page_size, len(page.found))
+            if not page.found or number * page_size >= wanted + page_size:
                 return False
         return False
 
-    async def _page(self, number: int) -> ActivitiesPage:
+    async def _page(self, number: int) -> Page[StoredActivity]:
         """Asked once more if it fails, since the pages before it would have to be read again."""
         try:
             page, size_bytes = await self._tenant.activities_page(*self._window, number)

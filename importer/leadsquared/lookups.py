@@ -193,7 +193,7 @@ async def _page(
             one.attributes.get(lookup.by, "").strip() or value or "",
             one.attributes.get("CompanyName", "").strip(),
         )
-        for one in answer.companies
+        for one in answer.found
     ]
 
 

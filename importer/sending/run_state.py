@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -59,12 +59,8 @@ class TenantConnection:
 class LiveCounts:
     """Rows by status, kept while the run goes on; the store has the last word. calls: Creates that left."""
 
-    rows: list[int]
+    rows: Counter[RowStatus]
     calls: int = 0
-
-    @classmethod
-    def of(cls, counts: Mapping[RowStatus, int]) -> LiveCounts:
-        return cls([counts.get(status, 0) for status in RowStatus])
 
     def moved(self, before: RowStatus, after: RowStatus) -> None:
         self.rows[before] -= 1
@@ -73,8 +69,8 @@ class LiveCounts:
     def shown(self) -> Counter[str]:
         """Rows by the word that people read. A call under way is no doubt to them until the run ends."""
         shown: Counter[str] = Counter()
-        for status, count in zip(RowStatus, self.rows, strict=True):
-            shown["pending" if status is RowStatus.SENDING else status.shown] += count
+        for status in RowStatus:
+            shown["pending" if status is RowStatus.SENDING else status.shown] += self.rows[status]
         return +shown
 
 
@@ -194,7 +190,7 @@ class RunState(TenantWork):
         self.ready: deque[Doubt] = deque()
         self.unanswered = UnansweredCalls()
         self.identical_refusals = IdenticalRefusals()
-        self.counts = LiveCounts.of(self.rows.counts())
+        self.counts = LiveCounts(Counter(self.rows.counts()))
         self.in_flight = InFlight()
         self.final_types: set[str] = set()
         self.last_account = ""

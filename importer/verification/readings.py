@@ -145,9 +145,9 @@ def sent_names(sent: Activity) -> tuple[str, ...]:
 # ---- the store ----------------------------------------------------------------------------------------
 
 
-def begin(owned: Ownership, now: dt.datetime) -> int:
+def begin(owned: Ownership) -> int:
     """Begins a pass, or goes on with one that was cut off; how many rows that had read already."""
-    last = owned.rows.fact(_PASS, {})
+    last, now = owned.rows.fact(_PASS, {}), dt.datetime.now(dt.UTC)
     begun = last.get("begun")
     goes_on = begun and not last.get("ended") and now - dt.datetime.fromisoformat(begun) < GOES_ON_FOR
     with owned.change() as change:
@@ -160,10 +160,10 @@ def begin(owned: Ownership, now: dt.datetime) -> int:
     return owned.rows.readings_count()
 
 
-def end(owned: Ownership, now: dt.datetime) -> None:
+def end(owned: Ownership) -> None:
     """Every created row was read."""
     begun = owned.rows.fact(_PASS, {}).get("begun")
-    owned.keep_facts(**{_PASS: {"begun": begun, "ended": now.isoformat()}})
+    owned.keep_facts(**{_PASS: {"begun": begun, "ended": dt.datetime.now(dt.UTC).isoformat()}})
 
 
 def ended_at(rows: BatchRows) -> str | None:
@@ -298,10 +298,6 @@ def summarise(rows: Iterable[ReadRow], each: Callable[[ReadRow], None] | None = 
     return summary
 
 
-def utc_now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
-
-
 # ---- reading back --------------------------------------------------------------------------------------
 
 
@@ -369,11 +365,10 @@ class VerificationPass(TenantWork):
 
     def _keep(self, rows: Sequence[SentRow], found: Mapping[str, StoredActivity]) -> None:
         self.breaker.read_answered()
-        compared = {row.position: _compared(row, found.get(id_key(row.activity_id))) for row in rows}
         with self._owned.change() as change:
-            plain = {position: _plain(differing) for position, differing in compared.items()}
+            plain = {row.position: _plain(_compared(row, found)) for row in rows}
             change.keep_readings(plain, iso(time.time()))
-        self.read += len(compared)
+        self.read += len(rows)
 
     def _no_answer(self, rows: Sequence[SentRow], error: ReadFailed) -> None:
         self.breaker.read_failed(rows[0].position)
@@ -416,7 +411,8 @@ class VerificationPass(TenantWork):
         return {id_key(stored.id): stored for stored in reading.activities}
 
 
-def _compared(row: SentRow, stored: StoredActivity | None) -> Sequence[Difference]:
+def _compared(row: SentRow, found: Mapping[str, StoredActivity]) -> Sequence[Difference]:
+    stored = found.get(id_key(row.activity_id))
     return NOT_FOUND if stored is None else differences(row.sent, stored)
 
 
