@@ -168,8 +168,8 @@ class StoppedError(Exception):
 class TenantWork:
     """Work that a person, a long outage or a fault of ours can stop. For one event loop.
 
-    stopped: why it ends early, the first reason that came. fault: a fault of ours; whoever began the work
-    raises it when everything under way has ended.
+    stopped: why it ends early, the first reason that came. fault: a fault of ours, which the
+    caller of the work raises when everything under way has ended.
     """
 
     def __init__(self, breaker: Breaker, clock: Callable[[], float]) -> None:
@@ -179,6 +179,7 @@ class TenantWork:
         self.fault: BaseException | None = None
         self._changed = asyncio.Event()
         self._stop_called: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ended_by_stop: set[asyncio.Timeout] = set()
         self._one_at_a_time = asyncio.Lock()
 
     @property
@@ -195,6 +196,8 @@ class TenantWork:
         if self.stopped is None:
             self.stopped = Stop(reason, message, exit_code)
             self._stop_called.set_result(None)
+            for waiting in self._ended_by_stop:
+                waiting.reschedule(asyncio.get_running_loop().time())
         self.changed()
 
     def stop_for(self, error: ImporterError) -> None:
@@ -239,15 +242,20 @@ class TenantWork:
 
     async def unless_stopped(self, reading: Coroutine[Any, Any, _T]) -> _T | None:
         """What `reading` gives; None if the work is stopped before, and it is cancelled there."""
-        work = asyncio.ensure_future(reading)
+        if self.stopping:
+            reading.close()
+            return None
         try:
-            either: set[asyncio.Future[Any]] = {work, self._stop_called}
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            return work.result() if work.done() else None
-        finally:
-            if not work.done():
-                work.cancel()
-                await asyncio.gather(work, return_exceptions=True)
+            async with asyncio.timeout(None) as stopped:
+                self._ended_by_stop.add(stopped)
+                try:
+                    return await reading
+                finally:
+                    self._ended_by_stop.discard(stopped)
+        except TimeoutError:
+            if not stopped.expired():
+                raise
+            return None
 
     async def may_call(self) -> None:
         """Until a call may be made: in an outage one at a time, at growing intervals. Raises StoppedError."""
