@@ -12,13 +12,14 @@ from stores import AT
 
 from importer.activity import Activity
 from importer.sandbox.rules import Edited
-from importer.sending.corrections import CorrectionPass, CorrectionSummary, UpdateOptions
+from importer.sending.corrections import CorrectionPass, CorrectionSummary
 from importer.sending.outage import StopReason
+from importer.sending.run_state import SendOptions
 from importer.store.ownership import Ownership
 from importer.store.records import CorrectionStatus, PlannedCorrection
 from importer.store.store import Store
 
-QUICK = UpdateOptions(workers=4, settle_s=0.05, max_attempts=4, max_outage_s=20.0)
+QUICK = SendOptions(workers=4, settle_s=0.05, max_attempts=4, max_outage_s=20.0)
 FIELD = "mx_Custom_1"
 
 
@@ -44,11 +45,11 @@ def plan(owned: Ownership, changes: Mapping[str, str], positions: Sequence[int] 
 
 
 async def correct(
-    owned: Ownership, tenant: RunningTenant, options: UpdateOptions = QUICK
+    owned: Ownership, tenant: RunningTenant, options: SendOptions = QUICK, *, overwrite: bool = False
 ) -> CorrectionSummary:
     async with connection_to(tenant) as connection:
         return await CorrectionPass(
-            owned, connection.tenant, connection.pace, options, columns={FIELD: "Outcome"}
+            owned, connection, options, overwrite=overwrite, columns={FIELD: "Outcome"}
         ).run()
 
 
@@ -97,8 +98,8 @@ async def test_a_strangers_change_is_a_conflict_and_left_alone(
         conflict = next(one for one in owned.rows.corrections() if one.status is CorrectionStatus.CONFLICT)
         assert (conflict.code, conflict.number) == ("conflict", 3)
         plan(owned, {FIELD: "Lost"}, [2])
-        options = UpdateOptions(overwrite=True, settle_s=0.05)
-        assert (await correct(owned, tenant, options)).corrected == 1
+        options = SendOptions(workers=8, settle_s=0.05)
+        assert (await correct(owned, tenant, options, overwrite=True)).corrected == 1
         last = [one for one in owned.rows.corrections() if one.position == 2][-1]
         assert (last.replaced, held(tenant)[1][1]) == ("Open", "Lost")
 
@@ -160,8 +161,8 @@ async def test_a_stop_leaves_the_rest_planned(store: Store, start_tenant: StartT
     with await created(store, tenant, 12) as owned:
         plan(owned, {FIELD: "Lost"})
         async with connection_to(tenant) as connection:
-            options = UpdateOptions(workers=1, settle_s=0.1)
-            one = CorrectionPass(owned, connection.tenant, connection.pace, options)
+            options = SendOptions(workers=1, settle_s=0.1)
+            one = CorrectionPass(owned, connection, options)
             asyncio.get_running_loop().call_later(0.4, one.stop, StopReason.INTERRUPTED, "Interrupted.", 130)
             summary = await one.run()
         assert summary.stop is not None

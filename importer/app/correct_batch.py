@@ -28,8 +28,9 @@ from importer.mapping.references import Resolved
 from importer.mapping.row_mapper import RowMapper
 from importer.results.beside import CORRECTIONS_ENDING, beside, write_corrections
 from importer.results.edits import Edits, RowEdit
-from importer.sending.corrections import CorrectionPass, CorrectionSummary, UpdateOptions
+from importer.sending.corrections import CorrectionPass, CorrectionSummary
 from importer.sending.outage import StopReason
+from importer.sending.run_state import SendOptions
 from importer.sheets.rows import Row, decode_cells, encode_cells
 from importer.store.batch_rows import BatchRows
 from importer.store.ownership import Ownership
@@ -469,15 +470,18 @@ class CorrectionPreparation(Preparation[CorrectionPlan, CorrectionOutcome]):
 
     async def _updated(self, stop: StopHandle) -> CorrectionSummary:
         connection, calls = self._session.connection, self.options.calls
-        updates = UpdateOptions(
-            overwrite=self.options.overwrite,
+        updates = SendOptions(
             workers=min(calls.workers, UPDATES_AT_ONCE),
             settle_s=self.options.settle_s,
             max_attempts=self.options.max_attempts,
             max_outage_s=calls.max_outage_s,
         )
         work = CorrectionPass(
-            self._owned, connection.tenant, connection.pace, updates, columns=self._mapper.columns()
+            self._owned,
+            connection,
+            updates,
+            overwrite=self.options.overwrite,
+            columns=self._mapper.columns(),
         )
 
         def show() -> None:

@@ -15,13 +15,13 @@ from typing import Final
 
 from importer.activity import NOTE, Activity, StoredActivity
 from importer.errors import ImporterError
-from importer.leadsquared.calls import ReadFailed, Tenant
+from importer.leadsquared.calls import ReadFailed
 from importer.leadsquared.outcomes import FINAL_FOR_ALL, REFUSALS, Outcome, OutcomeKind
-from importer.pacing.pacing import Pace
 from importer.remedies import remedy_for
 from importer.sending.outage import Breaker, Stop, StoppedError, StopReason, TenantWork
 from importer.sending.reconcile.doubts import backoff_s
 from importer.sending.reconcile.normalise import same_value
+from importer.sending.run_state import SendOptions, TenantConnection
 from importer.sending.worker_pool import with_columns
 from importer.store.ownership import Ownership
 from importer.store.records import CorrectionMark, CorrectionResult, CorrectionStatus, StoredCorrection
@@ -30,17 +30,6 @@ from importer.store.writer import StoreWriter
 READ_BACKS_MAX: Final = 3
 ACCEPTED_MAX: Final = 2
 """A field that does not hold its value after so many Updates that were accepted never will."""
-
-
-@dataclass(frozen=True, slots=True)
-class UpdateOptions:
-    """overwrite: replace values that somebody changed in LeadSquared since."""
-
-    overwrite: bool = False
-    workers: int = 8
-    settle_s: float = 5.0
-    max_attempts: int = 5
-    max_outage_s: float = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +55,24 @@ class _Planned:
 class CorrectionPass(TenantWork):
     """One pass over the planned corrections of a batch that is owned. `stop` ends it early.
 
-    columns: schema name → heading of its column, for messages. done, total: rows. counts: rows by what became
-    of them.
+    overwrite: replaces values that somebody changed in LeadSquared since. columns: schema name → heading of
+    its column, for messages. done, total: rows. counts: rows by what became of them.
     """
 
     def __init__(
         self,
         owned: Ownership,
-        tenant: Tenant,
-        pace: Pace,
-        options: UpdateOptions,
+        connection: TenantConnection,
+        options: SendOptions,
         *,
+        overwrite: bool = False,
         columns: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(Breaker(options.max_outage_s, time.monotonic, rows_to_open=1), time.monotonic)
-        self._tenant = tenant
-        self._pace = pace
+        self._tenant = connection.tenant
+        self._pace = connection.pace
         self._options = options
+        self._overwrite = overwrite
         self._columns = columns or {}
         self._writer = StoreWriter(owned)
         self._planned = _grouped(owned)
@@ -151,7 +141,7 @@ class CorrectionPass(TenantWork):
 
     def _conflicts(self, row: _Planned, stored: StoredActivity) -> list[str]:
         """Fields that hold neither what we sent nor what is planned: somebody changed them."""
-        if self._options.overwrite:
+        if self._overwrite:
             return []
         return [name for name, one in row.fields.items() if _is_conflict(one, _value(stored, name))]
 
