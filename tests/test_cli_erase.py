@@ -5,18 +5,36 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import psycopg
 import pytest
 import visits
 from conftest import Importer, RunningTenant
+from psycopg import sql
 from stores import Place
-from visits import results_of, write_csv, write_mapping
+from visits import edit, results_of, write_csv, write_mapping
 
 SECRET = "Priya Sharma"
 
 
-def everything(folder: Path) -> bytes:
-    """All bytes of all files."""
-    return b"".join(file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file())
+ROWS = [visits.visit(number, remarks=f"{SECRET} {number}") for number in range(9)]
+
+
+def everything(folder: Path, place: Place | None = None) -> bytes:
+    """All bytes of all files, the log and uploads too, and all rows of all tables of a team's store."""
+    files = b"".join(file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file())
+    if place is None or place.url is None:
+        return files
+    with psycopg.connect(place.url) as connection:
+        tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
+        every = [sql.SQL("SELECT each::text FROM {} each").format(sql.Identifier(name)) for (name,) in tables]
+        rows = [text for query in every for (text,) in connection.execute(query)]
+    return files + "\n".join(rows).encode()
+
+
+def found_in(data: bytes) -> list[str]:
+    """Cells of the sheet that are in the data, as they are or as the database shows binary values."""
+    texts = [cell for row in ROWS for cell in row if cell.startswith(SECRET) or len(cell) == len(ROWS[0][0])]
+    return [text for text in texts if text.encode() in data or text.encode().hex().encode() in data]
 
 
 @pytest.fixture
@@ -25,22 +43,25 @@ def sheet(home: Path, place: Place, monkeypatch: pytest.MonkeyPatch) -> Path:
     if place.url:
         monkeypatch.setenv("IMPORTER_STORE", place.url)
     write_mapping(Path("visits.yaml"))
-    return write_csv(
-        Path("visits.csv"), [visits.visit(number, remarks=f"{SECRET} {number}") for number in range(9)]
-    )
+    return write_csv(Path("visits.csv"), ROWS)
 
 
 def test_nothing_of_the_sheet_is_left_and_it_is_still_refused(
-    importer: Importer, tenant: RunningTenant, sheet: Path, home: Path
+    importer: Importer, tenant: RunningTenant, sheet: Path, home: Path, place: Place
 ) -> None:
-    """The Ids are still claimed; files beside the sheet are named, and are the person's to delete."""
+    """No cell is in any byte of any file or table. The files beside the sheet are named, and are the person's
+    to delete."""
     done = importer("run", sheet, "-m", "visits.yaml", "--yes", "--json")
     assert done.exit == 0, done.stderr
     assert importer("verify", done.json["results"]).exit == 0
+    edit("visits.results.csv", {2: {"Remarks": f"{SECRET} came back"}})
+    assert importer("correct", done.json["batch"], "--yes", "--settle", "0.05").exit == 0
+    assert len(found_in(everything(home, place))) == 2 * len(ROWS)
     erased = importer("erase", done.json["batch"], "--yes", "--json")
     assert erased.exit == 0, erased.stderr
     assert {Path(path).name for path in erased.json["files"]} >= {"visits.csv", "visits.results.csv"}
-    assert SECRET.encode() not in everything(home)
+    left = everything(home, place)
+    assert (found_in(left), SECRET.encode() in left) == ([], False)
     again = importer("run", sheet, "-m", "visits.yaml", "--yes", "--json")
     assert (again.exit, again.json["error_code"]) == (2, "imported-before")
     for command in ("resume", "verify"):
