@@ -134,7 +134,10 @@ def test_the_first_two_sh_blocks_are_the_two_commands() -> None:
 
     assert [kind for kind, _ in blocks][:2] == ["sh", "sh"]
     assert (one.count("\n"), two.count("\n"), len(windows)) == (1, 1, 2)
-    assert ("importer run samples/visits.csv" in one, two.rstrip().endswith("/pytest -q -n 2")) == (
+    assert (
+        "importer run samples/visits.csv" in one,
+        two.rstrip().endswith("/pytest -q -n 4 --dist worksteal"),
+    ) == (
         True,
         True,
     )
