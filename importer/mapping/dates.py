@@ -29,7 +29,8 @@ MONTHS: Final = (
 )  # fmt: skip
 _WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _WORD: Final = r"[^\W\d_]+\.?"
-_NO_SUCH_DATE: Final = "no-such-date"
+_HALF: Final = r"am|pm|a\.m\.|p\.m\."
+_OFFSET: Final = r"z|utc|gmt|[+-]\d{2}(?::?\d{2})?"
 
 Order = Literal["day", "month"]
 
@@ -55,13 +56,11 @@ _DIRECTIVES: Final = {
     "j": _Directive("day_of_year", r"\d{1,3}", r"\d{3}", "212"),
     "H": _Directive("hour", r"\d{1,2}", r"\d{2}", "14"),
     "I": _Directive("hour12", r"\d{1,2}", r"\d{2}", "02"),
-    "p": _Directive("half", r"am|pm|a\.m\.|p\.m\.", r"am|pm|a\.m\.|p\.m\.", "PM"),
+    "p": _Directive("half", _HALF, _HALF, "PM"),
     "M": _Directive("minute", r"\d{1,2}", r"\d{2}", "05"),
     "S": _Directive("second", r"\d{1,2}", r"\d{2}", "09"),
     "f": _Directive("fraction", r"\d{1,9}", r"\d{6}", "000000"),
-    "z": _Directive(
-        "offset", r"z|utc|gmt|[+-]\d{2}(?::?\d{2})?", r"z|utc|gmt|[+-]\d{2}(?::?\d{2})?", "+0530"
-    ),
+    "z": _Directive("offset", _OFFSET, _OFFSET, "+0530"),
 }
 _SHORTHANDS: Final = {"%F": "%Y-%m-%d", "%T": "%H:%M:%S", "%R": "%H:%M", "%D": "%m/%d/%y", "%e": "%d"}
 _TOKEN: Final = re.compile(r"%-?(.)|(\s+)|(.)", re.DOTALL)
@@ -101,10 +100,7 @@ class DateFormat:
             expanded = expanded.replace(short, long)
         tokens = _tokens(expanded, text)
         groups = [token[0].group for token in tokens if isinstance(token[0], _Directive)]
-        if time_only:
-            _demand_time(groups, text)
-        else:
-            _demand_whole_date(groups, text)
+        _demand_whole(groups, text, time_only=time_only)
         self._regex = re.compile("".join(pattern for _, pattern in tokens), re.IGNORECASE)
         self.example = "".join(part.example if isinstance(part, _Directive) else part for part, _ in tokens)
         self.has_time = "hour" in groups or "hour12" in groups
@@ -176,22 +172,15 @@ class DateFormat:
     def _no_such_date(self, text: str, found: dict[str, str | None]) -> Fault:
         """What of the date does not exist."""
         month = 0 if found.get("day_of_year") else self._month(found)
-        day = int(found.get("day") or 0)
+        day, year, remedy = int(found.get("day") or 0), _year(found), "Correct the cell."
+        what = f"{quoted(text)} names a day or time that does not exist (read as {self.text})."
         if self._order is not None and month > 12 and 1 <= day <= 12:
-            return Fault(
-                _NO_SUCH_DATE,
-                f"{quoted(text)} has no month {month} (read as {self.text}).",
-                "Correct it; if day and month are the other way round, correct `format` in the mapping.",
-            )
-        if 1 <= month <= 12 and _year(found) and day > calendar.monthrange(_year(found), month)[1]:
-            year = f" {_year(found)}" if month == 2 else ""
-            what = f"{day} {MONTHS[month - 1]}{year} does not exist"
-        else:
-            what = "a day or time that does not exist"
-            return Fault(
-                _NO_SUCH_DATE, f"{quoted(text)} names {what} (read as {self.text}).", "Correct the cell."
-            )
-        return Fault(_NO_SUCH_DATE, f"{quoted(text)}: {what}.", "Correct the cell.")
+            what = f"{quoted(text)} has no month {month} (read as {self.text})."
+            remedy = "Correct it; if day and month are the other way round, correct `format` in the mapping."
+        elif 1 <= month <= 12 and year and day > calendar.monthrange(year, month)[1]:
+            of_year = f" {year}" if month == 2 else ""
+            what = f"{quoted(text)}: {day} {MONTHS[month - 1]}{of_year} does not exist."
+        return Fault("no-such-date", what, remedy)
 
 
 def literal_zone(text: str) -> str | None:
@@ -251,46 +240,29 @@ def _is_digits(part: _Directive | str, end: int) -> bool:
     return part[end:][:1].isdigit()
 
 
-def _demand_whole_date(groups: list[str], text: str) -> None:
-    """Raise FormatError unless the groups give one whole date, without contradictions."""
+def _demand_whole(groups: list[str], text: str, *, time_only: bool) -> None:
+    """Raise FormatError unless the groups give one whole date (or time of day), without contradictions."""
     has = set(groups)
     year, month = has & {"year", "short_year"}, has & {"month", "month_name"}
+    hour, by_day_of_year = has & {"hour", "hour12"}, "day_of_year" in has
     hint = " %M stands for minutes." if "minute" in has else ""
-    by_day_of_year = "day_of_year" in has
-    wrong = (
+    of_date = (
         (len(year) > 1 or len(month) > 1, "names the year or the month twice."),
         (not year, "has no year (%Y, or %y for two digits)."),
         (not month and not by_day_of_year, f"has no month (%m, or %b for its name).{hint}"),
         ("day" not in has and not by_day_of_year, "has no day (%d)."),
         (by_day_of_year and ("day" in has or month), "has the day of the year beside day or month."),
     )
-    for found, what in wrong:
-        if found:
-            raise FormatError(f'The format "{text}" {what}')
-    _demand_consistent_time(groups, text)
-
-
-def _demand_time(groups: list[str], text: str) -> None:
-    """Raise FormatError unless the groups give a time of day."""
-    if not {"hour", "hour12"} & set(groups):
-        raise FormatError(f'The format "{text}" has no hour (%H, or %I with %p).')
-    _demand_consistent_time(groups, text)
-
-
-def _demand_consistent_time(groups: list[str], text: str) -> None:
-    has = set(groups)
-    hour = has & {"hour", "hour12"}
-    wrong = (
+    twelve = "needs %I and %p together (%H is the 24-hour clock and knows no %p)."
+    of_time = (
         (len(groups) > len(has), "names the same thing twice."),
         (len(hour) > 1, "names the hour twice."),
-        (
-            ("half" in has) != ("hour12" in has),
-            "needs %I and %p together (%H is the 24-hour clock and knows no %p).",
-        ),
+        (("half" in has) != ("hour12" in has), twelve),
         (not hour and has & {"minute", "second"}, "has %M or %S but no hour (%H); months are %m."),
         ("fraction" in has and "second" not in has, "has %f without %S."),
     )
-    for found, what in wrong:
+    first = ((not hour, "has no hour (%H, or %I with %p)."),) if time_only else of_date
+    for found, what in (*first, *of_time):
         if found:
             raise FormatError(f'The format "{text}" {what}')
 
@@ -304,16 +276,12 @@ def _year(found: dict[str, str | None]) -> int:
 
 
 def _time(found: dict[str, str | None]) -> dt.time:
-    return dt.time(_hour(found), int(found.get("minute") or 0), int(found.get("second") or 0))
-
-
-def _hour(found: dict[str, str | None]) -> int:
-    hour12 = found.get("hour12")
-    if hour12 is None:
-        return int(found.get("hour") or 0)
-    if not 1 <= int(hour12) <= 12:
-        raise ValueError
-    return int(hour12) % 12 + (12 if (found.get("half") or "").lower().startswith("p") else 0)
+    hour = int(found.get("hour") or found.get("hour12") or 0)
+    if found.get("hour12") is not None:
+        if not 1 <= hour <= 12:
+            raise ValueError
+        hour = hour % 12 + (12 if (found.get("half") or "").lower().startswith("p") else 0)
+    return dt.time(hour, int(found.get("minute") or 0), int(found.get("second") or 0))
 
 
 def _offset(text: str | None) -> dt.timedelta | None:
