@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from importer.activity import Activity, ActivityField
 from importer.mapping.mapping import load_mapping
-from importer.mapping.yaml_file import read_document, scalar
+from importer.mapping.yaml_file import Document, scalar
 from importer.sheets import SheetOptions, open_sheet
 from importer.sheets.rows import DateCell, ErrorCell, NumberCell
 from importer.starter.columns import ColumnValues, Guess, Holds, guess_column
@@ -254,7 +254,7 @@ def test_the_zone_is_found_where_the_system_keeps_it(tmp_path: Path) -> None:
 def test_every_text_is_a_scalar(text: str) -> None:
     """In a block, in a list, and in braces the mapping's own reader gives it back."""
     said = scalar(text)
-    document = read_document(f"a: {said}\nb: [{said}, {said}]\nc: {{d: {said}}}\n", "m")
+    document = Document(f"a: {said}\nb: [{said}, {said}]\nc: {{d: {said}}}\n", "m")
 
     assert document.data == {"a": text, "b": [text, text], "c": {"d": text}}
 

@@ -22,7 +22,7 @@ from importer.mapping.dates import (
     literal_zone,
     parted,
 )
-from importer.mapping.model import SCHEMA_NAME, FieldSpec, TableSpec, field_spec
+from importer.mapping.model import MODIFIER_TYPES, SCHEMA_NAME, FieldSpec, TableSpec, field_spec
 from importer.mapping.month_names import ENGLISH, LOCALES, locale_named
 from importer.mapping.references import Lookup
 from importer.mapping.row_mapper import MappedField, Template
@@ -56,17 +56,6 @@ Entries = list[tuple[str, str]]
 Report = Callable[[Where, str], None]
 """Takes a mistake: where it is, and the sentence."""
 
-_MODIFIER_TYPES: Final = {
-    "max_length": ("text",),
-    "format": ("date", "datetime"),
-    "locale": ("date", "datetime"),
-    "timezone": ("datetime",),
-    "send": ("boolean",),
-    "decimal": ("number", "integer"),
-    "currency": ("number", "integer"),
-    "separator": ("list",),
-    "join": ("list",),
-}
 _NOT_WITH_VALUE: Final = ("default", "one_of", "values", "values_file")
 
 
@@ -281,7 +270,7 @@ class _FieldBuilder:
     def _check_modifiers(self) -> None:
         spec = self._spec
         kind = spec.type or "text"
-        for key, types in _MODIFIER_TYPES.items():
+        for key, types in MODIFIER_TYPES.items():
             if getattr(spec, key) is None:
                 continue
             if spec.lookup:

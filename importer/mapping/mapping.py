@@ -20,12 +20,12 @@ from importer.mapping.choices import did_you_mean, listing
 from importer.mapping.row_mapper import MappedField, RowMapper
 from importer.mapping.values import BLANKS
 from importer.mapping.yaml_file import (
+    Document,
     Mistake,
     Where,
     line_of,
     mapping_error,
     path_text,
-    read_document,
     read_text,
 )
 from importer.text import quoted
@@ -117,7 +117,7 @@ class Mapping:
 
     @classmethod
     def _built(cls, text: str, path: str, tables: Tables | None) -> Self:
-        document = read_document(text, path)
+        document = Document(text, path)
         builder = MappingBuilder(document, Path(path).parent, tables)
         fields, how = builder.fields(), builder.reading()
         mistakes = [*document.mistakes, *builder.mistakes]

@@ -28,6 +28,19 @@ SCHEMA_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 SCHEMA_NAME: Final = "^[A-Za-z][A-Za-z0-9_]*$"
 
+MODIFIER_TYPES: Final = {
+    "max_length": ("text",),
+    "format": ("date", "datetime"),
+    "locale": ("date", "datetime"),
+    "timezone": ("datetime",),
+    "send": ("boolean",),
+    "decimal": ("number", "integer"),
+    "currency": ("number", "integer"),
+    "separator": ("list",),
+    "join": ("list",),
+}
+"""The types that a key belongs to."""
+
 _TEXT_JSON: Final = {"type": ["string", "number", "boolean", "null"]}
 """An editor's YAML reader makes numbers of `007` and null of `null`; we take the text."""
 

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, Self
 
 from importer.activity import Activity
 from importer.findings import CellFinding, Severity
-from importer.mapping.choices import Choices
+from importer.mapping.choices import Choices, folded
 from importer.mapping.dates import DateAndTime, DateTimeValue, DateValue, PartFault
 from importer.mapping.references import Found, Lookup, Resolved
 from importer.mapping.values import (
@@ -450,7 +450,7 @@ def _not_a_record(
     if account is not None and isinstance(IdValue().read(str(trimmed(cells[account]))), str):
         return None
     texts = [(index, str(text)) for index, text in filled]
-    same = sum(index < len(header) and _words(header[index]) == _words(text) for index, text in texts)
+    same = sum(index < len(header) and folded(header[index]) == folded(text) for index, text in texts)
     if same >= 2 and same >= _REPEATED_LEAST * len(texts):
         return "repeated-headings", "The row repeats the headings.", _REMEDY
     if any(_TOTALS.fullmatch(text.strip("*-= ")) for _, text in texts[:2]):
@@ -461,7 +461,3 @@ def _not_a_record(
     if sparse and (sentence or _FOOTERS.match(texts[0][1])):
         return "footer-row", "The row looks like a title or footer of a report.", _REMEDY
     return None
-
-
-def _words(text: str) -> str:
-    return " ".join(text.split()).casefold()

@@ -123,36 +123,31 @@ class Document:
     """A mapping file's content. data: dicts, lists and texts. lines: the line of each part. root: YAML's
     own view of it, with the places in the text."""
 
-    def __init__(self, text: str) -> None:
-        """Raises MappingError (without the file's name) if it is no YAML or no mapping of keys."""
+    def __init__(self, text: str, file: str) -> None:
+        """Raises MappingError if it is no YAML or no mapping of keys; `mistakes` holds the others."""
+        self._file = file
         self.mistakes: list[Mistake] = []
         self.lines: dict[Where, int] = {}
         self._count = 0
-        node = _composed(text)
+        node = _composed(text, file)
         if node is None:
-            raise _Unreadable(
-                Mistake(0, "", "The mapping is empty. Start from `importer init`, or a sample.")
-            )
+            raise _unreadable(file, 0, "The mapping is empty. Start from `importer init`, or a sample.")
         if not isinstance(node, MappingNode):
-            raise _Unreadable(Mistake(1, "", "The mapping must consist of lines like `key: value`."))
+            raise _unreadable(file, 1, "The mapping must consist of lines like `key: value`.")
         self.root: MappingNode = node
         self.data: dict[str, Any] = self._mapping(node, ())
-
-    def line(self, where: Where) -> int:
-        """The line of `where`, or of the nearest thing around it that the file holds."""
-        return line_of(self.lines, where)
 
     def mistake(self, where: Where, text: str, *, missing: bool = False) -> Mistake:
         """A mistake at `where`. Its path ends with what the file holds, unless that is what is missing."""
         shown = where
         while not missing and len(shown) > 1 and shown not in self.lines:
             shown = shown[:-1]
-        return Mistake(self.line(where), path_text(shown), text)
+        return Mistake(line_of(self.lines, where), path_text(shown), text)
 
     def _plain(self, node: Node, where: Where) -> Any:  # noqa: ANN401 - whatever the file holds
         self._count += 1
         if self._count > VALUES_MAX or len(where) > NESTING_MAX:
-            raise _Unreadable(Mistake(_line(node), "", "The mapping is nested too deep, or is too large."))
+            raise _unreadable(self._file, _line(node), "The mapping is nested too deep, or is too large.")
         if isinstance(node, MappingNode):
             return self._mapping(node, where)
         if isinstance(node, SequenceNode):
@@ -180,29 +175,26 @@ class Document:
         return found
 
 
-class _Unreadable(Exception):  # noqa: N818 - never leaves this module
-    """Carries the one mistake that ends the reading."""
-
-    def __init__(self, mistake: Mistake) -> None:
-        super().__init__(mistake.text)
-        self.mistake = mistake
-
-
 def _line(node: Node) -> int:
     return int(node.start_mark.line) + 1
 
 
-def _composed(text: str) -> Node | None:
+def _unreadable(file: str, line: int, what: str) -> MistakesError:
+    """The one mistake that ends the reading."""
+    return mapping_error(file, [Mistake(line, "", what)])
+
+
+def _composed(text: str, file: str) -> Node | None:
     try:
         node: Node | None = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise _Unreadable(Mistake(0 if mark is None else mark.line + 1, "", _worded(error))) from error
+        raise _unreadable(file, 0 if mark is None else mark.line + 1, _worded(error)) from error
     except RecursionError as error:
-        raise _Unreadable(Mistake(0, "", "The mapping is nested too deep.")) from error
+        raise _unreadable(file, 0, "The mapping is nested too deep.") from error
     except (YAMLError, ValueError) as error:
         what = "The mapping holds characters that no text file should. Save it as UTF-8 text."
-        raise _Unreadable(Mistake(0, "", what)) from error
+        raise _unreadable(file, 0, what) from error
     return node
 
 
@@ -245,14 +237,6 @@ def read_text(path: Path) -> str:
             remedy="Save it as UTF-8 in your editor.",
         ) from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def read_document(text: str, file: str) -> Document:
-    """The parsed file. Raises MappingError if it cannot be parsed at all; its `mistakes` hold the rest."""
-    try:
-        return Document(text)
-    except _Unreadable as error:
-        raise mapping_error(file, [error.mistake]) from error
 
 
 def shape_mistakes(document: Document) -> tuple[list[Mistake], set[Where]]:
@@ -362,7 +346,7 @@ class MappingText:
         if wanted is not None and not _says(text, wanted):
             lines = (entry_lines(key, value, 0, block=key == FIELDS) for key, value in wanted.items())
             text = "".join(f"{line}\n" for entry in lines for line in entry)
-        document = read_document(text, FILE)
+        document = Document(text, FILE)
         if document.mistakes:  # a key that is there twice
             raise mapping_error(FILE, document.mistakes)
         self._text, self._root, self._data = text, document.root, document.data
@@ -443,7 +427,7 @@ def _escaped(char: str) -> str:
 
 def _says(text: str, wanted: dict[str, Any]) -> bool:
     try:
-        return read_document(text, FILE).data == wanted
+        return Document(text, FILE).data == wanted
     except MappingError:
         return False
 

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Final, NamedTuple, Self
 
 from importer.errors import ResultsError, SheetError
+from importer.mapping.choices import folded
 from importer.results.respelling import is_respelling
 from importer.results.workbook_cells import ERROR_WORDS
 from importer.sheets import open_sheet
@@ -275,7 +276,7 @@ def align(header: Sequence[str], found: Sequence[str], where: str) -> Alignment:
     Raises ResultsError where a heading that the sheet has several times is there less often in the file: it
     is not known which column was removed.
     """
-    wanted, offered = ([" ".join(name.split()).casefold() for name in names] for names in (header, found))
+    wanted, offered = list(map(folded, header)), list(map(folded, found))
     for name, count in Counter(wanted).items():
         if count > 1 and offered.count(name) < count:
             shown, left = header[wanted.index(name)], offered.count(name)

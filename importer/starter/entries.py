@@ -18,7 +18,7 @@ from rapidfuzz import process
 from importer.activity import ActivityField
 from importer.mapping.builder import DELIMITERS, OWN_PLACES
 from importer.mapping.model import SCHEMA_FILE
-from importer.mapping.yaml_file import LINE_LENGTH, SIZE_MAX_BYTES, entry_lines, read_document, scalar
+from importer.mapping.yaml_file import LINE_LENGTH, SIZE_MAX_BYTES, Document, entry_lines, scalar
 from importer.sheets import Sheet, SheetOptions
 from importer.starter.columns import Holds, Setting
 from importer.starter.header import ALIKE_LEAST, Role, words
@@ -124,7 +124,7 @@ def propose(
         mark = "" if entry.active else "# "
         lines += [f"{indent}{mark}{line}" for line in _block(entry)] if entry.key else []
     text = "\n".join(lines) + "\n"
-    document = read_document(text, name)
+    document = Document(text, name)
     if document.mistakes or len(text.encode()) > SIZE_MAX_BYTES:
         raise AssertionError(f"the proposed mapping cannot be read: {document.mistakes[:3]}")
     return Proposal(text, tuple(fill_in), tuple(look_at), entries)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from importer.mapping.model import MODIFIER_TYPES
 from importer.mapping.yaml_file import FIELDS, MappingText
 
 ACCOUNT_KEY: Final = "RelatedCompanyId"
@@ -55,17 +56,6 @@ MORE_SETTINGS: Final = {
     "separator": "separator",
     "locale": "language of months",
     "company_type": "account type",
-}
-_OF_TYPES: Final = {
-    "format": ("date", "datetime"),
-    "locale": ("date", "datetime"),
-    "timezone": ("datetime",),
-    "decimal": ("integer", "number"),
-    "currency": ("integer", "number"),
-    "send": ("boolean",),
-    "separator": ("list",),
-    "join": ("list",),
-    "max_length": ("text",),
 }
 _OF_PLACES: Final = {
     ACCOUNT_KEY: frozenset({"default", "values", "values_file", "lookup", "by", "company_type"}),
@@ -325,7 +315,7 @@ def _fits(name: str, kind: str, key: str, source: str) -> bool:
         return False
     if source == "value" and name in {"default", "one_of", "values", "values_file", "required"}:
         return False
-    return name not in _OF_TYPES or kind in _OF_TYPES[name] or (name == "max_length" and kind == "text")
+    return kind in MODIFIER_TYPES.get(name, (kind,))
 
 
 def _is_unseen(name: str, value: object, key: str) -> bool:
