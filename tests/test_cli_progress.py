@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 from conftest import child_environment
@@ -27,7 +28,7 @@ class Clock:
 def test_a_plain_line_every_few_seconds(capsys: pytest.CaptureFixture[str]) -> None:
     """Without a terminal: rows done, what became of them, rows a second, time left, every five seconds."""
     clock = Clock()
-    with ProgressBar(Console(), "Sending", 100, now=clock) as progress:
+    with closing(ProgressBar(Console(), "Sending", 100, now=clock)) as progress:
         for second in range(1, 11):
             clock.now_s = 1000.0 + second
             progress.show(second * 5, created=second * 5 - 2, failed=2, uncertain=0)
@@ -42,7 +43,7 @@ def test_a_plain_line_every_few_seconds(capsys: pytest.CaptureFixture[str]) -> N
 def test_reading_has_no_end_in_sight(capsys: pytest.CaptureFixture[str]) -> None:
     """Where the total is unknown there is no time left to tell, and no closing line."""
     clock = Clock()
-    with ProgressBar(Console(), "Reading", now=clock) as progress:
+    with closing(ProgressBar(Console(), "Reading", now=clock)) as progress:
         clock.now_s += 5
         progress.show(60_000)
 
@@ -52,7 +53,7 @@ def test_reading_has_no_end_in_sight(capsys: pytest.CaptureFixture[str]) -> None
 def test_quiet_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
     """`--quiet` shows no progress at all."""
     clock = Clock()
-    with ProgressBar(Console(quiet=True), "Sending", 10, now=clock) as progress:
+    with closing(ProgressBar(Console(quiet=True), "Sending", 10, now=clock)) as progress:
         clock.now_s += 50
         progress.show(10, note="Waiting.", created=10)
 
@@ -62,7 +63,7 @@ def test_quiet_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_note_is_said_when_it_changes(capsys: pytest.CaptureFixture[str]) -> None:
     """What the pace has to tell is said once, not with every row, and not more often than one can read."""
     clock = Clock()
-    with ProgressBar(Console(), "Sending", now=clock) as progress:
+    with closing(ProgressBar(Console(), "Sending", now=clock)) as progress:
         for note in ("", "Another integration is busy.", "Another integration is busy.", "Flutter."):
             clock.now_s += 1
             progress.show(1, note=note)
@@ -97,9 +98,10 @@ def test_a_terminal_shows_a_bar_of_80_columns() -> None:
     import pty
 
     code = (
+        "from contextlib import closing\n"
         "from importer.cli.console import Console\nfrom importer.cli.progress import ProgressBar\n"
         "console = Console()\n"
-        "with ProgressBar(console, 'Sending', 500) as progress:\n"
+        "with closing(ProgressBar(console, 'Sending', 500)) as progress:\n"
         "    for done in range(0, 501, 100):\n"
         "        progress.show(done, created=done)\n"
         "    console.say('a message')\n"

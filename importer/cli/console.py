@@ -165,18 +165,12 @@ class Console:
 
     def ask_text(self, question: str, *, without_terminal: str) -> str:
         """One line of text, trimmed; "" when the person gave none. Raises UserError without a terminal."""
-        if not self.has_terminal:
-            raise UserError(
-                f"{question} needs an answer, and there is no terminal to ask at.", remedy=without_terminal
-            )
+        self._demand_terminal(question, without_terminal)
         return self._answer(f"{question}: ").strip()
 
     def ask_secret(self, question: str, *, without_terminal: str) -> str:
         """One line that is not shown while it is typed. Raises UserError without a terminal."""
-        if not self.has_terminal:
-            raise UserError(
-                f"{question} needs an answer, and there is no terminal to ask at.", remedy=without_terminal
-            )
+        self._demand_terminal(question, without_terminal)
         with warnings.catch_warnings():
             # getpass falls back to showing what is typed, with no more than a warning.
             warnings.simplefilter("error", getpass.GetPassWarning)
@@ -188,6 +182,10 @@ class Console:
                 ) from None
             except EOFError:
                 return ""
+
+    def _demand_terminal(self, question: str, remedy: str) -> None:
+        if not self.has_terminal:
+            raise UserError(f"{question} needs an answer, and there is no terminal to ask at.", remedy=remedy)
 
     def finish(self, end: CommandEnd) -> None:
         """The last word: the error on stderr, and with `--json` the one object on stdout."""

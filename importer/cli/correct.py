@@ -15,7 +15,7 @@ from importer.app.records import CorrectionOutcome
 from importer.app.stores import open_store
 from importer.cli import options
 from importer.cli.console import Console
-from importer.cli.plans import confirmed
+from importer.cli.plans import confirmed, show_result
 from importer.cli.progress import watched
 from importer.wording import count
 
@@ -60,12 +60,7 @@ def correct(
         unattended=not console.has_terminal,
     )
     found = asyncio.run(_correct(console, asked))
-    console.result("\n".join(_described(found, undo=undo)), found.as_json())
-    if found.stopped:
-        console.error(found.stopped)
-    for step in found.next_steps:
-        console.command(step.command, before=step.text)
-    return found.exit_code
+    return show_result(console, found, _described(found, undo=undo), stopped=found.stopped)
 
 
 async def _correct(console: Console, asked: CorrectOptions) -> CorrectionOutcome:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import typer
-from typer.models import OptionInfo
+from typer.models import ArgumentInfo, OptionInfo
 
 from importer.app.options import CallOptions, SendingOptions, SheetInput
 from importer.errors import UserError
@@ -98,269 +98,188 @@ def accepted(kinds: list[str] | None) -> frozenset[str]:
     return frozenset(kinds or ())
 
 
-def _number(*names: str, least: int, most: int, text: str) -> OptionInfo:
-    option: OptionInfo = typer.Option(*names, parser=whole_number(least, most), metavar="N", help=text)
-    return option
+def _argument(value: str, text: str) -> ArgumentInfo:
+    argument: ArgumentInfo = typer.Argument(metavar=value, help=text, show_default=False)
+    return argument
 
 
-def _seconds(name: str, *, least: float = 0.0, most: float, text: str) -> OptionInfo:
-    option: OptionInfo = typer.Option(name, parser=seconds(least, most), metavar="SECONDS", help=text)
+def _option(spelling: str, text: str, parser: Callable[[Any], Any] | None = None) -> OptionInfo:
+    """spelling: its names, and what stands for its value, as in `--rate CALLS/SECONDS`."""
+    words = spelling.split()
+    names = [word for word in words if word.startswith("-")]
+    value = None if names == words else words[-1]
+    option: OptionInfo = typer.Option(*names, parser=parser, metavar=value, help=text)
     return option
 
 
 # What a command works on
 
 Source = Annotated[
-    Path,
-    typer.Argument(
-        metavar="SOURCE",
-        help="The spreadsheet: .csv, .tsv, .txt, .xlsx, .xlsm, .xls, .xlsb or .ods.",
-        show_default=False,
-    ),
+    Path, _argument("SOURCE", "The spreadsheet: .csv, .tsv, .txt, .xlsx, .xlsm, .xls, .xlsb or .ods.")
 ]
-Results = Annotated[
-    str,
-    typer.Argument(
-        metavar="RESULTS", help="The results file, the batch's id, or the source sheet.", show_default=False
-    ),
-]
+Results = Annotated[str, _argument("RESULTS", "The results file, the batch's id, or the source sheet.")]
 OptionalResults = Annotated[
     str | None,
-    typer.Argument(
-        metavar="RESULTS",
-        help="The results file, the batch's id, or the source sheet; without it, all batches.",
-        show_default=False,
-    ),
+    _argument("RESULTS", "The results file, the batch's id, or the source sheet; without it, all batches."),
 ]
 MappingFile = Annotated[
-    Path,
-    typer.Option(
-        "--mapping",
-        "-m",
-        metavar="MAPPING",
-        help="The mapping (YAML): what each column becomes.",
-        show_default=False,
-    ),
+    Path, _option("--mapping -m MAPPING", "The mapping (YAML): what each column becomes.")
 ]
 OptionalMappingFile = Annotated[
     Path | None,
-    typer.Option(
-        "--mapping",
-        "-m",
-        metavar="MAPPING",
-        help="A new mapping (with --remap), or the batch's own where the store does not have the batch.",
-        show_default=False,
+    _option(
+        "--mapping -m MAPPING",
+        "A new mapping (with --remap), or the batch's own where the store does not have the batch.",
     ),
 ]
 
-NewMappingFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--mapping", "-m", metavar="MAPPING", help="A new mapping (with --remap).", show_default=False
-    ),
-]
+NewMappingFile = Annotated[Path | None, _option("--mapping -m MAPPING", "A new mapping (with --remap).")]
 
 # Sheets
 
-SheetName = Annotated[
-    str | None, typer.Option("--sheet", metavar="NAME", help="The workbook's sheet to read.")
-]
+SheetName = Annotated[str | None, _option("--sheet NAME", "The workbook's sheet to read.")]
 Encoding = Annotated[
-    str | None,
-    typer.Option(
-        "--encoding", metavar="NAME", help="A text file's encoding, such as cp1252, where it is not UTF-8."
-    ),
+    str | None, _option("--encoding NAME", "A text file's encoding, such as cp1252, where it is not UTF-8.")
 ]
 Delimiter = Annotated[
     str | None,
-    typer.Option(
-        "--delimiter",
-        parser=delimiter,
-        metavar="CHARACTER",
-        help="The character between a text file's cells, or comma, semicolon, tab, pipe.",
+    _option(
+        "--delimiter CHARACTER",
+        "The character between a text file's cells, or comma, semicolon, tab, pipe.",
+        delimiter,
     ),
 ]
 Hidden = Annotated[
     Literal["include", "skip"] | None,
-    typer.Option("--hidden", help="Include or skip rows that a filter hides in Excel."),
+    _option("--hidden", "Include or skip rows that a filter hides in Excel."),
 ]
 
 # Calls
 
-Host = Annotated[
-    str | None,
-    typer.Option("--host", metavar="HOST", help="The tenant's API host (default: LEADSQUARED_HOST)."),
-]
+Host = Annotated[str | None, _option("--host HOST", "The tenant's API host (default: LEADSQUARED_HOST).")]
 Sandbox = Annotated[
     bool,
-    typer.Option(
-        "--sandbox",
-        help="Rehearse on the embedded sandbox: no keys, no question, nothing leaves this computer.",
+    _option(
+        "--sandbox", "Rehearse on the embedded sandbox: no keys, no question, nothing leaves this computer."
     ),
 ]
-OfRehearsal = Annotated[
-    bool, typer.Option("--sandbox", help="The rehearsal of a sheet, where it was also imported.")
-]
+OfRehearsal = Annotated[bool, _option("--sandbox", "The rehearsal of a sheet, where it was also imported.")]
 RateLimit = Annotated[
     Rate | None,
-    typer.Option(
-        "--rate",
-        parser=rate,
-        metavar="CALLS/SECONDS",
-        help="The tenant's limit of calls (default: LEADSQUARED_RATE, else 25/5).",
+    _option(
+        "--rate CALLS/SECONDS", "The tenant's limit of calls (default: LEADSQUARED_RATE, else 25/5).", rate
     ),
 ]
 Workers = Annotated[
-    int, _number("--workers", least=1, most=WORKERS_MOST, text="Send at most N calls at once.")
+    int, _option("--workers N", "Send at most N calls at once.", whole_number(1, WORKERS_MOST))
 ]
-Timeout = Annotated[float, _seconds("--timeout", least=0.1, most=HOUR_S, text="Wait so long for an answer.")]
+Timeout = Annotated[float, _option("--timeout SECONDS", "Wait so long for an answer.", seconds(0.1, HOUR_S))]
 MaxOutage = Annotated[
     float,
-    _seconds(
-        "--max-outage",
-        most=WEEK_S,
-        text="Wait so long for a tenant that does not answer, then stop (exit 3).",
+    _option(
+        "--max-outage SECONDS",
+        "Wait so long for a tenant that does not answer, then stop (exit 3).",
+        seconds(0, WEEK_S),
     ),
 ]
 
 # run and resume
 
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Send without asking.")]
+Yes = Annotated[bool, _option("--yes -y", "Send without asking.")]
 Limit = Annotated[
-    int | None, _number("--limit", least=1, most=10_000_000, text="Send at most N rows, then stop: a trial.")
+    int | None, _option("--limit N", "Send at most N rows, then stop: a trial.", whole_number(1, 10_000_000))
 ]
 Canary = Annotated[
     int | None,
-    _number(
-        "--canary",
-        least=1,
-        most=1_000,
-        text="Send N rows, read them back, and go on only if all came back as sent.",
+    _option(
+        "--canary N",
+        "Send N rows, read them back, and go on only if all came back as sent.",
+        whole_number(1, 1_000),
     ),
 ]
 Settle = Annotated[
     float,
-    _seconds(
-        "--settle",
-        most=HOUR_S,
-        text="Time that a new activity may take to show up in LeadSquared's own look-up.",
+    _option(
+        "--settle SECONDS",
+        "Time that a new activity may take to show up in LeadSquared's own look-up.",
+        seconds(0, HOUR_S),
     ),
 ]
 MaxAttempts = Annotated[
-    int, _number("--max-attempts", least=1, most=100, text="Make at most N Create calls for one row.")
+    int, _option("--max-attempts N", "Make at most N Create calls for one row.", whole_number(1, 100))
 ]
 KeepGoing = Annotated[
-    bool,
-    typer.Option("--keep-going", help="Continue when the first rows are all refused for the same reason."),
+    bool, _option("--keep-going", "Continue when the first rows are all refused for the same reason.")
 ]
 ResultsPath = Annotated[
-    Path | None,
-    typer.Option("--results", metavar="PATH", help="Write the results file here, a file or a folder."),
+    Path | None, _option("--results PATH", "Write the results file here, a file or a folder.")
 ]
-SkipInvalid = Annotated[
-    bool, typer.Option("--skip-invalid", help="Send the valid rows although others are invalid.")
-]
-Replace = Annotated[
-    bool,
-    typer.Option("--replace", help="Replace the results file of a finished batch at that path."),
-]
+SkipInvalid = Annotated[bool, _option("--skip-invalid", "Send the valid rows although others are invalid.")]
+Replace = Annotated[bool, _option("--replace", "Replace the results file of a finished batch at that path.")]
 Accept = Annotated[
     list[str] | None,
-    typer.Option(
-        "--accept",
-        metavar="KIND",
-        help="Accept this kind of question as fine, such as mixed-dates; may be repeated.",
-    ),
+    _option("--accept KIND", "Accept this kind of question as fine, such as mixed-dates; may be repeated."),
 ]
 ResumeOpen = Annotated[
-    bool, typer.Option("--resume", help="Continue an open batch of the same sheet instead of refusing it.")
+    bool, _option("--resume", "Continue an open batch of the same sheet instead of refusing it.")
 ]
 Again = Annotated[
-    bool, typer.Option("--again", help="Send this sheet although it was imported before. Creates duplicates.")
+    bool, _option("--again", "Send this sheet although it was imported before. Creates duplicates.")
 ]
-OnlyNew = Annotated[bool, typer.Option("--only-new", help="Send only rows that no earlier batch has sent.")]
+OnlyNew = Annotated[bool, _option("--only-new", "Send only rows that no earlier batch has sent.")]
 RetryFailed = Annotated[
-    bool,
-    typer.Option("--retry-failed", help="Send all failed rows again: the cause was fixed in LeadSquared."),
+    bool, _option("--retry-failed", "Send all failed rows again: the cause was fixed in LeadSquared.")
 ]
 Remap = Annotated[
-    bool, typer.Option("--remap", help="Map the rows that are not created again, with the new mapping (-m).")
+    bool, _option("--remap", "Map the rows that are not created again, with the new mapping (-m).")
 ]
 
 # correct, erase, store
 
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace values that somebody changed in LeadSquared.")
-]
-Undo = Annotated[bool, typer.Option("--undo", help="Restore the values from before the last correction.")]
-YesToAll = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
-BatchId = Annotated[
-    str, typer.Argument(metavar="BATCH", help="The batch's id, or its results file.", show_default=False)
-]
-StoreAction = Annotated[
-    Literal["copy"] | None,
-    typer.Argument(metavar="[copy]", help="Copy the store to another one (--to).", show_default=False),
-]
-StoreUrl = Annotated[
-    str | None,
-    typer.Option("--to", metavar="URL", help="The team's store: postgresql://USER@HOST/DATABASE."),
-]
+Overwrite = Annotated[bool, _option("--overwrite", "Replace values that somebody changed in LeadSquared.")]
+Undo = Annotated[bool, _option("--undo", "Restore the values from before the last correction.")]
+YesToAll = Annotated[bool, _option("--yes -y", "Do it without asking.")]
+BatchId = Annotated[str, _argument("BATCH", "The batch's id, or its results file.")]
+StoreAction = Annotated[Literal["copy"] | None, _argument("[copy]", "Copy the store to another one (--to).")]
+StoreUrl = Annotated[str | None, _option("--to URL", "The team's store: postgresql://USER@HOST/DATABASE.")]
 
 # check, init, sandbox
 
-Online = Annotated[
-    bool, typer.Option("--online", help="Look up accounts and users in LeadSquared too; sends nothing.")
-]
+Online = Annotated[bool, _option("--online", "Look up accounts and users in LeadSquared too; sends nothing.")]
 InitOnline = Annotated[
-    bool,
-    typer.Option("--online", help="Ask LeadSquared for the activity type's fields, to use their names."),
+    bool, _option("--online", "Ask LeadSquared for the activity type's fields, to use their names.")
 ]
 ReportPath = Annotated[
     Path | None,
-    typer.Option(
-        "--report",
-        metavar="FILE.xlsx",
-        help="Write a copy of the sheet with the bad cells coloured and the reasons as comments.",
+    _option(
+        "--report FILE.xlsx",
+        "Write a copy of the sheet with the bad cells coloured and the reasons as comments.",
     ),
 ]
-OutputMapping = Annotated[
-    Path, typer.Option("--output", "-o", metavar="MAPPING", help="The mapping to write.", show_default=False)
-]
+OutputMapping = Annotated[Path, _option("--output -o MAPPING", "The mapping to write.")]
 EventCode = Annotated[
-    int | None, _number("--event", least=1, most=999_999_999, text="The activity type's code.")
+    int | None, _option("--event N", "The activity type's code.", whole_number(1, 999_999_999))
 ]
 Port = Annotated[
-    int,
-    typer.Option(
-        "--port",
-        parser=whole_number(0, 65_535),
-        metavar="PORT",
-        help="The port to listen on; 0 takes a free one.",
-    ),
+    int, _option("--port PORT", "The port to listen on; 0 takes a free one.", whole_number(0, 65_535))
 ]
-NoOpen = Annotated[bool, typer.Option("--no-open", help="Do not open the browser; only print the address.")]
+NoOpen = Annotated[bool, _option("--no-open", "Do not open the browser; only print the address.")]
 Rehearsing = Annotated[
-    bool, typer.Option("--sandbox", help="Begin with the rehearsal switched on: no keys are needed.")
+    bool, _option("--sandbox", "Begin with the rehearsal switched on: no keys are needed.")
 ]
 FaultsFile = Annotated[
-    Path | None,
-    typer.Option("--faults", metavar="FILE", help="Faults to simulate, by rate or by row (YAML or JSON)."),
+    Path | None, _option("--faults FILE", "Faults to simulate, by rate or by row (YAML or JSON).")
 ]
 SandboxRate = Annotated[
-    str,
-    typer.Option(
-        "--rate",
-        parser=sandbox_rate,
-        metavar="CALLS/SECONDS",
-        help="Enforce this limit of calls, or none.",
-    ),
+    str, _option("--rate CALLS/SECONDS", "Enforce this limit of calls, or none.", sandbox_rate)
 ]
 Penalty = Annotated[
-    float, _seconds("--penalty", most=HOUR_S, text="Refuse calls so long after the limit is exceeded.")
+    float,
+    _option("--penalty SECONDS", "Refuse calls so long after the limit is exceeded.", seconds(0, HOUR_S)),
 ]
-Latency = Annotated[float, _seconds("--latency", most=HOUR_S, text="Take so long for each answer.")]
+Latency = Annotated[float, _option("--latency SECONDS", "Take so long for each answer.", seconds(0, HOUR_S))]
 Lag = Annotated[
-    float, _seconds("--lag", most=HOUR_S, text="Time that a new activity is missing from Retrieve.")
+    float, _option("--lag SECONDS", "Time that a new activity is missing from Retrieve.", seconds(0, HOUR_S))
 ]
 
 # Records of the use cases, each field with its option (`main.takes_console`)

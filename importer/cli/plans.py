@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 from importer.app.plan import CANNOT_BE_UNDONE, Plan, answer
 from importer.app.questions import STOP, Answers, Question, QuestionKind, QuestionOpenError
-from importer.app.records import PlanFacts, RunResult
+from importer.app.records import CorrectionOutcome, PlanFacts, RunResult, VerifyResult
 from importer.app.running import BrokenRunError
 from importer.cli.check import findings_shown
 from importer.cli.console import Console
@@ -21,14 +21,13 @@ LABEL_COLUMNS: Final = 15
 async def settled(console: Console, plan: Plan, *, shows_findings: bool = True) -> Plan:
     """The plan once every question is answered. Raises QuestionOpenError where nobody can be asked,
     DeclinedError for a "no"; the plan is closed then."""
-    findings_shown = not shows_findings
-    facts_shown = False
+    shows_facts = True
     while True:
-        if not findings_shown and plan.counts:
-            findings_shown = True
+        if shows_findings and plan.counts:
+            shows_findings = False
             _show_findings(console, plan)
-        if plan.facts is not None and not facts_shown:
-            facts_shown = True
+        if shows_facts and plan.facts is not None:
+            shows_facts = False
             _show_facts(console, plan.facts)
         if not plan.questions:
             return plan
@@ -96,15 +95,18 @@ def run_shown(console: Console, work: Coroutine[Any, Any, RunResult]) -> int:
     except BrokenRunError as broken:
         console.result("", broken.result.as_json())
         raise broken.__cause__ or broken from None
-    return show_result(console, result)
-
-
-def show_result(console: Console, result: RunResult) -> int:
-    """Shows it; the exit code."""
     text = summary(result.counts, result.already, result.seconds, str(result.results))
-    console.result("\n".join((text, *result.reasons)), result.as_json())
-    if result.stopped:
-        console.error(result.stopped)
+    return show_result(console, result, [text, *result.reasons], stopped=result.stopped)
+
+
+def show_result(
+    console: Console, result: RunResult | VerifyResult | CorrectionOutcome, lines: Sequence[str],
+    *, stopped: str = "",
+) -> int:  # fmt: skip
+    """How it ended, why, and what is next; the exit code."""
+    console.result("\n".join(lines), result.as_json())
+    if stopped:
+        console.error(stopped)
     for step in result.next_steps:
         console.command(step.command, before=step.text)
     return result.exit_code

@@ -13,8 +13,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType, TracebackType
-from typing import Any, Final, Self
+from types import FrameType
+from typing import Any, Final
 
 from tqdm import tqdm
 
@@ -60,7 +60,7 @@ class Speed:
 
 
 class ProgressBar:
-    """`with ProgressBar(console, "Sending", total) as bar: bar.show(done, created=…, failed=…)`.
+    """`bar.show(done, created=…, failed=…)` until `bar.close()`; on the screen at once, where there is one.
 
     what: a verb in its -ing form. total: rows, None while unknown (reading).
     `show` may be called as often as one likes; the screen is touched a few times a second at most.
@@ -81,27 +81,14 @@ class ProgressBar:
         self._note = ""
         self._note_at_s = -math.inf
         self._line_at_s = now()
+        self._speed.note(self._line_at_s, 0)
         self._bar: Any = None
+        if not console.quiet and _bar_is_seen():
+            self._bar = _new_bar(what, total)
+            console.interlude = self
 
     def __repr__(self) -> str:
         return f"<ProgressBar {self._what} {self._done}/{self._total} {self._counts} {self._speed!r}>"
-
-    def __enter__(self) -> Self:
-        self.open()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def open(self) -> None:
-        """Puts the bar on the screen, where there is one."""
-        self._line_at_s = self._now()
-        self._speed.note(self._line_at_s, 0)
-        if not self._console.quiet and _bar_is_seen():
-            self._bar = _new_bar(self._what, self._total)
-            self._console.interlude = self
 
     def close(self) -> None:
         """Leaves it as it is."""
@@ -211,7 +198,6 @@ class ConsoleObserver:
             self.close()
             self.stage = progress.stage
             self._bar = ProgressBar(self._console, str(progress.stage), progress.total)
-            self._bar.open()
         counts = {name: rows for name, rows in progress.counts.items() if name in COUNTED}
         self._bar.show(progress.done, total=progress.total, note=progress.note, **counts)
 

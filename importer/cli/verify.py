@@ -14,6 +14,7 @@ from importer.app.verify_batch import PartlyReadError
 from importer.app.verify_batch import verify as verify_batch
 from importer.cli import options
 from importer.cli.console import Console
+from importer.cli.plans import show_result
 from importer.cli.progress import watched
 from importer.wording import count
 
@@ -50,10 +51,7 @@ def verify(
     except PartlyReadError as error:
         console.result("", error.result.as_json())
         raise
-    console.result("\n".join(_described(found)), found.as_json())
-    for step in found.next_steps:
-        console.command(step.command, before=step.text)
-    return found.exit_code
+    return show_result(console, found, _described(found))
 
 
 async def _verify(console: Console, asked: VerifyOptions) -> VerifyResult:
