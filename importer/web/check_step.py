@@ -21,7 +21,7 @@ from importer.sheets import open_sheet
 from importer.sheets.rows import column_letters
 from importer.web.imports import WebImport
 from importer.web.jobs import Job
-from importer.web.screen import Screen, form_of, see_other, step_path
+from importer.web.screen import Route, Screen, form_of, see_other, step_path
 from importer.web.sheet_step import sheet_options
 
 SHOWN_AT_ONCE_S: Final = 2.0
@@ -80,13 +80,12 @@ class CheckStep:
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[Route]:
         base = "/imports/{import_id}/check"
-        return [web.get(base, self.page), web.post(base, self.settle), web.post(f"{base}/cell", self.correct)]
+        return [("GET", base, self.page), ("POST", base, self.settle), ("POST", f"{base}/cell", self.correct)]
 
-    async def page(self, request: web.Request) -> web.Response:
+    async def page(self, request: web.Request, own: WebImport) -> web.Response:
         """The findings; while the sheet is being read, how far that is."""
-        own = self._screen.import_of(request)
         if not own.has_sheet:
             return see_other(step_path(own.id, "results"))
         online = "look-up" in request.query
@@ -107,9 +106,8 @@ class CheckStep:
             accepted=_accepted(own), online=online, **shown,
         )  # fmt: skip
 
-    async def correct(self, request: web.Request) -> web.Response:
+    async def correct(self, request: web.Request, own: WebImport) -> web.Response:
         """Save one cell's new text, in the import's copy alone."""
-        own = self._screen.import_of(request)
         form = await form_of(request)
         row, column = form.get("row", ""), form.get("column", "")
         if row.isascii() and row.isdigit() and column.isascii() and column.isdigit():
@@ -117,9 +115,8 @@ class CheckStep:
         back = BACK.get(form.get("back", ""), "check")
         return see_other(f"{step_path(own.id, back)}#problems")
 
-    async def settle(self, request: web.Request) -> web.Response:
+    async def settle(self, request: web.Request, own: WebImport) -> web.Response:
         """Continue: keep the answers, and go on if nothing is open."""
-        own = self._screen.import_of(request)
         form = await form_of(request)
         online = form.get("back") == "look-up"
         job = await self._checked(own, online=online)

@@ -23,7 +23,7 @@ from importer.errors import UserError
 from importer.web.check_step import SHOWN_AT_ONCE_S, corrections_of
 from importer.web.imports import WebImport
 from importer.web.jobs import Job
-from importer.web.screen import Screen, form_of, see_other, step_path
+from importer.web.screen import Route, Screen, form_of, see_other, step_path
 from importer.web.send_step import CORRECTING, send_key, status_of
 
 CHANGES_SHOWN: Final = 500
@@ -50,13 +50,12 @@ class CorrectStep:
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[Route]:
         base = "/imports/{import_id}/correct"
-        return [web.get(base, self.page), web.post(base, self.send)]
+        return [("GET", base, self.page), ("POST", base, self.send)]
 
-    async def page(self, request: web.Request) -> web.Response:
+    async def page(self, request: web.Request, own: WebImport) -> web.Response:
         """The differences, computed when the page is opened; nothing is kept open."""
-        own = self._screen.import_of(request)
         mode = self._screen.mode
         status = await status_of(self._screen, own)
         if status is None or self._screen.jobs.running(send_key(own, mode)):
@@ -73,9 +72,8 @@ class CorrectStep:
             once=self._screen.once.current(send_key(own, mode)), **shown,
         )  # fmt: skip
 
-    async def send(self, request: web.Request) -> web.Response:
+    async def send(self, request: web.Request, own: WebImport) -> web.Response:
         """Yes, send: the updates leave, if they are those that were shown."""
-        own = self._screen.import_of(request)
         form = await form_of(request)
         mode, key = self._screen.mode, send_key(own, self._screen.mode)
         status = await status_of(self._screen, own)

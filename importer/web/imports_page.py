@@ -15,7 +15,7 @@ from importer.app.stores import batch_status, erase, erase_question, list_batche
 from importer.store.records import is_batch_id
 from importer.web.guard import local_path
 from importer.web.imports import WebImport, file_name
-from importer.web.screen import Screen, form_of, see_other, step_path
+from importer.web.screen import Route, Screen, form_of, see_other, step_path
 from importer.web.send_step import is_done, send_key
 from importer.web.sheet_step import show_new
 from importer.wording import count
@@ -46,17 +46,17 @@ class ImportsPage:
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[Route]:
         return [
-            web.get("/", self.first),
-            web.get("/imports", self.page),
-            web.get("/imports/{import_id}", self.one),
-            web.get("/batches/{batch}", self.batch),
-            web.post("/rehearsal", self.switch),
-            web.post("/imports/{import_id}/remove", self.remove),
-            web.get("/imports/{import_id}/erase", self.ask_to_erase),
-            web.post("/imports/{import_id}/erase", self.erase),
-            web.get("/store", self.store),
+            ("GET", "/", self.first),
+            ("GET", "/imports", self.page),
+            ("GET", "/imports/{import_id}", self.one),
+            ("GET", "/batches/{batch}", self.batch),
+            ("POST", "/rehearsal", self.switch),
+            ("POST", "/imports/{import_id}/remove", self.remove),
+            ("GET", "/imports/{import_id}/erase", self.ask_to_erase),
+            ("POST", "/imports/{import_id}/erase", self.erase),
+            ("GET", "/store", self.store),
         ]
 
     async def first(self, request: web.Request) -> web.Response:
@@ -71,9 +71,8 @@ class ImportsPage:
             running=any(one.running for one in listed), hidden=max(0, len(listed) - SHOWN_MOST),
         )  # fmt: skip
 
-    async def one(self, request: web.Request) -> web.Response:
+    async def one(self, request: web.Request, own: WebImport) -> web.Response:
         """An import at the step where it is."""
-        own = self._screen.import_of(request)
         store = await self._screen.store()
         batch = own.state.batches.get(self._screen.mode)
         known = {one.batch: one for one in await asyncio.to_thread(list_batches, store)} if batch else {}
@@ -103,9 +102,8 @@ class ImportsPage:
         self._screen.rehearsal = form.get("rehearsal") == "on"
         return see_other(local_path(form.get("here", "/")))
 
-    async def remove(self, request: web.Request) -> web.Response:
+    async def remove(self, request: web.Request, own: WebImport) -> web.Response:
         """Remove an import of which nothing was sent: the uploaded sheet, and everything about it."""
-        own = self._screen.import_of(request)
         store = await self._screen.store()
         known = {one.batch for one in await asyncio.to_thread(list_batches, store)}
         running = any(self._screen.jobs.running(send_key(own, mode)) for mode in ("real", "rehearsal"))
@@ -116,9 +114,8 @@ class ImportsPage:
             self._screen.say("The import was removed.")
         return see_other("/imports")
 
-    async def ask_to_erase(self, request: web.Request) -> web.Response:
+    async def ask_to_erase(self, request: web.Request, own: WebImport) -> web.Response:
         """What erasing means, before it is done."""
-        own = self._screen.import_of(request)
         batch = own.state.batches.get(self._screen.mode)
         if batch is None:
             return see_other("/imports")
@@ -127,9 +124,8 @@ class ImportsPage:
             request, "erase.html", heading="Erase", step="results", own=own, question=question, batch=batch
         )
 
-    async def erase(self, request: web.Request) -> web.Response:
+    async def erase(self, request: web.Request, own: WebImport) -> web.Response:
         """Yes, erase: the batch's customer data, and the uploaded sheet."""
-        own = self._screen.import_of(request)
         form = await form_of(request)
         mode = self._screen.mode
         batch = own.state.batches.get(mode)

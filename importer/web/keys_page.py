@@ -11,7 +11,7 @@ from aiohttp import web
 from importer.app.keys import login, logout, whoami
 from importer.app.options import CallOptions
 from importer.errors import ImporterError
-from importer.web.screen import Screen, form_of, see_other
+from importer.web.screen import Route, Screen, form_of, see_other
 
 _T = TypeVar("_T")
 
@@ -22,12 +22,12 @@ class KeysPage:
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[Route]:
         return [
-            web.get("/keys", self.page),
-            web.get("/keys/whose", self.whose),
-            web.post("/keys/sign-in", self.sign_in),
-            web.post("/keys/sign-out", self.sign_out),
+            ("GET", "/keys", self.page),
+            ("GET", "/keys/whose", self.whose),
+            ("POST", "/keys/sign-in", self.sign_in),
+            ("POST", "/keys/sign-out", self.sign_out),
         ]
 
     async def page(self, request: web.Request) -> web.Response:

@@ -27,7 +27,7 @@ from importer.starter.look import Guesses, local_zone, look_at_sheet
 from importer.web import mapping_form
 from importer.web.imports import WebImport, receive_text
 from importer.web.mapping_form import FilledIn, FormLine, event_code, filled_in, lines_of
-from importer.web.screen import Screen, form_of, see_other, step_path
+from importer.web.screen import Route, Screen, form_of, see_other, step_path
 from importer.web.sheet_step import sheet_options
 
 ACTIVITIES_SHOWN: Final = 3
@@ -73,22 +73,21 @@ class MappingStep:
         self._screen = screen
         self._tops: dict[tuple[str, str], SheetTop] = {}
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[Route]:
         base = "/imports/{import_id}/mapping"
         return [
-            web.get(base, self.page),
-            web.post(base, self.save),
-            web.post(f"{base}/live", self.live),
-            web.post(f"{base}/try/{{number}}", self.try_lookup),
-            web.get(f"{base}/text", self.text_page),
-            web.post(f"{base}/text", self.save_text),
-            web.post(f"{base}/load", self.load),
-            web.get(f"{base}/download", self.download),
+            ("GET", base, self.page),
+            ("POST", base, self.save),
+            ("POST", f"{base}/live", self.live),
+            ("POST", f"{base}/try/{{number}}", self.try_lookup),
+            ("GET", f"{base}/text", self.text_page),
+            ("POST", f"{base}/text", self.save_text),
+            ("POST", f"{base}/load", self.load),
+            ("GET", f"{base}/download", self.download),
         ]
 
-    async def page(self, request: web.Request) -> web.Response:
+    async def page(self, request: web.Request, own: WebImport) -> web.Response:
         """The form."""
-        own = self._screen.import_of(request)
         if not own.has_sheet:
             return see_other(step_path(own.id, "results"))
         try:
@@ -108,16 +107,16 @@ class MappingStep:
             notes=notes_of({line.number: line.key for line in lines}, checked),
         )  # fmt: skip
 
-    async def live(self, request: web.Request) -> web.Response:
+    async def live(self, request: web.Request, own: WebImport) -> web.Response:
         """What the form says so far, kept; the answer is the preview and each line's mistakes."""
-        own, filled, top = await self._filled(request)
+        own, filled, top = await self._filled(request, own)
         checked = await asyncio.to_thread(check_text, own, filled.text.text(), top)
         notes = notes_of(filled.keys, checked, filled.doubled)
         return self._screen.piece("mapping_live.html", keys=filled.keys, checked=checked, notes=notes)
 
-    async def try_lookup(self, request: web.Request) -> web.Response:
+    async def try_lookup(self, request: web.Request, own: WebImport) -> web.Response:
         """The first values of a line, looked up in LeadSquared as they will be before sending."""
-        own, filled, top = await self._filled(request)
+        own, filled, top = await self._filled(request, own)
         number = request.match_info["number"]
         key = filled.keys.get(int(number), "") if number.isascii() and number.isdigit() else ""
         try:
@@ -134,15 +133,14 @@ class MappingStep:
         ]
         return self._screen.piece("mapping_tried.html", tried=tried, problem="")
 
-    async def save(self, request: web.Request) -> web.Response:
+    async def save(self, request: web.Request, own: WebImport) -> web.Response:
         """Check: keep the form and go on, or show what is missing."""
-        own, filled, top = await self._filled(request)
+        own, filled, top = await self._filled(request, own)
         checked = await asyncio.to_thread(check_text, own, filled.text.text(), top)
         return see_other(step_path(own.id, "mapping" if checked.problem else "check"))
 
-    async def text_page(self, request: web.Request) -> web.Response:
+    async def text_page(self, request: web.Request, own: WebImport) -> web.Response:
         """The mapping as text, with its mistakes by line."""
-        own = self._screen.import_of(request)
         if not own.has_sheet:
             return see_other(step_path(own.id, "results"))
         top = await self._top(own)
@@ -153,9 +151,8 @@ class MappingStep:
             checked=checked, reached=["sheet"],
         )  # fmt: skip
 
-    async def save_text(self, request: web.Request) -> web.Response:
+    async def save_text(self, request: web.Request, own: WebImport) -> web.Response:
         """Keep the text as it was typed, mistakes and all."""
-        own = self._screen.import_of(request)
         form = await form_of(request)
         typed = form.get("text", "").replace("\r\n", "\n")
         if typed != _text_of(own).replace("\r\n", "\n"):
@@ -163,9 +160,8 @@ class MappingStep:
             own.changed(loaded=True)
         return see_other(f"{step_path(own.id, 'mapping')}/text")
 
-    async def load(self, request: web.Request) -> web.Response:
+    async def load(self, request: web.Request, own: WebImport) -> web.Response:
         """A mapping file of the person's, byte for byte."""
-        own = self._screen.import_of(request)
         try:
             text = await receive_text(request)
             reading = _reading_of(MappingText(text))
@@ -177,18 +173,16 @@ class MappingStep:
             self._screen.say("The mapping was loaded.")
         return see_other(step_path(own.id, "mapping"))
 
-    async def download(self, request: web.Request) -> web.Response:
+    async def download(self, request: web.Request, own: WebImport) -> web.Response:
         """The mapping file, named after the sheet."""
-        own = self._screen.import_of(request)
         if own.has_sheet:
             await self._top(own)
         elif not own.mapping.exists():
             raise web.HTTPNotFound(text="The mapping of this import is where it was started.")
         return attachment(own.mapping.read_bytes(), f"{Path(own.state.file).stem}.yaml", "application/yaml")
 
-    async def _filled(self, request: web.Request) -> tuple[WebImport, FilledIn, SheetTop]:
+    async def _filled(self, request: web.Request, own: WebImport) -> tuple[WebImport, FilledIn, SheetTop]:
         """The form taken over into the mapping, and saved where it changes something."""
-        own = self._screen.import_of(request)
         form = await form_of(request)
         top = await self._top(own)
         before = _text_of(own)

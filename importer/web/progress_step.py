@@ -16,7 +16,7 @@ from importer.app.records import BatchStatus
 from importer.pacing.pacing import Rate
 from importer.web.imports import WebImport
 from importer.web.jobs import DeskState, Job
-from importer.web.screen import Screen, see_other, step_path
+from importer.web.screen import Route, Screen, see_other, step_path
 from importer.web.send_step import (
     CORRECTING,
     STEPS_BEFORE,
@@ -59,17 +59,16 @@ class ProgressStep:
     def __init__(self, screen: Screen, send: SendStep) -> None:
         self._screen, self._send = screen, send
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[Route]:
         base = "/imports/{import_id}/progress"
         return [
-            web.get(base, self.page),
-            web.get(f"{base}/events", self.events),
-            web.post(f"{base}/stop", self.stop),
+            ("GET", base, self.page),
+            ("GET", f"{base}/events", self.events),
+            ("POST", f"{base}/stop", self.stop),
         ]
 
-    async def page(self, request: web.Request) -> web.Response:
+    async def page(self, request: web.Request, own: WebImport) -> web.Response:
         """A run under way; one that was stopped, with Resume; a finished one leads to Results."""
-        own = self._screen.import_of(request)
         live, status = await self._live(own)
         if live is None:
             leads_on = self._leads_on(own, status)
@@ -85,9 +84,8 @@ class ProgressStep:
             stopped=_stopped(job),
         )  # fmt: skip
 
-    async def events(self, request: web.Request) -> web.StreamResponse:
+    async def events(self, request: web.Request, own: WebImport) -> web.StreamResponse:
         """What the page shows, again and again, until the run ends."""
-        own = self._screen.import_of(request)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         until_s = time.monotonic() + STREAM_MAX_S
@@ -105,9 +103,8 @@ class ProgressStep:
             await asyncio.sleep(EVERY_S)
         return response
 
-    async def stop(self, request: web.Request) -> web.Response:
+    async def stop(self, request: web.Request, own: WebImport) -> web.Response:
         """No further row is sent; calls under way are waited for."""
-        own = self._screen.import_of(request)
         job = self._screen.jobs.running(send_key(own, self._screen.mode))
         if job is not None:
             job.stop.request()

@@ -23,7 +23,7 @@ from importer.web.check_step import save_correction
 from importer.web.imports import WebImport
 from importer.web.jobs import Job
 from importer.web.mapping_step import attachment
-from importer.web.screen import Screen, form_of, see_other, step_path
+from importer.web.screen import Route, Screen, form_of, see_other, step_path
 from importer.web.send_step import CORRECTING, VERIFYING, is_done, open_rows, read_back, send_key, status_of
 
 PAGE_ROWS: Final = 50
@@ -76,19 +76,18 @@ class ResultsStep:
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[Route]:
         base = "/imports/{import_id}/results"
         return [
-            web.get(base, self.page),
-            web.post(f"{base}/row", self.save),
-            web.post(f"{base}/read-back", self.read_back),
-            web.get(f"{base}/report", self.report),
-            web.get(f"{base}/download", self.download),
+            ("GET", base, self.page),
+            ("POST", f"{base}/row", self.save),
+            ("POST", f"{base}/read-back", self.read_back),
+            ("GET", f"{base}/report", self.report),
+            ("GET", f"{base}/download", self.download),
         ]
 
-    async def page(self, request: web.Request) -> web.Response:
+    async def page(self, request: web.Request, own: WebImport) -> web.Response:
         """A page of rows, filtered by status and words."""
-        own = self._screen.import_of(request)
         status = await status_of(self._screen, own)
         if status is None:
             return see_other(step_path(own.id, "send" if own.has_sheet else "progress"))
@@ -114,9 +113,8 @@ class ResultsStep:
             reached=["sheet", "mapping", "check", "send"] if own.has_sheet else [],
         )  # fmt: skip
 
-    async def save(self, request: web.Request) -> web.Response:
+    async def save(self, request: web.Request, own: WebImport) -> web.Response:
         """Keep what was changed in one row, until it is sent."""
-        own = self._screen.import_of(request)
         form = await form_of(request)
         status = await status_of(self._screen, own)
         back = f"{step_path(own.id, 'results')}?{form.get('query', '')}"
@@ -149,9 +147,8 @@ class ResultsStep:
                 ids[str(row.number)] = form.get("id", "").strip()
         own.changed_in(mode, marks=marks, ids=ids)
 
-    async def read_back(self, request: web.Request) -> web.Response:
+    async def read_back(self, request: web.Request, own: WebImport) -> web.Response:
         """Compare what LeadSquared holds with what was sent."""
-        own = self._screen.import_of(request)
         status = await status_of(self._screen, own)
         if status is None:
             return see_other(step_path(own.id, "results"))
@@ -170,18 +167,16 @@ class ResultsStep:
         self._screen.jobs.begin(key, Job(VERIFYING, work, sends=False))
         return see_other(step_path(own.id, "progress"))
 
-    async def report(self, request: web.Request) -> web.Response:
+    async def report(self, request: web.Request, own: WebImport) -> web.Response:
         """The HTML report, as a file."""
-        own = self._screen.import_of(request)
         status = await self._existing(own)
         store = await self._screen.store()
         written = await asyncio.to_thread(write_report, status.batch, store)
         content = await asyncio.to_thread(written.path.read_bytes)
         return attachment(content, written.path.name, "text/html; charset=utf-8")
 
-    async def download(self, request: web.Request) -> web.Response:
+    async def download(self, request: web.Request, own: WebImport) -> web.Response:
         """The results file, as it was last written."""
-        own = self._screen.import_of(request)
         status = await self._existing(own)
         path = Path(status.results)
         ending = request.query.get("as", "")

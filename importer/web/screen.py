@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from aiohttp import web
 
 from importer.app.options import DEFAULT_SETTLE_S, CallOptions, VerifyOptions
 from importer.app.stores import open_store
 from importer.store.store import Store
-from importer.web.guard import Guard, OnceTokens
-from importer.web.imports import Imports, WebImport
+from importer.web.guard import Guard, Handler, OnceTokens
+from importer.web.imports import Imports
 from importer.web.jobs import Jobs
 from importer.web.pages import Pages
 
-STEPS: Final = ("sheet", "mapping", "check", "send", "progress", "results")
+AnyHandler = Callable[..., Awaitable[web.StreamResponse]]
+Route = tuple[Literal["GET", "POST"], str, AnyHandler]
+"""Method, path, and handler: of the request, and of the import if the path names one."""
+
 SAID_MOST: Final = 20
 
 
@@ -85,11 +89,15 @@ class Screen:
         """A part of a page, for htmx."""
         return self.pages.page(template, **shown)
 
-    def import_of(self, request: web.Request) -> WebImport:
-        """The import that the address names. Raises HTTPNotFound."""
-        found = self.imports.find(request.match_info["import_id"])
-        if found is None:
-            raise web.HTTPNotFound(text="This import was not found. It may have been removed.")
+    def with_import(self, handler: AnyHandler) -> Handler:
+        """The handler, given the import that the address names. It raises HTTPNotFound."""
+
+        async def found(request: web.Request) -> web.StreamResponse:
+            own = self.imports.find(request.match_info["import_id"])
+            if own is None:
+                raise web.HTTPNotFound(text="This import was not found. It may have been removed.")
+            return await handler(request, own)
+
         return found
 
 

@@ -31,7 +31,7 @@ from importer.store.store import Store
 from importer.web.check_step import SHOWN_AT_ONCE_S, bad_cells, corrections_of, sheet_input
 from importer.web.imports import WebImport
 from importer.web.jobs import Desk, DeskState, Job, Order, looks
-from importer.web.screen import Screen, form_of, see_other, step_path
+from importer.web.screen import Route, Screen, form_of, see_other, step_path
 
 STEPS_BEFORE: Final = ("sheet", "mapping", "check")
 TRIAL_ROWS: Final = 3
@@ -58,28 +58,27 @@ class SendStep:
         self._screen = screen
         self._desks: dict[str, Desk] = {}
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[Route]:
         base = "/imports/{import_id}"
         return [
-            web.get(f"{base}/send", self.page),
-            web.get(f"{base}/send/confirm", self.confirm),
-            web.post(f"{base}/send/answer", self.answer),
-            web.post(f"{base}/send/try", self.trial),
-            web.post(f"{base}/send", self.send),
-            web.post(f"{base}/resume", self.resume),
+            ("GET", f"{base}/send", self.page),
+            ("GET", f"{base}/send/confirm", self.confirm),
+            ("POST", f"{base}/send/answer", self.answer),
+            ("POST", f"{base}/send/try", self.trial),
+            ("POST", f"{base}/send", self.send),
+            ("POST", f"{base}/resume", self.resume),
         ]
 
-    async def page(self, request: web.Request) -> web.Response:
+    async def page(self, request: web.Request, own: WebImport) -> web.Response:
         """What would be sent; prepared when the page is opened."""
-        return await self._show(request, "send.html")
+        return await self._show(request, own, "send.html")
 
-    async def confirm(self, request: web.Request) -> web.Response:
+    async def confirm(self, request: web.Request, own: WebImport) -> web.Response:
         """The last question."""
-        return await self._show(request, "send_confirm.html")
+        return await self._show(request, own, "send_confirm.html")
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request, own: WebImport) -> web.Response:
         """Answers to the questions that come up before sending."""
-        own = self._screen.import_of(request)
         form = await form_of(request)
         mode = self._screen.mode
         chosen = {
@@ -93,21 +92,18 @@ class SendStep:
             await self._settled(own)
         return see_other(step_path(own.id, "send"))
 
-    async def trial(self, request: web.Request) -> web.Response:
+    async def trial(self, request: web.Request, own: WebImport) -> web.Response:
         """Try 3 rows: sent without another question, and read back."""
-        own = self._screen.import_of(request)
         form = await form_of(request)
         return await self._start(own, form, limit=TRIAL_ROWS)
 
-    async def send(self, request: web.Request) -> web.Response:
+    async def send(self, request: web.Request, own: WebImport) -> web.Response:
         """Yes, send."""
-        own = self._screen.import_of(request)
         form = await form_of(request)
         return await self._start(own, form, limit=None)
 
-    async def resume(self, request: web.Request) -> web.Response:
+    async def resume(self, request: web.Request, own: WebImport) -> web.Response:
         """Resume: the batch goes on with what was changed."""
-        own = self._screen.import_of(request)
         form = await form_of(request)
         return await self._start(own, form, limit=None, retry_failed="retry_failed" in form)
 
@@ -115,8 +111,7 @@ class SendStep:
         """The desk about that, open or closed."""
         return self._desks.get(key)
 
-    async def _show(self, request: web.Request, template: str) -> web.Response:
-        own = self._screen.import_of(request)
+    async def _show(self, request: web.Request, own: WebImport, template: str) -> web.Response:
         key = self._key(own)
         running = self._screen.jobs.running(key)
         desk = self._desks.get(key)
@@ -143,6 +138,7 @@ class SendStep:
             request, template, problems=problems, cells=cells, plan=desk.plan, questions=desk.open_questions,
             trial_rows=_trial_rows(desk.plan), to_send=_to_send(desk.plan),
             once=self._screen.once.current(key), looks=looks(desk.plan),
+            notices=[text for text in job.notices if text not in desk.plan.changes],
             read_back=own.state.read_back.get(self._screen.mode, {}), **shown,
         )  # fmt: skip
 

@@ -7,6 +7,7 @@ async with ScreenServer(home, port=0, rehearsal=False) as server:
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +24,7 @@ from importer.web.guard import HEADERS, Handler
 from importer.web.imports_page import ImportsPage
 from importer.web.keys_page import KeysPage
 from importer.web.mapping_step import MappingStep
-from importer.web.pages import STATIC, Styles
+from importer.web.pages import STATIC, styles_page
 from importer.web.progress_step import ProgressStep
 from importer.web.results_step import ResultsStep
 from importer.web.screen import Screen
@@ -97,12 +98,14 @@ def _application(screen: Screen) -> web.Application:
     )
     send = SendStep(screen)
     pages = (
-        Styles(),
         ImportsPage(screen), SheetStep(screen), MappingStep(screen), CheckStep(screen), send,
         ProgressStep(screen, send), ResultsStep(screen), CorrectStep(screen), KeysPage(screen),
     )  # fmt: skip
-    for page in pages:
-        application.add_routes(page.routes())
+    for method, path, handler in itertools.chain.from_iterable(page.routes() for page in pages):
+        found = screen.with_import(handler) if "{import_id}" in path else handler
+        add = application.router.add_get if method == "GET" else application.router.add_post
+        add(path, found)
+    application.router.add_get("/styles.css", styles_page)
     application.router.add_static("/static", STATIC)
     application.on_response_prepare.append(_with_headers)
     return application

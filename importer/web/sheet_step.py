@@ -19,7 +19,7 @@ from importer.sheets.detect import Kind, find_kind
 from importer.sheets.sheet import SheetChoiceError
 from importer.starter.header import find_header_row
 from importer.web.imports import SHEET, WebImport, receive_sheet
-from importer.web.screen import Screen, form_of, see_other, step_path
+from importer.web.screen import Route, Screen, form_of, see_other, step_path
 
 ROWS_SHOWN: Final = 8
 COLUMNS_PREVIEWED: Final = 50
@@ -63,14 +63,14 @@ class SheetStep:
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[Route]:
         return [
-            web.get("/new", self.choose),
-            web.post("/new", self.upload),
-            web.post("/sample", self.sample),
-            web.get("/imports/{import_id}/sheet", self.page),
-            web.get("/imports/{import_id}/sheet/rows", self.rows),
-            web.post("/imports/{import_id}/sheet", self.settle),
+            ("GET", "/new", self.choose),
+            ("POST", "/new", self.upload),
+            ("POST", "/sample", self.sample),
+            ("GET", "/imports/{import_id}/sheet", self.page),
+            ("GET", "/imports/{import_id}/sheet/rows", self.rows),
+            ("POST", "/imports/{import_id}/sheet", self.settle),
         ]
 
     async def choose(self, request: web.Request) -> web.Response:
@@ -103,9 +103,8 @@ class SheetStep:
         self._screen.rehearsal = True
         return see_other(step_path(made, "mapping"))
 
-    async def page(self, request: web.Request) -> web.Response:
+    async def page(self, request: web.Request, own: WebImport) -> web.Response:
         """How the sheet is read, and its first rows."""
-        own = self._screen.import_of(request)
         if not own.has_sheet:
             return see_other(step_path(own.id, "results"))
         look = await asyncio.to_thread(look_at, own)
@@ -114,17 +113,15 @@ class SheetStep:
             delimiters=DELIMITER_CHOICES,
         )  # fmt: skip
 
-    async def rows(self, request: web.Request) -> web.Response:
+    async def rows(self, request: web.Request, own: WebImport) -> web.Response:
         """The first rows with the settings as they stand in the form."""
-        own = self._screen.import_of(request)
         wanted = await asyncio.to_thread(_with_settings, own, dict(request.query))
         look = await asyncio.to_thread(look_at, wanted)
         guessed = wanted.state.sheet != own.state.sheet
         return self._screen.piece("sheet_rows.html", look=look, guessed=guessed)
 
-    async def settle(self, request: web.Request) -> web.Response:
+    async def settle(self, request: web.Request, own: WebImport) -> web.Response:
         """Continue: keep the settings if the sheet can be read with them."""
-        own = self._screen.import_of(request)
         wanted = await asyncio.to_thread(_with_settings, own, await form_of(request))
         look = await asyncio.to_thread(look_at, wanted)
         if _reading(wanted) != _reading(own):
