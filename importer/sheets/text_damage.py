@@ -135,20 +135,16 @@ class DamageFinder:
             starts |= set("Nn([<")
         if starts:
             starts.add(" ")
-        inside = [SHORTENED.pattern] if {"E+", "E-0", "E-1"}.intersection(holds) else []
-        inside += [SHORTENED_ELSEWHERE.pattern] if "e+" in holds else []
-        inside += [r"\?\?"] if {"????", "?? ??"}.intersection(holds) else []
-        inside += ["\x0b"] if "\x0b" in holds else []
-        inside += [MISREAD.pattern] if any(mark > "\x7f" for mark in holds) else []
         self._starts = frozenset(starts)
-        self._inside = re.compile("|".join(inside)) if inside else None
-        self.active = bool(starts or inside)
+        self._inside = tuple({"E+", "E-0", "E-1", "e+", "\x0b"}.intersection(holds))
+        if {"????", "?? ??"}.intersection(holds):
+            self._inside += ("??",)
+        self._may_be_misread = any(mark > "\x7f" for mark in holds)
+        self.active = bool(starts or self._inside or self._may_be_misread)
 
     def look(self, cells: list[str]) -> tuple[CellFinding, ...]:
         """What is found in a row's cells, which are replaced where they show something else."""
-        if self._starts.isdisjoint(map(_FIRST_CHARACTER, cells)) and (
-            self._inside is None or self._inside.search("\x1f".join(cells)) is None
-        ):
+        if self._starts.isdisjoint(map(_FIRST_CHARACTER, cells)) and not self._is_odd("\x1f".join(cells)):
             return ()
         found: list[CellFinding] = []
         for index, cell in enumerate(cells):
@@ -157,6 +153,12 @@ class DamageFinder:
                 if finding is not None:
                     found.append(finding)
         return tuple(found)
+
+    def _is_odd(self, text: str) -> bool:
+        """Whether a row's text may show something else; a plain look first, since most do not."""
+        return any(mark in text for mark in self._inside) or (
+            self._may_be_misread and not text.isascii() and MISREAD.search(text) is not None
+        )
 
     def _examined(self, index: int, cell: str) -> tuple[str, CellFinding | None]:
         """The cell as it is to be read, and what is worth saying of it."""

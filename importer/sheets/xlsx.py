@@ -211,7 +211,7 @@ class XlsxSheet(WorkbookSheet):
             typed = typed or _is_typed(element, text)
             if self._package.recalculated and element.find(FORMULA) is not None:
                 formulas.append(column)
-            if hides(code, text):
+            if ";" in code and hides(code, text):
                 unseen.append(column)
         return RawRow(number, _is_hidden(row), cells, problem, formulas, unseen, unfilled=not typed)
 
