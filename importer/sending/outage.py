@@ -168,8 +168,8 @@ class StoppedError(Exception):
 class TenantWork:
     """Work that a person, a long outage or a fault of ours can stop. For one event loop.
 
-    stopped: why it ends early, the first reason that came. fault: a fault of ours, which the
-    caller of the work raises when everything under way has ended.
+    stopped: why it ends early, the first reason that came. fault: a fault of ours, which the caller of
+    the work raises when everything under way has ended.
     """
 
     def __init__(self, breaker: Breaker, clock: Callable[[], float]) -> None:

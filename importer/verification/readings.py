@@ -381,10 +381,9 @@ class VerificationPass(TenantWork):
 
     async def _answers(self) -> bool:
         try:
-            await self._tenant.current_user()
+            return await self.unless_stopped(self._tenant.current_user()) is not None
         except Unreachable:
             return False
-        return True
 
     async def _find(self, rows: Sequence[SentRow]) -> dict[str, StoredActivity]:
         """What LeadSquared has of these rows, by `id_key`. Raises ReadFailed."""
