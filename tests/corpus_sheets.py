@@ -110,6 +110,7 @@ RECORDS: Final = (
     TextTrap("a line quoted as a whole", 'Account,Value,Note\n"@1,""a"",x"\n@2,b,y\n', ("problem unreadable-row row 2",), ("-", "b")),
     TextTrap("a last text cut by a line break", "Account,Value,Note\n@1,a,first line\nand the second\n@2,b,x\n", ("problem unreadable-row row 2 row 3",), ("-", "-", "b")),
     TextTrap("a region's line between rows", "Account,Value,Note\n@1,a,first\nTotal: 1\n@2,b,x\n", ("problem total-row A3",), ("a", "-", "b")),
+    TextTrap("lines that part the rows", "Account,Value,Note\nNorth\n@1,a,first\nSouth\n@2,b,x\n", ("problem not-an-id A2 A4",), ("-", "a", "-", "b")),
     TextTrap("a comma escaped by a backslash", "Account,Note,Value\n@1,met\\, Won\n@2,x,Lost\n", ("problem unreadable-row row 2",), ("-", "Lost")),
     TextTrap("folders before a comma", "Account,Note,Value\n@1,C:\\new\\,Won\n", (), ("Won",)),
     TextTrap("a file that ends in a row", "Account,Value,Note\n@1,a,x\n@2,b,y\n@3,c,z\n@4,d", ("problem unreadable-row row 5",), ("a", "b", "c", "-")),
@@ -153,6 +154,7 @@ CELLS: Final = (
     CellTrap("decimal places of a format", '<c r="B2" s="1"><v>5</v></c>', (), ("5.00",), ("General", "0.00")),
     CellTrap("thousands of a format", '<c r="B2" s="1"><v>1234.5</v></c>', (), ("1,234.50",), ("General", "#,##0.00")),
     CellTrap("a number field takes the number", '<c r="B2" s="1"><v>1234.5</v></c>', (), ("1234.5",), ("General", "#,##0.00"), "{column: Value, type: number}"),
+    CellTrap("a whole number by its format only", '<c r="B2" s="1"><v>5.4</v></c>', ("problem not-whole B2",), ("-",), ("General", "0"), "{column: Value, type: integer}"),
     CellTrap("a plus sign of a format", '<c r="B2" s="1"><v>919876500001</v></c>', (), ("+919876500001",), ("General", "\\+0")),
     CellTrap("words of a format", '<c r="B2" s="1"><v>7</v></c>', (), ("INV-7",), ("General", '"INV-"0')),
     CellTrap("words for numbers", '<c r="B2" s="1"><v>0</v></c>', (), ("No",), ("General", '"Yes";;"No"')),
@@ -183,5 +185,7 @@ CELLS: Final = (
     CellTrap("India's groups in LibreOffice", '<table:table-cell office:value-type="float" office:value="1275000"><text:p>12,75,000</text:p></table:table-cell>', (), ("12,75,000",)),
     CellTrap("a telephone number in LibreOffice", '<table:table-cell office:value-type="float" office:value="919876543210"><text:p>+91 98765 43210</text:p></table:table-cell>', (), ("+91 98765 43210",)),
     CellTrap("a format with conditions in LibreOffice", '<table:table-cell office:value-type="float" office:value="5551234"><text:p>555-1234</text:p></table:table-cell>', ("notice number-format B2",), ("5551234",)),
+    CellTrap("a number that LibreOffice hides", '<table:table-cell office:value-type="float" office:value="5"><text:p/></table:table-cell>', ("notice unseen-value B2",), ("5",)),
+    CellTrap("a number without its text", '<table:table-cell office:value-type="float" office:value="5"/>', (), ("5",)),
     CellTrap("an error in LibreOffice", '<table:table-cell table:formula="of:=1/0" calcext:value-type="error" office:value-type="string"><text:p>#DIV/0!</text:p></table:table-cell>', ("problem unusable-cell B2",), ("-",)),
 )  # fmt: skip

@@ -162,7 +162,7 @@ def test_checkboxes_below_the_data_are_not_rows(path: Path) -> None:
         assert [row.number for row in sheet.rows()] == [2, 3, 4]
         ((number, found),) = sheet.closing_findings()
     assert (number, found.kind, found.column) == (0, "only-checkboxes", None)
-    assert "rows 5 to 99" in found.message
+    assert "rows 5 to 99, there is nothing but FALSE" in found.message
 
 
 def test_formulas_filled_down_below_the_data_are_not_rows(path: Path) -> None:
@@ -176,4 +176,4 @@ def test_formulas_filled_down_below_the_data_are_not_rows(path: Path) -> None:
     with open_sheet(path) as sheet:
         assert [row.number for row in sheet.rows()] == [2, 3]
         ((_, found),) = sheet.closing_findings()
-    assert "rows 4 to 8" in found.message
+    assert "rows 4 to 8, there is nothing but results of formulas" in found.message

@@ -269,9 +269,8 @@ class NumberValue(ValueType):
             return found
         digits, _, fraction = found.partition(".")
         if fraction.strip("0"):
-            return Fault(
-                "not-whole", f"{quoted(str(cell))} is not a whole number.", "Write it without decimals."
-            )
+            exact = found if isinstance(cell, NumberCell) else str(cell)  # what is shown may be rounded
+            return Fault("not-whole", f"{quoted(exact)} is not a whole number.", "Write it without decimals.")
         return digits
 
     def notice(self, cell: str) -> Fault | None:

@@ -16,7 +16,7 @@ from xml.etree.ElementTree import Element
 from importer.errors import SheetError
 from importer.sheets.numbers import DAY_S, converter, date_cell_of, duration_cell
 from importer.sheets.package import Elements, parse
-from importer.sheets.rows import BooleanCell, ErrorCell, column_letters, error_cell, sendable
+from importer.sheets.rows import BooleanCell, ErrorCell, NumberCell, column_letters, error_cell, sendable
 from importer.sheets.sheet import COLUMNS_MAX, Worksheet
 from importer.sheets.text_damage import ERRORS, OFFICE_ERROR
 from importer.sheets.workbook import NEVER_CALCULATED, RawRow
@@ -174,13 +174,13 @@ class OdsBook:
                     )
                     continue
                 repeated = _repeated(element, ROWS_REPEATED)
-                cells, problem = self._cells(element, defaults)
+                cells, problem, unseen = self._cells(element, defaults)
                 if len(cells) * repeated > REPEATED_CELLS_MAX:
                     raise damaged(self._path, f"its row {number + 1} is repeated {repeated:,} times")
                 if cells or problem:
                     hidden = self._is_hidden(element)
                     for at in range(number + 1, number + 1 + repeated):
-                        yield RawRow(at, hidden, cells, problem)
+                        yield RawRow(at, hidden, cells, problem, unseen=unseen)
                 number += repeated
 
     def _is_hidden(self, row: Element) -> bool:
@@ -190,8 +190,10 @@ class OdsBook:
             or row.get(CELL_STYLE) in self._styles.flat
         )
 
-    def _cells(self, row: Element, defaults: list[str]) -> tuple[dict[int, str], str | None]:
+    def _cells(self, row: Element, defaults: list[str]) -> tuple[dict[int, str], str | None, list[int]]:
+        """The cells, why the row cannot be trusted, and the columns whose number is not shown."""
         cells: dict[int, str] = {}
+        unseen: list[int] = []
         column = 0
         problem = None
         for element in row:
@@ -207,9 +209,13 @@ class OdsBook:
                 if text or isinstance(text, ErrorCell):
                     if column + repeated > COLUMNS_MAX:
                         raise damaged(self._path, f"it has more than {COLUMNS_MAX:,} columns")
-                    cells.update(dict.fromkeys(range(column, column + repeated), text))
+                    places = range(column, column + repeated)
+                    cells.update(dict.fromkeys(places, text))
+                    paragraph = element.find(PARAGRAPH)  # programs that do not calculate write none
+                    if isinstance(text, NumberCell) and paragraph is not None and not _text(paragraph):
+                        unseen += places
             column += repeated
-        return cells, problem
+        return cells, problem, unseen
 
 
 def _unreadable(column: int, cell: Element) -> str:

@@ -293,6 +293,7 @@ class ShapeSurvey:
         self._shape = Shape(width, delimiter)
         self._rows = 0
         self._last_full = -1, ""
+        self._parted = False  # a line above the first row: such lines part the rows below, and cut none
         self._open: tuple[str, list[int], str] | None = None
         self._maybe_cut: list[tuple[str, list[int], str]] = []
         self._wide: Counter[int] = Counter()
@@ -339,6 +340,8 @@ class ShapeSurvey:
         if len(cells) == 1 < width:
             if self._open is not None:
                 self._open[1].append(number)
+            elif not self._rows:
+                self._parted = True
             elif self._last_full[0] == number - 1 and any(map(str.isalpha, self._last_full[1])):
                 self._open = self._last_full[1], [number - 1, number], cells[0]
             return
@@ -386,7 +389,7 @@ class ShapeSurvey:
             else frozenset()
             for patterns in self._patterns
         )
-        for cut, numbers, text in self._maybe_cut:
+        for cut, numbers, text in () if self._parted else self._maybe_cut:
             goes_on = shape.fits(0, text) is False and shape.fits(shape.width - 1, cut) is None
             if goes_on and not NO_TEXT_GOES_ON.match(text):
                 shape.cut.update(numbers)

@@ -100,8 +100,8 @@ class Sheet(ABC):
             return []
         first, last = self._unfilled[0], self._unfilled[-1]
         index = next(at for at, cell in enumerate(first.cells) if cell)
-        what = "results of formulas" if self.computed else "FALSE"
-        how = "formulas were" if self.computed else "a checkbox was"
+        boxes = all({*row.cells, ""} == UNTICKED for row in self._unfilled)
+        what, how = ("FALSE", "a checkbox was") if boxes else ("results of formulas", "formulas were")
         numbers = f"row {first.number}" if first is last else f"rows {first.number} to {last.number}"
         finding = CellFinding(
             Severity.NOTICE, None, None, kind="only-checkboxes", value=str(first.cells[index]),
