@@ -261,7 +261,8 @@ def moved_by_quotes(record: Record, delimiter: str) -> str | None:
     ends = ("\r", "\n", delimiter)
     escaped = False
     for index, cell in enumerate(cells):
-        if cell.endswith("\\") and ESCAPED_END.fullmatch(cell) and f"{cell}{delimiter}" in raw:
+        # A text goes on with a blank; `0\,x` is as a results file of ours holds a text that ends so.
+        if cell.endswith("\\") and ESCAPED_END.fullmatch(cell) and f"{cell}{delimiter} " in raw:
             return (
                 f"Cell {column_letters(index)}{record.number} ends with a backslash ({quoted(cell)}), which"
                 " seems to escape the delimiter after it: the text was cut there, and the values moved."
