@@ -1,18 +1,25 @@
-"""The folder of the importer's own files: the store, logs, the sandbox's memory.
+"""The folder of the importer's own files (the store, logs, the sandbox's memory), and the log in it.
 
 Light on purpose: commands that need no keys need only this. The folder is on a local disk by default
 (sheets live on network drives and synchronised folders, a SQLite file must not), and its owner's alone:
-it holds customer data.
+it holds customer data. Modules log to `logging.getLogger(__name__)`: every call's outcome, no bodies, no keys
+(what is registered with `hide` is blotted out of every line). A log that cannot be written stops
+no import.
 """
 
 from __future__ import annotations
 
+import logging
 import os
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
+from io import TextIOWrapper
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Final
 
-from importer.atomic_file import private_folder
+from importer.atomic_file import FILE_MODE, private_folder
 from importer.errors import SettingsError
 
 VARIABLE: Final = "IMPORTER_HOME"
@@ -80,3 +87,81 @@ def home_folder() -> Path:
         raise SettingsError(
             f"{named!r} is not a folder.", where=VARIABLE, remedy="Set it to a folder that you may write."
         ) from error
+
+
+LOGGER: Final = logging.getLogger("importer")
+CALLS: Final = logging.getLogger("importer.calls")
+LOG_NAME: Final = "importer.log"
+LOG_BYTES_MAX: Final = 5_000_000
+LOGS_KEPT: Final = 5
+BLOT: Final = "[hidden]"
+SECRET_LENGTH_LEAST: Final = 4  # blotting out every `a` would make the log unreadable and the key guessable
+
+_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+_LINE: Final = "%(asctime)s.%(msecs)03dZ {pid} %(levelname)s %(name)s %(message)s"
+_secrets: set[str] = set()
+
+
+def hide(secrets: Iterable[str]) -> None:
+    """From now on these texts never reach the log."""
+    _secrets.update(secret for secret in secrets if len(secret) >= SECRET_LENGTH_LEAST)
+
+
+def open_log(home: Path) -> Path:
+    """Log to `home/logs/importer.log` from now on; its path. The file is created with the first line."""
+    path = home / "logs" / LOG_NAME
+    for handler in list(LOGGER.handlers):
+        if isinstance(handler, _OwnersFile) and Path(handler.baseFilename) == path.absolute():
+            return path
+    close_log()
+    file = _OwnersFile(path)
+    file.setFormatter(_Blotting(_LINE.format(pid=os.getpid()), datefmt="%Y-%m-%dT%H:%M:%S"))
+    LOGGER.addHandler(file)
+    LOGGER.setLevel(logging.INFO)
+    LOGGER.propagate = False
+    return path
+
+
+def log_call(call: str, status: int | None, seconds: float, meaning: str) -> None:
+    """One line for a call: what it was, what came back, how long it took."""
+    CALLS.info("%s %s %.3f s %s", call, status or "-", seconds, meaning)
+
+
+def close_log() -> None:
+    """Let go of the file (Windows cannot delete an open one)."""
+    for handler in list(LOGGER.handlers):
+        if isinstance(handler, _OwnersFile):
+            LOGGER.removeHandler(handler)
+            handler.close()
+
+
+class _Blotting(logging.Formatter):
+    """UTC, secrets blotted out."""
+
+    converter = staticmethod(time.gmtime)
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        for secret in _secrets:
+            text = text.replace(secret, BLOT)
+        return text
+
+
+class _OwnersFile(RotatingFileHandler):
+    """A rotating file of mode 0600 in a folder of mode 0700, both made with the first line. A full disk, or
+    another process that holds the file on Windows, is passed over in silence: the import goes on."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, maxBytes=LOG_BYTES_MAX, backupCount=LOGS_KEPT, encoding="utf-8", delay=True)
+
+    def _open(self) -> TextIOWrapper:
+        folder = Path(self.baseFilename).parent
+        private_folder(folder.parent)
+        private_folder(folder)
+        descriptor = os.open(self.baseFilename, _FLAGS, FILE_MODE)
+        if os.name != "nt":
+            os.fchmod(descriptor, FILE_MODE)
+        return TextIOWrapper(os.fdopen(descriptor, "ab"), encoding="utf-8", errors="backslashreplace")
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the base class's name
+        """Nothing: the base class would print a traceback."""

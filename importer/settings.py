@@ -21,8 +21,7 @@ from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as SourceError
 
-from importer.address import base_url, is_near
-from importer.credentials import KeyringError, Keys, load
+from importer.credentials import KeyringError, Keys, base_url, is_near, load
 from importer.errors import SettingsError
 from importer.home import Home, home
 from importer.pacing.rules import Rate

@@ -87,7 +87,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def importer(home: Path) -> Iterator[Importer]:
     """The command line in this process: quick, and what it raises is seen."""
     from importer.cli.main import run
-    from importer.support_log import close_log
+    from importer.home import close_log
 
     def call(*arguments: str | Path, stdin: str = "") -> Result:
         out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="\n", write_through=True)

@@ -181,7 +181,7 @@ def test_dot_env_never_says_where_customer_data_goes(tmp_path: Path, home: Path)
 def test_the_check_of_a_host_name_is_linear() -> None:
     """60 letters and a comma took minutes: a check that goes astray again runs into the time-out."""
     code = (
-        "from importer.address import base_url\n"
+        "from importer.credentials import base_url\n"
         "from importer.errors import SettingsError\n"
         "for host in ('a' * 60 + ',', 'a.' * 5_000 + ',', '-' * 100_000, 'a-' * 50_000 + '.'):\n"
         "    try: base_url(host)\n"

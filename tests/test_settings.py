@@ -12,8 +12,7 @@ from conftest import as_nobody
 from memory_keyring import MemoryKeyring
 from pydantic import SecretStr
 
-from importer.address import base_url, check_host
-from importer.credentials import Credentials, Keys, store
+from importer.credentials import Credentials, Keys, base_url, check_host, store
 from importer.errors import SettingsError
 from importer.home import home
 from importer.pacing.pacing import Rate

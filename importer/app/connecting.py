@@ -13,14 +13,13 @@ from typing import Final, TypeVar
 from pydantic import SecretStr
 
 from importer.activity import ActivityField
-from importer.address import check_host
 from importer.app.observer import SILENT, Observer, Progress, Stage
 from importer.app.options import CallOptions, SendingOptions
 from importer.app.staging import AskedValues
 from importer.app.stores import open_store, rehearsal_file
-from importer.credentials import Keys
+from importer.credentials import Keys, check_host
 from importer.errors import ResultsError, UserError, WorkError
-from importer.home import home
+from importer.home import hide, home, log_call, open_log
 from importer.leadsquared.answers import CurrentUser
 from importer.leadsquared.calls import Tenant, Unreachable
 from importer.leadsquared.lookups import from_plain, resolve
@@ -33,7 +32,6 @@ from importer.settings import Settings, load_rate, load_settings
 from importer.store.pace import StoredPace
 from importer.store.records import Batch
 from importer.store.store import Store
-from importer.support_log import hide, log_call, open_log
 
 EMBEDDED: Final = "the embedded sandbox"
 RETRY_FIRST_S: Final = 2.0

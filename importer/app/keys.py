@@ -6,11 +6,10 @@ from dataclasses import replace
 
 from pydantic import SecretStr
 
-from importer.address import base_url
 from importer.app.connecting import Session, connected_session, send_options, session
 from importer.app.options import CallOptions
 from importer.app.records import Account
-from importer.credentials import Credentials, Keys, remove, store
+from importer.credentials import Credentials, Keys, base_url, remove, store
 from importer.errors import SettingsError
 from importer.home import home
 from importer.leadsquared.calls import ReadFailed

@@ -35,8 +35,7 @@ from typer.core import TyperGroup
 from importer.app.questions import DeclinedError
 from importer.cli.console import CommandEnd, Console
 from importer.errors import ImporterError
-from importer.home import home_folder
-from importer.support_log import open_log
+from importer.home import home_folder, open_log
 
 PROGRAM: Final = "importer"
 

@@ -15,7 +15,7 @@ from http.client import HTTPException
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from importer.address import is_loopback
+from importer.credentials import is_loopback
 from importer.text import shown
 
 NOTIFY_VARIABLE: Final = "IMPORTER_NOTIFY_URL"

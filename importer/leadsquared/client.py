@@ -26,8 +26,7 @@ from aiohttp.tracing import Trace
 from multidict import CIMultiDict
 from yarl import URL
 
-from importer.address import is_loopback
-from importer.credentials import Keys
+from importer.credentials import Keys, is_loopback
 from importer.errors import SettingsError
 from importer.leadsquared.outcomes import Exchange, Failure, decoded
 from importer.text import one_line

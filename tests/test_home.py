@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from importer import support_log
+from importer import home
 
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[Path]:
     """An open log in a home of its own."""
-    yield support_log.open_log(tmp_path / "home")
-    support_log.close_log()
+    yield home.open_log(tmp_path / "home")
+    home.close_log()
 
 
 def test_nothing_is_created_before_the_first_line(log: Path) -> None:
@@ -36,7 +36,7 @@ def test_the_log_is_the_owners_alone(log: Path) -> None:
 
 def test_secrets_never_reach_the_log(log: Path) -> None:
     """Not in a message, not in its arguments, not in a traceback."""
-    support_log.hide(["u$r0123456789", "s3cr3t-key"])
+    home.hide(["u$r0123456789", "s3cr3t-key"])
     logger = logging.getLogger("importer.calls")
     logger.info("asked with %s", "u$r0123456789")
     logger.error("unexpected", exc_info=_raised("https://host/?secretKey=s3cr3t-key"))
@@ -47,12 +47,12 @@ def test_secrets_never_reach_the_log(log: Path) -> None:
 
 def test_calls_and_what_is_said_between_are_all_there_in_order(log: Path) -> None:
     """One line each."""
-    support_log.hide(["s3cr3t-key"])
+    home.hide(["s3cr3t-key"])
     for row in range(100):
-        support_log.log_call("Create", 200, 0.3, f"created {row}")
+        home.log_call("Create", 200, 0.3, f"created {row}")
     logging.getLogger("importer.cli").error("unexpected")
-    support_log.log_call("Create", None, 0.3, "s3cr3t-key")
-    support_log.close_log()
+    home.log_call("Create", None, 0.3, "s3cr3t-key")
+    home.close_log()
 
     lines = log.read_text(encoding="utf-8").splitlines()
     told = [line.split(" ", 2)[2] for line in lines]
@@ -66,15 +66,15 @@ def test_calls_and_what_is_said_between_are_all_there_in_order(log: Path) -> Non
 
 def test_the_log_rotates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A year of imports keeps a bounded number of files of a bounded size."""
-    monkeypatch.setattr(support_log, "LOG_BYTES_MAX", 2_000)
-    log = support_log.open_log(tmp_path)
+    monkeypatch.setattr(home, "LOG_BYTES_MAX", 2_000)
+    log = home.open_log(tmp_path)
     logger = logging.getLogger("importer.calls")
     for row in range(1_000):
         logger.info("row %d created", row)
-    support_log.close_log()
+    home.close_log()
 
     files = sorted(log.parent.iterdir())
-    assert len(files) == support_log.LOGS_KEPT + 1
+    assert len(files) == home.LOGS_KEPT + 1
     assert max(file.stat().st_size for file in files) <= 2_000
     assert "row 999 created" in log.read_text(encoding="utf-8")
 
@@ -86,9 +86,9 @@ def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
     victim.write_text("theirs", encoding="utf-8")
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "importer.log").symlink_to(victim)
-    support_log.open_log(tmp_path)
+    home.open_log(tmp_path)
     logging.getLogger("importer.calls").info("row 17 created")
-    support_log.close_log()
+    home.close_log()
 
     assert victim.read_text(encoding="utf-8") == "theirs"
 
@@ -98,9 +98,9 @@ def test_a_log_that_cannot_be_written_stops_nothing(
 ) -> None:
     """A file stands where the folder should be: the import goes on, without a word."""
     (tmp_path / "logs").write_text("", encoding="utf-8")
-    support_log.open_log(tmp_path)
+    home.open_log(tmp_path)
     logging.getLogger("importer.calls").info("row 17 created")
-    support_log.close_log()
+    home.close_log()
 
     assert capsys.readouterr() == ("", "")
 
