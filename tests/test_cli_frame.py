@@ -12,7 +12,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from conftest import Importer, child_environment
+import visits
+from conftest import Importer, child_environment, importer_command
 
 from importer.cli import main
 from importer.cli.console import Console
@@ -240,6 +241,26 @@ def test_a_terminal_that_lacks_a_character_gets_a_question_mark(home: Path) -> N
 
     shown, whole = done.stdout.splitlines()
     assert (shown, json.loads(whole)["name"], done.stderr) == (b"??? \xe9", "नाम é", b"")
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "cp437", "ascii"])
+def test_no_command_ends_at_a_character_that_the_terminal_lacks(home: Path, encoding: str) -> None:
+    """Names and values in other scripts, on the code pages of Windows."""
+    rows = [visits.visit(1, remarks="नाम ₹ 5 → é"), visits.visit(2, "Wön")]
+    visits.write_csv(Path("vïsits.csv"), rows)
+    visits.write_mapping(Path("visits.yaml"))
+    endings = []
+    for arguments in (
+        ["check", "vïsits.csv", "-m", "visits.yaml"],
+        ["run", "vïsits.csv", "-m", "visits.yaml", "--sandbox", "--skip-invalid", "--settle", "0"],
+        ["status", "vïsits.sandbox.results.csv"],
+    ):
+        environment = child_environment({"PYTHONUTF8": "0", "PYTHONIOENCODING": encoding})
+        done = subprocess.run(
+            importer_command(*arguments), capture_output=True, env=environment, check=False, timeout=120
+        )
+        endings.append((done.returncode, b"Traceback" in done.stderr, b"Unexpected error" in done.stderr))
+    assert endings == [(1, False, False), (1, False, False), (0, False, False)]
 
 
 def test_a_reader_that_goes_away_does_not_end_the_command(home: Path) -> None:

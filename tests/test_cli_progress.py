@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import subprocess
 import sys
 from contextlib import closing
@@ -12,7 +13,7 @@ import pytest
 from conftest import child_environment
 
 from importer.cli.console import Console
-from importer.cli.progress import ProgressBar, Speed
+from importer.cli.progress import ProgressBar, Speed, ends_at_sigterm
 
 
 class Clock:
@@ -130,3 +131,11 @@ def _read_all(descriptor: int) -> str:
             break
         parts.append(part)
     return b"".join(parts).decode("utf-8")
+
+
+def test_ctrl_break_of_windows_is_as_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elsewhere another signal stands for it here."""
+    number = getattr(signal, "SIGBREAK", None) or signal.SIGUSR1
+    monkeypatch.setattr(signal, "SIGBREAK", number, raising=False)
+    with pytest.raises(KeyboardInterrupt), ends_at_sigterm():
+        signal.raise_signal(number)
