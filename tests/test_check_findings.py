@@ -47,6 +47,17 @@ def test_a_problem_of_a_whole_row_names_the_row() -> None:
     assert findings.all()[0].cells_text() == "row 3, row 9 and 1 more"
 
 
+def test_rows_that_cannot_be_read_are_counted_together_when_there_are_many() -> None:
+    """Each of their messages names another cell: a million of them are no million groups."""
+    findings = Findings()
+    for row in range(2, 10_002):
+        message = f'Cell C{row} holds "{row}", but the headings end at column B.'
+        findings.add(row, CellFinding(Severity.PROBLEM, None, None, "unreadable-row", "", message, ""))
+
+    counts = [group.count for group in findings.all()]
+    assert (len(counts) <= 201, sum(counts), max(counts)) == (True, 10_000, 9_800)
+
+
 def test_groups_stand_in_the_sheets_order() -> None:
     """Columns from left to right, the most frequent kind first, whole rows last."""
     findings = Findings()

@@ -17,6 +17,7 @@ from importer.sheets.rows import column_letters
 ROWS_KEPT: Final = 100
 EXAMPLES_KEPT: Final = 3
 CELLS_NAMED: Final = 2
+REASONS_KEPT: Final = 200
 COMPARED_ROWS_MAX: Final = 5_000_000
 REPEATED_GROUPS_KEPT: Final = 20
 WHOLE_COLUMN: Final = 0
@@ -126,6 +127,9 @@ class Findings:
         """Take in one finding of row `row` (`WHOLE_COLUMN`: of the column or sheet as a whole)."""
         key = _key(found)
         group = self._groups.get(key)
+        if group is None and len(self._groups) >= REASONS_KEPT:
+            key = (found.index, found.kind, "")  # each row may have a reason of its own
+            group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = (found, Cells())
         group[1].add(row, found.value)
