@@ -45,6 +45,8 @@ def test_copying_makes_this_computers_store_read_only(importer: Importer, home: 
         result = importer("store", "copy", "--to", url, "--json")
         assert (result.exit, result.json["rows"]) == (0, 5), result.stderr
         assert importer("store", "--json").json["team"] == result.json["location"]
+        status = importer("status")
+        assert (status.exit, "Set IMPORTER_STORE" in status.stderr) == (0, True)
 
 
 def test_a_password_is_never_an_option(importer: Importer, home: Path) -> None:

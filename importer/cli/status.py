@@ -31,6 +31,11 @@ def status(
       importer status visits.csv --json
     """
     with open_store(create=False) as store:
+        if store.moved_to:
+            console.warn(
+                f"This computer's store was copied to {shown(store.moved_to)}: it is read-only, and does not"
+                " know what happened since. Set IMPORTER_STORE to that address."
+            )
         if results is None:
             batches = list_batches(store)
             lines = [_line(one) for one in batches]
