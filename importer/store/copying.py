@@ -84,9 +84,7 @@ class _Copying:
     def publish(self, writing: Connection, batch: Any) -> None:  # noqa: ANN401 - a row
         """Visible, with its claims; Ids of activities that were deleted by hand among them."""
         self._target.one_at_a_time(writing, f"tenant {batch.name}")
-        self._target.insert_missing(writing, schema.tenant, [{"name": batch.name}])
-        named = select(schema.tenant.c.key).where(schema.tenant.c.name == batch.name)
-        tenant, key = writing.execute(named).scalar_one(), self._keys[batch.key]
+        tenant, key = self._target.tenant_key(writing, batch.name), self._keys[batch.key]
         published = writing.execute(
             update(schema.batch)
             .where(_batch.key == key, ~_batch.published)

@@ -19,7 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from importer.errors import StoreError, StoreUnusableError
-from importer.store.schema import VERSIONS
+from importer.store.schema import VERSIONS, tenant
 
 TAKEN_ID: Final = ("pk_claim", "claim.tenant, claim.activity_id")
 """How the databases name the constraint that an Id belongs to one row."""
@@ -201,6 +201,11 @@ class Database(ABC):
         if rows:
             make = sqlite.insert if self.dialect == "sqlite" else postgresql.insert
             connection.execute(make(table).on_conflict_do_nothing(), list(rows))
+
+    def tenant_key(self, connection: Connection, name: str) -> int:
+        """The number of a tenant, which is added where it is new."""
+        self.insert_missing(connection, tenant, [{"name": name}])
+        return int(connection.execute(select(tenant.c.key).where(tenant.c.name == name)).scalar_one())
 
     def version(self, connection: Connection) -> str | None:
         """The step that the schema is at; None when there is none yet."""

@@ -263,7 +263,8 @@ class Store:
         with staging.release() as held:
             try:
                 connection = self.database.durable(staging.connection)
-                held.callback(close_quietly, connection)
+                if connection is not staging.connection:
+                    held.callback(close_quietly, connection)
                 with ExitStack() as replaced, self.database.writing(connection, patient=True) as writing:
                     self.database.one_at_a_time(writing, f"tenant {batch.tenant}")
                     compared = DuplicateCheck(self.database, batch, connection=writing, steady=True)
@@ -295,10 +296,7 @@ class Store:
         staged = connection.execute(select(func.count()).where(_row.batch == key)).scalar_one()
         if staged != batch.rows:
             raise StoreError(f"{staged:,} rows were staged, not {batch.rows:,}.", where=batch.id)
-        self.database.insert_missing(connection, schema.tenant, [{"name": batch.tenant}])
-        tenant = connection.execute(
-            select(schema.tenant.c.key).where(schema.tenant.c.name == batch.tenant)
-        ).scalar_one()
+        tenant = self.database.tenant_key(connection, batch.tenant)
         keep_facts(self.database, connection, key, batch.facts())
         digests = [{"value": each, "batch": key} for each in {batch.content, batch.source_cells}]
         self.database.insert_missing(connection, schema.digest, digests)
