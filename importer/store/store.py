@@ -117,11 +117,6 @@ class Store:
         """Whether it is anywhere: an empty one in memory stands in where nothing was stored yet."""
         return not isinstance(self.database, SqliteDatabase) or self.database.path is not None
 
-    def now(self) -> float:
-        """Unix seconds by the database's clock (the computer's, for the embedded store)."""
-        with self.database.reading() as connection:
-            return self.database.now(connection)
-
     def close(self) -> None:
         """Idempotent."""
         self.database.close()
@@ -134,13 +129,9 @@ class Store:
 
     # ---- which batches there are --------------------------------------------------------------------
 
-    def batches(self, tenant: str | None = None, *, rehearsals: bool = True) -> list[BatchSummary]:
-        """Published batches, of all tenants or of one, the latest first."""
-        which = true() if rehearsals else ~_batch.rehearsal
-        if tenant is not None:
-            key = select(schema.tenant.c.key).where(schema.tenant.c.name == tenant)
-            which = and_(which, _batch.tenant == key.scalar_subquery())
-        return [summary for _, summary in self._summaries(which)]
+    def batches(self) -> list[BatchSummary]:
+        """Published batches of all tenants, rehearsals too, the latest first."""
+        return [summary for _, summary in self._summaries(true())]
 
     def _summaries(self, which: ColumnElement[bool]) -> list[tuple[int, BatchSummary]]:
         with self.database.snapshot() as connection:
