@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from virtual_time import VirtualTimeLoop, run_virtually
 
 from importer.pacing.pacing import Pace, Rate, Refusal, Slot
-from importer.pacing.sharing import PaceEntry, divide, even_part
+from importer.pacing.sharing import SILENT_S, PaceEntry, divide, even_part
 
 T = TypeVar("T")
 PLAN = Rate(25, 5.0)
@@ -550,6 +550,19 @@ def test_a_run_knows_that_it_is_not_alone_before_the_other_may_send() -> None:
         return [*found, first.is_alone]
 
     assert virtually(body) == [False, True, False, True, False]
+
+
+def test_a_run_beside_one_that_may_be_asleep_does_not_think_that_it_is_alone() -> None:
+    """What was marked there may still leave when it wakes."""
+
+    async def body(loop: VirtualTimeLoop, record: MemoryRecord) -> bool:
+        record.meet("asleep", lambda _: PaceEntry("asleep", live=True, asked=PLAN))
+        await asyncio.sleep(2 * SILENT_S)
+        pace = Pace(PLAN, record, clock=loop.time)
+        await sends_until(pace, loop.time() + 3.0, [])
+        return pace.is_alone
+
+    assert virtually(body) is False
 
 
 def test_a_run_without_a_record_or_with_a_lost_one_does_not_think_that_it_is_alone() -> None:

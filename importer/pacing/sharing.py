@@ -152,7 +152,8 @@ class Heartbeat:
         self._beating: asyncio.Task[None] | None = None
         self._trouble_said = False
         self.others = 0
-        """How many there were when they last were met; known before they can know of our line."""
+        """How many there were when they last were met, silent ones too: they may be asleep. Known before they
+        can know of our line."""
 
     def take_part(self) -> None:
         """There is something to send: meet the others at once if that was not so before."""
@@ -203,7 +204,7 @@ class Heartbeat:
 
         def change(lines: Sequence[PaceEntry]) -> PaceEntry:
             line, division = divide(lines, mine)
-            self.others = division.others
+            self.others = sum(one.live and one.run != mine.run for one in lines)
             met[:] = [division]
             return line
 
