@@ -11,7 +11,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from importer.app.check_sheet import check
-from importer.app.options import CallOptions, Cell, CheckOptions, SheetInput
+from importer.app.options import CallOptions, CheckOptions
 from importer.app.questions import Question, QuestionKind
 from importer.app.records import CheckReport
 from importer.checking.findings import Finding
@@ -22,7 +22,7 @@ from importer.sheets.rows import column_letters
 from importer.web.imports import WebImport
 from importer.web.jobs import Job
 from importer.web.screen import Route, Screen, form_of, see_other, step_path
-from importer.web.sheet_step import sheet_options
+from importer.web.sheet_step import sheet_input, sheet_options
 
 SHOWN_AT_ONCE_S: Final = 2.0
 """So long a page waits for a check before it shows that one is under way."""
@@ -168,30 +168,6 @@ class CheckStep:
         return f"check:{own.id}:{hashlib.sha256(b'|'.join(parts)).hexdigest()}"
 
 
-def sheet_input(own: WebImport) -> SheetInput:
-    """The import's sheet for the use cases, corrections included."""
-    state = own.state
-    return SheetInput(
-        path=own.source,
-        sheet=state.sheet,
-        encoding=state.encoding,
-        delimiter=state.delimiter,
-        header_row=state.header_row,
-        hidden=state.hidden,
-        cells=corrections_of(own),
-    )
-
-
-def corrections_of(own: WebImport) -> dict[Cell, str]:
-    """The corrected cells by place: row as Excel numbers it, column from 0."""
-    return {
-        (int(row), int(column)): text
-        for row, cells in own.state.corrections.items()
-        for column, text in cells.items()
-        if row.isdigit() and column.isdigit()
-    }
-
-
 def save_correction(own: WebImport, row: int, column: int, text: str, *, undo: bool = False) -> WebImport:
     """The import with one more corrected cell, or one fewer."""
     kept = {number: dict(cells) for number, cells in own.state.corrections.items()}
@@ -206,7 +182,7 @@ def save_correction(own: WebImport, row: int, column: int, text: str, *, undo: b
 def bad_cells(own: WebImport, findings: Iterable[Finding]) -> BadCells:
     """Reads the rows that the findings name, for their cells."""
     left = {row for one in findings for row in one.rows[:CELLS_SHOWN]}
-    corrections = corrections_of(own)
+    corrections = own.corrections
     rows: dict[int, tuple[str, ...]] = {}
     with open_sheet(own.source, sheet_options(own)) as sheet:
         last = max(left, default=0)
@@ -248,6 +224,6 @@ def _changes(own: WebImport, checked: CheckedSheet) -> list[BadCell]:
     """The cells that were corrected."""
     return [
         BadCell(row, column, checked.cells.header[column], f"{column_letters(column)}{row}", text)
-        for (row, column), text in sorted(corrections_of(own).items())
+        for (row, column), text in sorted(own.corrections.items())
         if column < len(checked.cells.header)
     ]

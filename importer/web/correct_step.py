@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from aiohttp import web
@@ -20,28 +19,13 @@ from importer.app.options import CallOptions, CorrectOptions, ScreenChanges
 from importer.app.questions import Answers
 from importer.app.records import BatchStatus, CorrectionOutcome
 from importer.errors import UserError
-from importer.web.check_step import SHOWN_AT_ONCE_S, corrections_of
+from importer.web.check_step import SHOWN_AT_ONCE_S
 from importer.web.imports import WebImport
 from importer.web.jobs import Job
 from importer.web.screen import Route, Screen, form_of, see_other, step_path
 from importer.web.send_step import CORRECTING, send_key, status_of
 
 CHANGES_SHOWN: Final = 500
-
-
-@dataclass(frozen=True)
-class Differences:
-    """What would be changed, as the page shows it. unfinished: rows that an earlier correction left. looks: a
-    digest of it."""
-
-    rows: int
-    unfinished: int
-    changes: tuple[str, ...]
-    refused: tuple[str, ...]
-
-    @property
-    def looks(self) -> str:
-        return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
 
 
 class CorrectStep:
@@ -67,7 +51,8 @@ class CorrectStep:
             return self._screen.show(request, "working.html", job=job, **shown)
         self._screen.jobs.forget(self._key(own, undo=undo))
         return self._screen.show(
-            request, "correct.html", found=job.result, problem=str(job.error or ""), undo=undo,
+            request, "correct.html", found=job.result, looks=_looks(job.result),
+            problem=str(job.error or ""), undo=undo,
             changes_shown=CHANGES_SHOWN, organisation=status.organisation,
             once=self._screen.once.current(send_key(own, mode)), **shown,
         )  # fmt: skip
@@ -87,7 +72,7 @@ class CorrectStep:
 
         async def work(job: Job[CorrectionOutcome]) -> CorrectionOutcome:
             plan = await prepare_correct(options, store, job)
-            if _differences(plan).looks != form.get("looks"):
+            if _looks(plan) != form.get("looks"):
                 await discard_correct(plan)
                 raise UserError(
                     "The changes are others by now. Nothing was sent.", remedy="Press Correct again."
@@ -99,17 +84,17 @@ class CorrectStep:
         self._screen.jobs.begin(key, Job(CORRECTING, work, sends=True))
         return progress
 
-    async def _compared(self, own: WebImport, status: BatchStatus, *, undo: bool) -> Job[Differences]:
+    async def _compared(self, own: WebImport, status: BatchStatus, *, undo: bool) -> Job[CorrectionPlan]:
         key = self._key(own, undo=undo)
         job = self._screen.jobs.of(key)
         if job is None:
             store = await self._screen.store()
             options = self._options(own, status, {"undo": "1"} if undo else {})
 
-            async def work(job: Job[Differences]) -> Differences:
+            async def work(job: Job[CorrectionPlan]) -> CorrectionPlan:
                 plan = await prepare_correct(options, store, job)
                 await discard_correct(plan)
-                return _differences(plan)
+                return plan
 
             job = Job("correct", work, sends=False)
             job = self._screen.jobs.begin(key, job) or self._screen.jobs.of(key) or job
@@ -117,7 +102,7 @@ class CorrectStep:
         return job
 
     def _options(self, own: WebImport, status: BatchStatus, form: Mapping[str, str]) -> CorrectOptions:
-        cells = corrections_of(own)
+        cells = own.corrections
         return CorrectOptions(
             results=status.batch,
             calls=CallOptions(sandbox=self._screen.rehearsal),
@@ -128,9 +113,11 @@ class CorrectStep:
         )
 
     def _key(self, own: WebImport, *, undo: bool) -> str:
-        changed = hashlib.sha256(repr(sorted(corrections_of(own).items())).encode()).hexdigest()
+        changed = hashlib.sha256(repr(sorted(own.corrections.items())).encode()).hexdigest()
         return f"correct:{own.id}:{self._screen.mode}:{undo}:{changed}"
 
 
-def _differences(plan: CorrectionPlan) -> Differences:
-    return Differences(rows=plan.rows, unfinished=plan.unfinished, changes=plan.changes, refused=plan.refused)
+def _looks(plan: CorrectionPlan | None) -> str:
+    """A digest of what the page says, so that nothing else is sent than what was shown."""
+    shown = plan and (plan.rows, plan.unfinished, plan.changes, plan.refused)
+    return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]

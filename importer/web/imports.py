@@ -104,6 +104,16 @@ class WebImport:
         """False for a batch that was begun elsewhere: by the command line, or by a colleague."""
         return self.source.is_file()
 
+    @property
+    def corrections(self) -> dict[tuple[int, int], str]:
+        """The corrected cells by place: row as Excel numbers it, column from 0."""
+        return {
+            (int(row), int(column)): text
+            for row, cells in self.state.corrections.items()
+            for column, text in cells.items()
+            if row.isdigit() and column.isdigit()
+        }
+
     def having(self, **changes: Any) -> WebImport:
         """The import with these parts of its state changed; not saved."""
         return dataclasses.replace(self, state=dataclasses.replace(self.state, **changes))

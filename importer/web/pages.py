@@ -78,6 +78,9 @@ _SCREENS_WORDS: Final = tuple(
             r"[Ss]et the row of the headings in the mapping, for example `header_row: 1`",
             "Set Header row on Sheet",
         ),
+        (r"in the results file, then resume", "here, then press Resume"),
+        (r"set import_status to `(\w+)`", r"set its status to \1"),
+        (r"to `created` with its Id pasted into import_activity_id", "to created with its Id beside it"),
         # How the sheet is read.
         (r"with --encoding \(or `encoding:` in the mapping\)", "in Encoding on Sheet"),
         (r"use --encoding (\S+) \(or `encoding: \S+` in the mapping\)", r"choose \1 in Encoding on Sheet"),

@@ -28,10 +28,11 @@ from importer.app.verify_batch import verify
 from importer.checking.findings import Finding
 from importer.errors import ResultsError, SettingsError
 from importer.store.store import Store
-from importer.web.check_step import SHOWN_AT_ONCE_S, bad_cells, corrections_of, sheet_input
+from importer.web.check_step import SHOWN_AT_ONCE_S, bad_cells
 from importer.web.imports import WebImport
 from importer.web.jobs import Desk, DeskState, Job, Order, looks
 from importer.web.screen import Route, Screen, form_of, see_other, step_path
+from importer.web.sheet_step import sheet_input
 
 STEPS_BEFORE: Final = ("sheet", "mapping", "check")
 TRIAL_ROWS: Final = 3
@@ -302,7 +303,7 @@ def resume_options(own: WebImport, status: BatchStatus, mode: str, sending: Send
         remap=changed,
         calls=CallOptions(sandbox=mode == "rehearsal"),
         sending=sending,
-        changes=ScreenChanges(cells=corrections_of(own), statuses=marks, ids=ids) if made_here else None,
+        changes=ScreenChanges(cells=own.corrections, statuses=marks, ids=ids) if made_here else None,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from importer.app.options import SheetInput
 from importer.atomic_file import write_new
 from importer.errors import ImporterError, MappingError, SettingsError, SheetError
 from importer.mapping.yaml_file import MappingText
@@ -148,14 +149,12 @@ def _has_keys() -> bool:
 
 def sheet_options(own: WebImport) -> SheetOptions:
     """How the import's sheet is read."""
-    state = own.state
-    return SheetOptions(
-        sheet=state.sheet,
-        encoding=state.encoding,
-        delimiter=state.delimiter,
-        header_row=state.header_row,
-        hidden=state.hidden,
-    )
+    return SheetOptions(hidden=own.state.hidden, **_reading(own))
+
+
+def sheet_input(own: WebImport) -> SheetInput:
+    """The import's sheet for the use cases, corrections included."""
+    return SheetInput(path=own.source, hidden=own.state.hidden, cells=own.corrections, **_reading(own))
 
 
 def look_at(own: WebImport) -> SheetLook:
@@ -217,13 +216,7 @@ def _keep_in_mapping(own: WebImport, reading: dict[str, Any]) -> None:
 
 def _reading(own: WebImport) -> dict[str, Any]:
     """How the sheet is read, as parts of the state."""
-    state = own.state
-    return {
-        "sheet": state.sheet,
-        "encoding": state.encoding,
-        "delimiter": state.delimiter,
-        "header_row": state.header_row,
-    }
+    return {name: getattr(own.state, name) for name in ("sheet", "encoding", "delimiter", "header_row")}
 
 
 def _with_header_row(own: WebImport) -> WebImport:
