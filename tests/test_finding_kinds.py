@@ -15,7 +15,7 @@ from importer.findings import Severity
 from importer.remedies import findings_table
 
 SLUG: Final = re.compile(r"[a-z]+(-[a-z]+)*")
-MAKERS: Final = {"Fault", "NotFound", "CellFinding", "_about_the_sheet", "_notice"}
+MAKERS: Final = {"Fault", "NotFound", "CellFinding", "_notice", "self._notice", "self._found"}
 
 
 def kinds_in_the_code() -> set[str]:
