@@ -8,6 +8,8 @@ import time
 import pytest
 from sandbox_caller import ACCOUNT, Caller, quick
 
+from importer.sandbox import Sandbox
+
 
 @pytest.mark.parametrize("token", [None, "", "wrong", "é"])
 async def test_without_the_token_nothing_is_told(token: str | None) -> None:
@@ -49,12 +51,20 @@ async def test_counts_tell_what_happened_in_numbers() -> None:
     assert counts == {"calls": {"create": 3}, "refused": 1, "created": 2, "held": 3, "others": 0}
 
 
+async def held_back(sandbox: Sandbox, count: int) -> list[int]:
+    """Waits until so many answers are held back; their numbers."""
+    async with asyncio.timeout(10):
+        while len(sandbox.holds.numbers) < count:  # noqa: ASYNC110 - the sandbox wakes nobody
+            await asyncio.sleep(0.01)
+    return sandbox.holds.numbers
+
+
 @pytest.mark.parametrize(("commit", "meanwhile"), [("before", 1), ("after", 0)])
 async def test_an_answer_is_held_until_told(commit: str, meanwhile: int) -> None:
     """The world stands still between send and reply."""
     async with quick({"faults": [{"do": "hold", "commit": commit}]}) as sandbox, Caller(sandbox) as call:
         task = asyncio.create_task(call.create())
-        numbers = await asyncio.wait_for(sandbox.holds.holding(), 5)
+        numbers = await held_back(sandbox, 1)
         assert (await call.control("GET", "held")).json == numbers == [1]
         assert len(sandbox.activities) == meanwhile
         assert (await call.control("POST", "release?number=1")).json == {"released": 1}
@@ -66,7 +76,7 @@ async def test_all_held_answers_go_at_once() -> None:
     """Without a number."""
     async with quick({"faults": [{"do": "hold"}]}) as sandbox, Caller(sandbox) as call:
         tasks = [asyncio.create_task(call.create()) for _ in range(5)]
-        await asyncio.wait_for(sandbox.holds.holding(5), 5)
+        await held_back(sandbox, 5)
         assert (await call.control("POST", "release")).json == {"released": 5}
         assert {(await task).status for task in tasks} == {200}
 
@@ -80,7 +90,7 @@ async def test_a_held_answer_does_not_keep_the_sandbox_from_stopping() -> None:
                 "x-LSQ-SecretKey": call.sandbox.secret_key,
             }
             task = asyncio.create_task(call.create())
-            await asyncio.wait_for(call.sandbox.holds.holding(), 5)
+            await held_back(call.sandbox, 1)
         assert (await task).status == 200
 
 

@@ -287,7 +287,6 @@ class Holds:
 
     def __init__(self) -> None:
         self._events: dict[int, asyncio.Event] = {}
-        self._changed = asyncio.Event()
 
     def __repr__(self) -> str:
         return f"<Holds {self.numbers}>"
@@ -300,7 +299,6 @@ class Holds:
     async def hold(self, number: int, seconds: float) -> None:
         """Waits until released, at most so long."""
         event = self._events[number] = asyncio.Event()
-        self._changed.set()
         try:
             async with asyncio.timeout(seconds):
                 await event.wait()
@@ -308,13 +306,6 @@ class Holds:
             return
         finally:
             self._events.pop(number, None)
-
-    async def holding(self, count: int = 1) -> list[int]:
-        """Waits until so many answers are held back. No limit of its own: put one around it."""
-        while len(self._events) < count:
-            self._changed.clear()
-            await self._changed.wait()
-        return self.numbers
 
     def release(self, number: int | None = None) -> int:
         """Lets one held answer go, or all; how many went."""

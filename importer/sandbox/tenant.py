@@ -16,8 +16,8 @@ import sqlite3
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -26,14 +26,6 @@ from importer.sandbox.directory import AUTHORS, OWNER, Companies, Person, paging
 from importer.sandbox.rules import Edited, Existing, FieldRule, ForeignFault, TenantRules
 from importer.sandbox.validation import Wanted, guid, update, wanted
 from importer.sandbox.wire import Refused, Spelling, parsed_moment
-
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS activity (
-    id TEXT PRIMARY KEY, company_id TEXT NOT NULL, event INTEGER NOT NULL, note TEXT NOT NULL,
-    created_by TEXT NOT NULL, created_on REAL NOT NULL, modified_on REAL NOT NULL, visible_at REAL NOT NULL,
-    fields TEXT NOT NULL, origin TEXT NOT NULL, modified_by TEXT NOT NULL
-) STRICT
-"""
 
 
 @dataclass(slots=True)
@@ -77,32 +69,26 @@ class FileStore:
         try:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = OFF")
-            self._db.execute(_SCHEMA)
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS activity (id TEXT PRIMARY KEY, held TEXT NOT NULL) STRICT"
+            )
         except sqlite3.Error as error:
             self._db.close()
             raise StoreFileError(str(error)) from error
 
     def keep(self, held: Held) -> None:
         """Commits this state of the activity."""
-        note, fields = json.dumps(held.note), json.dumps(held.fields)  # ASCII: lone surrogates survive
-        values = (
-            held.id, held.company_id, held.event, note, held.created_by, held.created_on, held.modified_on,
-            held.visible_at, fields, held.origin, held.modified_by,
-        )  # fmt: skip
-        self._db.execute("INSERT OR REPLACE INTO activity VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+        values = (held.id, json.dumps(asdict(held)))  # ASCII: lone surrogates survive
+        self._db.execute("INSERT OR REPLACE INTO activity VALUES (?, ?)", values)
 
     def remove(self, activity_id: str) -> None:
         """Commits that the activity is gone."""
         self._db.execute("DELETE FROM activity WHERE id = ?", (activity_id,))
 
-    def all(self) -> Iterator[Held]:
+    def all(self) -> list[Held]:
         """Everything that was ever kept, oldest first."""
-        for row in self._db.execute("SELECT * FROM activity ORDER BY created_on"):
-            activity_id, company_id, event, note, by, created, modified, visible, fields, *more = row
-            yield Held(
-                activity_id, company_id, event, json.loads(note), by, created, modified, visible,
-                json.loads(fields), *more,
-            )  # fmt: skip
+        found = [Held(**json.loads(text)) for (text,) in self._db.execute("SELECT held FROM activity")]
+        return sorted(found, key=lambda held: held.created_on)
 
     def close(self) -> None:
         """Folds the write-ahead log into the file."""
