@@ -7,30 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from importer.activity import Activity, fingerprint
+from importer.app import sheet_questions, staging
 from importer.app.connecting import TypeFields, asked_fields, looked_up, send_options, session
 from importer.app.observer import SILENT, Observer, Progress, Stage
 from importer.app.options import CheckOptions, ProposeOptions
 from importer.app.records import CheckReport, EarlierImport
 from importer.app.running import expected_s, spoken_rate
-from importer.app.sheet_questions import (
-    accept_questions,
-    earlier_import,
-    findings_of,
-    first_rows,
-    hidden_question,
-    invalid_question,
-)
-from importer.app.staging import (
-    AskedValues,
-    ContentDigest,
-    asked_values,
-    bound,
-    loaded_mapping,
-    no_rows,
-    opened_sheet,
-    reading_options,
-    rows_of,
-)
+from importer.app.staging import AskedValues, ContentDigest
 from importer.checking.columns import mapping_findings, option_watches
 from importer.checking.marked_sheet import MarkedSheet
 from importer.checking.survey import Survey
@@ -58,15 +41,15 @@ async def check(options: CheckOptions, store: Store | None, observer: Observer =
     SettingsError, with `online` TenantError.
     """
     rate = load_rate(options.calls.rate)
-    mapping = loaded_mapping(options.mapping)
+    mapping = staging.loaded_mapping(options.mapping)
     with ExitStack() as stack:
-        sheet = stack.enter_context(opened_sheet(options.sheet, mapping))
-        mapper = bound(mapping, sheet, options.sheet)
+        sheet = stack.enter_context(staging.opened_sheet(options.sheet, mapping))
+        mapper = staging.bound(mapping, sheet, options.sheet)
         accepted = mapping.accept | options.accept
         resolved: Resolved | None = None
         fields: TypeFields = []
         if options.online:
-            asked = asked_values(rows_of(sheet, options.sheet), mapper) if mapper.needs_lookups else {}
+            asked = staging.asked_values(staging.rows_of(sheet, options.sheet), mapper)
             resolved, fields = await _answers(options, mapping, asked, observer)
         survey = _survey(mapping, mapper, accepted, fields)
         comparable = resolved is not None or not mapper.needs_lookups
@@ -75,7 +58,7 @@ async def check(options: CheckOptions, store: Store | None, observer: Observer =
         if options.marked_copy is not None:
             marked = stack.enter_context(MarkedSheet(options.marked_copy, sheet, keep=(sheet.path,)))
         digests = _Digests(known, comparable=comparable)
-        for row in rows_of(sheet, options.sheet):
+        for row in staging.rows_of(sheet, options.sheet):
             mapped = mapper.map(row, resolved)
             survey.take(row, mapped)
             digests.add(row, mapped)
@@ -86,11 +69,14 @@ async def check(options: CheckOptions, store: Store | None, observer: Observer =
                 observer.progress(Progress(Stage.READING, survey.rows, counts=invalid))
         survey.close(sheet)
         if survey.rows == 0:
-            raise no_rows(sheet)
+            raise staging.no_rows(sheet)
         if marked is not None:
             marked.finish(survey)
-        found = findings_of(survey)
-        asked_now = [hidden_question(sheet, accepted), *accept_questions(found.questions)]
+        found = sheet_questions.findings_of(survey)
+        asked_now = [
+            sheet_questions.hidden_question(sheet, accepted),
+            *sheet_questions.accept_questions(found.questions),
+        ]
         return CheckReport(
             place=sheet.place(),
             rows=survey.rows,
@@ -99,8 +85,8 @@ async def check(options: CheckOptions, store: Store | None, observer: Observer =
             rate=spoken_rate(rate),
             findings=found,
             questions=tuple(one for one in asked_now if one is not None),
-            invalid_question=invalid_question(survey, sheet, trial=False),
-            first=first_rows(survey, mapper),
+            invalid_question=sheet_questions.invalid_question(survey, sheet, trial=False),
+            first=sheet_questions.first_rows(survey, mapper),
             imported_before=digests.found(),
             looked_up=comparable,
             marked_copy=options.marked_copy,
@@ -152,7 +138,7 @@ class _Digests:
             return ()
         content = self._content.hexdigest() if self._comparable else ""
         found = self._known.found(content, self._cells.hexdigest())
-        return tuple(earlier_import(one.summary, one.rows, whole=one.whole) for one in found)
+        return tuple(sheet_questions.earlier_import(one.summary, one.rows, whole=one.whole) for one in found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +167,8 @@ class ProposedMapping:
 def propose(options: ProposeOptions) -> ProposedMapping:
     """Reads the sheet's first rows. Writes nothing. Raises SheetError."""
     sheet = options.sheet
-    header = find_header_row(sheet.path, reading_options(sheet, None))
-    with opened_sheet(replace(sheet, header_row=sheet.header_row or header.row), None) as opened:
+    header = find_header_row(sheet.path, staging.reading_options(sheet, None))
+    with staging.opened_sheet(replace(sheet, header_row=sheet.header_row or header.row), None) as opened:
         findings = look_at_sheet(opened, local_zone())
         notices = list(opened.warnings)
         if not header.certain and sheet.header_row is None:
@@ -198,7 +184,7 @@ def propose(options: ProposeOptions) -> ProposedMapping:
                 " hand: `run` asks what to do with them."
             )
         proposal = proposal_of(
-            findings, opened, reading_options(sheet, None), options.name, options.event,
+            findings, opened, staging.reading_options(sheet, None), options.name, options.event,
             schema_at_hand=options.schema_at_hand, known=options.known,
         )  # fmt: skip
         return ProposedMapping(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from importer.activity import Marker
+from importer.app import results_file
 from importer.app.changes import WITHOUT_REFUSAL, BatchChanges, StatusWords, from_screen
 from importer.app.connecting import Session, looked_up, persistently, send_options, session
 from importer.app.observer import SILENT, Observer, StopHandle
@@ -17,14 +18,6 @@ from importer.app.plan import Plan, Preparation, send_question
 from importer.app.questions import Choice, Question, QuestionKind, QuestionOpenError
 from importer.app.rebuild import RebuildRequest, asked_by, rebuild
 from importer.app.records import PlanFacts, RunResult
-from importer.app.results_file import (
-    edits_of_file,
-    is_open,
-    place_here,
-    replaceable,
-    say_named,
-    write_results_file,
-)
 from importer.app.running import (
     Work,
     plan_facts,
@@ -167,14 +160,16 @@ class ResumePreparation(Preparation[Plan, RunResult]):
             self._edits = from_screen(self.options.changes, self._owned.rows, self._batch.header)
         elif not self._rebuilt:
             path = self._named.results
-            self._edits, self._read = edits_of_file(path, self._batch, self._owned.rows, self.observer)
+            self._edits, self._read = results_file.edits_of_file(
+                path, self._batch, self._owned.rows, self.observer
+            )
         if not self._anything_to_do():
             self.steps.clear()
             self.observer.notice("Nothing is left to send.")
             self._say_of_created()
 
     async def _connect(self) -> None:
-        asks = not self.options.yes and not self._batch.rehearsal and is_open(self._owned.rows)
+        asks = not self.options.yes and not self._batch.rehearsal and results_file.is_open(self._owned.rows)
         if asks and self.options.unattended:
             raise QuestionOpenError((send_question(),))
         self._asked = asked_values(self._mapped_again(), self._mapper)
@@ -207,7 +202,9 @@ class ResumePreparation(Preparation[Plan, RunResult]):
         if self._mapper.needs_lookups:
             changes.map_invalid()
         changes.retry(refused_too=self.options.retry_failed)
-        self._tell(changes)
+        for line in self._described(changes):
+            self.observer.notice(line)
+        self._say_of_created()
 
     async def _look_elsewhere(self) -> None:
         """Was the batch continued on another computer, whose store is not ours?"""
@@ -279,9 +276,9 @@ class ResumePreparation(Preparation[Plan, RunResult]):
             typed={edit.number: edit.cells for edit in self._edits.corrections if not edit.stale},
             replaces=(self._replaces,) if self._replaces else (),
         )  # fmt: skip
-        nothing = self._changes is None or not is_open(self._owned.rows)
+        nothing = self._changes is None or not results_file.is_open(self._owned.rows)
         if not nothing and not self._results.is_file():  # it exists from before the first POST
-            write_results_file(
+            results_file.write_results_file(
                 self._owned.rows, self._owned.keep_facts, self.observer, self._results, read=self._read,
                 replaces=work.replaces, typed=work.typed,
             )  # fmt: skip
@@ -308,11 +305,11 @@ class ResumePreparation(Preparation[Plan, RunResult]):
         """Where the results file goes: where the person says, or where they had it."""
         explicit = self.options.sending.results
         if explicit is None:
-            return self._named.results or place_here(self._owned.rows)
+            return self._named.results or results_file.place_here(self._owned.rows)
         source, rehearsal = Path(self._batch.source), self._batch.rehearsal
         place = results_path(source, self._batch.family, rehearsal=rehearsal, explicit=explicit)
         if self.options.sending.replace and batch_id_in(place) != self._batch.id:
-            self._replaces = replaceable(place, self.store)
+            self._replaces = results_file.replaceable(place, self.store)
         return place
 
     def _say_of_created(self) -> None:
@@ -322,12 +319,14 @@ class ResumePreparation(Preparation[Plan, RunResult]):
             for line in edit.described():
                 named.add(line)
         if named.total:
-            say_named(named, "Not sent by resume, since the row was created", self.observer.notice)
+            results_file.say_named(
+                named, "Not sent by resume, since the row was created", self.observer.notice
+            )
             self.observer.notice("`importer correct RESULTS` sends changed cells of created rows as updates.")
 
     def _anything_to_do(self) -> bool:
         rows = self._owned.rows
-        if is_open(rows) or self._remaps:
+        if results_file.is_open(rows) or self._remaps:
             return True
         if self._edits.rows or self._edits.words or self._edits.newer_lines:
             return True
@@ -350,11 +349,6 @@ class ResumePreparation(Preparation[Plan, RunResult]):
             yield source_row(rows.row(position))
 
     # ---- small things -----------------------------------------------------------------------------
-
-    def _tell(self, changes: BatchChanges) -> None:
-        for line in self._described(changes):
-            self.observer.notice(line)
-        self._say_of_created()
 
     @staticmethod
     def _described(changes: BatchChanges) -> Iterator[str]:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from importer.app import sheet_questions, staging
 from importer.app.connecting import (
     Session,
     asked_fields,
@@ -28,31 +29,7 @@ from importer.app.running import (
     plan_facts,
     send_and_conclude,
 )
-from importer.app.sheet_questions import (
-    accept_questions,
-    findings_of,
-    hidden_question,
-    invalid_question,
-    overlap_question,
-    refuse_created_since,
-    refuse_open_elsewhere,
-    refuse_same_sheet,
-    refuse_unsendable,
-    take_over,
-)
-from importer.app.staging import (
-    AskedValues,
-    Digests,
-    asked_values,
-    bound,
-    loaded_mapping,
-    map_looked_up,
-    new_batch_id,
-    opened_sheet,
-    rows_of,
-    source_row,
-    stage_rows,
-)
+from importer.app.staging import AskedValues, Digests
 from importer.app.stores import remove_rehearsal_file
 from importer.checking.columns import mapping_findings
 from importer.checking.survey import Survey
@@ -113,8 +90,8 @@ class RunPreparation(Preparation[Plan, RunResult]):
         self.options = options
         started_at = datetime.now(UTC)
         self.at = iso(started_at.timestamp())
-        self.batch_id = new_batch_id(started_at, rehearsal=self._rehearsal)
-        self.mapping = loaded_mapping(options.mapping)
+        self.batch_id = staging.new_batch_id(started_at, rehearsal=self._rehearsal)
+        self.mapping = staging.loaded_mapping(options.mapping)
         self.input = options.sheet
         self._staging: Staging
         self._sheet: Sheet
@@ -145,7 +122,7 @@ class RunPreparation(Preparation[Plan, RunResult]):
             questions=self.open_questions,
             counts=self._counts() if self._survey else {},
             facts=self._facts,
-            findings=findings_of(self._survey) if self._survey else NOTHING_FOUND,
+            findings=sheet_questions.findings_of(self._survey) if self._survey else NOTHING_FOUND,
             nothing_to_send=self._facts is not None and not self._facts.to_send,
             preparation=self,
         )
@@ -166,8 +143,8 @@ class RunPreparation(Preparation[Plan, RunResult]):
     async def _begin(self) -> None:
         if not self._rehearsal:  # missing keys are said before a million rows are read
             load_settings(host=self.options.calls.host, rate=self.options.calls.rate)
-        with opened_sheet(self.input, self.mapping) as sheet:
-            bound(self.mapping, sheet, self.input)
+        with staging.opened_sheet(self.input, self.mapping) as sheet:
+            staging.bound(self.mapping, sheet, self.input)
             self._results = results_path(
                 sheet.path.absolute(), sheet.family, rehearsal=self._rehearsal,
                 explicit=self.options.sending.results,
@@ -183,29 +160,29 @@ class RunPreparation(Preparation[Plan, RunResult]):
 
     async def _stage(self) -> None:
         accepted = self.mapping.accept | self.options.accept
-        with opened_sheet(self.input, self.mapping) as sheet:
+        with staging.opened_sheet(self.input, self.mapping) as sheet:
             self._sheet, self._mapper = sheet, self.mapping.bind(sheet.header)
             self._survey = Survey(self._mapper, accepted)
             self._staging = self.opened.enter_context(self.store.stage(self.batch_id))
-            self._digests = stage_rows(
-                self._staging, rows_of(sheet, self.input), self._mapper, self._survey, at=self.at,
+            self._digests = staging.stage_rows(
+                self._staging, staging.rows_of(sheet, self.input), self._mapper, self._survey, at=self.at,
                 advance=lambda rows: self._progress(Stage.READING, rows),
             )  # fmt: skip
             sheet.check_unchanged()
             self._survey.close(sheet)
-        refuse_unsendable(self._survey, sheet)
-        self.ask(hidden_question(sheet, accepted))
-        for question in accept_questions(self._survey.questions.all()):
+        sheet_questions.refuse_unsendable(self._survey, sheet)
+        self.ask(sheet_questions.hidden_question(sheet, accepted))
+        for question in sheet_questions.accept_questions(self._survey.questions.all()):
             self.ask(question)
         self._ask_about_invalid()
 
     def _ask_about_invalid(self) -> None:
         trial = self.options.sending.limit is not None
         if self.answer_to(QuestionKind.INVALID) is None:
-            self.ask(invalid_question(self._found, self._sheet, trial=trial))
+            self.ask(sheet_questions.invalid_question(self._found, self._sheet, trial=trial))
 
     async def _connect(self) -> None:
-        asked = asked_values(map(source_row, self._staging.rows.rows()), self._mapper)
+        asked = staging.asked_values(map(staging.source_row, self._staging.rows.rows()), self._mapper)
         calls = self.options.calls
         self._send_options = send_options(calls, self.options.sending)
         opening = session(
@@ -227,14 +204,14 @@ class RunPreparation(Preparation[Plan, RunResult]):
             self._session.connection.tenant, asked, self.observer,
             max_outage_s=self.options.calls.max_outage_s,
         )  # fmt: skip
-        content = map_looked_up(
+        content = staging.map_looked_up(
             self._staging, self._mapper, resolved, self._found, at=self.at,
             advance=lambda rows: self._progress(Stage.MAPPING, rows),
         )  # fmt: skip
         self._digests = Digests(content, self._digests.source_cells)
         with self._staging.change() as change:
             change.keep_lookups(to_plain(resolved))
-        refuse_unsendable(self._found, self._sheet)
+        sheet_questions.refuse_unsendable(self._found, self._sheet)
         self._ask_about_invalid()
 
     async def _compare(self) -> None:
@@ -246,18 +223,18 @@ class RunPreparation(Preparation[Plan, RunResult]):
         same = check.same_sheet()
         if same and self.options.resume and (not self.options.only_new or same[0].open_rows):
             await self.opened.aclose()
-            self._resumed = await prepare_resume(self._as_resume(same[0].batch.id), self.store, self.observer)
+            options = self.options
+            again = ResumeOptions(
+                results=same[0].batch.id, calls=options.calls, sending=options.sending, yes=options.yes
+            )
+            self._resumed = await prepare_resume(again, self.store, self.observer)
             self.steps.clear()
             return
         if not self.options.only_new:
-            refuse_same_sheet(same)
+            sheet_questions.refuse_same_sheet(same)
         overlap = check.overlap()
-        refuse_open_elsewhere(overlap)
-        self.ask(overlap_question(overlap))
-
-    def _as_resume(self, batch_id: str) -> ResumeOptions:
-        options = self.options
-        return ResumeOptions(results=batch_id, calls=options.calls, sending=options.sending, yes=options.yes)
+        sheet_questions.refuse_open_elsewhere(overlap)
+        self.ask(sheet_questions.overlap_question(overlap))
 
     async def _check_place(self) -> None:
         """Only now: the unfinished batch whose file it is may be the one that goes on (`--resume`)."""
@@ -267,7 +244,7 @@ class RunPreparation(Preparation[Plan, RunResult]):
     async def _look_first(self) -> None:
         """May these keys read? And has a colleague, whose store is not ours, imported this sheet?"""
         if self.answer_to(QuestionKind.OVERLAP) == "only-new":
-            already = take_over(self._staging, self.store.duplicates(self._batch), self.at)
+            already = sheet_questions.take_over(self._staging, self.store.duplicates(self._batch), self.at)
             self.observer.notice(f"{count(already, 'row')} {be(already)} there already and not sent again.")
         if self._rehearsal:
             return
@@ -324,17 +301,17 @@ class RunPreparation(Preparation[Plan, RunResult]):
         if self._rehearsal or self.options.again:
             return
         if not self.options.only_new:
-            refuse_same_sheet(check.same_sheet())
+            sheet_questions.refuse_same_sheet(check.same_sheet())
         overlap = check.overlap()
-        refuse_open_elsewhere(overlap)
+        sheet_questions.refuse_open_elsewhere(overlap)
         if self.answer_to(QuestionKind.OVERLAP) != "again":
-            refuse_created_since(overlap)
+            sheet_questions.refuse_created_since(overlap)
 
     async def send(self, stop: StopHandle) -> RunResult:
         """See `Preparation`."""
         if self._resumed is not None:
             return await start(self._resumed, self.answers, stop=stop)
-        findings = findings_of(self._found)
+        findings = sheet_questions.findings_of(self._found)
         work = Work(
             self.store, self._owned, self._session, self._send_options, self._mapper, self.observer, stop,
             questions=tuple(one.as_json() for one in findings.questions),
