@@ -73,10 +73,6 @@ async def check(options: CheckOptions, store: Store | None, observer: Observer =
         if marked is not None:
             marked.finish(survey)
         found = sheet_questions.findings_of(survey)
-        asked_now = [
-            sheet_questions.hidden_question(sheet, accepted),
-            *sheet_questions.accept_questions(found.questions),
-        ]
         return CheckReport(
             place=sheet.place(),
             rows=survey.rows,
@@ -84,7 +80,7 @@ async def check(options: CheckOptions, store: Store | None, observer: Observer =
             seconds=expected_s(survey.valid, rate),
             rate=spoken_rate(rate),
             findings=found,
-            questions=tuple(one for one in asked_now if one is not None),
+            questions=sheet_questions.questions_about(sheet, found.questions, accepted),
             invalid_question=sheet_questions.invalid_question(survey, sheet, trial=False),
             first=sheet_questions.first_rows(survey, mapper),
             imported_before=digests.found(),

@@ -171,8 +171,7 @@ class RunPreparation(Preparation[Plan, RunResult]):
             sheet.check_unchanged()
             self._survey.close(sheet)
         sheet_questions.refuse_unsendable(self._survey, sheet)
-        self.ask(sheet_questions.hidden_question(sheet, accepted))
-        for question in sheet_questions.accept_questions(self._survey.questions.all()):
+        for question in sheet_questions.questions_about(sheet, self._survey.questions.all(), accepted):
             self.ask(question)
         self._ask_about_invalid()
 

@@ -24,6 +24,14 @@ HIDDEN_KIND: Final = "hidden-rows"
 CORRECT: Final = "Correct the sheet or the mapping (`importer check` shows every problem)."
 
 
+def questions_about(
+    sheet: Sheet, found: Iterable[Finding], accepted: Collection[str]
+) -> tuple[Question, ...]:
+    """What a person must decide about a sheet. accepted: kinds that are fine as they are."""
+    hidden = hidden_question(sheet, accepted)
+    return (*((hidden,) if hidden else ()), *accept_questions(found))
+
+
 def accept_questions(found: Iterable[Finding]) -> Iterator[Question]:
     """One question for each kind of finding that can be read in two ways."""
     by_kind: dict[str, list[Finding]] = {}
