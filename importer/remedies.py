@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from importer.finding_kinds import KINDS
+from importer.findings import KINDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,11 @@ def codes_in_the_source() -> set[str]:
     """Every code that the package writes as a text: arguments, comparisons with defaults, what `_code…`
     functions return, and what the catalogue is asked for."""
     found: set[str] = set()
-    for path in Path(importer.__file__).parent.rglob("*.py"):
-        if {"sandbox", "app", "sheets"} & set(path.parts):  # sheets' codes are number formats
+    package = Path(importer.__file__).parent
+    for path in package.rglob("*.py"):
+        if {"sandbox", "app", "sheets"} & set(
+            path.relative_to(package).parts
+        ):  # sheets' codes are number formats
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             found |= {text for value in _code_values(node) if (text := _text(value)) and text}

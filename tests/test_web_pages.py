@@ -14,7 +14,7 @@ from importer.web.pages import screen_words
 
 PACKAGE = Path(importer.__file__).parent
 ROOMS = ("checking", "leadsquared", "mapping", "sending", "sheets", "starter", "verification")
-MODULES = ("finding_kinds.py", "remedies.py")
+MODULES = ("findings.py", "remedies.py")
 NOT_SHOWN = ("marked_sheet.py", "entries.py", "legacy.py")
 """The marked copy and the comments of a mapping file are the command line's; a worker's own arguments."""
 OPTION = re.compile(r"(?<![\w-])--[a-z]+|`importer |`resume")

@@ -17,7 +17,7 @@ from typer.models import ArgumentInfo, OptionInfo
 
 from importer.app.options import CallOptions, SendingOptions, SheetInput
 from importer.errors import UserError
-from importer.finding_kinds import QUESTIONS
+from importer.findings import QUESTIONS
 from importer.pacing.rules import Rate
 
 WORKERS_MOST: Final = 256

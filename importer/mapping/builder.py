@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from importer.errors import SheetError
-from importer.finding_kinds import QUESTIONS
+from importer.findings import QUESTIONS
 from importer.mapping.choices import Choices, did_you_mean, listing
 from importer.mapping.dates import (
     DateAndTime,

@@ -10,8 +10,7 @@ from typing import Final
 import pytest
 
 import importer
-from importer.finding_kinds import KINDS, QUESTIONS, FindingKind
-from importer.findings import Severity
+from importer.findings import KINDS, QUESTIONS, FindingKind, Severity
 from importer.remedies import findings_table
 
 SLUG: Final = re.compile(r"[a-z]+(-[a-z]+)*")
