@@ -517,8 +517,9 @@ def test_a_file_that_is_none_of_ours_is_refused(tmp_path: Path, content: bytes) 
     path = tmp_path / "x.csv"
     path.write_bytes(content)
     assert batch_id_in(path) is None
-    with pytest.raises(ResultsError, match="not a results file: it has no column import_"):
-        read_results(path)
+    refused = pytest.raises(ResultsError, match="not a results file: it has no column import_")
+    with refused, read_results(path):
+        pass
 
 
 def test_a_results_file_without_its_batch_is_refused(tmp_path: Path) -> None:
@@ -526,8 +527,9 @@ def test_a_results_file_without_its_batch_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path, [row(17)])
     resave(path, put(2, "import_batch", ""))
     assert batch_id_in(path) is None
-    with pytest.raises(ResultsError, match="No line of this results file names its batch"):
-        read_results(path)
+    refused = pytest.raises(ResultsError, match="No line of this results file names its batch")
+    with refused, read_results(path):
+        pass
 
 
 @pytest.mark.parametrize(

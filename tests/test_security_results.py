@@ -85,8 +85,8 @@ def test_a_batch_named_in_a_file_has_the_one_shape_or_is_none(tmp_path: Path, ba
     """It must never become a path; `run` takes such a file for somebody else's, `resume` refuses it."""
     path = write_results(tmp_path / name, [line("", "", "x")], batch=batch, header=("A",), rows=1).path
     assert batch_id_in(path) is None
-    with pytest.raises(ResultsError, match="not a batch's id"):
-        read_results(path)
+    with pytest.raises(ResultsError, match="not a batch's id"), read_results(path):
+        pass
 
 
 def test_a_glance_at_a_workbook_takes_the_hardened_reader(tmp_path: Path) -> None:

@@ -73,8 +73,6 @@ def _context(facts: ReportFacts, rows: RowsForSearch) -> Mapping[str, Any]:
     script = (_FOLDER / "search.js").read_text(encoding="utf-8")
     return {
         "facts": facts,
-        "batch": facts.batch,
-        "counts": facts.counts,
         "name": source_name(facts.batch),
         "style": Markup(style),  # noqa: S704 - our own file
         "style_hash": _hash(style),

@@ -14,11 +14,10 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
 from importer.errors import ResultsError, SheetError
 from importer.mapping.choices import folded
@@ -121,7 +120,7 @@ def is_results_header(header: Iterable[str]) -> bool:
 
 
 class ResultsFile:
-    """A results file, opened. A context manager; `lines()` can be asked for again and again.
+    """A results file, opened by `read_results`; `lines()` can be asked for again and again.
 
     header: headings of the columns that are not ours, in the file's order. batch: the first one named.
     """
@@ -137,17 +136,6 @@ class ResultsFile:
         self._rest = tuple(index for index in range(len(names)) if index not in self._places)
         self.header = tuple(sheet.header[index] for index in self._rest)
         self.batch = self._first_batch()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._sheet.close()
 
     def place(self, row: int) -> str:
         """Where a line is, for a message."""
@@ -189,17 +177,14 @@ class ResultsFile:
         )
 
 
-def read_results(path: Path) -> ResultsFile:
+@contextmanager
+def read_results(path: Path) -> Iterator[ResultsFile]:
     """Opens a results file as any program may have saved it; text that is not UTF-8 is cp1252, unasked.
 
     Raises SheetError when it cannot be read at all, ResultsError when it is not one of ours.
     """
-    sheet = _open(path)
-    try:
-        return ResultsFile(sheet)
-    except BaseException:
-        sheet.close()
-        raise
+    with _open(path) as sheet:
+        yield ResultsFile(sheet)
 
 
 def batch_id_in(path: Path) -> str | None:
