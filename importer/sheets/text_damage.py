@@ -144,7 +144,7 @@ class DamageFinder:
 
     def look(self, cells: list[str]) -> tuple[CellFinding, ...]:
         """What is found in a row's cells, which are replaced where they show something else."""
-        if self._starts.isdisjoint(map(_FIRST_CHARACTER, cells)) and not self._is_odd("\x1f".join(cells)):
+        if not self._may_hold(cells):
             return ()
         found: list[CellFinding] = []
         for index, cell in enumerate(cells):
@@ -153,6 +153,18 @@ class DamageFinder:
                 if finding is not None:
                     found.append(finding)
         return tuple(found)
+
+    def look_at_texts(self, cells: dict[int, str]) -> tuple[dict[int, str], tuple[CellFinding, ...]]:
+        """The same of a workbook's row, cells by column: what replaces texts, and what is found."""
+        texts = {index: cell for index, cell in cells.items() if type(cell) is str}
+        if not self._may_hold(texts.values()):
+            return {}, ()
+        looked = {index: self._examined(index, cell) for index, cell in sorted(texts.items())}
+        changed = {index: cell for index, (cell, _) in looked.items() if cell is not texts[index]}
+        return changed, tuple(finding for _, finding in looked.values() if finding is not None)
+
+    def _may_hold(self, cells: Collection[str]) -> bool:
+        return not self._starts.isdisjoint(map(_FIRST_CHARACTER, cells)) or self._is_odd("\x1f".join(cells))
 
     def _is_odd(self, text: str) -> bool:
         """Whether a row's text may show something else; a plain look first, since most do not."""

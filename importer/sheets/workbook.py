@@ -85,19 +85,15 @@ class WorkbookSheet(Sheet):
             number, hidden, cells, problem, formulas, unseen, unfilled = raw
             if hidden and skip_hidden:
                 continue
-            get = cells.get
+            changed, damaged_texts = damage.look_at_texts(cells)
+            get = (cells | changed).get if changed else cells.get
             row = tuple([get(index, "") for index in columns])
             if problem is None and cells and max(cells) not in columns:
                 problem = self._surplus(number, cells)
             if unfilled:
                 self.computed.add(number)
             findings = self._findings(raw) if formulas or unseen else ()
-            texts = [cell if type(cell) is str else "" for cell in row]
-            damaged_texts = damage.look(texts)
-            if damaged_texts or any(type(text) is not str for text in texts):
-                findings += damaged_texts
-                row = tuple(text or cell for text, cell in zip(texts, row, strict=True))
-            yield Row(number, row, problem, findings)
+            yield Row(number, row, problem, findings + damaged_texts)
 
     def _surplus(self, number: int, cells: dict[int, str]) -> str | None:
         surplus = min(index for index in cells if index >= len(self.header))
