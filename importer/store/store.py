@@ -10,6 +10,7 @@ with store.stage(batch_id) as staging:
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import statistics
@@ -161,6 +162,15 @@ class Store:
         alike = select(schema.digest.c.batch).where(schema.digest.c.value == digest)
         found = self._summaries(and_(_batch.key.in_(alike), _batch.rehearsal == rehearsal))
         return next((each for _, each in found if each.batch.source_cells == digest), None)
+
+    def by_results(self, digest: str) -> str | None:
+        """The id of the batch whose results file was last written with this digest."""
+        fact = schema.fact.c
+        written = and_(fact.name == "results_digest", fact.value == json.dumps(digest))
+        asked = select(_batch.id).join(schema.fact, fact.batch == _batch.key).where(_batch.published, written)
+        with self.database.reading() as connection:
+            found: str | None = connection.execute(asked.limit(1)).scalar()
+        return found
 
     def open(self, batch_id: str) -> BatchRows:
         """For reading, also beside the batch's owner. Raises ResultsError when there is no such batch."""
