@@ -161,7 +161,7 @@ def test_a_killed_server_is_found_again_and_resumed(start_tenant: StartTenant) -
     with _web() as web:
         assert "visits.csv" in web.get("/imports")
         _go_on(web, path)
-        web.wait_for(f"{path}/results", f"{rows} created")
+        web.wait_for(f"{path}/results", f"{rows:,} created")
 
     assert len(tenant.activities) == rows
 
