@@ -16,7 +16,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 from conftest import Importer, RunningTenant, StartTenant, child_environment, importer_command
-from screen import multipart, read_page
+from screen import RunningScreen, multipart, read_page
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="a child cannot be sent Ctrl-C alone")
 
@@ -26,15 +26,13 @@ WITHIN_S = 180.0
 """Rows in doubt are looked for twice, the second time after a call's time-out."""
 
 
-class WebProcess:
-    """A running `importer web --json`, and its person's cookie."""
+class Pages:
+    """The pages behind an address, with the person's cookie."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-        assert process.stdout is not None
-        self.url = str(json.loads(process.stdout.readline())["url"])
-        self.base = self.url.partition("/?")[0]
-        self.cookie = read_page(self.url).headers["set-cookie"].split(";")[0]
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.base = url.partition("/?")[0]
+        self.cookie = read_page(url).headers["set-cookie"].split(";")[0]
 
     def get(self, path: str) -> str:
         """A page's text."""
@@ -74,6 +72,15 @@ class WebProcess:
         return found[1]
 
 
+class WebProcess(Pages):
+    """A running `importer web --json`."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        super().__init__(str(json.loads(process.stdout.readline())["url"]))
+        self.process = process
+
+
 @contextmanager
 def _web(*arguments: str) -> Iterator[WebProcess]:
     process = subprocess.Popen(
@@ -95,7 +102,7 @@ def _sheet(rows: int) -> bytes:
     return "\n".join(["Account,Outcome", *lines, ""]).encode()
 
 
-def _begun(web: WebProcess, rows: int) -> str:
+def _begun(web: Pages, rows: int) -> str:
     """An import with a mapping, ready at Send; its address."""
     path = web.upload("/new", "visits.csv", _sheet(rows)).removesuffix("/sheet")
     web.upload(f"{path}/mapping/load", "visits.yaml", MAPPING.encode())
@@ -180,9 +187,10 @@ def test_a_replayed_form_sends_nothing(tenant: RunningTenant) -> None:
     assert len(tenant.creates) == 5
 
 
-def test_each_form_that_sends_is_good_for_one_run(tenant: RunningTenant) -> None:
+def test_each_form_that_sends_is_good_for_one_run(tenant: RunningTenant, home: Path) -> None:
     """Try 3 rows, Resume, Read back, Correct: pressed twice, sent again from another tab, replayed later."""
-    with _web() as web:
+    with RunningScreen(home) as screen:
+        web = Pages(screen.address)
         path = _begun(web, 5)
         first = web.once(f"{path}/send")
         for _ in range(3):

@@ -233,11 +233,13 @@ def test_a_workbook_of_a_new_user_becomes_verified_activities(
     person.press("Try 3 rows")
     page.get_by_text("3 of 3 rows equal").wait_for()
     page.get_by_role("button", name="Send 37 rows").wait_for()
+    if where == "rehearsal":  # all of its rows: the sample above
+        return
     person.send_all()
     person.press("Read back")
     page.get_by_text("40 of 40 rows equal").wait_for()
-    if where == "tenant":
-        assert len(request.getfixturevalue("tenant").activities) == 40
+
+    assert len(request.getfixturevalue("tenant").activities) == 40
 
 
 def _field_visits(folder: Path) -> Path:
@@ -494,14 +496,14 @@ def test_stop_and_resume(
     start_tenant: StartTenant, home: Path, browser: Browser, tmp_path: Path, mapping: Path
 ) -> None:
     """Stop lets calls under way end; Progress and Results offer Resume, and each row arrives once."""
-    tenant = start_tenant(rate="20/1", latency_s=0.05)
+    tenant = start_tenant(rate="8/1", latency_s=0.05)
     with RunningScreen(home) as screen:
         person = Person(browser, screen)
-        person.upload(_sheet(tmp_path, 120))
+        person.upload(_sheet(tmp_path, 60))
         person.load_mapping(mapping)
         person.check()
         person.to_send()
-        person.page.get_by_role("button", name="Send 120 rows").click()
+        person.page.get_by_role("button", name="Send 60 rows").click()
         person.press("Yes, send")
         person.page.get_by_text(re.compile(r"[1-9]\d* created")).wait_for()
         person.picture("09-running")
@@ -513,11 +515,11 @@ def test_stop_and_resume(
         person.page.wait_for_url("**/results")
         person.press("Resume")
         person.page.wait_for_url("**/results", timeout=60_000)
-        assert "120 created" in person.said
+        assert "60 created" in person.said
         assert person.heard == []
         person.context.close()
 
-    assert len(tenant.activities) == 120
+    assert len(tenant.activities) == 60
 
 
 def test_the_same_sheet_twice_is_refused_with_a_way_on(
@@ -731,7 +733,7 @@ def test_a_running_import_is_live_in_the_list(
     start_tenant: StartTenant, home: Path, browser: Browser, tmp_path: Path, mapping: Path
 ) -> None:
     """Imports opens it at Progress; two imports run side by side."""
-    start_tenant(rate="20/1", latency_s=0.05)
+    start_tenant(rate="2/1", latency_s=0.05)
     with RunningScreen(home) as screen:
         person = Person(browser, screen)
         for name in ("first.csv", "second.csv"):
