@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from hypothesis import HealthCheck, settings
+from served import InThread
 from stores import Place, postgres_database
 
 from importer.store.store import Store
@@ -30,8 +28,6 @@ if TYPE_CHECKING:
 # A busy computer is no failure: no test depends on how fast examples are made or run.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -120,43 +116,32 @@ def importer_process(home: Path) -> Importer:
     return call
 
 
-class RunningTenant:
+class RunningTenant(InThread["Sandbox"]):
     """A sandbox on loopback, served from a thread of its own as if it were far away.
 
     `activities`, `calls` and `counts` are the truth about it, read in its own thread.
     """
 
     def __init__(self, options: SandboxOptions) -> None:
-        self._options = options
-        self._ready: Future[Sandbox] = Future()
-        self._loop = asyncio.new_event_loop()
-        self._done = asyncio.Event()
-        self._thread = threading.Thread(target=self._run, name="tenant", daemon=True)
+        from importer.sandbox.server import Sandbox
 
-    def start(self) -> Self:
-        """Serve; returns once the port is open. Raises what the sandbox raised."""
-        self._thread.start()
-        self.sandbox = self._ready.result(timeout=30)
-        return self
+        super().__init__(lambda: Sandbox(options))
 
-    def stop(self) -> None:
-        """End it; idempotent, and tests may call it to make the tenant unreachable."""
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._done.set)
-            self._thread.join(timeout=30)
+    @property
+    def sandbox(self) -> Sandbox:
+        """What is served."""
+        return self.served
 
-    def ask(self, question: Callable[[Sandbox], T]) -> T:
-        """`question(sandbox)`, answered in the sandbox's own thread."""
-        answer: Future[T] = Future()
+    def before_each_create(self, act: Callable[[tuple[Any, ...]], None]) -> None:
+        """The tenant does something of its own whenever an activity is created."""
+        model: Any = self.sandbox.tenant
+        add = model.add
 
-        def put() -> None:
-            try:
-                answer.set_result(question(self.sandbox))
-            except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that asked
-                answer.set_exception(error)
+        def added(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as `add` has them
+            act(arguments)
+            return add(*arguments, **options)
 
-        self._loop.call_soon_threadsafe(put)
-        return answer.result(timeout=30)
+        model.add = added
 
     @property
     def url(self) -> str:
@@ -190,24 +175,6 @@ class RunningTenant:
             "LEADSQUARED_SECRET_KEY": self.sandbox.secret_key,
         }
 
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._serve())
-        self._loop.run_until_complete(asyncio.sleep(0.05))  # connections that were closed are lost only now
-        self._loop.close()
-
-    async def _serve(self) -> None:
-        from importer.sandbox.server import Sandbox
-
-        try:
-            async with Sandbox(self._options) as sandbox:
-                self._ready.set_result(sandbox)
-                await self._done.wait()
-        except BaseException as error:
-            if self._ready.done():
-                raise
-            self._ready.set_exception(error)
-
 
 class StartTenant(Protocol):
     """Starts a tenant; the keywords are `SandboxOptions`'."""
@@ -225,7 +192,8 @@ def start_tenant(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StartT
 
     def start(**options: Any) -> RunningTenant:
         quick = {"rate": "none", "penalty_s": 0.0, "latency_s": 0.0, "jitter_s": 0.0}
-        tenant = RunningTenant(SandboxOptions(**{**quick, **options})).start()
+        tenant = RunningTenant(SandboxOptions(**{**quick, **options}))
+        tenant.start()
         started.append(tenant)
         for name, value in tenant.environment().items():
             monkeypatch.setenv(name, value)

@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
 import http.client
-import threading
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+from served import InThread
+
 from importer.web.server import ScreenServer
 
 
-class RunningScreen:
+class RunningScreen(InThread[ScreenServer]):
     """`with RunningScreen(home) as screen:` serves until the block ends."""
 
     def __init__(self, home: Path, *, rehearsal: bool = False) -> None:
-        self._home, self._rehearsal = home, rehearsal
-        self._ready: Future[ScreenServer] = Future()
-        self._loop = asyncio.new_event_loop()
-        self._done = asyncio.Event()
-        self._thread = threading.Thread(target=self._run, name="screen", daemon=True)
+        super().__init__(lambda: ScreenServer(home, rehearsal=rehearsal, settle_s=0.1))
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        self.server = self._ready.result(timeout=30)
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._done.set)
-        self._thread.join(timeout=60)
+        self.stop()
+
+    @property
+    def server(self) -> ScreenServer:
+        """What is served."""
+        return self.served
 
     @property
     def address(self) -> str:
@@ -42,22 +40,6 @@ class RunningScreen:
     def port(self) -> int:
         """The port that it listens on."""
         return urlsplit(self.address).port or 0
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._serve())
-        self._loop.run_until_complete(asyncio.sleep(0.05))  # connections that were closed are lost only now
-        self._loop.close()
-
-    async def _serve(self) -> None:
-        try:
-            async with ScreenServer(self._home, rehearsal=self._rehearsal, settle_s=0.1) as server:
-                self._ready.set_result(server)
-                await self._done.wait()
-        except BaseException as error:
-            if self._ready.done():
-                raise
-            self._ready.set_exception(error)
 
 
 @dataclass(frozen=True)

@@ -375,7 +375,7 @@ def test_a_results_file_that_is_edited_during_the_run_is_not_overwritten(
             edit(RESULTS, {6: {"Remarks": "mended"}})
             edited.append(RESULTS.read_bytes())
 
-    tenant.ask(lambda sandbox: _before_each_create(sandbox, edit_when_it_is_there))
+    tenant.before_each_create(edit_when_it_is_there)
     result = importer("run", sheet, "-m", "visits.yaml", "--yes", "--json")
     assert (result.exit, Path(result.json["results"]).name) == (1, "visits.results (2).csv"), result.stderr
     assert "visits.results (2).csv" in result.stderr
@@ -383,18 +383,6 @@ def test_a_results_file_that_is_edited_during_the_run_is_not_overwritten(
     again = importer("resume", RESULTS, "--yes", "--json")
     assert (again.exit, again.json["created"]) == (0, 5), again.stderr
     assert statuses(RESULTS) == ["created"] * 5
-
-
-def _before_each_create(sandbox: object, act: Callable[[object], None]) -> None:
-    """The tenant does something of its own whenever an activity is created."""
-    model = sandbox.tenant  # type: ignore[attr-defined]
-    add = model.add
-
-    def added(*arguments: object, **options: object) -> object:
-        act(arguments)
-        return add(*arguments, **options)
-
-    model.add = added
 
 
 def test_without_the_batch_in_the_store_the_mapping_is_wanted_and_nothing_is_sent_twice(

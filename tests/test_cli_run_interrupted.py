@@ -163,21 +163,10 @@ def test_a_results_file_that_cannot_be_written_at_the_end_is_said_and_the_store_
         if Path("share").is_dir():
             Path("share").rmdir()
 
-    tenant.ask(lambda sandbox: _before_each_create(sandbox, take_away))
+    tenant.before_each_create(take_away)
     result = importer("run", sheet, "-m", "visits.yaml", "--yes", "--results", "share", "--json")
     assert (result.exit, result.json["created"]) == (3, 30)
     assert "is in the store" in result.stderr
     resumed = importer("resume", result.json["batch"], "--results", "visits.results.csv", "--json")
     assert resumed.exit == 0
     assert statuses(RESULTS) == ["created"] * 30
-
-
-def _before_each_create(sandbox: object, act: Callable[[object], None]) -> None:
-    model = sandbox.tenant  # type: ignore[attr-defined]
-    add = model.add
-
-    def added(*arguments: object, **options: object) -> object:
-        act(arguments)
-        return add(*arguments, **options)
-
-    model.add = added
