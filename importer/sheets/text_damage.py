@@ -55,6 +55,10 @@ MISREAD: Final = re.compile(
 `‚Äô`; as DOS code page `├╝`, `ΓÇÖ`."""
 QUESTION_MARKS: Final = re.compile(r"(?=[^?]*\?{2,}[^\w?]*\?{2,}|\?{4,})[?\W]+")
 """Letters that another encoding could not hold: `????? ???`."""
+ODD_INSIDE: Final = re.compile(
+    r"(?:^|[\x1f +-])\d(?:[.,]\d+)?[Ee][+-]\d{2,3} *(?:\x1f|$)|\x0b|\?\?", re.ASCII
+)
+"""In the cells of a row, joined: a number cut short, a vertical tab, question marks."""
 POINT_ZERO: Final = re.compile(r"[+-]?\d+\.0", re.ASCII)
 
 MARKS: Final = (
@@ -168,7 +172,7 @@ class DamageFinder:
 
     def _is_odd(self, text: str) -> bool:
         """Whether a row's text may show something else; a plain look first, since most do not."""
-        return any(mark in text for mark in self._inside) or (
+        return (any(mark in text for mark in self._inside) and ODD_INSIDE.search(text) is not None) or (
             self._may_be_misread and not text.isascii() and MISREAD.search(text) is not None
         )
 
