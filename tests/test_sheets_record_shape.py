@@ -112,6 +112,7 @@ SILENT = {
     "old Mac line ends": "A,B,C\rID1,x,y\rID2,v,\r",
     "inches": 'A,B,C\nID1,"5"" pipe, 2 m",x\nID2,5" pipe,y\n',
     "a path that ends with a backslash": 'A,B,C\nID1,"C:\\temp\\","a ""b"""\nID2,D:\\x\\,y\n',
+    "a path that ends with a backslash before a blank": "A,B,C\nID1,met\\, b\nID2,x,y\n",
     "a quotation after a comma and a blank": ('A,B,C\nID1,"He said, ""go"", and left",x\nID2," ""so"" ",y\n'),
 }
 

@@ -255,14 +255,16 @@ class Shape:
         )
 
 
-def moved_by_quotes(record: Record, delimiter: str) -> str | None:
-    """Why quotation marks do not mean what was meant: a backslash or a blank before them."""
+def moved_by_quotes(record: Record, delimiter: str, width: int) -> str | None:
+    """Why quotation marks do not mean what was meant: a backslash or a blank before them. width: cells of
+    the record with the headings."""
     raw, cells = record.raw, record.cells
+    cut = len(cells) != width  # a text that was cut at an escaped delimiter makes a cell too many
     ends = ("\r", "\n", delimiter)
     escaped = False
     for index, cell in enumerate(cells):
-        # A text goes on with a blank; `0\,x` is as a results file of ours holds a text that ends so.
-        if cell.endswith("\\") and ESCAPED_END.fullmatch(cell) and f"{cell}{delimiter} " in raw:
+        # A text goes on with a blank; `C:\,x` is a text that ends so.
+        if cut and cell.endswith("\\") and ESCAPED_END.fullmatch(cell) and f"{cell}{delimiter} " in raw:
             return (
                 f"Cell {column_letters(index)}{record.number} ends with a backslash ({quoted(cell)}), which"
                 " seems to escape the delimiter after it: the text was cut there, and the values moved."

@@ -360,7 +360,7 @@ class TextSheet(Sheet):
         record = Record._make(parts)
         problem = None
         if not self._holds.isdisjoint(QUOTE_MARKS):
-            problem = moved_by_quotes(record, delimiter)
+            problem = moved_by_quotes(record, delimiter, self._width)
         shape = self._shape
         if shape is None:
             lines = "".join(record.cells) if record.lines > 1 else ""
