@@ -111,7 +111,7 @@ RECORDS: Final = (
     TextTrap("a last text cut by a line break", "Account,Value,Note\n@1,a,first line\nand the second\n@2,b,x\n", ("problem unreadable-row row 2 row 3",), ("-", "-", "b")),
     TextTrap("a region's line between rows", "Account,Value,Note\n@1,a,first\nTotal: 1\n@2,b,x\n", ("problem total-row A3",), ("a", "-", "b")),
     TextTrap("lines that part the rows", "Account,Value,Note\nNorth\n@1,a,first\nSouth\n@2,b,x\n", ("problem not-an-id A2 A4",), ("-", "a", "-", "b")),
-    TextTrap("a comma escaped by a backslash", "Account,Note,Value\n@1,met\\, Won\n@2,x,Lost\n", ("problem unreadable-row row 2",), ("-", "Lost")),
+    TextTrap("a comma escaped by a backslash", "Account,Note,Value\n@1,met\\, again,Won\n@2,x,Lost\n", ("problem unreadable-row row 2",), ("-", "Lost")),
     TextTrap("folders before a comma", "Account,Note,Value\n@1,C:\\new\\,Won\n", (), ("Won",)),
     TextTrap("a file that ends in a row", "Account,Value,Note\n@1,a,x\n@2,b,y\n@3,c,z\n@4,d", ("problem unreadable-row row 5",), ("a", "b", "c", "-")),
     TextTrap("rows of another delimiter", "Account,Value,Note\n@1;a;x\n@2,b,y\n", ("problem unreadable-row row 2",), ("-", "b")),
