@@ -37,6 +37,7 @@ CUT_IN_TWO: Final = (
     f"A line break inside of a text seems to cut the row in two; this is one half. {SAVE_AGAIN}"
 )
 CUT_LINES_MAX: Final = 50
+CUTS_MAX: Final = 10_000
 FULL_LEAST: Final = 3
 """After so many complete records a last one that is cut off is no habit of the file."""
 NO_TEXT_GOES_ON: Final = re.compile(
@@ -342,13 +343,16 @@ class ShapeSurvey:
         width = self._shape.width
         if len(cells) == 1 < width:
             if self._open is not None:
-                self._open[1].append(number)
+                if len(self._open[1]) <= CUT_LINES_MAX:
+                    self._open[1].append(number)
             elif not self._rows:
                 self._parted = True
             elif self._last_full[0] == number - 1 and any(map(str.isalpha, self._last_full[1])):
-                self._open = self._last_full[1], [number - 1, number], cells[0]
+                start = self._last_full[1][:PATTERN_CHARACTERS], cells[0][:PATTERN_CHARACTERS]
+                self._open = start[0], [number - 1, number], start[1]
             return
-        if self._open is not None and len(cells) == width and len(self._open[1]) <= CUT_LINES_MAX:
+        room = len(self._maybe_cut) < CUTS_MAX
+        if self._open is not None and room and len(cells) == width and len(self._open[1]) <= CUT_LINES_MAX:
             self._maybe_cut.append(self._open)
         self._open = None
 
