@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -272,6 +275,159 @@ def test_a_cell_that_is_changed_again_after_an_update_without_an_answer_is_no_co
     ended = correct(importer)
     assert (ended.exit, ended.json["conflicts"], of_row(tenant, 3)) == (0, 0, "Open"), ended.stderr
     assert (correct(importer, "--undo").exit, of_row(tenant, 3)) == (0, "Won")
+
+
+# ---- killed before the results file was written -----------------------------------------------------------
+
+
+@contextmanager
+def killed_before_the_file(home: Path) -> Iterator[None]:
+    """What the block does is killed at one instant: its last update is durable in the store, and the results
+    file is not replaced yet. The store refuses what is kept with the file's replacement, and the file is put
+    back as it was."""
+    before = RESULTS.read_bytes()
+    refusing = "ON fact WHEN NEW.name = 'results_digest' BEGIN SELECT RAISE(ABORT, 'killed'); END"
+    with closing(sqlite3.connect(home / "importer.db")) as store:
+        store.execute(f"CREATE TRIGGER killed_insert BEFORE INSERT {refusing}")
+        store.execute(f"CREATE TRIGGER killed_update BEFORE UPDATE {refusing}")
+    yield
+    with closing(sqlite3.connect(home / "importer.db")) as store:
+        store.execute("DROP TRIGGER killed_insert")
+        store.execute("DROP TRIGGER killed_update")
+    assert RESULTS.read_bytes() != before, "the file was not about to be replaced"
+    RESULTS.write_bytes(before)
+
+
+@pytest.mark.parametrize("shows", ["as written", "as typed"])
+def test_an_undo_that_was_killed_before_the_file_was_written_is_not_sent_back(
+    importer: Importer, tenant: RunningTenant, imported: Result, home: Path, shows: str
+) -> None:
+    """The file shows what was undone, whether as the correction wrote it or as it was typed before (that one
+    was killed too): nobody typed it since. It is named, the file is right again, and the same text typed
+    after that is sent."""
+    edit(RESULTS, {3: {"Outcome": "Lost"}})
+    if shows == "as typed":
+        with killed_before_the_file(home):
+            correct(importer)
+    else:
+        correct(importer)
+    with killed_before_the_file(home):
+        correct(importer, "--undo")
+    assert (results_of(RESULTS)[1]["Outcome"], of_row(tenant, 3), updates(tenant)) == ("Lost", "Won", 2)
+    ended = correct(importer)
+    assert (ended.exit, ended.json["changed"], updates(tenant)) == (0, 0, 2), ended.stderr
+    assert "Ignored, from before the row's last correction: row 3, Outcome: 'Won' → 'Lost'" in ended.stderr
+    assert (in_file(), equal(importer)) == (["Won"] * 5, 5)
+    assert "Ignored" not in correct(importer).stderr
+    edit(RESULTS, {3: {"Outcome": "Lost"}})
+    assert (correct(importer).json["corrected"], of_row(tenant, 3), equal(importer)) == (1, "Lost", 5)
+
+
+def test_what_is_typed_beside_an_undone_cell_is_sent_alone(
+    importer: Importer, tenant: RunningTenant, imported: Result, home: Path
+) -> None:
+    """In the same row and in another one, before any command has written the file again."""
+    edit(RESULTS, {row: {"Outcome": "Lost"} for row in (3, 4)})
+    correct(importer)
+    with killed_before_the_file(home):
+        correct(importer, "--undo")
+    edit(RESULTS, {3: {"Remarks": "Called again"}, 4: {"Outcome": "Open"}})
+    ended = correct(importer)
+    assert (ended.exit, ended.json["corrected"]) == (0, 2), ended.stderr
+    assert ended.stderr.count("Ignored") == 1, ended.stderr
+    assert [one.note for one in tenant.activities][1] == "Called again"
+    assert outcomes(tenant) == in_file() == ["Won", "Won", "Open", "Won", "Won"]
+    assert equal(importer) == 5
+
+
+def test_resume_writes_the_file_that_a_killed_undo_left(
+    importer: Importer, tenant: RunningTenant, imported: Result, home: Path
+) -> None:
+    edit(RESULTS, {3: {"Outcome": "Lost"}})
+    correct(importer)
+    with killed_before_the_file(home):
+        correct(importer, "--undo")
+    resumed = importer("resume", RESULTS, *QUICK)
+    assert "Ignored, from before the row's last change: row 3" in resumed.stderr
+    assert "importer correct" not in resumed.stderr
+    assert in_file() == ["Won"] * 5
+    assert (correct(importer).json["changed"], updates(tenant)) == (0, 2)
+
+
+def test_after_a_correction_that_was_killed_before_the_file_was_written_its_cell_can_be_put_back(
+    importer: Importer, tenant: RunningTenant, imported: Result, home: Path
+) -> None:
+    """The next `correct` sends nothing and writes the file; a former value that is typed then is meant."""
+    edit(RESULTS, {3: {"Outcome": "Lost"}})
+    with killed_before_the_file(home):
+        correct(importer)
+    assert (correct(importer).json["changed"], updates(tenant)) == (0, 1)
+    edit(RESULTS, {3: {"Outcome": "Won"}})
+    assert (correct(importer).json["corrected"], of_row(tenant, 3), equal(importer)) == (1, "Won", 5)
+
+
+def test_a_file_that_never_held_the_changes_does_not_take_them_back(
+    importer: Importer, tenant: RunningTenant, imported: Result, home: Path
+) -> None:
+    """As after a correction from the screen that was killed: the file shows what was there before it."""
+    untouched = RESULTS.read_bytes()
+    edit(RESULTS, {3: {"Outcome": "Lost"}})
+    with killed_before_the_file(home):
+        correct(importer)
+    RESULTS.write_bytes(untouched)
+    ended = correct(importer)
+    assert (ended.json["changed"], updates(tenant), of_row(tenant, 3)) == (0, 1, "Lost"), ended.stderr
+    assert "Ignored, from before the row's last correction: row 3, Outcome: 'Lost' → 'Won'" in ended.stderr
+    assert (results_of(RESULTS)[1]["Outcome"], equal(importer)) == ("Lost", 5)
+
+
+def test_changes_that_an_undo_withdrew_are_not_sent_where_it_was_killed(
+    importer: Importer, tenant: RunningTenant, twenty: Result, home: Path
+) -> None:
+    """The correction was stopped half way; its undo was killed before the results file was written."""
+    edit(RESULTS, {row: {"Outcome": "Lost"} for row in ROWS})
+    stopped(importer, tenant)
+    with killed_before_the_file(home):
+        correct(importer, "--undo")
+    sent = updates(tenant)
+    assert in_file() == ["Lost"] * 20
+    ended = correct(importer)
+    assert (ended.json["changed"], updates(tenant), outcomes(tenant)) == (0, sent, ["Won"] * 20), ended.stderr
+    assert (in_file(), equal(importer)) == (["Won"] * 20, 20)
+
+
+def test_a_spreadsheet_that_was_left_open_still_corrects(
+    importer: Importer, tenant: RunningTenant, imported: Result
+) -> None:
+    """It saves import_time as it was before the first correction, or spells it in its own way."""
+    times = [line["import_time"] for line in results_of(RESULTS)]
+    edit(RESULTS, {3: {"Outcome": "Lost"}})
+    assert correct(importer).json["corrected"] == 1
+    edit(RESULTS, {3: {"Outcome": "Open", "import_time": times[1]}, 4: {"Outcome": "Lost"}})
+    assert correct(importer).json["corrected"] == 2
+    spelt = datetime.fromisoformat(results_of(RESULTS)[1]["import_time"]).strftime("%m/%d/%Y %H:%M")
+    edit(RESULTS, {3: {"Outcome": "Lost", "import_time": spelt}})
+    assert (correct(importer).json["corrected"], of_row(tenant, 3)) == (1, "Lost")
+
+
+def test_a_conflict_beside_a_corrected_field_can_be_overwritten_later(
+    importer: Importer, tenant: RunningTenant, imported: Result
+) -> None:
+    """The row has changed since its line was written; what LeadSquared did not get is wanted still."""
+    stranger(tenant, 3, "Postponed")
+    edit(RESULTS, {3: {"Outcome": "Lost", "Remarks": "Called again"}})
+    assert correct(importer).json["conflicts"] == 1
+    ended = correct(importer, "--overwrite")
+    assert (ended.exit, of_row(tenant, 3), "Ignored" in ended.stderr) == (0, "Lost", False), ended.stderr
+    assert (results_of(RESULTS)[1]["Remarks"], equal(importer)) == ("Called again", 5)
+
+
+def test_a_changed_cell_that_no_field_comes_from_stays_in_the_file(
+    importer: Importer, tenant: RunningTenant, imported: Result
+) -> None:
+    edit(RESULTS, {3: {"Outcome": "Lost"}, 4: {"Visit no": "00099"}})
+    assert (correct(importer).json["changed"], results_of(RESULTS)[2]["Visit no"]) == (1, "00099")
+    assert (correct(importer).json["changed"], results_of(RESULTS)[2]["Visit no"]) == (0, "00099")
 
 
 # ---- other people, and what cannot be corrected ------------------------------------------------------------

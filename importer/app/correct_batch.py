@@ -3,201 +3,53 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from importer.activity import ACCOUNT, EVENT, NOTE, Activity
 from importer.app.changes import SHOWN_MAX, from_screen
 from importer.app.connecting import Session, looked_up, send_options, session
 from importer.app.observer import SILENT, Observer, Progress, Stage, StopHandle, shown_regularly
 from importer.app.options import CorrectOptions
 from importer.app.plan import Preparation
+from importer.app.planned_changes import (
+    UNFINISHED,
+    FormerValues,
+    PlannedChanges,
+    from_edits,
+    from_mapping,
+    taking_back,
+)
 from importer.app.questions import NO_ANSWERS, Answers, Choice, Question, QuestionKind, QuestionOpenError
 from importer.app.records import CorrectionOutcome, NextStep
-from importer.app.results_file import edits_of_file, place_here, write_results_file
+from importer.app.results_file import CHANGED, edits_of_file, place_here, say_named, write_results_file
 from importer.app.running import REASONS_MAX, STOP_CODES
-from importer.app.staging import asked_values, described, loaded_mapping, source_row
+from importer.app.staging import asked_values, loaded_mapping, source_row
 from importer.app.stores import NamedBatch, batch_to_call
 from importer.errors import ResultsError, UserError
 from importer.mapping.mapping import Mapping
 from importer.mapping.references import Resolved
 from importer.mapping.row_mapper import RowMapper
 from importer.results.beside import CORRECTIONS_ENDING, beside, write_corrections
-from importer.results.edits import Edits, RowEdit
+from importer.results.edits import Edits
 from importer.sending.corrections import CorrectionPass, CorrectionSummary
 from importer.sending.outage import StopReason
 from importer.sending.run_state import SendOptions
-from importer.sheets.rows import Row, decode_cells, encode_cells
-from importer.store.batch_rows import BatchRows
+from importer.sheets.rows import Row
 from importer.store.ownership import Ownership
 from importer.store.records import (
     Batch,
     CorrectionStatus,
-    CreatedRow,
     PlannedCorrection,
     RowStatus,
     StoredCorrection,
     iso,
 )
 from importer.store.store import Store
-from importer.text import quoted, shown
+from importer.text import shown
 from importer.wording import NOT_ANSWERING, count
-
-Changes = dict[str, tuple[str, str]]
-"""Field → (before, after)."""
-UNFINISHED: Final = (CorrectionStatus.PLANNED, CorrectionStatus.SENDING)
-
-
-@dataclass(slots=True)
-class PlannedChanges:
-    """plans: one for each row. shown: sentences, one for each field. refused: what cannot be corrected.
-    takes_back: the round that is undone, 0 if none is."""
-
-    plans: list[PlannedCorrection] = field(default_factory=list)
-    shown: list[str] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
-    takes_back: int = 0
-
-    def add(self, row: CreatedRow, changes: Changes, cells: str, columns: dict[str, str]) -> None:
-        """One row's."""
-        if not changes:
-            return
-        now = Activity.decoded(row.holds or row.activity or b"")
-        after = {name: value for name, (_, value) in changes.items()}
-        self.plans.append(PlannedCorrection(row.position, changes, cells, _holding(now, after).encoded()))
-        for name, (before, value) in changes.items():
-            heading = f" (column {quoted(columns[name])})" if columns.get(name) else ""
-            self.shown.append(f"row {row.number}, {name}{heading}: {quoted(before)} → {quoted(value)}")
-
-
-def from_edits(
-    rows: BatchRows, edits: Iterable[RowEdit], mapper: RowMapper, resolved: Resolved
-) -> PlannedChanges:
-    """Changed cells of created rows, through the batch's own mapping. Fields that the change of cells does
-    not touch are left alone."""
-    planned, columns = PlannedChanges(), mapper.columns()
-    by_number = {edit.number: edit for edit in edits}
-    positions = rows.positions(by_number)
-    for row in rows.created_rows(list(positions.values())) if positions else ():
-        edit = by_number[row.number]
-        stored = rows.row(row.position)
-        before = mapper.map(Row(row.number, decode_cells(stored.cells)), resolved)
-        after = mapper.map(Row(row.number, edit.cells), resolved)
-        if not isinstance(after, Activity):
-            planned.refused.append(f"Row {row.number}: {described(after)}")
-            continue
-        touched = None
-        if isinstance(before, Activity):
-            one, two = _values(before), _values(after)
-            touched = {name for name in {*one, *two} if one.get(name, "") != two.get(name, "")}
-        planned.add(row, _changes(row, after, touched, planned), encode_cells(edit.cells), columns)
-    return planned
-
-
-def from_mapping(rows: BatchRows, mapper: RowMapper, resolved: Resolved) -> PlannedChanges:
-    """All created rows, through another mapping."""
-    planned, columns = PlannedChanges(), mapper.columns()
-    for row in rows.created_rows():
-        stored = rows.row(row.position)
-        after = mapper.map(Row(row.number, decode_cells(stored.cells)), resolved)
-        if isinstance(after, Activity):
-            planned.add(row, _changes(row, after, None, planned), stored.cells, columns)
-        else:
-            planned.refused.append(f"Row {row.number}: {described(after)}")
-    return planned
-
-
-def taking_back(rows: BatchRows, mapper: RowMapper, resolved: Resolved) -> PlannedChanges:
-    """What undoes the last round that was not an undoing itself: each field gets back what LeadSquared held
-    before it, and each cell that shows the field its text."""
-    planned, columns = PlannedChanges(), mapper.columns()
-    by_row: dict[int, list[StoredCorrection]] = {}
-    for one in _last_round(rows):
-        planned.takes_back = one.round
-        by_row.setdefault(one.position, []).append(one)
-    for row in rows.created_rows(list(by_row)) if by_row else ():
-        changes: Changes = {}
-        for one in by_row[row.position]:
-            back = one.before if one.replaced is None else one.replaced
-            changes[one.field] = (one.after, back)
-        cells = _cells_back(
-            rows.row(row.position).cells, row.number, changes,
-            mapper=mapper, resolved=resolved, header=rows.batch().header,
-        )  # fmt: skip
-        planned.add(row, changes, cells, columns)
-    return planned
-
-
-def _last_round(rows: BatchRows) -> list[StoredCorrection]:
-    """The fields that the last round corrected, and those whose Update may have arrived; none if that round
-    was an undoing."""
-    for number in range(rows.last_round(), 0, -1):
-        found = list(rows.corrections(in_round=number))
-        if any(one.undo for one in found):
-            return []
-        corrected = [one for one in found if one.status is CorrectionStatus.CORRECTED]
-        if corrected or any(one.status in UNFINISHED for one in found):
-            return corrected + list(rows.corrections(status=CorrectionStatus.SENDING))
-    return []
-
-
-def _changes(row: CreatedRow, after: Activity, touched: set[str] | None, planned: PlannedChanges) -> Changes:
-    """touched: only these fields; None: all."""
-    now = Activity.decoded(row.holds or row.activity or b"")
-    for what, one, two in (
-        ("account", now.company_id.casefold(), after.company_id.casefold()),
-        ("activity type", str(now.event), str(after.event)),
-    ):
-        if one != two:
-            planned.refused.append(f"Row {row.number}: the {what} of a created row cannot be corrected.")
-            return {}
-    before, wanted = _values(now), _values(after)
-    names = [name for name in dict.fromkeys((*before, *wanted)) if touched is None or name in touched]
-    return {
-        name: (before.get(name, ""), wanted.get(name, ""))
-        for name in names
-        if before.get(name, "") != wanted.get(name, "")
-    }
-
-
-def _values(activity: Activity) -> dict[str, str]:
-    """What can be corrected."""
-    return {name: value for name, value in activity.parts().items() if name not in {ACCOUNT, EVENT}}
-
-
-def _holding(now: Activity, after: dict[str, str]) -> Activity:
-    fields = [(name, after.get(name, value)) for name, value in now.fields]
-    known = {name for name, _ in fields}
-    fields += [(name, value) for name, value in after.items() if name not in known and name != NOTE]
-    return Activity(now.company_id, now.event, after.get(NOTE, now.note), tuple(fields))
-
-
-def _cells_back(
-    cells: str, number: int, changes: Changes, *, mapper: RowMapper, resolved: Resolved, header: Sequence[str]
-) -> str:
-    """The row's cells with the texts that give the fields' old values, where one can tell which they are."""
-    texts = list(decode_cells(cells))
-    for name, index in _single_cells(mapper, header):
-        if name not in changes:
-            continue
-        tried = [*texts]
-        tried[index] = changes[name][1]
-        mapped = mapper.map(Row(number, tuple(tried)), resolved)
-        if isinstance(mapped, Activity) and _values(mapped).get(name, "") == changes[name][1]:
-            texts = tried
-    return encode_cells(texts)
-
-
-def _single_cells(mapper: RowMapper, header: Sequence[str]) -> Iterator[tuple[str, int]]:
-    """Fields that one column fills: (schema name, the column's place)."""
-    for preview in mapper.describe():
-        if header.count(preview.source) == 1:
-            yield preview.schema_name, header.index(preview.source)
-
 
 UPDATES_AT_ONCE: Final = 8
 NOT_CREATED: Final = tuple(each for each in RowStatus if each not in {RowStatus.CREATED, RowStatus.SKIPPED})
@@ -263,6 +115,8 @@ class CorrectionPreparation(Preparation[CorrectionPlan, CorrectionOutcome]):
         self._digest: str | None = None
         self._keeps_file = False
         """The results file holds changes that this correction does not take."""
+        self._file_is_behind = False
+        """The results file has lines from before their row's last change."""
 
     def plan(self) -> CorrectionPlan:
         """See `Preparation`."""
@@ -283,6 +137,7 @@ class CorrectionPreparation(Preparation[CorrectionPlan, CorrectionOutcome]):
             if self._planned.plans or self._withdraws:
                 at = iso(datetime.now(UTC).timestamp())
                 change.plan_corrections(self._planned.plans, at=at, undo=self.options.undo)
+                facts[CHANGED] = True  # until it is written again
             change.keep_facts(**facts)
 
     def _mapping_facts(self) -> dict[str, Any]:
@@ -304,7 +159,7 @@ class CorrectionPreparation(Preparation[CorrectionPlan, CorrectionOutcome]):
     async def send(self, stop: StopHandle) -> CorrectionOutcome:
         """See `Preparation`."""
         if not (self._planned.plans or self._unfinished):
-            if self._undoes and self._edits.corrections:  # killed before it wrote the file
+            if self._file_is_behind or (self._undoes and self._edits.corrections):  # killed before that
                 self._rewrite_results(None)
             return self._outcome(None)
         summary = await self._updated(stop)
@@ -315,8 +170,10 @@ class CorrectionPreparation(Preparation[CorrectionPlan, CorrectionOutcome]):
         """What was corrected is in the file, and nothing that a person wants and did not get is lost."""
         left = summary and (summary.stop or summary.conflicts or summary.failed)
         if not (left or self._planned.refused or self._keeps_file):
-            rows, keep_facts = self._owned.rows, self._owned.keep_facts
-            write_results_file(rows, keep_facts, self.observer, self._place(), read=self._digest)
+            write_results_file(
+                self._owned.rows, self._owned.keep_facts, self.observer, self._place(), read=self._digest,
+                typed=self._planned.unsent,
+            )  # fmt: skip
 
     # ---- the steps --------------------------------------------------------------------------------
 
@@ -359,6 +216,7 @@ class CorrectionPreparation(Preparation[CorrectionPlan, CorrectionOutcome]):
             found, self._digest = edits_of_file(self._named.results, self._batch, rows, self.observer)
             self._edits = found
             self._keeps_file = bool(found.rows or found.words or found.newer_lines or found.unknown_created)
+            self._file_is_behind = bool(found.older)
         if not (options.undo or options.remap or self._edits.corrections or self._unfinished):
             self.steps.clear()  # nothing to do
 
@@ -401,6 +259,8 @@ class CorrectionPreparation(Preparation[CorrectionPlan, CorrectionOutcome]):
 
     async def _plan(self) -> None:
         rows = self._owned.rows
+        if not self.options.remap:
+            self._leave_former_values()
         if self._undoes:
             if not self._continues_undo:
                 self._planned = taking_back(rows, self._mapper, self._resolved)
@@ -417,6 +277,18 @@ class CorrectionPreparation(Preparation[CorrectionPlan, CorrectionOutcome]):
         total = self._rows_to_change()
         if total and not self._batch.rehearsal:
             self.ask(_question(total))
+
+    def _leave_former_values(self) -> None:
+        if not any(edit.stale for edit in self._edits.corrections):
+            return
+        former = FormerValues(self._owned.rows, self._mapper, self._resolved)
+        self._edits.corrections, ignored = former.without(self._edits.corrections)
+        say_named(ignored, "Ignored, from before the row's last correction", self.observer.notice)
+        if ignored.total:
+            self.observer.notice(
+                "The results file was not written after that correction. To send such a value after all,"
+                " change the cell again once the file is written."
+            )
 
     def _joined(self, plan: PlannedCorrection) -> PlannedCorrection | None:
         """None if the same is left from an earlier correction, which goes on then: one `--undo` takes all of

@@ -20,7 +20,8 @@ from importer.store.store import Store, computer
 from importer.wording import be, count
 
 CHANGED: Final = "results_changed"
-"""A fact of a batch: its results file, as it was written, holds changes for `correct`."""
+"""A fact of a batch: its results file, as it was written, is not what the store would write: it holds changes
+for `correct`, or a correction has begun since."""
 
 
 def result_lines(rows: BatchRows, typed: Mapping[int, Cells] = MappingProxyType({})) -> Iterator[ResultLine]:

@@ -314,10 +314,11 @@ class ResumePreparation(Preparation[Plan, RunResult]):
 
     def _say_of_created(self) -> None:
         """Changed cells of created rows are named, with the command that sends them."""
-        named = Named()
+        named, stale = Named(), Named()
         for edit in self._edits.corrections:
             for line in edit.described():
-                named.add(line)
+                (stale if edit.stale else named).add(line)
+        results_file.say_named(stale, "Ignored, from before the row's last change", self.observer.notice)
         if named.total:
             results_file.say_named(
                 named, "Not sent by resume, since the row was created", self.observer.notice

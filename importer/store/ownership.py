@@ -188,8 +188,8 @@ class BatchChange:
 
     def plan_corrections(self, plans: Iterable[PlannedCorrection], *, at: str, undo: bool = False) -> int:
         """Adds a round; its number. What an earlier round did not finish of the same rows (undo: of any row)
-        is WITHDRAWN; what LeadSquared held before it is what it held before this round too. at: UTC, ISO
-        8601."""
+        is WITHDRAWN (undo: which changes the row, so that its line in a results file is older from then on);
+        what LeadSquared held before it is what it held before this round too. at: UTC, ISO 8601."""
         number = self.rows.last_round() + 1
         withdrawn = update(schema.correction).values(status=int(CorrectionStatus.WITHDRAWN), changed_at=at)
         one = schema.correction.c
@@ -197,6 +197,11 @@ class BatchChange:
             one.batch == self._key,
             one.status.in_([int(CorrectionStatus.PLANNED), int(CorrectionStatus.SENDING)]),
         )
+        if undo:
+            left = _row.position.in_(select(one.position).where(open_))
+            self._connection.execute(
+                update(schema.row).where(_row.batch == self._key, left).values(changed_at=at)
+            )
         for some in chunked(plans, ASKED_MAX):
             same_rows = and_(open_, one.position.in_([each.position for each in some]))
             asked = select(one.position, one.field, one.replaced).where(same_rows)
