@@ -171,3 +171,38 @@ def test_a_text_that_few_tags_make_endless_refuses_its_row(tmp_path: Path) -> No
     bad = f"<table:table-row>{cell}</table:table-row>"
     (row,) = read(open_document(tmp_path / "visits.ods", HEAD + bad))
     assert row.problem is not None
+
+
+def test_merged_cells_are_noticed_as_in_new_workbooks(tmp_path: Path) -> None:
+    """A heading merged to the right names one column; of cells below only the first has the value."""
+    text = '<table:table-cell office:value-type="string"{}><text:p>{}</text:p></table:table-cell>'
+    covered = "<table:covered-table-cell/>"
+    wide, high = ' table:number-columns-spanned="2"', ' table:number-rows-spanned="2"'
+    head = text.format(wide, "Visit") + covered + text.format("", "Note")
+    rows = (text.format(high, "Anna"), covered + text.format("", "b"))
+    lines = "".join(f"<table:table-row>{cells}</table:table-row>" for cells in (head, *rows))
+    with open_sheet(open_document(tmp_path / "visits.ods", lines)) as sheet:
+        heading, below = sheet.warnings
+    assert "merged over columns A to B" in heading
+    assert "Cells below the headings are merged (A2:A3)" in below
+
+
+def test_formulas_filled_down_below_the_data_are_not_rows(tmp_path: Path) -> None:
+    """They give 0 or an error there; a number that a person typed makes a row."""
+    number = '<table:table-cell office:value-type="float" office:value="{}"{}/>'
+    formula = ' table:formula="of:=[.A2]*2"'
+    error = (
+        '<table:table-cell table:formula="of:=1/0" office:value-type="string" calcext:value-type="error">'
+        "<text:p>#DIV/0!</text:p></table:table-cell>"
+    )
+    rows = (
+        number.format(7, "") + number.format(14, formula),
+        "<table:table-cell/>" + number.format(0, ""),
+        "<table:table-cell/>" + number.format(0, formula),
+        "<table:table-cell/>" + error,
+    )
+    lines = "".join(f"<table:table-row>{cells}</table:table-row>" for cells in rows)
+    with open_sheet(open_document(tmp_path / "visits.ods", HEAD + lines)) as sheet:
+        assert [row.number for row in sheet.rows()] == [2, 3]
+        ((_, found),) = sheet.closing_findings()
+    assert "rows 4 to 5, there is nothing but results of formulas" in found.message

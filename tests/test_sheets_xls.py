@@ -12,7 +12,7 @@ from sheets import old_workbook
 from test_sheets_text import read
 
 from importer.findings import Severity
-from importer.sheets import open_sheet
+from importer.sheets import SheetOptions, open_sheet
 from importer.sheets.rows import DateCell, ErrorCell
 
 
@@ -59,6 +59,10 @@ def test_a_row_of_no_height_is_hidden(tmp_path: Path) -> None:
         assert sheet.hidden_rows == 1
 
 
+NO_RESULT = b"\x03\x00\x00\x00\x00\x00\xff\xff\x00\x00"
+"""What xlwt stores as the result of a formula, and its flags."""
+
+
 def formula_workbook(path: Path) -> Path:
     """A formula by xlwt, which stores no result."""
     book = xlwt.Workbook()
@@ -85,9 +89,46 @@ def test_a_stored_result_is_a_question_where_the_workbook_asks_to_be_calculated(
     """That no record names the Excel that calculated it, as of most programs, asks for nothing."""
     path = formula_workbook(tmp_path / "visits.xls")
     raw = path.read_bytes()
-    nothing = b"\x03\x00\x00\x00\x00\x00\xff\xff\x00\x00"
-    assert raw.count(nothing) == 1
-    path.write_bytes(raw.replace(nothing, struct.pack("<dH", 0.0, flags)))
+    assert raw.count(NO_RESULT) == 1
+    path.write_bytes(raw.replace(NO_RESULT, struct.pack("<dH", 0.0, flags)))
     (row,) = read(path)
     assert row.cells[1] == "0"
     assert [(each.kind, each.severity) for each in row.findings] == found
+
+
+def test_merged_cells_are_noticed_as_in_new_workbooks(tmp_path: Path) -> None:
+    """A heading merged from above counts; of cells below the headings only the first has the value."""
+    book = xlwt.Workbook()
+    tab = book.add_sheet("Visits")
+    tab.write_merge(0, 1, 0, 0, "Owner")
+    tab.write(1, 1, "Amount")
+    tab.write_merge(2, 4, 0, 0, "Anna")
+    for row in range(2, 5):
+        tab.write(row, 1, row)
+    book.save(str(tmp_path / "visits.xls"))
+    with open_sheet(tmp_path / "visits.xls", SheetOptions(header_row=2)) as sheet:
+        assert sheet.header == ("Owner", "Amount")
+        (warning,) = sheet.warnings
+        assert [row.cells[0] for row in sheet.rows()] == ["Anna", "", ""]
+    assert "Cells below the headings are merged (A3:A5)" in warning
+
+
+def test_formulas_filled_down_below_the_data_are_not_rows(tmp_path: Path) -> None:
+    """They give 0 or an error there; a number that a person typed makes a row."""
+    book = xlwt.Workbook()
+    tab = book.add_sheet("Visits")
+    for column, value in enumerate(("A", "B", "C")):
+        tab.write(0, column, value)
+    tab.write(1, 0, 7)
+    tab.write(2, 1, 0)
+    for row in range(3, 8):
+        tab.write(row, 1, xlwt.Formula(f"A{row + 1}*2"))
+    tab.write(7, 2, xlwt.Formula("1/B8"))
+    path = tmp_path / "visits.xls"
+    book.save(str(path))
+    results = path.read_bytes().replace(NO_RESULT, struct.pack("<dH", 0.0, 0), 5)
+    path.write_bytes(results.replace(NO_RESULT, b"\x02\x00\x07\x00\x00\x00\xff\xff\x00\x00"))
+    with open_sheet(path) as sheet:
+        assert [row.number for row in sheet.rows()] == [2, 3]
+        ((_, found),) = sheet.closing_findings()
+    assert "rows 4 to 8, there is nothing but results of formulas" in found.message

@@ -6,8 +6,8 @@ file; whatever becomes of the child, this process only reads lines.
 
 The child is called as `python -m importer.sheets.legacy SECONDS FILE [SHEET]`, SECONDS of processor time
 being its limit. It writes one JSON object (`name` and `visible` sheets, or an error's `what`, `where`,
-`remedy` and the `names` to choose from), then each row that has cells as `encode_row` does. Any exit code
-but 0 means that its output is worthless.
+`remedy` and the `names` to choose from), then each row that has cells as `encode_row` does, then the names
+of the merged ranges. Any exit code but 0 means that its output is worthless.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import importer
 from importer.errors import SheetError
 from importer.sheets.rows import decode_cells, encode_cells
 from importer.sheets.sheet import SheetChoiceError, SheetOptions, Worksheet, choose_sheet
-from importer.sheets.workbook import RawRow, WorkbookSheet
+from importer.sheets.workbook import Merges, RawRow, WorkbookSheet
 
 CPU_LIMIT_S: Final = 15
 TIME_LIMIT_S: Final = 60.0
@@ -51,7 +51,11 @@ class LegacySheet(WorkbookSheet):
             about = self._about()
             self.name = str(about["name"])
             self.sheet_names = tuple(about["visible"])
-            self.read_header()
+            merges = Merges()
+            for line in self._lines():
+                if line.startswith(b'"'):
+                    merges.add(json.loads(line), self.header_row)
+            self.read_header(merges)
             self.hidden_rows = sum(raw.hidden for raw in self.table())
         except BaseException:
             self.close()
@@ -66,6 +70,8 @@ class LegacySheet(WorkbookSheet):
         for line in lines:
             if line.startswith(b"{"):
                 raise self._refusal(json.loads(line))
+            if line.startswith(b'"'):
+                return
             yield decode_row(line.decode("utf-8"))
 
     def _lines(self) -> Iterator[bytes]:
@@ -97,10 +103,8 @@ class LegacySheet(WorkbookSheet):
 def decode_row(line: str) -> RawRow:
     """The row that `encode_row` wrote."""
     head, _, cells = line.partition("\t")
-    number, hidden, columns, problem, formulas, unseen = json.loads(head)
-    return RawRow(
-        number, hidden, dict(zip(columns, decode_cells(cells), strict=True)), problem, formulas, unseen
-    )
+    number, hidden, columns, *more = json.loads(head)
+    return RawRow(number, hidden, dict(zip(columns, decode_cells(cells), strict=True)), *more)
 
 
 def read_in_child(path: Path, sheet: str | None, spool: IO[bytes]) -> None:
@@ -152,7 +156,9 @@ def _refused(path: Path, what: str) -> SheetError:
 
 
 class Book(Protocol):
-    """A workbook, opened."""
+    """A workbook, opened. merges: the merged ranges of the sheet whose rows were read to their end."""
+
+    merges: list[str]
 
     @property
     def worksheets(self) -> Sequence[Worksheet]:
@@ -209,7 +215,7 @@ def limit_resources(cpu_s: int) -> None:
 
 def encode_row(row: RawRow) -> str:
     """The row as one line."""
-    head = [row.number, row.hidden, list(row.cells), row.problem, list(row.formulas), list(row.unseen)]
+    head = [row.number, row.hidden, list(row.cells), *row[3:]]
     return f"{json.dumps(head)}\t{encode_cells(row.cells.values())}"
 
 
@@ -220,6 +226,8 @@ def write_sheet(book: Book, path: Path, wanted: str | None, out: IO[bytes]) -> N
     _write_line(out, json.dumps({"name": chosen.name, "visible": visible}))
     for row in book.rows(chosen.name):
         _write_line(out, encode_row(row))
+    for name in book.merges:
+        _write_line(out, json.dumps(name))
 
 
 def _write_line(out: IO[bytes], line: str) -> None:

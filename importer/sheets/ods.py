@@ -19,7 +19,7 @@ from importer.sheets.package import Elements, parse
 from importer.sheets.rows import BooleanCell, ErrorCell, NumberCell, column_letters, error_cell, sendable
 from importer.sheets.sheet import COLUMNS_MAX, Worksheet
 from importer.sheets.text_damage import ERRORS, OFFICE_ERROR
-from importer.sheets.workbook import NEVER_CALCULATED, RawRow
+from importer.sheets.workbook import NEVER_CALCULATED, RawRow, nothing_typed, range_name
 from importer.sheets.zip_safety import damaged, open_archive
 from importer.text import quoted
 
@@ -53,6 +53,7 @@ PARENTS: Final = (TABLE, GROUP, _name("table:table-header-rows"), _name("table:t
 STYLE, TABLE_NAME, STYLE_NAME = _name("style:style"), _name("table:name"), _name("style:name")
 CELL_STYLE, DISPLAY = _name("table:style-name"), _name("table:display")
 ROWS_REPEATED, COLUMNS_REPEATED = _name("table:number-rows-repeated"), _name("table:number-columns-repeated")
+ROWS_SPANNED, COLUMNS_SPANNED = _name("table:number-rows-spanned"), _name("table:number-columns-spanned")
 VALUE, VALUE_TYPE = _name("office:value"), _name("office:value-type")
 FORMULA_ATTRIBUTE: Final = _name("table:formula")
 PARAGRAPH, SPACE = _name("text:p"), _name("text:s")
@@ -138,6 +139,7 @@ class OdsBook:
     def __init__(self, path: Path) -> None:
         """Raises SheetError if it is damaged or encrypted."""
         self._path = path
+        self.merges: list[str] = []
         self._archive = open_archive(path)
         self._refuse_encrypted()
         self._styles = found = _Outline()
@@ -164,7 +166,7 @@ class OdsBook:
         """The rows of that sheet that have cells. Raises SheetError."""
         target = _Rows(name)
         defaults: list[str] = []
-        number = 0
+        number = 1
         for _ in parse(self._path, self._archive, "content.xml", target):
             for element in target.take():
                 if element.tag == COLUMN:
@@ -174,13 +176,12 @@ class OdsBook:
                     )
                     continue
                 repeated = _repeated(element, ROWS_REPEATED)
-                cells, problem, unseen = self._cells(element, defaults)
-                if len(cells) * repeated > REPEATED_CELLS_MAX:
-                    raise damaged(self._path, f"its row {number + 1} is repeated {repeated:,} times")
-                if cells or problem:
-                    hidden = self._is_hidden(element)
-                    for at in range(number + 1, number + 1 + repeated):
-                        yield RawRow(at, hidden, cells, problem, unseen=unseen)
+                raw = self._row(element, number, defaults)
+                if len(raw.cells) * repeated > REPEATED_CELLS_MAX:
+                    raise damaged(self._path, f"its row {number} is repeated {repeated:,} times")
+                if raw.cells or raw.problem:
+                    for at in range(number, number + repeated):
+                        yield raw._replace(number=at)
                 number += repeated
 
     def _is_hidden(self, row: Element) -> bool:
@@ -190,9 +191,10 @@ class OdsBook:
             or row.get(CELL_STYLE) in self._styles.flat
         )
 
-    def _cells(self, row: Element, defaults: list[str]) -> tuple[dict[int, str], str | None, list[int]]:
-        """The cells, why the row cannot be trusted, and the columns whose number is not shown."""
+    def _row(self, row: Element, number: int, defaults: list[str]) -> RawRow:
+        """The row, and its merged ranges into `merges`. Raises SheetError."""
         cells: dict[int, str] = {}
+        formulas: list[int] = []
         unseen: list[int] = []
         column = 0
         problem = None
@@ -201,6 +203,9 @@ class OdsBook:
                 continue
             repeated = _repeated(element, COLUMNS_REPEATED)
             if len(element) or element.attrib.keys() - {COLUMNS_REPEATED, CELL_STYLE}:
+                below, right = _repeated(element, ROWS_SPANNED) - 1, _repeated(element, COLUMNS_SPANNED) - 1
+                if below or right:
+                    self.merges.append(range_name(number - 1, column, number - 1 + below, column + right))
                 style = element.get(CELL_STYLE) or (defaults[column] if column < len(defaults) else "")
                 try:
                     text = _cell(element, endless=style in self._styles.durations)
@@ -211,11 +216,14 @@ class OdsBook:
                         raise damaged(self._path, f"it has more than {COLUMNS_MAX:,} columns")
                     places = range(column, column + repeated)
                     cells.update(dict.fromkeys(places, text))
+                    if element.get(FORMULA_ATTRIBUTE) is not None:
+                        formulas += places
                     paragraph = element.find(PARAGRAPH)  # programs that do not calculate write none
                     if isinstance(text, NumberCell) and paragraph is not None and not _text(paragraph):
                         unseen += places
             column += repeated
-        return cells, problem, unseen
+        unfilled = nothing_typed(cells, formulas)
+        return RawRow(number, self._is_hidden(row), cells, problem, (), unseen, unfilled)
 
 
 def _unreadable(column: int, cell: Element) -> str:

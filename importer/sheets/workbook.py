@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
 from openpyxl.worksheet.cell_range import CellRange
 
 from importer.errors import SheetError
 from importer.findings import VALUE_SHOWN_MAX, CellFinding, Severity
-from importer.sheets.rows import ErrorCell, Row, column_letters
+from importer.sheets.rows import ErrorCell, NumberCell, Row, column_letters
 from importer.sheets.sheet import BLANK_ROWS_MAX, Sheet, unreadable
 from importer.sheets.text_damage import MARKS, DamageFinder
 from importer.sheets.zip_safety import damaged
 from importer.text import quoted
 
 BLANK_HEADINGS_MAX: Final = 256
+HEADER_MERGES_MAX: Final = 20_000
+EXAMPLES_MAX: Final = 3
 NEVER_CALCULATED: Final = (
     "The cell holds a formula whose result is not stored. Open the workbook in Excel, which calculates it,"
     " and save it."
@@ -43,6 +46,48 @@ class RawRow(NamedTuple):
         return self.problem is None and all(
             cell.isspace() and not isinstance(cell, ErrorCell) for cell in self.cells.values()
         )
+
+
+def nothing_typed(cells: dict[int, str], formulas: Iterable[int]) -> bool:
+    """Whether the cells are all empty checkboxes, or formulas about empty cells. formulas: their columns."""
+    computed = set(formulas)
+    return not any(_is_typed(text, formula=column in computed) for column, text in cells.items())
+
+
+def _is_typed(text: str, *, formula: bool) -> bool:
+    nothing = (
+        text.plain == "0" if isinstance(text, NumberCell) else isinstance(text, ErrorCell) and bool(text)
+    )
+    return not (text == "FALSE" or text.isspace() or (nothing and formula))
+
+
+def range_name(row: int, column: int, last_row: int, last_column: int) -> str:
+    """`A2:B4` for rows and columns from 0."""
+    return f"{column_letters(column)}{row + 1}:{column_letters(last_column)}{last_row + 1}"
+
+
+@dataclass(slots=True)
+class Merges:
+    """heading: the merged ranges that touch the header's row. below: how many there are below it, `examples`
+    the first of them as Excel writes them."""
+
+    heading: list[CellRange] = field(default_factory=list)
+    below: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, name: str, header_row: int) -> None:
+        """Note a range; one that no sheet has is left out."""
+        try:
+            merge = CellRange(name)
+        except ValueError:
+            return
+        if merge.min_row <= header_row <= merge.max_row:
+            if len(self.heading) < HEADER_MERGES_MAX:
+                self.heading.append(merge)
+        elif merge.min_row > header_row:
+            self.below += 1
+            if len(self.examples) < EXAMPLES_MAX:
+                self.examples.append(name)
 
 
 class WorkbookSheet(Sheet):
@@ -128,8 +173,9 @@ class WorkbookSheet(Sheet):
                 )  # fmt: skip
         return tuple(found)
 
-    def read_header(self, merges: Iterable[CellRange] = ()) -> None:
+    def read_header(self, found: Merges) -> None:
         """Take the header's texts; one merged from above counts, one merged to the right names one column."""
+        merges = found.heading
         tops = {(merge.min_row, merge.min_col - 1) for merge in merges}
         merged_texts: dict[tuple[int, int], str] = {}
         header: dict[int, str] = {}
@@ -157,6 +203,16 @@ class WorkbookSheet(Sheet):
             self.warnings.append(
                 f"Row {self.header_row} holds one heading only, {quoted(self.header[0])}. If that is a title,"
                 " set `header_row:` in the mapping to the row that holds the headings."
+            )
+        self._warn_of_merged_rows(found)
+
+    def _warn_of_merged_rows(self, found: Merges) -> None:
+        if found.below:
+            more = found.below - len(found.examples)
+            shown = ", ".join(found.examples) + (f" and {more} more" if more else "")
+            self.warnings.append(
+                f"Cells below the headings are merged ({shown}): the value counts for the first cell only,"
+                " the others are empty. Unmerge them in Excel and fill the value in where it belongs."
             )
 
     def _warn_of_wide_heading(self, merge: CellRange, text: str) -> None:

@@ -20,12 +20,17 @@ from importer.sheets.detect import ENCRYPTED
 from importer.sheets.numbers import converter, hides
 from importer.sheets.rows import BooleanCell, ErrorCell, error_cell, sendable
 from importer.sheets.sheet import Worksheet
-from importer.sheets.workbook import NEVER_CALCULATED, RawRow
+from importer.sheets.workbook import NEVER_CALCULATED, RawRow, nothing_typed, range_name
 
 BOF, EOF, FORMULA_RECORD, UNCALCED, RECALC_ID = 0x809, 0x0A, 0x06, 0x5E, 0x1C1
 CALCULATE_ON_OPEN: Final = 0x2
 EMPTY_TEXT: Final = b"\x03\x00\x00\x00\x00\x00\xff\xff"
 """The stored result of a formula that gives an empty text, and of every one that xlwt writes."""
+ZERO: Final = bytes(8)
+ERROR_RESULT: Final = (2, b"\xff\xff")
+
+Places = set[tuple[int, int]]
+"""Cells: row and column from 0."""
 
 
 class XlsBook:
@@ -46,6 +51,7 @@ class XlsBook:
                     remedy="Open it in Excel and save it as .xlsx without a password.",
                 ) from error
             raise
+        self.merges: list[str] = []
         visible = (state == 0 for state in self._book._sheet_visibility)  # noqa: SLF001 - no other way
         self.worksheets = [
             Worksheet(name, shown) for name, shown in zip(self._book.sheet_names(), visible, strict=True)
@@ -54,7 +60,10 @@ class XlsBook:
     def rows(self, name: str) -> Iterator[RawRow]:
         """The rows of that sheet that have cells."""
         sheet = self._book.sheet_by_name(name)
-        never, again = self._uncertain_formulas(self._book.sheet_names().index(name))
+        self.merges = [
+            range_name(first, left, end - 1, right - 1) for first, end, left, right in sheet.merged_cells
+        ]
+        never, again, empty = self._formulas(self._book.sheet_names().index(name))
         for at in range(sheet.nrows):
             cells: dict[int, str] = {}
             unseen: list[int] = []
@@ -70,7 +79,8 @@ class XlsBook:
                     bool(sheet.default_row_hidden) if info is None else bool(info.hidden) or not info.height
                 )
                 formulas = [column for column in cells if (at, column) in again]
-                yield RawRow(at + 1, hidden, cells, None, formulas, unseen)
+                unfilled = nothing_typed(cells, [column for column in cells if (at, column) in empty])
+                yield RawRow(at + 1, hidden, cells, None, formulas, unseen, unfilled)
 
     def _code(self, cell: Any) -> str:  # noqa: ANN401 - xlrd has no types
         """The cell's number format."""
@@ -92,16 +102,16 @@ class XlsBook:
                 pass
         return text
 
-    def _uncertain_formulas(self, number: int) -> tuple[set[tuple[int, int]], set[tuple[int, int]]]:
-        """The cells (row and column from 0) with formulas that were never calculated, and with those that
-        Excel
-        will calculate again when it opens the workbook."""
+    def _formulas(self, number: int) -> tuple[Places, Places, Places]:
+        """The cells with formulas that were never calculated, with those that Excel will calculate again when
+        it opens the workbook, and with those that give 0 or an error."""
         book = self._book
         if book.biff_version < 50:
-            return set(), set()
+            return set(), set(), set()
         trusted = any(kind == RECALC_ID for kind, _ in self._records(book.base))
-        never: set[tuple[int, int]] = set()
-        again: set[tuple[int, int]] = set()
+        never: Places = set()
+        again: Places = set()
+        empty: Places = set()
         uncalced = False
         for kind, content in self._records(book._sh_abs_posn[number]):  # noqa: SLF001
             uncalced = uncalced or kind == UNCALCED
@@ -111,7 +121,9 @@ class XlsBook:
                     never.add(place)
                 elif uncalced or content[14] & CALCULATE_ON_OPEN:
                     again.add(place)
-        return never, again
+                if content[6:14] == ZERO or (content[6], content[12:14]) == ERROR_RESULT:
+                    empty.add(place)
+        return never, again, empty
 
     def _records(self, at: int) -> Iterator[tuple[int, bytes]]:
         """The records of one part of the stream; those of a chart inside of it are left out."""

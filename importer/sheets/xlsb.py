@@ -22,7 +22,7 @@ from importer.sheets.numbers import converter, date_cell_of, duration_cell, hide
 from importer.sheets.package import builtin_code
 from importer.sheets.rows import BooleanCell, error_cell, sendable
 from importer.sheets.sheet import Worksheet
-from importer.sheets.workbook import RawRow
+from importer.sheets.workbook import RawRow, nothing_typed, range_name
 from importer.sheets.zip_safety import open_archive
 
 ERROR_TEXTS: Final = {
@@ -41,7 +41,7 @@ FORMULA_TEXT, FORMULA_NUMBER, FORMULA_BOOLEAN, FORMULA_ERROR = 8, 9, 10, 11
 CELL_RECORDS: Final = frozenset((1, *range(RK, FORMULA_ERROR + 1), RICH_TEXT))
 FORMULAS: Final = frozenset((FORMULA_TEXT, FORMULA_NUMBER, FORMULA_BOOLEAN, FORMULA_ERROR))
 FORMAT, STYLE, STYLES_BEGIN, STYLES_END = 44, 47, 617, 618
-SHEET, PROPERTIES, CALCULATION = 156, 153, 157
+SHEET, PROPERTIES, CALCULATION, MERGE = 156, 153, 157, 176
 DATE_1904, FULL_CALCULATION = 0x1, 0x1
 HIDDEN: Final = 0x10
 
@@ -60,6 +60,7 @@ class XlsbBook:
             for sheet in book.sheets_metadata
             if sheet.typ == SheetTypeEnum.WorkSheet
         ]
+        self.merges: list[str] = []
         self._epoch_1904 = self._recalculated = False
         self._parts: dict[str, str] = {}
         self._read_workbook()
@@ -76,10 +77,14 @@ class XlsbBook:
             plain = enumerate(values if at == special.number else ())
             cells = {column: text for column, value in plain if (text := _cell(value))} | special.cells
             if cells:
-                yield special._replace(cells=dict(sorted(cells.items())))
+                yield special._replace(
+                    cells=dict(sorted(cells.items())),
+                    formulas=special.formulas if self._recalculated else (),
+                    unfilled=nothing_typed(cells, special.formulas),
+                )
 
     def _special_rows(self, name: str) -> Iterator[RawRow]:
-        """Every row of the sheet, with the cells that calamine does not show as they are."""
+        """Every row of the sheet, all its formulas, and the cells that calamine does not show as they are."""
         row = RawRow(0, hidden=False, cells={})
         formulas: list[int] = []
         unseen: list[int] = []
@@ -96,18 +101,21 @@ class XlsbBook:
                 style &= 0xFFFFFF
                 code = self._codes[style] if style < len(self._codes) else "General"
                 text = self._special_cell(kind, content, code)
-                if text is not None:
+                if text:
                     row.cells[column] = text
-                if self._recalculated and kind in FORMULAS:
+                if kind in FORMULAS:
                     formulas.append(column)
-                if hides(code, text or ""):
+                if hides(code, text):
                     unseen.append(column)
+            elif kind == MERGE:
+                first, last, left, right = struct.unpack_from("<4L", content)
+                self.merges.append(range_name(first, left, last, right))
         if row.number:
             yield row
 
-    def _special_cell(self, kind: int, content: bytes, code: str) -> str | None:
-        """A cell as it is, where calamine is not to be asked: of shared texts it is."""
-        text: str | None = None
+    def _special_cell(self, kind: int, content: bytes, code: str) -> str:
+        """A cell as it is, where calamine is not to be asked; empty for a shared text, of which it is."""
+        text = ""
         if kind in (ERROR, FORMULA_ERROR):
             text = error_cell(ERROR_TEXTS.get(content[8], "#ERROR!"))
         elif kind in (BOOLEAN, FORMULA_BOOLEAN):

@@ -19,12 +19,11 @@ from xml.etree.ElementTree import Element
 from openpyxl.cell.text import Text
 from openpyxl.utils.cell import column_index_from_string
 from openpyxl.utils.datetime import from_ISO8601
-from openpyxl.worksheet.cell_range import CellRange
 
 from importer.errors import SheetError
 from importer.sheets.numbers import converter, date_cell_of, duration_cell, hides
 from importer.sheets.package import Elements, SharedTexts, blocks, parse, read_package, tag
-from importer.sheets.rows import BooleanCell, ErrorCell, NumberCell, column_letters, error_cell, plain_text
+from importer.sheets.rows import BooleanCell, ErrorCell, column_letters, error_cell, plain_text
 from importer.sheets.sheet import (
     BLANK_ROWS_MAX,
     COLUMNS_MAX,
@@ -33,13 +32,11 @@ from importer.sheets.sheet import (
     choose_sheet,
     unreadable,
 )
-from importer.sheets.workbook import NEVER_CALCULATED, RawRow, WorkbookSheet
+from importer.sheets.workbook import NEVER_CALCULATED, Merges, RawRow, WorkbookSheet, nothing_typed
 from importer.sheets.zip_safety import damaged, open_archive
 from importer.text import quoted, shown
 
 TAIL_MAX_BYTES: Final = 4096
-HEADER_MERGES_MAX: Final = 20_000
-EXAMPLES_MAX: Final = 3
 
 HIDDEN_ROW: Final = re.compile(
     rb"<(?:\w+:)?row\s[^<>]*?\b(?:hidden\s*=\s*[\"'](?:1|true|on)|ht\s*=\s*[\"']0[.0]*)[\"']"
@@ -53,15 +50,12 @@ UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 
 @dataclass(slots=True)
 class Scan:
-    """hidden: some row may be hidden. header_merges: those that touch the header's row. merged_below: how
-    many ranges below it span several rows or columns, `examples` the first of them as Excel writes them.
-    content_end_bytes: the end of the last block that holds a value; rows: how many it and those before hold.
+    """hidden: some row may be hidden. content_end_bytes: the end of the last block that holds a value; rows:
+    how many it and those before hold.
     """
 
     hidden: bool = False
-    header_merges: list[CellRange] = field(default_factory=list)
-    merged_below: int = 0
-    examples: list[str] = field(default_factory=list)
+    merges: Merges = field(default_factory=Merges)
     content_end_bytes: int = 0
     rows: int = 0
 
@@ -82,24 +76,13 @@ def scan_worksheet(blocks: Iterable[bytes], header_row: int) -> Scan:
         searched = 0
         if b"mergeCell" in window:
             for match in MERGE.finditer(window):
-                _note_merge(found, match[1].decode("ascii"), header_row)
+                found.merges.add(match[1].decode("ascii"), header_row)
                 searched = match.end()
         if not tail and block.startswith(UTF16_MARKS):
             found.hidden = True  # nothing can be found in it this way: have the rows counted
         # The tag that the window breaks off in is searched with what follows it.
         tail = window[max(searched, window.rfind(b"<")) :][:TAIL_MAX_BYTES]
     return found
-
-
-def _note_merge(found: Scan, ref: str, header_row: int) -> None:
-    merge = CellRange(ref)
-    if merge.min_row <= header_row <= merge.max_row:
-        if len(found.header_merges) < HEADER_MERGES_MAX:
-            found.header_merges.append(merge)
-    elif merge.min_row > header_row:
-        found.merged_below += 1
-        if len(found.examples) < EXAMPLES_MAX:
-            found.examples.append(ref)
 
 
 RICH_VALUE: Final = (
@@ -133,8 +116,7 @@ class XlsxSheet(WorkbookSheet):
             self.name, self._part = chosen.name, chosen.part
             self._scan = self._scanned()
             self._texts = SharedTexts(path, self._archive, self._package.texts_part)
-            self.read_header(self._scan.header_merges)
-            self._warn_of_merged_rows()
+            self.read_header(self._scan.merges)
             if self._scan.hidden:
                 self.hidden_rows = sum(raw.hidden for raw in self.table())
         except (OSError, MemoryError) as error:
@@ -191,7 +173,6 @@ class XlsxSheet(WorkbookSheet):
         formulas: list[int] = []
         unseen: list[int] = []
         problem: str | None = None
-        typed = False
         column = -1
         for element in row:
             if element.tag != CELL:
@@ -208,12 +189,13 @@ class XlsxSheet(WorkbookSheet):
             if column in cells:
                 raise self._unreadable_row(number, "it has a cell twice")
             cells[column] = text
-            typed = typed or _is_typed(element, text)
-            if self._package.recalculated and element.find(FORMULA) is not None:
+            if element.find(FORMULA) is not None:
                 formulas.append(column)
             if ";" in code and hides(code, text):
                 unseen.append(column)
-        return RawRow(number, _is_hidden(row), cells, problem, formulas, unseen, unfilled=not typed)
+        unfilled = nothing_typed(cells, formulas)
+        again = formulas if self._package.recalculated else ()
+        return RawRow(number, _is_hidden(row), cells, problem, again, unseen, unfilled)
 
     def _row_number(self, text: str | None, before: int) -> int:
         if text is None:
@@ -273,16 +255,6 @@ class XlsxSheet(WorkbookSheet):
         except (ValueError, LookupError) as error:
             raise self._unreadable_row(number, str(error)) from None
 
-    def _warn_of_merged_rows(self) -> None:
-        found = self._scan
-        if found.merged_below:
-            more = found.merged_below - len(found.examples)
-            shown = ", ".join(found.examples) + (f" and {more} more" if more else "")
-            self.warnings.append(
-                f"Cells below the headings are merged ({shown}): the value counts for the first cell only,"
-                " the others are empty. Unmerge them in Excel and fill the value in where it belongs."
-            )
-
 
 def _without_value(cell: Element, kind: str, value: str | None) -> str:
     if kind == "e" and cell.get("vm"):
@@ -299,14 +271,6 @@ def _column_index(letters: str) -> int | None:
     except ValueError:
         return None
     return number - 1 if number <= COLUMNS_MAX else None
-
-
-def _is_typed(cell: Element, text: str) -> bool:
-    """Whether a cell with something in it is more than an empty checkbox, or a formula about empty cells."""
-    nothing = (
-        text.plain == "0" if isinstance(text, NumberCell) else isinstance(text, ErrorCell) and bool(text)
-    )
-    return not (text == "FALSE" or text.isspace() or (nothing and cell.find(FORMULA) is not None))
 
 
 def _is_hidden(row: Element) -> bool:

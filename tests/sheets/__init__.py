@@ -227,17 +227,19 @@ def open_document(
 
 def binary_workbook(
     path: Path,
-    table: Sequence[Sequence[str | float | Exception | tuple[float, int]]],
+    table: Sequence[Sequence[str | float | Exception | tuple[float, int] | tuple[float, int, int]]],
     *,
     first_row: int = 0,
     hidden_rows: Sequence[int] = (),
     codes: Sequence[str] = (),
     range_to: tuple[int, int] | None = None,
+    merges: Sequence[tuple[int, int, int, int]] = (),
 ) -> Path:
     """An .xlsb workbook of one sheet, record by record ([MS-XLSB]); nothing at hand writes that format.
 
-    A number may be a pair with its style, an index of `codes`. range_to: the last row and column of the range
-    that the sheet says it has.
+    A number may be a pair with its style, an index of `codes`, and have the kind of its record behind that.
+    range_to: the last row and column of the range that the sheet says it has. merges: first and last row,
+    first and last column, from 0.
     """
 
     def record(kind: int, content: bytes = b"") -> bytes:
@@ -258,7 +260,8 @@ def binary_workbook(
             elif isinstance(value, Exception):
                 cells += record(3, place + bytes(value.args))
             elif isinstance(value, tuple):
-                cells += record(5, struct.pack("<LLd", column, value[1], value[0]))
+                kind = value[2] if len(value) > 2 else 5
+                cells += record(kind, struct.pack("<LLd", column, value[1], value[0]))
             else:
                 cells += record(5, place + struct.pack("<d", value))
     last = range_to or (first_row + len(table) - 1, max(map(len, table)) - 1)
@@ -268,6 +271,7 @@ def binary_workbook(
         + record(145)
         + cells
         + record(146)
+        + b"".join(record(176, struct.pack("<4L", *merge)) for merge in merges)
         + record(130)
     )
     bundle = struct.pack("<LL", 0, 1) + wide("s1") + wide("Visits")
