@@ -182,8 +182,11 @@ class MappedField:
         if self.maps or self.lookup is not None:
             return noticed
         for (heading, index), reader in zip(self.columns, self._notice_readers(), strict=False):
-            cell = trimmed(cells[index])
-            found = reader(cell) if cell and not isinstance(cell, ErrorCell) else None
+            cell = cells[index]
+            if isinstance(cell, ErrorCell) or (type(cell) is str and LOST not in cell):
+                continue  # a text arrives as it looks
+            cell = trimmed(cell)
+            found = reader(cell)
             if found is not None:
                 noticed.append(finding(Severity.NOTICE, heading, index, str(cell), found))
         return noticed

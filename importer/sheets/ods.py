@@ -15,7 +15,7 @@ from xml.etree.ElementTree import Element
 
 from importer.errors import SheetError
 from importer.sheets.numbers import DAY_S, converter, date_cell_of, duration_cell
-from importer.sheets.package import Elements, parse
+from importer.sheets.package import Elements, Target, parse
 from importer.sheets.rows import BooleanCell, ErrorCell, NumberCell, column_letters, error_cell, sendable
 from importer.sheets.sheet import COLUMNS_MAX, Worksheet
 from importer.sheets.text_damage import ERRORS, OFFICE_ERROR
@@ -68,7 +68,7 @@ _BY_THOUSANDS: Final = re.compile(r"\d{1,3}(?:[.,'\s]\d{3})+", re.ASCII)
 _SHOWN_NUMBER: Final = re.compile(r"([^\d+-]*)([+-]?)(\d(?:[\d.,'\s]*\d)?)(\D*)", re.DOTALL)
 
 
-class _Outline:
+class _Outline(Target):
     """Target of the parser for a first look: which tables there are, and the styles that matter.
 
     tables: name and style. hidden: styles of tables that are not shown. flat: of rows of no height.
