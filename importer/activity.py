@@ -23,7 +23,19 @@ GUID: Final = re.compile(
     r"\{?([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\}?", re.IGNORECASE | re.ASCII
 )
 """An Id of LeadSquared's, with or without braces; what has another shape is no Id."""
+_DOTNET_TIME: Final = re.compile(r"/Date\((-?\d{1,14})(?:[+-]\d{4})?\)/", re.ASCII | re.IGNORECASE)
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _quoted: Final = json.encoder.encode_basestring
+
+
+def dotnet_time(text: str) -> dt.datetime | None:
+    """`/Date(1785476030000+0000)/`, as LeadSquared sometimes gives a time, in UTC and whole seconds; None for
+    anything else."""
+    found = _DOTNET_TIME.fullmatch(text)
+    try:
+        return None if found is None else _EPOCH + dt.timedelta(seconds=int(found[1]) // 1000)
+    except OverflowError:
+        return None
 
 
 class Activity(NamedTuple):

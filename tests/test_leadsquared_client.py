@@ -409,14 +409,18 @@ def test_every_exception_of_the_library_is_mapped(error: BaseException) -> None:
         ("7/31/2026 12:00:00 AM", dt.datetime(2026, 7, 31, 0, 0, 0, tzinfo=dt.UTC)),
         ("7/31/2026 12:00:00 PM", dt.datetime(2026, 7, 31, 12, 0, 0, tzinfo=dt.UTC)),
         ("7/31/2026 13:00:00", dt.datetime(2026, 7, 31, 13, 0, 0, tzinfo=dt.UTC)),
+        ("/Date(1785476030000+0000)/", dt.datetime(2026, 7, 31, 5, 33, 50, tzinfo=dt.UTC)),
+        ("/Date(-1000)/", dt.datetime(1969, 12, 31, 23, 59, 59, tzinfo=dt.UTC)),
+        ("/Date(-99999999999999)/", None),
+        ("/Date(x)/", None),
         ("7/31/2026 13:00:00 PM", None),
         ("31/7/2026 5:33:50 AM", None),
         ("2026-02-30 00:00:00", None),
         ("", None),
     ],
 )
-def test_both_spellings_of_a_time_are_read(text: str, moment: dt.datetime | None) -> None:
-    """Observed both ways."""
+def test_every_spelling_of_a_time_is_read(text: str, moment: dt.datetime | None) -> None:
+    """Observed in all these shapes."""
     assert moment == read_time(text)
 
 

@@ -27,12 +27,13 @@ VALUES = st.text(min_size=1, max_size=80).filter(str.strip)
         ("2026-07-31 00:00:01", "7/31/2026 12:00:01 AM"),
         ("2026-07-31", "2026-07-31 00:00:00.000"),
         ("2026-07-31", "7/31/2026 12:00:00 AM"),
+        ("2026-07-31 05:33:50", "/Date(1785476030000+0000)/"),
         (GUID, "{" + GUID.upper() + "}"),
         ("first\r\nsecond", "first\nsecond"),
     ],
 )
 def test_documented_respellings_are_equal(sent: str, stored: str) -> None:
-    """Trimming, number spelling, both date-time spellings and GUID case are what Retrieve does to values."""
+    """Trimming, and how Retrieve spells numbers, date-times and GUIDs."""
     assert similarity(sent, stored) is Comparison.EQUAL
 
 
@@ -55,6 +56,7 @@ def test_documented_respellings_are_equal(sent: str, stored: str) -> None:
         ("2026-07-31 05:33:50", "2026-07-31T05:33:50Z"),
         ("2026-07-31 05:33:50", "31/07/2026 05:33:50"),
         ("2026-07-31 05:33:50", "7/31/2026"),
+        ("2026-07-31 05:33:50", "/Date(1785476030123+0000)/"),
         ("Łódź 😀", "?ód? ??"),
         ("e\u0301", "é"),
     ],

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from importer.activity import GUID, ActivityField, StoredActivity
+from importer.activity import GUID, ActivityField, StoredActivity, dotnet_time
 from importer.leadsquared.outcomes import parsed
 from importer.text import one_line
 
@@ -208,7 +208,8 @@ _AMERICAN: Final = re.compile(
 
 
 def read_time(text: str) -> dt.datetime | None:
-    """`2026-07-31 05:33:50` or `7/31/2026 5:33:50 AM` as UTC, whole seconds; None for anything else."""
+    """`2026-07-31 05:33:50`, `7/31/2026 5:33:50 AM` or `/Date(1785476030000+0000)/` as UTC, whole seconds;
+    None for anything else."""
     text = text.strip()
     if found := _ISO.fullmatch(text):
         year, month, day, hour, minute, second = (int(number) for number in found.groups())
@@ -219,7 +220,7 @@ def read_time(text: str) -> dt.datetime | None:
                 return None
             hour = hour % 12 + (12 if found[7].upper() == "P" else 0)
     else:
-        return None
+        return dotnet_time(text)
     try:
         return dt.datetime(year, month, day, hour, minute, second, tzinfo=dt.UTC)
     except ValueError:

@@ -1,10 +1,11 @@
 """How the tenant may spell a value that it was sent: the normal form, and the near misses.
 
 Retrieve gives values back trimmed, GUIDs in either case, numbers respelt (1.50 as 1.5) and date-times as
-`2026-07-31 05:33:50` or `7/31/2026 5:33:50 AM` (observed by integrators). `normal` removes exactly these
-differences, so two values with the same normal form are *equal*. Whatever else a tenant may do to a value
-on its way (other case, other spaces, `1e5`, `00123` for `123`, day and month the other way round, a stored
-start of what was sent) is a *near miss*: it neither proves that the value is ours nor that it is not.
+`2026-07-31 05:33:50`, `2026-07-31 05:33:50.000`, `7/31/2026 5:33:50 AM` or `/Date(1785476030000+0000)/`
+(observed by integrators). `normal` removes exactly these differences, so two values with the same normal
+form are *equal*. Whatever else a tenant may do to a value on its way (other case, other spaces, `1e5`,
+`00123` for `123`, day and month the other way round, a stored start of what was sent) is a *near miss*: it
+neither proves that the value is ours nor that it is not.
 
 Everything here is pure, total, and takes and gives single values; `matching.py` compares activities.
 """
@@ -21,7 +22,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
-from importer.activity import GUID
+from importer.activity import GUID, dotnet_time
 
 
 class Comparison(StrEnum):
@@ -43,6 +44,7 @@ _DOCUMENTED_ISO: Final = re.compile(r"\d{4}-\d\d-\d\d(?: \d\d:\d\d:\d\d(?:\.0+)?
 _DOCUMENTED_SLASHED: Final = re.compile(
     r"\d\d?/\d\d?/\d{4}(?: \d\d?:\d\d:\d\d(?:\.0+)? [ap]m)?", re.ASCII | re.IGNORECASE
 )
+_DOCUMENTED_DOTNET: Final = re.compile(r"/Date\(-?\d{1,11}000\+0000\)/", re.ASCII)
 _ISO: Final = re.compile(
     r"(\d{4})-(\d\d?)-(\d\d?)(?:[ t](\d\d?):(\d\d)(?::(\d\d)(?:\.\d{1,9})?)?)?(?:z|[+-]00:?00)?",
     re.ASCII | re.IGNORECASE,
@@ -51,7 +53,7 @@ _SLASHED: Final = re.compile(
     r"(\d\d?)/(\d\d?)/(\d{4})(?:[ t](\d\d?):(\d\d)(?::(\d\d)(?:\.\d{1,9})?)?(?: ?([ap])m)?)?",
     re.ASCII | re.IGNORECASE,
 )
-_STARTS_OF_SPELLINGS: Final = frozenset("+-.0123456789")
+_STARTS_OF_SPELLINGS: Final = frozenset("+-./0123456789")
 _TRUTH: Final = ({"1", "true"}, {"0", "false"})
 """Yes and no come back as 1 and 0 or as true and false (observed by integrators)."""
 _WORDS_AS_NUMBERS: Final = {"true": "#1", "false": "#0"}
@@ -143,8 +145,9 @@ def _iso(instant: dt.datetime) -> str:
 
 
 def _documented_instant(text: str) -> dt.datetime | None:
-    """The instant that `text` spells in one of the two documented ways (a fraction of zeros, or none)."""
-    if not (_DOCUMENTED_ISO.fullmatch(text) or _DOCUMENTED_SLASHED.fullmatch(text)):
+    """The instant that `text` spells in one of the known ways (a fraction of zeros, or none)."""
+    shapes = (_DOCUMENTED_ISO, _DOCUMENTED_SLASHED, _DOCUMENTED_DOTNET)
+    if not any(shape.fullmatch(text) for shape in shapes):
         return None
     readings = _instants(text)
     return readings[0] if readings else None
@@ -159,7 +162,8 @@ def _instants(text: str) -> list[dt.datetime]:
         one, two, year, *clock = match.groups()
         readings = [_instant((year, one, two), clock), _instant((year, two, one), clock)]
     else:
-        return []
+        instant = dotnet_time(text)
+        readings = [instant and instant.replace(tzinfo=None)]
     return [reading for reading in readings if reading is not None]
 
 
