@@ -117,6 +117,8 @@ PAGE = b"<html><body>Bad gateway</body></html>"
         (answer(400, refusal("MXNovelException", status="Failed")), OutcomeKind.REFUSED, "MXNovelException"),
         (answer(200, {"Status": "Failed", "Message": {"Message": "No"}}), OutcomeKind.REFUSED, "refused"),
         (answer(400, {"Status": "Error"}), OutcomeKind.REFUSED, "refused"),
+        (answer(412, {"Status": "Error", "ExceptionMessage": "Unknown"}), OutcomeKind.REFUSED, "refused"),
+        (answer(412), OutcomeKind.REFUSED, "refused"),
         (answer(500, refusal("MXNovelException")), OutcomeKind.UNKNOWN_REFUSAL, "MXNovelException"),
         (answer(302, headers={"location": "https://elsewhere"}), OutcomeKind.WRONG_ADDRESS, "http-302"),
         (answer(308), OutcomeKind.WRONG_ADDRESS, "http-308"),

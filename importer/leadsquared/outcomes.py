@@ -226,7 +226,7 @@ def _unauthorised(seen: _Facts) -> bool:
 
 def _refused(seen: _Facts) -> bool:
     known = bool(seen.mx) and is_known_refusal(seen.mx)
-    return known or (seen.word in {"Failed", "Error"} and seen.status in {200, 400})
+    return known or seen.status == 412 or (seen.word in {"Failed", "Error"} and seen.status in {200, 400})
 
 
 def _unknown_refusal(seen: _Facts) -> bool:
