@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from sandbox_caller import ACCOUNT, Caller, quick
@@ -99,11 +100,57 @@ async def test_the_company_type_is_mandatory(call: Caller) -> None:
     assert reply.exception == "MXMandatoryAttributeMissingException"
 
 
+@pytest.mark.parametrize(
+    ("asked", "count"),
+    [
+        ({"SearchText": "acme"}, 2),
+        ({"FilterBy": ("mx_Account_Code", "LIKE", "ACC-000%")}, 10),
+        ({"FilterBy": ("mx_Account_Code", "<>", "ACC-0007")}, 11),
+        ({"FilterBy": ("mx_Account_Code", ">", "ACC-0010")}, 2),
+        ({"FilterBy": ("mx_Account_Code", ">=", "ACC-0010")}, 3),
+        ({"FilterBy": ("mx_Account_Code", "<", "ACC-0003")}, 2),
+        ({"FilterBy": ("mx_Account_Code", "<=", "ACC-0003")}, 3),
+        ({"FilterBy": ("mx_Account_Code", "LIKE", "K-%")}, 0),
+        ({"DateRange": ("CreatedOn", "2024-01-01 00:00:00", "2024-02-01 00:00:00")}, 13),
+        ({"DateRange": ("CreatedOn", "2025-01-01 00:00:00", "2025-02-01 00:00:00")}, 0),
+        ({"SearchText": "acme", "FilterBy": ("mx_Account_Code", "=", "ACC-0003")}, 1),
+    ],
+)
+@pytest.mark.parametrize("any_account", [False, True])
+async def test_companies_are_searched_by_text_range_and_other_operators(
+    asked: dict[str, Any], count: int, *, any_account: bool
+) -> None:
+    """SearchText finds parts of names, LIKE knows `%`, a range filters by date; nothing is invented."""
+    query: dict[str, Any] = {"CompanyType": {"CompanyTypeName": "Account"}}
+    for what, given in asked.items():
+        names = {
+            "FilterBy": ("LookupName", "SqlOperator", "LookupValue"),
+            "DateRange": ("DateField", "FromDate", "ToDate"),
+        }.get(what)
+        query[what] = dict(zip(names, given, strict=True)) if names else given
+    async with quick(any_account=any_account) as sandbox, Caller(sandbox) as call:
+        path = "/v2/CompanyManagement.svc/Company.Get"
+        reply = await call.send("POST", path, json={"Query": query})
+        query["FilterBy"] = {"LookupName": "CompanyName", "LookupValue": "x", "SqlOperator": "IN"}
+        refused = await call.send("POST", path, json={"Query": query})
+    assert reply.json["RecordCount"] == len(reply.json["Companies"]) == count
+    assert refused.exception == "MXInvalidInputException"
+
+
+@pytest.mark.parametrize("name", ["CompanyNumber", "CompanyIdentifier"])
+async def test_the_documented_match_keys_find_accounts(call: Caller, name: str) -> None:
+    """With all attributes where no columns are asked for."""
+    (found,) = await call.companies(name, "4711", Columns={})
+    assert found[name] == "4711"
+    assert {"CompanyId", "CompanyName", "Stage", "CreatedOn", "ModifiedOn"} <= found.keys()
+
+
 async def test_people_and_accounts_can_be_told_in_the_faults_file() -> None:
     """For a sandbox that is served; also while it runs."""
     rules = {
         "tenant": {
             "users": ["new@acme.test"],
+            "former_users": ["old@acme.test"],
             "accounts": {"mx_No": ["K1"]},
         }
     }
@@ -112,7 +159,7 @@ async def test_people_and_accounts_can_be_told_in_the_faults_file() -> None:
         people = (await call.send("GET", "/v2/UserManagement.svc/Users.Get")).json
         listed = await call.companies("CompanyName", "Account K1")
     active = {person["EmailAddress"]: person["StatusCode"] == 0 for person in people}
-    assert [active[f"{name}@acme.test"] for name in ("told", "new")] == [True, True]
+    assert [active[f"{name}@acme.test"] for name in ("told", "new", "old")] == [True, True, False]
     assert len(listed) == 1
 
 

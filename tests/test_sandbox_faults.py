@@ -48,7 +48,7 @@ async def test_any_other_status_creates_nothing_unless_said(status: int) -> None
         ("garbage", b"\x00\x07"),
         ("html", b"<html>"),
         ("bom", b'\xef\xbb\xbf{"Status":"Success"'),
-        ("mx", b'{"Status":"Error"'),
+        ("mx", b'{"Status":"Error","ExceptionType":"MXInvalidInputException"'),
     ],
 )
 async def test_a_strange_body_of_a_200_has_created(body: str, begins: bytes) -> None:
@@ -57,6 +57,37 @@ async def test_a_strange_body_of_a_200_has_created(body: str, begins: bytes) -> 
     assert reply is not None
     assert (reply.status, created) == (200, 1)
     assert reply.body.startswith(begins)
+
+
+async def test_an_error_may_say_that_it_is_one_of_leadsquareds_own() -> None:
+    """A key that some error bodies have."""
+    reply, created = await once({"do": "answer", "status": 400, "body": "mx"})
+    assert reply is not None
+    assert (reply.json["IsMXException"], created) == (True, 0)
+
+
+async def test_a_success_may_have_changed_nothing() -> None:
+    """A 200 with an Id, and nothing there: by Create and by Update."""
+    faults = [{"do": "answer", "commit": False, "nth": 1, "on": kind} for kind in ("create", "update")]
+    async with quick({"faults": faults}) as sandbox, Caller(sandbox) as call:
+        lost, kept = await call.create(), await call.create()
+        body = {"CompanyActivityId": kept.id, "ActivityNote": "Changed"}
+        update = await call.send("POST", "/v2/CompanyActivity.svc/Update", json=body)
+        held = [(each.id, each.note) for each in sandbox.activities]
+    assert [reply.json["Status"] for reply in (lost, kept, update)] == ["Success"] * 3
+    assert held == [(kept.id, "Visited")]
+    assert lost.id != kept.id
+
+
+async def test_an_activity_type_may_be_deactivated() -> None:
+    """Every Create of it is refused, with a 200 that says Failed."""
+    fault = {"do": "refuse", "event": 10002, "as": "failed", "message": "Activity type is inactive."}
+    async with quick({"faults": [fault]}) as sandbox, Caller(sandbox) as call:
+        replies = [await call.create(ActivityEvent=event) for event in (10002, 10002, 10001)]
+        events = [each.event for each in sandbox.activities]
+    said = [(reply.status, reply.json["Status"]) for reply in replies]
+    assert said == [(200, "Failed"), (200, "Failed"), (200, "Success")]
+    assert events == [10001]
 
 
 @pytest.mark.parametrize("body", ["truncated", "cut-chunk", "not-http", "gzip"])
@@ -173,6 +204,16 @@ async def test_revoked_keys_stay_revoked() -> None:
         statuses.append((await call.whoami()).status)
     assert statuses == [200, 401, 401, 401, 200]
     assert len(sandbox.activities) == 1
+
+
+async def test_a_user_may_be_deactivated() -> None:
+    """A 401 like that of wrong keys: only its message tells, then and later."""
+    fault = {"do": "revoke", "message": "User is deactivated.", "times": 1}
+    async with quick({"faults": [fault]}) as sandbox, Caller(sandbox) as call:
+        replies = [await call.create(), await call.whoami()]
+    assert [(reply.status, reply.json["ExceptionMessage"]) for reply in replies] == [
+        (401, "User is deactivated.")
+    ] * 2
 
 
 async def test_another_integration_writes_the_same_and_nearly_the_same() -> None:

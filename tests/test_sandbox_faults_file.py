@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ async def test_every_example_is_served(example: str, tmp_path: Path) -> None:
 
 
 def test_the_description_names_every_key_and_every_fault() -> None:
-    """Nothing can be said in a faults file that FAULTS.md does not tell."""
+    """Nothing can be said in a faults file, down to each choice, that FAULTS.md does not tell."""
     schema = importer.sandbox.FaultsFile.model_json_schema()
     kinds = [
         each["properties"]["do"]["const"]
@@ -47,7 +48,12 @@ def test_the_description_names_every_key_and_every_fault() -> None:
     names = {*TenantRules.model_fields, *schema["properties"], *kinds}
     for kind in schema["$defs"].values():
         names |= kind.get("properties", {}).keys()
-    missing = sorted(name for name in names if not re.search(rf"\b{re.escape(name)}\b", FAULTS_MD))
+    names |= {
+        word
+        for part in re.findall(r'"enum": \[(.*?)\]', json.dumps(schema))
+        for word in json.loads(f"[{part}]")
+    }
+    missing = sorted(name for name in map(str, names) if not re.search(rf"\b{re.escape(name)}\b", FAULTS_MD))
     assert missing == []
 
 

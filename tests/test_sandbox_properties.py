@@ -65,8 +65,13 @@ def test_any_body_is_answered_or_refused(body: dict[str, Any]) -> None:
 QUERIES = st.fixed_dictionaries(
     {"CompanyType": st.just({"CompanyTypeName": "Account"})},
     optional={
+        "SearchText": ANYTHING,
+        "DateRange": st.fixed_dictionaries(
+            {"FromDate": ANYTHING, "ToDate": ANYTHING}, optional={"DateField": ANYTHING}
+        ),
         "FilterBy": st.fixed_dictionaries(
-            {"LookupName": ANYTHING, "LookupValue": ANYTHING}, optional={"SqlOperator": ANYTHING}
+            {"LookupName": ANYTHING, "LookupValue": ANYTHING},
+            optional={"SqlOperator": st.sampled_from(["=", "<>", "like", ">", "<", ">=", "<="]) | ANYTHING},
         ),
     },
 )

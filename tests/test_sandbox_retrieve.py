@@ -57,7 +57,7 @@ async def test_values_are_trimmed_and_empty_fields_absent(call: Caller) -> None:
 
 
 async def test_values_are_respelt_now_so_now_so(call: Caller) -> None:
-    """Date-times in either spelling, GUIDs in either case, numbers without their last zeros."""
+    """Date-times in four spellings, GUIDs in either case, numbers without their last zeros."""
     created = await call.create(
         fields={
             "mx_Custom_1": "2026-07-31 05:33:50",
@@ -65,9 +65,13 @@ async def test_values_are_respelt_now_so_now_so(call: Caller) -> None:
             "mx_Custom_2": "1.50",
         }
     )
-    seen = [(await call.by_id(created.id)).json for _ in range(30)]
+    seen = [(await call.by_id(created.id)).json for _ in range(60)]
     fields = [shown["ActivityFields"] for shown in seen]
-    assert {each["mx_Custom_1"] for each in fields} == {"2026-07-31 05:33:50", "7/31/2026 5:33:50 AM"}
+    assert {each["mx_Custom_1"] for each in fields} == {
+        "2026-07-31 05:33:50", "7/31/2026 5:33:50 AM", "2026-07-31 05:33:50.000",
+        "/Date(1785476030000+0000)/",
+    }  # fmt: skip
+    assert len({each["CreatedOn"] for each in seen}) == 4
     assert len({each["Owner"] for each in fields}) == len({each["CompanyActivityId"] for each in seen}) == 2
     assert {each["mx_Custom_2"] for each in fields} == {"1.5"}
 

@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from importer.sandbox.rules import TenantRules
-from importer.sandbox.wire import GUID, Refused
+from importer.sandbox.wire import GUID, Refused, parsed_moment
 
 _PAGE_MAX: Final = 1000
 _COUNTLESS: Final = 1_000_000
@@ -27,8 +27,10 @@ _SPACE: Final = uuid.UUID("5c9f6a5e-7d0e-4b7e-9d62-0d4a3e8f1b27")
 _ATTRIBUTE: Final = re.compile(r"mx_[A-Z]\w*")
 _NOT_INVENTED: Final = re.compile(r"not-found.*|(grand |sub-?)?total", re.DOTALL)
 _STANDARD: Final = (
-    "CompanyId", "CompanyName", "mx_Account_Code", "Phone", "Website", "Stage", "ModifiedOn", "CreatedOn",
+    "CompanyId", "CompanyName", "CompanyNumber", "CompanyIdentifier", "mx_Account_Code", "Phone", "Website",
+    "Stage", "ModifiedOn", "CreatedOn",
 )  # fmt: skip
+_OPERATORS: Final = ("=", "<>", "LIKE", ">", "<", ">=", "<=")
 Company = dict[str, str]
 
 
@@ -93,26 +95,26 @@ PEOPLE: Final = (
 )
 
 
-def people(given: Sequence[str]) -> tuple[Person, ...]:
-    """The fixture people, and one for each further e-mail address or full name."""
+def people(given: Sequence[str], former: Sequence[str] = ()) -> tuple[Person, ...]:
+    """The fixture people, and one for each other e-mail address or full name; `former` ones are inactive."""
     known = {text.lower() for person in PEOPLE for text in (person.email, person.name)}
     more = []
-    for text in map(str.strip, given):
+    for place, text in enumerate(map(str.strip, (*given, *former))):
         if text and text.lower() not in known:
-            person = _made_up_person(text)
+            person = _made_up_person(text, active=place < len(given))
             known |= {text.lower(), person.email.lower()}
             more.append(person)
     return (*PEOPLE, *more)
 
 
-def _made_up_person(text: str) -> Person:
+def _made_up_person(text: str, *, active: bool) -> Person:
     """Somebody with this e-mail address, or with this full name."""
     local, at, _ = text.partition("@")
     if at:
         first, _, last = local.partition(".")
-        return Person(first.title(), last.title(), text)
+        return Person(first.title(), last.title(), text, active=active)
     first, _, last = text.partition(" ")
-    return Person(first, last, f"{made_up_id('name', text)[:13]}@example.com")
+    return Person(first, last, f"{made_up_id('name', text)[:13]}@example.com", active=active)
 
 
 def _fixture_companies() -> Iterator[Company]:
@@ -162,6 +164,10 @@ class Companies:
         if not _object(query, "CompanyType").get("CompanyTypeName"):
             raise Refused("MXMandatoryAttributeMissing", "'CompanyTypeName' is mandatory")
         found = self._filtered(query)
+        if text := query.get("SearchText"):
+            found = [each for each in found if str(text).lower() in each["CompanyName"].lower()]
+        if span := _object(query, "DateRange"):
+            found = _in_range(found, span)
         sorting = _object(body, "Sorting")
         column = str(sorting.get("ColumnName", "CompanyName"))
         found = sorted(
@@ -170,7 +176,7 @@ class Companies:
         index, size = paging(body, _PAGE_MAX)
         page = found[(index - 1) * size : index * size]
         count = len(found)
-        if self._countless and not query.get("FilterBy"):
+        if self._countless and not any(query.get(name) for name in ("FilterBy", "SearchText", "DateRange")):
             count = max(count, _COUNTLESS)
         columns = str(_object(body, "Columns").get("Include_CSV") or "")
         wanted = [name.strip() for name in columns.split(",") if name.strip()]
@@ -181,14 +187,18 @@ class Companies:
         if not filtering:
             return self._all
         name, value = filtering.get("LookupName"), filtering.get("LookupValue")
-        equal = filtering.get("SqlOperator", "=") == "="
-        if not isinstance(name, str) or not isinstance(value, str) or not equal:
-            raise Refused("MXInvalidInput", "'FilterBy' needs LookupName, LookupValue and SqlOperator '='")
+        operator = str(filtering.get("SqlOperator", "=")).upper()
+        if not isinstance(name, str) or not isinstance(value, str) or operator not in _OPERATORS:
+            raise Refused(
+                "MXInvalidInput", "'FilterBy' needs LookupName, LookupValue and a known SqlOperator"
+            )
         value = value.strip().lower()
-        if self._missing(value):
+        if operator == "=" and self._missing(value):
             return []
-        found = [each for each in self._all if name in each and each[name].lower() == value]
-        if found or not self._may_invent(name, value):
+        found = [
+            each for each in self._all if name in each and _compares(each[name].lower(), operator, value)
+        ]
+        if found or operator != "=" or not self._may_invent(name, value):
             return found
         return [self._invented(name, str(filtering["LookupValue"]).strip())]
 
@@ -207,10 +217,29 @@ def _shown(company: Company, wanted: list[str]) -> dict[str, Any]:
     return {"companyPropertyList": pairs}
 
 
+def _compares(held: str, operator: str, value: str) -> bool:
+    """SQL's comparison of texts: without regard to case, `%` a wildcard of LIKE."""
+    if operator == "LIKE":
+        return bool(re.fullmatch(".*".join(map(re.escape, value.split("%"))), held, re.DOTALL))
+    return {
+        "=": held == value, "<>": held != value, ">": held > value,
+        "<": held < value, ">=": held >= value, "<=": held <= value,
+    }[operator]  # fmt: skip
+
+
+def _in_range(found: list[Company], span: Mapping[str, Any]) -> list[Company]:
+    """Accounts whose `DateField` (default ModifiedOn) lies between `FromDate` and `ToDate`, both included."""
+    column = str(span.get("DateField", "ModifiedOn"))
+    start, end = parsed_moment(span.get("FromDate")), parsed_moment(span.get("ToDate"))
+    if start is None or end is None:
+        raise Refused("MXInvalidInput", "'FromDate' and 'ToDate' must be YYYY-MM-DD HH:MM:SS")
+    return [each for each in found if start <= (parsed_moment(each.get(column)) or 0) <= end]
+
+
 def _object(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     value = body.get(name) or {}
     if not isinstance(value, dict):
-        raise Refused("MXInvalidInput", f"'{name}' must be an object", structural=True)
+        raise Refused("MXInvalidInput", f"'{name}' must be an object", status=400)
     return value
 
 

@@ -204,7 +204,7 @@ def _body(name: BodyName, right: Answer) -> Answer:
         "gzip": _GARBAGE,
         "html": HTML_ERROR,
         "bom": b"\xef\xbb\xbf" + right.body,
-        "mx": refusal_body("MXInvalidInputException", "Invalid input."),
+        "mx": refusal_body("MXInvalidInputException", "Invalid input.", IsMXException=True),
     }
     content_type = "text/html" if name == "html" else right.content_type
     headers = {**right.headers, "Content-Encoding": "gzip"} if name == "gzip" else right.headers
@@ -214,8 +214,8 @@ def _body(name: BodyName, right: Answer) -> Answer:
 async def other_answer(
     fault: AnswerFault, request: web.BaseRequest, perform: Perform, extra: Mapping[str, str]
 ) -> web.StreamResponse:
-    """Another status or body than the right one."""
-    right = perform() if fault.commits else Answer(fault.status, b"")
+    """Another status or body than the right one. perform: writes nothing unless the fault commits."""
+    right = perform() if fault.commits or fault.status < 300 else Answer(fault.status, b"")
     answer = _body(fault.body or ("html" if fault.status >= 300 else "normal"), right)
     body = answer.body if fault.text is None else fault.text.encode("utf-8")
     headers = {**answer.headers, **fault.headers, **extra}

@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from importer.sandbox.wire import GUID, RefusalShape
+from importer.sandbox.wire import GUID, WRONG_KEYS, RefusalShape
 
 HOLD_MAX_S: Final = 600.0
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
@@ -28,7 +28,8 @@ Wait = Annotated[float, Field(ge=0, le=HOLD_MAX_S)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 CallKind = Literal[
-    "create", "update", "retrieve", "by-id", "whoami", "users", "companies", "activity-type", "activity-types"
+    "create", "update", "retrieve", "by-id", "whoami", "permissions", "users", "companies", "activity-type",
+    "activity-types",
 ]  # fmt: skip
 READS: Final[tuple[CallKind, ...]] = ("retrieve", "by-id")
 On = CallKind | Literal["any", "reads"]
@@ -61,7 +62,10 @@ class FieldRule(Strict):
     """What the tenant knows about one activity field; without a rule a field takes any text. name: as people
     see it."""
 
-    type: Literal["text", "number", "date", "datetime", "dropdown", "boolean", "user"] = "text"
+    type: Literal[
+        "text", "number", "date", "datetime", "dropdown", "multi-select", "boolean", "user", "phone",
+        "product", "file",
+    ] = "text"  # fmt: skip
     name: str = ""
     required: bool = False
     values: tuple[str, ...] = ()
@@ -92,6 +96,7 @@ class TenantRules(Strict):
     events: tuple[Positive, ...] | None = None
     missing_accounts: frozenset[Guid] = frozenset()
     users: tuple[str, ...] = ()
+    former_users: tuple[str, ...] = ()
     accounts: dict[str, tuple[str, ...]] = {}
     fields: dict[str, FieldRule] = {}
     unknown_fields: Literal["refuse", "drop", "keep"] = "refuse"
@@ -105,7 +110,8 @@ class TenantRules(Strict):
     clock_offset_s: Annotated[float, Field(ge=-86_400, le=86_400)] = 0.0
     daily_quota: Positive | None = None
     right_host: str | None = None
-    query_keys: Literal["accepted", "refused"] = "accepted"
+    query_keys: Literal["accepted", "lose-writes", "refused"] = "accepted"
+    creates: Literal["allowed", "refused"] = "allowed"
     reads: Literal["allowed", "refused"] = "allowed"
     lag_s: Seconds | tuple[Seconds, Seconds] | None = None
 
@@ -144,7 +150,8 @@ class Match(Strict):
 
 
 class AnswerFault(Match):
-    """Another status, another body, or both. commit: whether the activity is created all the same."""
+    """Another status, another body, or both. commit: whether the activity is created all the same; a good
+    status without it is a success that changed nothing (observed)."""
 
     do: Literal["answer"]
     status: Annotated[int, Field(ge=200, le=599)] = 200
@@ -228,9 +235,10 @@ class HoldFault(Match):
 
 
 class RevokeFault(Match):
-    """The keys are revoked: this call and every one after it is answered 401."""
+    """The keys are revoked, or their user deactivated (message): 401 from this call on."""
 
     do: Literal["revoke"]
+    message: str = WRONG_KEYS
 
 
 class ForeignFault(Match):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
+import uuid
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -99,7 +100,7 @@ class Asked:
     """A request, and what became known of it on the way.
 
     query: by names in lower case. body: as received; content: the JSON in it, empty if it could not be read;
-    then `refused` says why.
+    then `refused` says why. lost: the tenant says that it wrote, and does not.
     """
 
     request: web.BaseRequest
@@ -110,6 +111,7 @@ class Asked:
     content: dict[str, Any] = field(default_factory=dict)
     refused: Refused | None = None
     person: Person = OWNER
+    lost: bool = False
 
     async def read(self) -> None:
         """Takes the body in; what is wrong with it is said when the call is carried out."""
@@ -127,6 +129,7 @@ ROUTES: Final[Mapping[str, tuple[str, rules.CallKind]]] = {
     "/v2/CompanyActivity.svc/Retrieve": ("POST", "retrieve"),
     "/v2/CompanyActivity.svc/RetrieveById": ("GET", "by-id"),
     "/v2/Authentication.svc/UserByAccessKey.Get": ("GET", "whoami"),
+    "/v2/PermissionTemplate.svc/User/GetPermissions": ("GET", "permissions"),
     "/v2/UserManagement.svc/Users.Get": ("GET", "users"),
     "/v2/CompanyManagement.svc/Company.Get": ("POST", "companies"),
     "/v2/ProspectActivity.svc/CustomActivity/GetActivitySetting": ("GET", "activity-type"),
@@ -150,7 +153,7 @@ class Service:
         self.options = options
         self.calls: deque[Call] = deque(maxlen=CALLS_KEPT)
         self.arrived = 0
-        self.revoked = False
+        self.revoked = ""
         self.holds = Holds()
         self._people = people
         self._secret = secret
@@ -180,7 +183,7 @@ class Service:
         self._faults = Faults(file.faults, self._seed)
         self.tenant.change_rules(file.tenant)
         self.gate.change(file, self._started_s)
-        self.revoked = False
+        self.revoked = ""
         for existing in file.existing:
             self.tenant.add_existing(existing)
 
@@ -236,9 +239,13 @@ class Service:
 
     def _barred(self, asked: Asked) -> wire.Answer | None:
         """What is said before anybody looks at the call: wrong region, wrong keys, too many calls."""
-        elsewhere = self.tenant.rules.right_host is not None and asked.kind != "whoami"
-        if elsewhere or not self._authorised(asked):
-            return wire.UNAUTHORISED
+        right_host = self.tenant.rules.right_host
+        if right_host is not None and asked.kind != "whoami":
+            return wire.unauthorised(
+                f"Invalid API host. Please use https://{right_host}/v2/ for this account."
+            )
+        if self.revoked or not self._authorised(asked):
+            return wire.unauthorised(self.revoked or wire.WRONG_KEYS)
         refused = self.gate.refusal(asked.call.arrived_s, self.tenant.now())
         asked.call.refused = refused is not None
         return refused
@@ -249,10 +256,11 @@ class Service:
         if access is None and secret is None:
             if self.tenant.rules.query_keys == "refused":
                 return False
+            asked.lost = self.tenant.rules.query_keys == "lose-writes"
             access, secret = asked.query.get("accesskey"), asked.query.get("secretkey")
         person = self._people.get(access or "")
         asked.person = person or OWNER
-        return person is not None and secret == self._secret and not self.revoked
+        return person is not None and secret == self._secret
 
     def _foreign(self, asked: Asked, hit: Hit, when: str) -> None:
         """What others write just then. A Create that would be refused gives them nothing to copy."""
@@ -283,7 +291,7 @@ class Service:
         tenant, query = self.tenant, asked.query
         match asked.kind:
             case "update":
-                return tenant.change(asked.content, asked.person)
+                return tenant.change(asked.content, asked.person, lost=asked.lost)
             case "retrieve":
                 account = query.get("companyid")
                 return tenant.retrieve(account, asked.content, stale_s=stale_s, missing=missing)
@@ -293,6 +301,8 @@ class Service:
                 # the address that the caller knows us by: there may be a proxy or a tunnel in between
                 host = tenant.rules.right_host or asked.request.headers.get("Host") or ""
                 return tenant.whoami(asked.person, host, self.options.organisation)
+            case "permissions":
+                return tenant.permissions()
             case "users":
                 return tenant.users()
             case "companies":
@@ -304,6 +314,8 @@ class Service:
 
     def _created(self, asked: Asked) -> wire.Answer:
         wanted = self.tenant.wanted(asked.content)
+        if asked.lost:
+            return wire.created(str(uuid.uuid4()))
         held = self.tenant.add(wanted, asked.person)
         asked.call.activity_id = held.id
         return wire.created(held.id)
@@ -321,6 +333,7 @@ class Service:
         match fault:
             case rules.AnswerFault():
                 call.status = fault.status
+                asked.lost = asked.lost or not fault.commits
                 return await faults.other_answer(fault, request, perform, self._extra())
             case rules.DropFault() | rules.HangFault():
                 return await faults.silent(fault, request, perform)
@@ -347,9 +360,9 @@ class Service:
                 answer = faults.throttle_answer(fault, str(self.gate.plan))
             case rules.RedirectFault() as fault:
                 answer = faults.redirect(fault.status, fault.to)
-            case rules.RevokeFault():
-                self.revoked = True
-                answer = wire.UNAUTHORISED
+            case rules.RevokeFault() as fault:
+                self.revoked = fault.message
+                answer = wire.unauthorised(fault.message)
             case rules.StaleFault() as fault:
                 answer = self._performed(asked, stale_s=fault.seconds)
             case rules.IncompleteFault() as fault:

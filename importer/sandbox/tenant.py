@@ -133,7 +133,8 @@ class Tenant:
     def change_rules(self, rules: TenantRules) -> None:
         """Another tenant from now on, with the same activities."""
         self.rules = rules
-        self._people = people((*self._users, *rules.users))
+        self._people = people((*self._users, *rules.users), rules.former_users)
+        self._inactive = frozenset(person.id for person in self._people if not person.active)
         self._names = {person.id: person.name for person in self._people}
         accounts = {name: tuple(values) for name, values in self._accounts.items()}
         for name, values in rules.accounts.items():
@@ -188,22 +189,37 @@ class Tenant:
 
     def wanted(self, body: Mapping[str, Any]) -> Wanted:
         """What a Create asks for. Raises Refused."""
-        return wanted(body, self.rules)
+        if self.rules.creates == "refused":
+            raise Refused("MXUnAuthorizedAccess", "You are not authorized to create activities.")
+        asked = wanted(body, self.rules)
+        self._check_owner(asked.fields)
+        return asked
 
-    def change(self, body: Mapping[str, Any], author: Person = OWNER) -> dict[str, Any]:
-        """`CompanyActivity.svc/Update`. Raises Refused.
+    def _check_owner(self, fields: Mapping[str, str]) -> None:
+        """An inactive owner is refused (observed on leads)."""
+        if fields.get("Owner", "").lower() in self._inactive:
+            raise Refused("MXInvalidEntityReference", "The user given as 'Owner' is inactive.")
+
+    def change(
+        self, body: Mapping[str, Any], author: Person = OWNER, *, lost: bool = False
+    ) -> dict[str, Any]:
+        """`CompanyActivity.svc/Update`. lost: it says that it did, and does not. Raises Refused.
 
         Whether fields that an update leaves out keep their values is not documented: `update_leaves_out`.
         """
         activity_id, note, fields = update(body, self.rules)
+        self._check_owner(fields)
         held = self._existing(activity_id)
+        done = {"Status": "Success", "Message": {"Id": activity_id, "IsSuccessful": True}}
+        if lost:
+            return done
         if self.rules.update_leaves_out == "empty":
             held.fields, held.note = fields, note or ""
         else:
             held.fields, held.note = held.fields | fields, held.note if note is None else note
         held.modified_on, held.modified_by = self.now(), author.id
         self._keep(held)
-        return {"Status": "Success", "Message": {"Id": activity_id, "IsSuccessful": True}}
+        return done
 
     def _existing(self, activity_id: str) -> Held:
         held = self._by_id.get(activity_id)
@@ -331,6 +347,13 @@ class Tenant:
             for code in self.rules.events or (10001,)
         ]
 
+    def permissions(self) -> dict[str, bool]:
+        """`User/GetPermissions` (documented; the shape of its answer is not): what the keys may do."""
+        return {
+            "CreateAccountActivity": self.rules.creates == "allowed",
+            "ViewAccountActivity": self.rules.reads == "allowed",
+        }
+
     def users(self) -> list[dict[str, Any]]:
         """`UserManagement.svc/Users.Get`."""
         return [person.shown() for person in self._people]
@@ -359,7 +382,8 @@ class Tenant:
 
 _DATA_TYPES: Final = {
     "text": "String", "number": "Number", "date": "Date", "datetime": "DateTime", "dropdown": "Dropdown",
-    "boolean": "Boolean", "user": "ActiveUsers",
+    "multi-select": "MultiSelect", "boolean": "Boolean", "user": "ActiveUsers", "phone": "Phone",
+    "product": "Product", "file": "File",
 }  # fmt: skip
 
 
@@ -384,9 +408,9 @@ def _field_shown(place: int, name: str, rule: FieldRule) -> dict[str, Any]:
 def _window(body: Mapping[str, Any]) -> tuple[float, float]:
     given = body.get("Parameter")
     if not isinstance(given, dict):
-        raise Refused("MXInvalidInput", "'Parameter' is mandatory", structural=True)
+        raise Refused("MXInvalidInput", "'Parameter' is mandatory", status=400)
     if unknown := given.keys() - {"FromDate", "ToDate"}:
-        raise Refused("MXInvalidInput", f"Unknown parameter: {', '.join(sorted(unknown))}", structural=True)
+        raise Refused("MXInvalidInput", f"Unknown parameter: {', '.join(sorted(unknown))}", status=400)
     start, end = parsed_moment(given.get("FromDate")), parsed_moment(given.get("ToDate"))
     if start is None or end is None:
         raise Refused("MXInvalidInput", "'FromDate' and 'ToDate' must be YYYY-MM-DD HH:MM:SS")

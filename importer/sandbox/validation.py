@@ -1,7 +1,8 @@
 """Whether a Create or Update is one that LeadSquared would take; as strict as its documentation allows.
 
 Exceptions and messages: the vendor's documentation, error handling, and integrators' reports. A body that has
-not the documented structure is a 400 ("not as per API specification"), wrong content a refusal.
+not the documented structure is a 400 ("not as per API specification"), wrong content a refusal. What is no
+JSON, or JSON of another shape, is a 400 that names no exception, and an unknown attribute a 412 (observed).
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 _SHAPES: Final[Mapping[str, Callable[[str], bool]]] = {
-    "text": lambda _: True,
     "number": lambda value: bool(_NUMBER.fullmatch(value)),
     "date": lambda value: bool(_DATE.fullmatch(value)) and parsed_moment(f"{value} 00:00:00") is not None,
     "datetime": lambda value: parsed_moment(value) is not None,
@@ -43,16 +43,20 @@ class Wanted:
 
 
 def parsed(body: bytes, content_type: str) -> dict[str, Any]:
-    """The JSON object of a request. Raises Refused (structural)."""
+    """The JSON object of a request. Raises Refused (400)."""
     if content_type.partition(";")[0].strip().lower() != "application/json":
-        raise Refused("MXInvalidInput", "Content-Type must be application/json.", structural=True)
+        raise Refused("MXInvalidInput", "Content-Type must be application/json.", status=400)
     try:
         value = json.loads(body.decode("utf-8"))
     except (ValueError, RecursionError):
-        raise Refused("MXInvalidInput", "The message body is not valid JSON.", structural=True) from None
+        raise Refused("", "Unexpected character encountered while parsing value.", status=400) from None
     if not isinstance(value, dict):
-        raise Refused("MXInvalidInput", "The message body must be a JSON object.", structural=True)
+        raise _other_shape("the body", "object")
     return value
+
+
+def _other_shape(what: str, wanted: str) -> Refused:
+    return Refused("", f"Cannot deserialize the current JSON: {what} must be of type {wanted}.", status=400)
 
 
 def guid(value: object, name: str) -> str:
@@ -67,27 +71,31 @@ def guid(value: object, name: str) -> str:
 def _known_keys(body: Mapping[str, Any], known: set[str]) -> None:
     if unknown := body.keys() - known:
         names = ", ".join(sorted(unknown))
-        raise Refused("MXInvalidInput", f"Unknown attribute: {names}", structural=True)
+        raise Refused("", f"Unknown attribute: {names}", status=412)
 
 
 def _note(body: Mapping[str, Any]) -> str:
     note = body.get("ActivityNote", "")
     if not isinstance(note, str):
-        raise Refused("MXInvalidDataType", "'ActivityNote' must be a string", structural=True)
+        raise Refused("MXInvalidDataType", "'ActivityNote' must be a string", status=400)
     return note
 
 
-def _fields(body: Mapping[str, Any]) -> dict[str, str]:
+def _fields(body: Mapping[str, Any], *, sets: bool = True) -> dict[str, str]:
+    """sets: whether a field may be a set of fields, which is kept as a JSON text (observed)."""
     given = body.get("Fields", [])
     if not isinstance(given, list):
-        raise Refused("MXInvalidInput", "'Fields' must be a list", structural=True)
+        raise _other_shape("'Fields'", "array")
     fields: dict[str, str] = {}
     for item in given:
-        if not isinstance(item, dict) or item.keys() != {"SchemaName", "Value"}:
-            raise Refused("MXInvalidInput", "A field needs 'SchemaName' and 'Value'", structural=True)
+        of_a_set = sets and isinstance(item, dict) and "Fields" in item
+        if not isinstance(item, dict) or item.keys() != {"SchemaName", "Value", *["Fields"] * of_a_set}:
+            raise Refused("MXInvalidInput", "A field needs 'SchemaName' and 'Value'", status=400)
         name, value = item["SchemaName"], item["Value"]
+        if of_a_set and value == "":
+            value = json.dumps(_fields(item, sets=False))
         if not isinstance(name, str) or not isinstance(value, str):
-            raise Refused("MXInvalidDataType", f"Field '{name}': the value must be a string", structural=True)
+            raise Refused("MXInvalidDataType", f"Field '{name}': the value must be a string", status=400)
         if name in fields:
             raise Refused("MXInvalidActivityFields", f"Field name : '{name}' is given twice.")
         fields[name] = value
@@ -103,9 +111,11 @@ def _schema_name(name: str, rules: TenantRules) -> bool:
 def _value_fits(value: str, rule: FieldRule) -> bool:
     if rule.max_length is not None and len(value) > rule.max_length:
         return False
-    if rule.type == "dropdown":
-        return not rule.values or value.lower() in {known.lower() for known in rule.values}
-    return _SHAPES[rule.type](value)
+    return rule.type not in _SHAPES or _SHAPES[rule.type](value)
+
+
+def _is_option(value: str, rule: FieldRule) -> bool:
+    return not rule.values or value.lower() in {known.lower() for known in rule.values}
 
 
 def _checked(fields: dict[str, str], rules: TenantRules, *, complete: bool) -> dict[str, str]:
@@ -120,6 +130,9 @@ def _checked(fields: dict[str, str], rules: TenantRules, *, complete: bool) -> d
         rule = rules.fields.get(name)
         if name == "Owner" and value and not GUID.fullmatch(value):
             raise Refused("MXInvalidInput", "'Owner' is not a valid user Id")
+        if rule and value and rule.type == "dropdown" and not _is_option(value, rule):
+            # as account records do; without a list anything is stored, as lead records do
+            raise Refused("MXInvalidEntityReference", f"Field name : '{name}' has no option '{value}'.")
         if rule and value and not _value_fits(value, rule):
             message = f"Field name : '{name}' of datatype : '{rule.type}' has an invalid value."
             raise Refused("MXInvalidDataType", message)
@@ -138,7 +151,7 @@ def wanted(body: Mapping[str, Any], rules: TenantRules) -> Wanted:
     company_id = guid(body.get("RelatedCompanyId"), "RelatedCompanyId")
     event = body.get("ActivityEvent")
     if event is not None and (not isinstance(event, int) or isinstance(event, bool)):
-        raise Refused("MXInvalidDataType", "'ActivityEvent' must be an integer", structural=True)
+        raise Refused("MXInvalidDataType", "'ActivityEvent' must be an integer", status=400)
     note, fields = _note(body), _fields(body)
     if event is None or event < 1 or (rules.events is not None and event not in rules.events):
         raise Refused("MXInvalidActivity", "Event Code is invalid or empty")

@@ -3,8 +3,8 @@
 Success is `{"Status":"Success","Message":{"Id":…}}` (documentation, post an activity on an account); a
 refusal is `{"Status":"Error","ExceptionType":"MX…Exception","ExceptionMessage":…}` (error handling). The
 status code alone does not tell: logic errors come as 500, and also with 200, as "Error" or as "Failed" with
-`Message.Message`. Values come back trimmed and respelt: empty fields absent, date-times either
-`2026-07-31 05:33:50` or `7/31/2026 5:33:50 AM`, GUIDs in either case, 1.50 as 1.5 (observed by integrators).
+`Message.Message`. Values come back trimmed and respelt: empty fields absent, date-times in any of four shapes
+(`DATE_SHAPES`), GUIDs in either case, 1.50 as 1.5 (observed by integrators).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final, Literal
@@ -38,13 +38,14 @@ class Answer:
 
 
 class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error of this program
-    """The tenant says no. structural: the body is not as the API wants it, always a 400."""
+    """The tenant says no. kind: "" if no exception is named. status: of a body that is not as the API wants
+    it (400, or 412 for an unknown attribute); None: as the tenant refuses."""
 
-    def __init__(self, kind: str, message: str, *, structural: bool = False) -> None:
+    def __init__(self, kind: str, message: str, *, status: Literal[400, 412] | None = None) -> None:
         super().__init__(message)
-        self.kind = kind if kind.endswith("Exception") else f"{kind}Exception"
+        self.kind = kind if kind.endswith("Exception") or not kind else f"{kind}Exception"
         self.message = message
-        self.structural = structural
+        self.status = status
 
 
 def encoded(value: Any) -> bytes:  # noqa: ANN401 - whatever JSON can say
@@ -63,17 +64,19 @@ def created(activity_id: str) -> Answer:
     return Answer(200, body, activity_id=activity_id)
 
 
-def refusal_body(kind: str, message: str) -> bytes:
-    """The documented body of a refusal."""
-    return encoded({"Status": "Error", "ExceptionType": kind, "ExceptionMessage": message})
+def refusal_body(kind: str, message: str, **more: bool) -> bytes:
+    """The documented body of a refusal; without an exception's name where there is none (observed)."""
+    named = {"ExceptionType": kind} if kind else {}
+    return encoded({"Status": "Error", **named, "ExceptionMessage": message, **more})
 
 
 def refusal(refused: Refused, shape: RefusalShape) -> Answer:
     """A refusal in the shape that this tenant uses."""
-    if shape == "failed":
+    status = refused.status or shape
+    if status == "failed":
         text = f"{refused.kind}: {refused.message}"
         return Answer(200, encoded({"Status": "Failed", "Message": {"Message": text}}))
-    return Answer(400 if refused.structural else shape, refusal_body(refused.kind, refused.message))
+    return Answer(status, refusal_body(refused.kind, refused.message))
 
 
 def throttled(message: str, status: int, retry_after: str | None) -> Answer:
@@ -82,12 +85,14 @@ def throttled(message: str, status: int, retry_after: str | None) -> Answer:
     return Answer(status, refusal_body("MXAPIRateLimitExceededException", message), headers=headers)
 
 
-UNAUTHORISED: Final = Answer(
-    401,
-    refusal_body(
-        "MXInvalidAccessDetailsException", "Invalid Access Details. AccessKey or SecretKey is incorrect."
-    ),
-)
+WRONG_KEYS: Final = "Invalid Access Details. AccessKey or SecretKey is incorrect."
+
+
+def unauthorised(message: str) -> Answer:
+    """A 401: wrong or revoked keys, a deactivated user, or a host of another region; the words tell which."""
+    return Answer(401, refusal_body("MXInvalidAccessDetailsException", message))
+
+
 NOT_FOUND: Final = Answer(404, b"<html><body><h2>404 - Not Found</h2></body></html>", "text/html")
 NOT_ALLOWED: Final = Answer(405, b"<html><body><h2>405 - Method not allowed.</h2></body></html>", "text/html")
 
@@ -120,6 +125,20 @@ def american(text: str) -> str:
     return f"{when.month}/{when.day}/{when.year} {when.hour % 12 or 12}:{when:%M:%S} {half}"
 
 
+def _with_milliseconds(text: str) -> str:
+    return f"{text}.000"
+
+
+def _dotnet(text: str) -> str:
+    """The spelling of .NET's older JSON: milliseconds since 1970."""
+    return f"/Date({int(parsed_moment(text) or 0) * 1000}+0000)/"
+
+
+DATE_SHAPES: Final[tuple[Callable[[str], str], ...]] = (str, american, _with_milliseconds, _dotnet)
+"""How a documented date-time comes back: `2026-07-31 05:33:50`, `7/31/2026 5:33:50 AM`,
+`2026-07-31 05:33:50.000`, `/Date(1785476030000+0000)/` (observed by integrators)."""
+
+
 class Spelling:
     """Respells values for one answer after another. `mixed` chooses again each time, `plain` only trims."""
 
@@ -134,10 +153,12 @@ class Spelling:
         """A GUID in either case."""
         return guid.upper() if self._coin() else guid.lower()
 
+    def _date(self, text: str) -> str:
+        return self._random.choice(DATE_SHAPES)(text) if self._mixed else text
+
     def moment(self, epoch_s: float) -> str:
-        """A time of the tenant's own in either spelling."""
-        text = moment(epoch_s)
-        return american(text) if self._coin() else text
+        """A time of the tenant's own in any of its spellings."""
+        return self._date(moment(epoch_s))
 
     def value(self, text: str, kind: str | None) -> str:
         """A field's value. kind: the field's type, None if unknown (then its looks decide)."""
@@ -147,7 +168,7 @@ class Spelling:
         if kind in (None, "user") and GUID.fullmatch(text):
             return self.id(text)
         if kind in (None, "datetime") and parsed_moment(text) is not None:
-            return american(text) if self._coin() else text
+            return self._date(text)
         if kind in (None, "number") and (match := _PADDED.fullmatch(text)):
             return f"{match[1]}.{match[2]}" if match[2] else match[1]
         if kind == "boolean" and text.lower() in _TRUTH:
