@@ -227,7 +227,12 @@ async def test_a_read_that_is_refused_for_the_rate_for_ever_gives_up() -> None:
 @pytest.mark.parametrize(
     ("behave", "error", "words"),
     [
-        (reply(401), Unauthorised, "refused the keys"),
+        (reply(401), Unauthorised, r"refused the keys\."),
+        (
+            reply(401, {"Status": "Error", "ExceptionMessage": "User is deactivated."}),
+            Unauthorised,
+            r"refused the keys: User is deactivated\.",
+        ),
         (
             reply(500, {"Status": "Error", "ExceptionType": "MXInvalidAccessDetailsException"}),
             Unauthorised,

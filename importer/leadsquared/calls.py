@@ -352,9 +352,11 @@ def read_failed(outcome: Outcome, exchange: Exchange, purpose: str, base_url: st
     meaning = remedy_for(outcome.code).meaning.split("; the row")[0].rstrip(".")
     match outcome.kind:
         case OutcomeKind.UNAUTHORISED:
+            # a deactivated user and another region's host are a 401, too: only LeadSquared's own words tell
+            said = f": {outcome.said.rstrip('.')}" if outcome.said else ""
             return Unauthorised(
                 outcome,
-                "LeadSquared refused the keys.",
+                f"LeadSquared refused the keys{said}.",
                 where=host,
                 remedy="Check LEADSQUARED_ACCESS_KEY and LEADSQUARED_SECRET_KEY against "
                 "My Account > Settings > API and Webhooks; the keys' user must be active.",
