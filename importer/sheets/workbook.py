@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
-from openpyxl.worksheet.cell_range import CellRange
+from openpyxl.utils.cell import range_boundaries
 
 from importer.errors import SheetError
 from importer.findings import VALUE_SHOWN_MAX, CellFinding, Severity
@@ -68,23 +68,24 @@ def range_name(row: int, column: int, last_row: int, last_column: int) -> str:
 
 @dataclass(slots=True)
 class Merges:
-    """heading: the merged ranges that touch the header's row. below: how many there are below it, `examples`
-    the first of them as Excel writes them."""
+    """heading: the merged ranges that touch the header's row: first column, first row, last column, last row,
+    from 1. below: how many ranges there are below it, `examples` the first of them as Excel writes them."""
 
-    heading: list[CellRange] = field(default_factory=list)
+    heading: list[tuple[int, int, int, int]] = field(default_factory=list)
     below: int = 0
     examples: list[str] = field(default_factory=list)
 
     def add(self, name: str, header_row: int) -> None:
         """Note a range; one that no sheet has is left out."""
         try:
-            merge = CellRange(name)
+            # None is for whole columns, `A:B`, which no file writes.
+            left, top, right, bottom = [number or 0 for number in range_boundaries(name)]
         except ValueError:
             return
-        if merge.min_row <= header_row <= merge.max_row:
+        if top <= header_row <= bottom:
             if len(self.heading) < HEADER_MERGES_MAX:
-                self.heading.append(merge)
-        elif merge.min_row > header_row:
+                self.heading.append((left, top, right, bottom))
+        elif top > header_row:
             self.below += 1
             if len(self.examples) < EXAMPLES_MAX:
                 self.examples.append(name)
@@ -175,8 +176,7 @@ class WorkbookSheet(Sheet):
 
     def read_header(self, found: Merges) -> None:
         """Take the header's texts; one merged from above counts, one merged to the right names one column."""
-        merges = found.heading
-        tops = {(merge.min_row, merge.min_col - 1) for merge in merges}
+        tops = {(top, left - 1) for left, top, _, _ in found.heading}
         merged_texts: dict[tuple[int, int], str] = {}
         header: dict[int, str] = {}
         first_filled: int | None = None
@@ -191,11 +191,11 @@ class WorkbookSheet(Sheet):
                 header = dict(raw.cells)
             if raw.number >= self.header_row and first_filled is not None:
                 break
-        for merge in merges:
-            text = merged_texts.get((merge.min_row, merge.min_col - 1), "").strip()
+        for left, top, right, _ in found.heading:
+            text = merged_texts.get((top, left - 1), "").strip()
             if text:
-                header.setdefault(merge.min_col - 1, text)
-                self._warn_of_wide_heading(merge, text)
+                header.setdefault(left - 1, text)
+                self._warn_of_wide_heading(left - 1, right - 1, text)
         self._check_gaps(header)
         width = max(header, default=-1) + 1
         self.adopt_header([header.get(index, "") for index in range(width)], first_filled)
@@ -215,9 +215,9 @@ class WorkbookSheet(Sheet):
                 " the others are empty. Unmerge them in Excel and fill the value in where it belongs."
             )
 
-    def _warn_of_wide_heading(self, merge: CellRange, text: str) -> None:
-        if merge.max_col > merge.min_col:
-            first, last = column_letters(merge.min_col - 1), column_letters(merge.max_col - 1)
+    def _warn_of_wide_heading(self, left: int, right: int, text: str) -> None:
+        if right > left:
+            first, last = column_letters(left), column_letters(right)
             self.warnings.append(
                 f"The heading {quoted(text)} is merged over columns {first} to {last}: it names {first} only,"
                 " the others have no heading."
