@@ -61,6 +61,9 @@ REFUSAL = {
 }
 FAULTS: dict[str, dict[str, object]] = {
     "revoked": {"do": "revoke", "on": "create"},
+    "echoed where the keys are refused": {
+        "do": "revoke", "on": "any", "message": f"Not with {ACCESS} and {SECRET}",
+    },
     "redirect": {"do": "redirect", "on": "create", "to": "http://127.0.0.1:1/login"},
     "echoed by a proxy": {
         "do": "answer", "on": "create", "status": 404, "text": f"You sent {ACCESS} and {SECRET}",
