@@ -287,9 +287,9 @@ def test_a_hostile_mapping_is_refused_quickly(name: str) -> None:
         "deep_blocks": "\n".join(" " * n + "a:" for n in range(500)),
         "many_keys": "\n".join(f"k{n}: x" for n in range(5_000)),
     }[name]
-    began = time.monotonic()
+    began = time.process_time()  # of the processor: other tests run beside this one
     assert mistakes(text)
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10
 
 
 @pytest.mark.parametrize(

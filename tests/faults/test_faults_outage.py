@@ -11,7 +11,7 @@ from conftest import StartTenant
 from faults.batch import lines
 from faults.conftest import Begin
 
-BEGINS_S = 1.5
+FROM_THE_60TH_CALL = list(range(60, 5_000))
 OUTAGES: dict[str, dict[str, Any]] = {
     "503 at once": {"do": "answer", "status": 503},
     "silence": {"do": "hang", "seconds": 60},
@@ -26,7 +26,7 @@ def test_an_outage_costs_few_calls_and_no_attempts(
     """At most 30 calls leave in an outage's first minute, reads included; then the run stops, exit 3."""
     tenant = start_tenant(latency_s=0.1)
     batch = begin(tenant)
-    tenant.set_faults({"faults": [{**OUTAGES[name], "on": "any", "from_s": BEGINS_S}]})
+    tenant.set_faults({"faults": [{**OUTAGES[name], "on": "any", "nth": FROM_THE_60TH_CALL}]})
     result = batch.run(lines(2000), "--max-outage", "6", "--timeout", "4", "--rate", "200/1")
     in_outage = [call for call in tenant.calls if call.fault]
     spent = [row.attempts for row in batch.rows() if row.status != "created"]
