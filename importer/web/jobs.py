@@ -224,8 +224,12 @@ class Desk:
 
     def order(self, order: Order) -> None:
         """From any thread. A desk that is closed takes no orders."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._orders.put_nowait, order)
+        loop = self._loop
+        if loop is None:
+            return
+        if self.state is DeskState.WAITING:
+            self.state = DeskState.PREPARING  # at once: the next page must not show what was answered
+        loop.call_soon_threadsafe(self._orders.put_nowait, order)
 
     async def work(self, job: Job[RunResult | None]) -> RunResult | None:
         """The job's work: its end is the plan's end."""
@@ -243,7 +247,7 @@ class Desk:
                 self.state = DeskState.PREPARING
             return None
         finally:
-            plan, self.plan, self.state = self.plan, None, DeskState.CLOSED
+            plan, self.plan, self.state, self._loop = self.plan, None, DeskState.CLOSED, None
             if plan is not None:
                 await discard(plan)
 

@@ -88,7 +88,7 @@ class SendStep:
         kept = {**own.state.answers.get(mode, {}), **chosen}
         own.changed_in(mode, answers=kept)
         desk = self._desks.get(self._key(own))
-        if desk is not None and desk.state is DeskState.WAITING and IMPORTED_BEFORE_KEY not in chosen:
+        if desk is not None and IMPORTED_BEFORE_KEY not in chosen:
             desk.order(Order(kept))
             await self._settled(own)
         return see_other(step_path(own.id, "send"))
