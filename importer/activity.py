@@ -142,6 +142,5 @@ class ActivityField:
 
     schema_name: str
     display_name: str
-    data_type: str
     mandatory: bool
     options: tuple[str, ...] = ()

@@ -17,8 +17,8 @@ from importer.sheets import open_sheet
 
 ACCOUNT = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
 HEAD = "RelatedCompanyId: Account\nActivityEvent: 10001\nFields:\n"
-OUTCOME = ActivityField("mx_Custom_1", "Outcome", "Dropdown", mandatory=True, options=("Won", "Lost"))
-AMOUNT = ActivityField("mx_Custom_2", "Amount", "Number", mandatory=False)
+OUTCOME = ActivityField("mx_Custom_1", "Outcome", mandatory=True, options=("Won", "Lost"))
+AMOUNT = ActivityField("mx_Custom_2", "Amount", mandatory=False)
 
 
 def found(fields: str) -> list[tuple[str, str]]:

@@ -264,8 +264,8 @@ def test_columns_get_the_schema_names_that_leadsquared_says(tmp_path: Path) -> N
     source = tmp_path / "visits.csv"
     source.write_text(f"Account ID,Visit outcome,Amount,City\n{GUID},Won,12,Pune\n", encoding="utf-8")
     known = [
-        ActivityField("mx_Custom_7", "Visit Outcome", "Dropdown", mandatory=False),
-        ActivityField("mx_Custom_9", "City", "String", mandatory=False),
+        ActivityField("mx_Custom_7", "Visit Outcome", mandatory=False),
+        ActivityField("mx_Custom_9", "City", mandatory=False),
     ]
     with open_sheet(source) as sheet:
         found = look_at_sheet(sheet, None)

@@ -86,9 +86,6 @@ class FirstRows:
     rows: tuple[tuple[int, Activity], ...] = ()
 
 
-NO_ROWS: Final = FirstRows()
-
-
 @dataclass(frozen=True, slots=True)
 class CheckReport:
     """A sheet, read and mapped; nothing was sent.

@@ -37,7 +37,6 @@ SPACING_MARGIN: Final = 1.03
 """The pace spaces calls so much wider than the rate."""
 REASONS_MAX: Final = 5
 REASON_LENGTH_MAX: Final = 300
-FINISHED: Final = ("created", "failed", "invalid", "skipped")
 STOP_CODES: Final = {
     StopReason.INTERRUPTED: "interrupted",
     StopReason.OUTAGE: "outage",

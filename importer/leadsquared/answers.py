@@ -152,7 +152,6 @@ def read_activity_setting(body: bytes) -> ActivitySetting:
             ActivityField(
                 schema_name=_shown(each, "SchemaName"),
                 display_name=_shown(each, "DisplayName"),
-                data_type=_shown(each, "DataType"),
                 mandatory=text_of(each.get("IsMandatory")).lower() in {"1", "true"},
                 options=_options(each.get("OptionSet")),
             )
@@ -181,24 +180,6 @@ def _options(options: object) -> tuple[str, ...]:
     return tuple(text.strip() for text in texts if text.strip())
 
 
-def read_refused_permissions(body: bytes) -> tuple[str, ...]:
-    """`User/GetPermissions`: names of what is refused. Raises AnswerError unless the answer gives yes or no
-    for names, as an object or as a list of `Name` and `Value` (its shape is not documented).
-    """
-    answer = parsed(body)
-    listed = answer if isinstance(answer, list) else []
-    entries = [_object(entry, "permission") for entry in listed]
-    pairs = [(text_of(entry.get("Name")), entry.get("Value")) for entry in entries]
-    if not pairs:
-        pairs = list(_object(answer, "set of permissions").items())
-    words = [(one_line(str(name), WORDS_LENGTH_MAX), text_of(value).casefold()) for name, value in pairs]
-    if not words or any(word not in {*_YES, *_NO} for _, word in words):
-        raise AnswerError("the answer does not say what is permitted")
-    return tuple(name for name, word in words if word in _NO)
-
-
-_YES: Final = ("true", "1", "yes")
-_NO: Final = ("false", "0", "no")
 _ISO: Final = re.compile(
     r"(\d{4})-(\d\d?)-(\d\d?)[T ](\d\d?):(\d\d):(\d\d)(?:\.\d{1,9})?(?:Z|\+00:00)?", re.ASCII
 )

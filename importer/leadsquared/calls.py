@@ -206,12 +206,6 @@ class Tenant:
         path = "ProspectActivity.svc/CustomActivity/GetActivitySetting"
         return await self._perhaps(path, {"code": str(code)}, answers.read_activity_setting)
 
-    async def permissions(self, user_id: str) -> tuple[str, ...] | None:
-        """What the keys' user is refused, as LeadSquared words it; None where it gives no readable answer.
-        Never raises."""
-        path = "PermissionTemplate.svc/User/GetPermissions"
-        return await self._perhaps(path, {"userId": user_id}, answers.read_refused_permissions)
-
     async def _perhaps(self, path: str, query: Mapping[str, str], parse: Callable[[bytes], _T]) -> _T | None:
         """One try of a read that need not work."""
         exchange = await self._read(path, query, None)

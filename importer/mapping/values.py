@@ -18,7 +18,6 @@ from importer.sheets.numbers import is_shown, is_unseen, sections
 from importer.sheets.rows import BooleanCell, DateCell, DurationCell, NumberCell
 from importer.text import quoted
 
-ECHO_LENGTH_MAX: Final = 60
 EXPONENT_MAX: Final = 30
 """Larger exponents are typing errors, and `1e999999999` written out would fill the memory."""
 

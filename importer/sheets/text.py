@@ -128,7 +128,6 @@ def find_quote_fault(lines: Iterable[str], delimiter: str, first_line: int) -> Q
     return QuoteFault(column, opened, opened, "") if state == "quoted" else None
 
 
-SUFFIXES: Final = (".csv", ".tsv", ".tab", ".txt", ".psv")
 FIRST_FILLED_SEARCH: Final = 1000
 CELL_READ_MAX: Final = 4 << 20
 ZEROS_SEARCH: Final = 100

@@ -23,7 +23,6 @@ from importer.web.imports import SHEET, WebImport, receive_sheet
 from importer.web.screen import Route, Screen, form_of, see_other, step_path
 
 ROWS_SHOWN: Final = 8
-COLUMNS_PREVIEWED: Final = 50
 ENCODINGS: Final = (
     ("utf-8", "UTF-8"),
     ("cp1252", "Windows, Western Europe (cp1252)"),
