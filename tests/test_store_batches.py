@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from stores import AT, Place, activity, batch, batch_id, guid, published, staged
 from importer.errors import ResultsError, StoreError
 from importer.store import schema
 from importer.store.records import RowChange, RowStatus
-from importer.store.store import Store
+from importer.store.store import Store, os_user
 
 
 def test_a_batch_is_invisible_until_it_is_published_and_whole_from_then_on(store: Store) -> None:
@@ -93,3 +94,11 @@ def test_a_store_that_was_removed_is_written_to_no_more(tmp_path: Path) -> None:
         (tmp_path / "importer.db").touch()
         with pytest.raises(StoreError, match="replaced by another"):
             owned.keep_facts(seconds=1.0)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows knows its user by the environment alone")
+def test_who_runs_a_batch_is_known_without_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """cron and systemd may set neither LOGNAME nor USER."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    assert os_user() not in {"", "unknown"}

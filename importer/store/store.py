@@ -11,12 +11,12 @@ with store.stage(batch_id) as staging:
 from __future__ import annotations
 
 import json
-import os
 import platform
 import statistics
 import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack, suppress
+from getpass import getuser
 from pathlib import Path
 from typing import Final, Self
 
@@ -50,10 +50,10 @@ _row: Final = schema.row.c
 
 def os_user() -> str:
     """The operating system's user, for `Batch.os_user`."""
-    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
-        if user := os.environ.get(name):
-            return user
-    return "unknown"
+    try:
+        return getuser()
+    except (ImportError, KeyError, OSError):  # a number without a name; which one depends on Python
+        return "unknown"
 
 
 def computer() -> str:
