@@ -2,7 +2,7 @@
 
 `python -m` looks for modules in the working directory first, which may be a folder that was downloaded: it is
 taken off the path. The stand-alone program starts itself again to read old workbooks in a process of their
-own, and starts the screen when it is opened by a double click, without any argument.
+own, and starts the screen when it is opened with the mouse, without any argument.
 """
 
 import sys

@@ -75,7 +75,7 @@ def listed(
 def command_line(*words: str) -> str:
     """A command to be pasted into a shell, its first word included. Never to be wrapped.
 
-    A POSIX shell takes single quotes; cmd and PowerShell take double ones, which no path on Windows holds.
+    A POSIX shell takes '…'; cmd and PowerShell take "…", and no path on Windows holds that mark.
     """
     return " ".join(_in_shell(word) for word in words)
 

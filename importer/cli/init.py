@@ -1,9 +1,8 @@
-"""`importer init` and `importer schema`: a starter mapping from a sheet; the mapping's JSON Schema."""
+"""`importer init`: a starter mapping from a sheet."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -151,19 +150,3 @@ def _listed(title: str, remarks: tuple[Remark, ...]) -> list[str]:
         text = f"line {each.line}, {each.key}{column}: {shown(each.message, 2_000)}"
         lines += [f"  {line}" for line in wrap(text, SCREEN_COLUMNS - 2)]
     return lines
-
-
-def schema(console: Console) -> int:
-    """Print the mapping's JSON Schema, for editors.
-
-    \b
-    Examples:
-      importer schema > mapping.schema.json
-      then, as the first line of a mapping:
-      # yaml-language-server: $schema=mapping.schema.json
-    """
-    from importer.mapping.model import json_schema
-
-    # ASCII only: the file is complete whatever encoding a Windows console redirects with.
-    console.raw(json.dumps(json_schema(), indent=2, ensure_ascii=True))
-    return 0

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
-from importer.app.plan import CANNOT_BE_UNDONE, Plan, answer
+from importer.app.observer import Observer
+from importer.app.plan import CANNOT_BE_UNDONE, Plan, answer, discard, start
 from importer.app.questions import STOP, Answers, Question, QuestionKind, QuestionOpenError
 from importer.app.records import CorrectionOutcome, PlanFacts, RunResult, VerifyResult
 from importer.app.running import BrokenRunError
+from importer.app.stores import open_store
 from importer.cli.check import findings_shown
 from importer.cli.console import Console
+from importer.cli.progress import watched
 from importer.store.records import SHOWN_STATUSES
+from importer.store.store import Store
 from importer.wording import count, duration
 
 LABEL_COLUMNS: Final = 15
@@ -88,15 +92,32 @@ def _show_facts(console: Console, facts: PlanFacts) -> None:
         console.say(CANNOT_BE_UNDONE)
 
 
-def run_shown(console: Console, work: Coroutine[Any, Any, RunResult]) -> int:
-    """Runs it and shows how it ended; the exit code. A fault of ours is raised, after what was done."""
+Prepare = Callable[[Store, Observer], Coroutine[Any, Any, Plan]]
+
+
+def run_shown(console: Console, prepare: Prepare) -> int:
+    """A plan, from its preparation to what was sent, and how it ended; the exit code. A fault of ours is
+    raised, after what was done."""
     try:
-        result = asyncio.run(work)
+        result = asyncio.run(_done(console, prepare))
     except BrokenRunError as broken:
         console.result("", broken.result.as_json())
         raise broken.__cause__ or broken from None
     text = summary(result.counts, result.already, result.seconds, str(result.results))
     return show_result(console, result, [text, *result.reasons], stopped=result.stopped)
+
+
+async def _done(console: Console, prepare: Prepare) -> RunResult:
+    with open_store(notice=console.warn) as store, watched(console) as (observer, stop):
+        plan = await prepare(store, observer)
+        try:
+            plan = await settled(console, plan, shows_findings=not plan.resumes)
+        except BaseException:
+            await discard(plan)
+            raise
+        if plan.nothing_to_send and not plan.resumes:
+            console.say("Nothing is new: every row of this sheet was sent before.")
+        return await start(plan, stop=stop)
 
 
 def show_result(

@@ -1,0 +1,48 @@
+"""`importer whoami`: whose the keys are."""
+
+from __future__ import annotations
+
+import asyncio
+
+from importer.app.keys import whoami as ask_whoami
+from importer.app.options import DEFAULT_TIMEOUT_S, CallOptions
+from importer.app.records import Account
+from importer.cli import options
+from importer.cli.console import Console
+from importer.text import shown
+
+
+def whoami(
+    console: Console,
+    *,
+    host: options.Host = None,
+    sandbox: options.Sandbox = False,
+    rate: options.RateLimit = None,
+    timeout: options.Timeout = DEFAULT_TIMEOUT_S,
+) -> int:
+    """Show which user, organisation and host the keys belong to.
+
+    \b
+    Examples:
+      importer whoami
+      importer whoami --sandbox
+      importer whoami --host api-in21.leadsquared.com
+    """
+    calls = CallOptions(host=host, sandbox=sandbox, rate=rate, timeout_s=timeout)
+    account = asyncio.run(ask_whoami(calls))
+    console.result(described(account), account.as_json())
+    return 0
+
+
+def described(account: Account) -> str:
+    """For a person."""
+    lines = {
+        "User": f"{account.user} ({account.email})" if account.email else account.user,
+        "Role": account.role,
+        "Organisation": f"{account.organisation} ({account.org_code})"
+        if account.organisation
+        else account.org_code,
+        "Host": account.host,
+        "Keys from": account.keys_from,
+    }
+    return "\n".join(f"{name:14}{shown(value)}" for name, value in lines.items() if value)
