@@ -19,6 +19,7 @@ from importer.app.verify_batch import differences_of, read_back
 from importer.errors import FileError, ImporterError, ResultsError, StoreError, WorkError
 from importer.mapping.row_mapper import RowMapper
 from importer.pacing.pacing import Rate
+from importer.pacing.rules import MARGIN
 from importer.remedies import remedy_for
 from importer.sending.engine import SendResult, send, unrecorded_error
 from importer.sending.outage import Stop, StopReason
@@ -33,8 +34,6 @@ from importer.text import shown
 from importer.verification import readings
 from importer.wording import NOT_ANSWERING, count
 
-SPACING_MARGIN: Final = 1.03
-"""The pace spaces calls so much wider than the rate."""
 REASONS_MAX: Final = 5
 REASON_LENGTH_MAX: Final = 300
 STOP_CODES: Final = {
@@ -284,7 +283,7 @@ def _written(work: Work) -> tuple[Path, bool]:
 
 def expected_s(rows: int, rate: Rate) -> float:
     """How long it takes to send so many rows, spaced as the pace spaces them, in seconds."""
-    return rows / rate.per_s * SPACING_MARGIN
+    return rows / rate.per_s * MARGIN
 
 
 def plan_facts(
