@@ -657,6 +657,7 @@ def test_pages_are_accessible_and_fit(
     found: list[str] = []
 
     def look(step: str) -> None:
+        rehearsing.page.wait_for_load_state("load")  # before that, the page may stand without its styles
         rehearsing.picture(f"{step}-{width}-{scheme}")
         tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
         violations = axe.Axe().run(rehearsing.page, options={"runOnly": tags}).response["violations"]
@@ -682,6 +683,7 @@ def test_pages_are_accessible_and_fit(
     rehearsing.to_send()
     look("send")
     rehearsing.page.get_by_role("button", name="Send 5 rows").click()
+    rehearsing.page.get_by_role("button", name="Yes, send").wait_for()
     look("confirm")
     rehearsing.press("Yes, send")
     rehearsing.page.wait_for_url("**/results")
