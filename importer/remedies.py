@@ -11,8 +11,6 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from importer.findings import KINDS
-
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
@@ -26,277 +24,218 @@ class Remedy:
 UNKNOWN_FAMILY: Final = "MXUnknown…Exception"
 OTHER_EXCEPTION: Final = "another MX…Exception"
 OTHER_STATUS: Final = "another http-…"
-_SETTLED_BY_LOOKING: Final = (
-    "Nothing to do: the importer checks in LeadSquared whether the row was created; `resume` checks again."
+_NO_SUCH_API: Final = (
+    "There is no LeadSquared API at this address.",
+    "Check LEADSQUARED_HOST (`importer whoami` names the right one), then resume.",
 )
-_SENT_AGAIN: Final = "The row was not sent: `resume` sends it."
 
-_CATALOGUE: Final = (
-    Remedy(
+_FINAL: Final = (
+    (
         "MXMandatoryAttributeMissingException",
         "A required value is missing.",
         "Fill in the cell, or map a column (or a constant) to that field, then resume.",
     ),
-    Remedy(
+    (
         "MXInvalidInputException",
         "LeadSquared does not accept one of the values.",
         "Correct the value that the message names in the results file, then resume.",
     ),
-    Remedy(
+    (
         "MXInvalidActivityException",
         "LeadSquared does not know this activity type.",
-        "Compare ActivityEvent in the mapping with the code in Settings > Accounts Customization, "
-        "then resume with `-m MAPPING --remap`.",
+        (
+            "Compare ActivityEvent in the mapping with the code in Settings > Accounts Customization, "
+            "then resume with `-m MAPPING --remap`."
+        ),
     ),
-    Remedy(
+    (
         "MXInvalidActivityFieldsException",
         "A field of the activity is missing, unknown or of the wrong kind.",
-        "Compare the field that the message names with the activity type in Settings > Accounts "
-        "Customization; correct the cell or the mapping, then resume.",
+        (
+            "Compare the field that the message names with the activity type in Settings > Accounts "
+            "Customization; correct the cell or the mapping, then resume."
+        ),
     ),
-    Remedy(
+    (
         "MXInvalidEntityReferenceException",
         "The account, or another record that the row points to, does not exist.",
         "Check the account's Id (it may have been deleted or merged), correct it, then resume.",
     ),
-    Remedy(
+    (
         "MXInvalidDataTypeException",
         "A value has the wrong type for its field (text in a number field, for example).",
         "Correct the cell, or give the field its `type` in the mapping, then resume.",
     ),
-    Remedy(
+    (
         "MXDuplicateEntryException",
         "LeadSquared already has an entry with this content.",
         "Look at the account: if the activity is there, set import_status to `skipped`.",
     ),
-    Remedy(
-        UNKNOWN_FAMILY,
-        "LeadSquared refused the row without a specific reason.",
-        "Read the message; correct the row and resume, or send the message to LeadSquared's support.",
-    ),
-    Remedy(
+    (
         "MXUnAuthorizedAccessException",
         "The user of these keys is not allowed to do this.",
-        "Ask an administrator for the permission to create activities on this account, "
-        "then `resume --retry-failed`.",
+        (
+            "Ask an administrator for the permission to create activities on this account, "
+            "then `resume --retry-failed`."
+        ),
     ),
-    Remedy(
+    (
         "MXUnauthorizedRequestException",
         "The user of these keys is not allowed to make this call.",
-        "Ask an administrator for the permission, or use the keys of another user, "
-        "then `resume --retry-failed`.",
+        (
+            "Ask an administrator for the permission, or use the keys of another user, "
+            "then `resume --retry-failed`."
+        ),
     ),
-    Remedy(
+    (
         "MXXSSException",
         "LeadSquared treats a value as program code (text with < and >, for example).",
         "Remove the angle brackets or the markup from the cell, then resume.",
     ),
-    Remedy(
+    (
         "MXInvalidOperationException",
         "LeadSquared does not allow this on this account or activity type.",
         "Read the message; correct the row or the settings in LeadSquared, then `resume --retry-failed`.",
     ),
-    Remedy(
+)
+_REFUSED: Final = (
+    (
+        UNKNOWN_FAMILY,
+        "LeadSquared refused the row without a specific reason.",
+        "Read the message; correct the row and resume, or send the message to LeadSquared's support.",
+    ),
+    (
         "MXInvalidAccessDetailsException",
         "The access key or the secret key is wrong, or was revoked.",
         "Check both keys in My Account > Settings > API and Webhooks, then resume.",
     ),
-    Remedy(
+    (
         "MXAPIRateLimitExceededException",
         "The tenant's limit of API calls was reached; every integration on it counts.",
         "Nothing to do: the importer waits and continues. A lower `--rate` leaves more to the others.",
     ),
-    Remedy(
+    (
         OTHER_EXCEPTION,
         "LeadSquared refused the row with an exception that is not on the known list.",
         "Read the message; correct the row and resume, or `resume --retry-failed` if the cause has passed.",
     ),
-    Remedy(
+    (
         "refused",
         "LeadSquared refused the row and named no exception.",
         "Read the message; correct the row, then resume.",
     ),
-    Remedy(
-        "rate-limit", "The tenant's limit of API calls was reached.", "Nothing to do: the importer waits."
-    ),
-    Remedy(
+    ("rate-limit", "The tenant's limit of API calls was reached.", "Nothing to do: the importer waits."),
+    (
         "http-401",
         "LeadSquared refused the keys.",
         "Check LEADSQUARED_ACCESS_KEY and LEADSQUARED_SECRET_KEY (`importer whoami`), then resume.",
     ),
-    Remedy(
+    (
         "http-3xx",
         "The address answers with a redirect; redirects are never followed, because the keys would follow.",
         "Check LEADSQUARED_HOST, and whether the network asks you to sign in first; then resume.",
     ),
-    Remedy(
-        "http-404",
-        "There is no LeadSquared API at this address.",
-        "Check LEADSQUARED_HOST (`importer whoami` names the right one), then resume.",
-    ),
-    Remedy(
-        "http-405",
-        "There is no LeadSquared API at this address.",
-        "Check LEADSQUARED_HOST (`importer whoami` names the right one), then resume.",
-    ),
-    Remedy(
-        "http-500",
-        "LeadSquared failed without saying why; the row may or may not have been created.",
-        _SETTLED_BY_LOOKING,
-    ),
-    Remedy(
-        "http-502",
-        "A gateway in front of LeadSquared failed; the row may or may not have been created.",
-        _SETTLED_BY_LOOKING,
-    ),
-    Remedy(
-        "http-503",
-        "LeadSquared was not available; the row may or may not have been created.",
-        _SETTLED_BY_LOOKING,
-    ),
-    Remedy(
-        "http-504",
-        "A gateway gave up waiting for LeadSquared; the row may or may not have been created.",
-        _SETTLED_BY_LOOKING,
-    ),
-    Remedy(
-        OTHER_STATUS,
-        "LeadSquared gave an unexpected answer; the row may or may not have been created.",
-        _SETTLED_BY_LOOKING,
-    ),
-    Remedy(
-        "timeout",
-        "No answer came within `--timeout`; the row may or may not have been created.",
-        _SETTLED_BY_LOOKING,
-    ),
-    Remedy(
-        "connection-lost",
-        "The connection broke before the answer; the row may or may not have been created.",
-        _SETTLED_BY_LOOKING,
-    ),
-    Remedy(
-        "cut-off", "The answer ended half-way; the row may or may not have been created.", _SETTLED_BY_LOOKING
-    ),
-    Remedy(
-        "unreadable",
-        "The answer is empty or is not JSON; the row may or may not have been created.",
-        _SETTLED_BY_LOOKING,
-    ),
-    Remedy(
-        "no-id",
-        "The answer says neither the new Id nor an error; the row may or may not have been created.",
-        _SETTLED_BY_LOOKING,
-    ),
-    Remedy(
-        "id-taken",
-        "LeadSquared answered with the Id of another row; this row may or may not have been created.",
-        _SETTLED_BY_LOOKING,
-    ),
-    Remedy(
-        "too-large",
-        "The answer was too large to be LeadSquared's; the row may or may not have been created.",
-        _SETTLED_BY_LOOKING,
-    ),
-    Remedy(
-        "cancelled",
-        "The run was stopped during the call; the row may or may not have been created.",
-        _SETTLED_BY_LOOKING,
-    ),
-    Remedy(
-        "interrupted",
-        "The run was interrupted during the call; the row may or may not have been created.",
-        _SETTLED_BY_LOOKING,
-    ),
-    Remedy("dns", "The host's name could not be found.", f"Check the network. {_SENT_AGAIN}"),
-    Remedy(
-        "connection-refused", "No connection to the host was possible.", f"Check the network. {_SENT_AGAIN}"
-    ),
-    Remedy(
+    ("http-404", *_NO_SUCH_API),
+    ("http-405", *_NO_SUCH_API),
+)
+_DOUBTFUL: Final = {
+    "http-500": "LeadSquared failed without saying why",
+    "http-502": "A gateway in front of LeadSquared failed",
+    "http-503": "LeadSquared was not available",
+    "http-504": "A gateway gave up waiting for LeadSquared",
+    OTHER_STATUS: "LeadSquared gave an unexpected answer",
+    "timeout": "No answer came within `--timeout`",
+    "connection-lost": "The connection broke before the answer",
+    "cut-off": "The answer ended half-way",
+    "unreadable": "The answer is empty or is not JSON",
+    "no-id": "The answer says neither the new Id nor an error",
+    "id-taken": "LeadSquared answered with the Id of another row",
+    "too-large": "The answer was too large to be LeadSquared's",
+    "cancelled": "The run was stopped during the call",
+    "interrupted": "The run was interrupted during the call",
+    "rebuilt": "The batch was rebuilt from its results file",
+    "sent-elsewhere": "The batch was continued elsewhere",
+}
+"""What happened to rows that may or may not have been created."""
+_NOT_SENT: Final = (
+    ("dns", "The host's name could not be found.", "Check the network. "),
+    ("connection-refused", "No connection to the host was possible.", "Check the network. "),
+    (
         "tls",
         "No secure connection was possible: the certificate or the encryption was not accepted.",
-        "Check the computer's date and certificates, and ask IT whether a proxy inspects traffic. "
-        f"{_SENT_AGAIN}",
+        "Check the computer's date and certificates, and ask IT whether a proxy inspects traffic. ",
     ),
-    Remedy(
-        "connect-timeout",
-        "The host did not accept the connection in time.",
-        f"Check the network. {_SENT_AGAIN}",
-    ),
-    Remedy(
+    ("connect-timeout", "The host did not accept the connection in time.", "Check the network. "),
+    (
         "proxy",
         "The network's proxy refused the connection (407: it wants a user name and password).",
-        f"Set HTTPS_PROXY to http://USER:PASSWORD@PROXY:PORT, or ask IT. {_SENT_AGAIN}",
+        "Set HTTPS_PROXY to http://USER:PASSWORD@PROXY:PORT, or ask IT. ",
     ),
-    Remedy("not-sent", "The call ended before anything was sent.", _SENT_AGAIN),
-    Remedy(
+    ("not-sent", "The call ended before anything was sent.", ""),
+)
+_OURS: Final = (
+    (
         "invalid",
         "A cell does not fit the mapping, so this row was not sent.",
         "Correct the cell in the results file, then resume.",
     ),
-    Remedy(
+    (
         "gave-up",
         "All attempts were used up; the last lookup found nothing in LeadSquared.",
         "Resume when LeadSquared works again; `--max-attempts` allows more.",
     ),
-    Remedy(
+    (
         "uncertain",
         "It is not clear whether the row was created.",
-        "Look at the account: set import_status to `pending` if the activity is not there, "
-        "or to `created` with its Id pasted into import_activity_id; then resume.",
+        (
+            "Look at the account: set import_status to `pending` if the activity is not there, "
+            "or to `created` with its Id pasted into import_activity_id; then resume."
+        ),
     ),
-    Remedy(
+    (
         "duplicate",
         "The row is in LeadSquared twice: an earlier attempt showed up after the row was sent again.",
         "Delete all but one of the activities in LeadSquared.",
     ),
-    Remedy(
-        "rebuilt",
-        "The batch was rebuilt from its results file, so this row may have been created already.",
-        "Nothing to do: `resume` looks in LeadSquared first, and sends the row only if it is not there.",
-    ),
-    Remedy(
-        "sent-elsewhere",
-        "The batch was continued elsewhere, so this row may have been created already.",
-        "Nothing to do: `resume` looks in LeadSquared first, and sends the row only if it is not there.",
-    ),
-    Remedy(
+    (
         "conflict",
         "The field was changed in LeadSquared since it was sent, so the correction was left out.",
         "Compare both values; `importer correct RESULTS --overwrite` replaces the one in LeadSquared.",
     ),
-    Remedy(
+    (
         "not-corrected",
         "LeadSquared accepted the update, but the field does not hold the new value.",
         "Check the field's type and options in LeadSquared, then `importer correct RESULTS`.",
     ),
-    Remedy(
+    (
         "not-found",
         "LeadSquared has no activity of this Id any more; nothing was changed.",
         "Ask in LeadSquared whether it was deleted; `importer verify` lists such rows.",
     ),
 )
-
-CATALOGUE: Final = {remedy.code: remedy for remedy in _CATALOGUE}
-
-_BY_FOLDED_CODE: Final = {remedy.code.casefold(): remedy for remedy in _CATALOGUE}
-
-KNOWN_REFUSALS: Final = (
-    "MXMandatoryAttributeMissingException",
-    "MXInvalidInputException",
-    "MXInvalidActivityException",
-    "MXInvalidActivityFieldsException",
-    "MXInvalidEntityReferenceException",
-    "MXInvalidDataTypeException",
-    "MXDuplicateEntryException",
-    "MXUnAuthorizedAccessException",
-    "MXUnauthorizedRequestException",
-    "MXXSSException",
-    "MXInvalidOperationException",
+_LOOKED_UP: Final = (
+    "Nothing to do: the importer checks in LeadSquared whether the row was created; `resume` checks again."
 )
+_SENT_AGAIN: Final = "The row was not sent: `resume` sends it."
+
+CATALOGUE: Final = {
+    code: Remedy(code, meaning, action)
+    for code, meaning, action in (
+        *_FINAL,
+        *_REFUSED,
+        *((code, f"{what}; the row may or may not have been created.", _LOOKED_UP)
+          for code, what in _DOUBTFUL.items()),
+        *((code, what, f"{first}{_SENT_AGAIN}") for code, what, first in _NOT_SENT),
+        *_OURS,
+    )
+}  # fmt: skip
+_BY_FOLDED_CODE: Final = {code.casefold(): remedy for code, remedy in CATALOGUE.items()}
+
+KNOWN_REFUSALS: Final = tuple(code for code, _, _ in _FINAL)
 """Exceptions that are final: the same row is refused again however often it is sent (the vendor's own
 asynchronous service never retries them). The family `MXUnknown…` belongs to them too."""
 
-_KNOWN_FOLDED: Final = frozenset(name.casefold() for name in KNOWN_REFUSALS)
+_KNOWN_FOLDED: Final = frozenset(map(str.casefold, KNOWN_REFUSALS))
 
 
 def full_exception_name(exception_type: str) -> str:
@@ -324,24 +263,3 @@ def remedy_for(code: str) -> Remedy:
     if re.fullmatch(r"http-3\d\d", folded):
         return CATALOGUE["http-3xx"]
     return CATALOGUE[OTHER_STATUS] if folded.startswith("http-") else CATALOGUE["refused"]
-
-
-def markdown_table() -> str:
-    """The catalogue as README's troubleshooting table (GitHub Markdown, with a final newline)."""
-    lines = ["| import_error_code | what happened | what to do |", "|---|---|---|"]
-    lines += [f"| `{one.code}` | {_cell(one.meaning)} | {_cell(one.action)} |" for one in _CATALOGUE]
-    return "\n".join(lines) + "\n"
-
-
-def findings_table() -> str:
-    """Every kind of finding as README's table."""
-    lines = ["| kind | severity | meaning | what to do |", "|---|---|---|---|"]
-    lines += [
-        f"| `{one.kind}` | {one.severity} | {_cell(one.meaning)} | {_cell(one.action)} |"
-        for one in KINDS.values()
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;").replace(">", "&gt;")

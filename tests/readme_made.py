@@ -170,15 +170,11 @@ def _table_keys() -> str:
 
 
 def _error_codes() -> str:
-    from importer.remedies import markdown_table
+    from importer.remedies import CATALOGUE
 
-    return markdown_table()
-
-
-def _finding_kinds() -> str:
-    from importer.remedies import findings_table
-
-    return findings_table()
+    lines = ["| import_error_code | what happened | what to do |", "|---|---|---|"]
+    lines += [f"| `{one.code}` | {_cell(one.meaning)} | {_cell(one.action)} |" for one in CATALOGUE.values()]
+    return "\n".join(lines) + "\n"
 
 
 def _cell(text: str) -> str:
@@ -201,6 +197,5 @@ MADE: Final[dict[str, Callable[[], str]]] = {
     "block-keys": _block_keys,
     "table-keys": _table_keys,
     "error-codes": _error_codes,
-    "finding-kinds": _finding_kinds,
     "error-words": _error_words,
 }

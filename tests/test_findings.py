@@ -1,4 +1,4 @@
-"""The catalogue of findings is complete, and README's table is made from it."""
+"""README's table of findings is complete: each kind that the package can make has its line."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from readme_made import rows_of, section
 
 import importer
-from importer.findings import KINDS, QUESTIONS, FindingKind, Severity
-from importer.remedies import findings_table
+from importer.findings import QUESTIONS, Severity
 
 SLUG: Final = re.compile(r"[a-z]+(-[a-z]+)*")
 MAKERS: Final = {"Fault", "NotFound", "CellFinding", "_notice", "self._notice", "self._found"}
+KINDS: Final = {
+    kind.strip("`"): (severity, meaning, action)
+    for kind, severity, meaning, action in rows_of(section("## What is found in a sheet"))
+}
 
 
 def kinds_in_the_code() -> set[str]:
@@ -29,29 +33,24 @@ def kinds_in_the_code() -> set[str]:
     return found
 
 
-def test_every_kind_has_an_entry() -> None:
-    """A new one needs its line in the catalogue."""
+def test_every_kind_has_a_line() -> None:
+    """A new one needs its line in the table."""
     assert kinds_in_the_code() - set(KINDS) == set()
 
 
-@pytest.mark.parametrize("entry", list(KINDS.values()), ids=lambda entry: entry.kind)
-def test_entries_are_sentences_on_one_line(entry: FindingKind) -> None:
-    """They stand in cells and in tables."""
-    for text in (entry.meaning, entry.action):
-        assert text.isprintable()
+@pytest.mark.parametrize("kind", KINDS)
+def test_lines_say_what_was_found_and_what_to_do(kind: str) -> None:
+    """In full sentences."""
+    severity, *sentences = KINDS[kind]
+
+    assert severity in {each.value for each in Severity}
+    for text in sentences:
         assert text[0].isupper()
         assert text.endswith(".")
 
 
 def test_only_questions_can_be_accepted() -> None:
     """`accept` names what a person can say is fine; a problem is not."""
-    assert {KINDS[kind].severity for kind in QUESTIONS} == {Severity.QUESTION}
+    questions = [kind for kind, (severity, _, _) in KINDS.items() if severity == "question"]
 
-
-def test_the_table_has_a_line_for_each_kind() -> None:
-    """With severity, meaning and what to do."""
-    head, ruler, *lines = findings_table().splitlines()
-
-    assert (head.count("|"), ruler) == (5, "|---|---|---|---|")
-    assert [line.split("`")[1] for line in lines] == list(KINDS)
-    assert all(line.replace("\\|", "").count("|") == 5 for line in lines)
+    assert questions == list(QUESTIONS)

@@ -18,7 +18,6 @@ from importer.remedies import (
     KNOWN_REFUSALS,
     Remedy,
     is_known_refusal,
-    markdown_table,
     remedy_for,
 )
 
@@ -137,12 +136,3 @@ def test_entries_are_sentences_on_one_line(entry: Remedy) -> None:
         assert text.isprintable()
         assert text[0].isupper()
         assert text.endswith(".")
-
-
-def test_the_table_has_a_line_for_each_entry() -> None:
-    """README's troubleshooting table is made from them."""
-    head, ruler, *lines = markdown_table().splitlines()
-
-    assert (head.count("|"), ruler) == (4, "|---|---|---|")
-    assert [line.split("`")[1] for line in lines] == list(CATALOGUE)
-    assert all(line.replace("\\|", "").count("|") == 4 for line in lines)
