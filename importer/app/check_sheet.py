@@ -191,7 +191,7 @@ def propose(options: ProposeOptions) -> ProposedMapping:
             rows=findings.rows,
             more=findings.more,
             columns=len(findings.columns),
-            mapped=findings.mapped,
+            mapped=proposal.mapped,
             event_known=options.event is not None or findings.event is not None,
             fill_in=proposal.fill_in,
             look_at=proposal.look_at,

@@ -135,8 +135,8 @@ def _show(console: Console, source: Path, output: Path, proposed: ProposedMappin
             "rows": proposed.rows,
             "columns": proposed.columns,
             "mapped": proposed.mapped,
-            "fill_in": [each.as_json() for each in proposed.fill_in],
-            "look_at": [each.as_json() for each in proposed.look_at],
+            "fill_in": [each._asdict() for each in proposed.fill_in],
+            "look_at": [each._asdict() for each in proposed.look_at],
         },
     )
 

@@ -11,14 +11,14 @@ import enum
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from rapidfuzz.distance import OSA
 
 from importer.mapping.choices import folded
-from importer.mapping.dates import MONTHS, DateTimeValue, DateValue, Order
+from importer.mapping.dates import DateTimeValue, DateValue, Order
 from importer.mapping.values import (
     BooleanValue,
     Fault,
@@ -31,19 +31,25 @@ from importer.mapping.values import (
     trimmed,
     without_currency,
 )
-from importer.sheets.rows import BooleanCell, DateCell, DurationCell, ErrorCell, NumberCell
-from importer.starter.date_guesses import DateGuess, guess_dates, other_order, readings, time_format
+from importer.sheets.rows import (
+    BooleanCell,
+    DateCell,
+    DurationCell,
+    ErrorCell,
+    NumberCell,
+    column_letters,
+)
+from importer.starter.date_guesses import guess_dates, time_format
 from importer.starter.header import ADDRESS, Role, likeness
 from importer.text import listed, quoted
 from importer.wording import count
 
-MISFITS_MAX: Final = 0.1
+FITTING_LEAST: Final = 0.9
 CHOICES_MAX: Final = 12
 SPELLINGS_MAX: Final = 4 * CHOICES_MAX
 CHOICE_LENGTH_MAX: Final = 40
 NUMBER_DIGITS_MAX: Final = 11
 SAMPLE_LENGTH: Final = 30
-SAMPLES_SHOWN: Final = 3
 LISTS_LEAST: Final = 0.2
 LIST_LENGTH_MAX: Final = 200
 CODE: Final = re.compile(r"[^\W_][\w./#-]{1,23}")
@@ -71,23 +77,22 @@ class Holds(enum.Enum):
     TEXT = "text"
 
 
+_TYPED: Final = frozenset(Holds) - {Holds.NOTHING, Holds.EMAIL, Holds.TIME, Holds.CODE, Holds.TEXT}
+
+
 @dataclass(frozen=True, slots=True)
 class Guess:
     """What a column holds, and how a field says so.
 
-    settings: the keys of its block besides `column`, in order. why: sentences for the comment. doubts:
-    sentences for a person, who has to decide or to look; empty ones do not count in either.
+    settings: the keys of its block besides `column`, in order. why: for the comment. doubts: sentences for a
+    person, who has to decide or to look. order: which of day and month the column shows to come first.
     """
 
     holds: Holds
     settings: dict[str, Setting] = field(default_factory=dict)
-    why: tuple[str, ...] = ()
+    why: str = ""
     doubts: tuple[str, ...] = ()
     order: Order | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "why", tuple(filter(None, self.why)))
-        object.__setattr__(self, "doubts", tuple(filter(None, self.doubts)))
 
 
 class Seen(NamedTuple):
@@ -98,16 +103,21 @@ class Seen(NamedTuple):
     first: int
 
 
-class ColumnValues:
-    """The first values of one column, each distinct one once, in order. filled: cells that are not empty."""
+class Column:
+    """One column of a sheet: its first values, each distinct one once, in order, and the guess about them.
 
-    def __init__(self, heading: str) -> None:
-        self.heading = heading
+    unusable: why no mapping can name it, "" if one can. filled: cells that are not empty.
+    """
+
+    def __init__(self, index: int, heading: str, unusable: str = "") -> None:
+        self.index, self.heading, self.unusable = index, heading, unusable
+        self.letters = column_letters(index)
         self.filled = 0
+        self.guess = Guess(Holds.NOTHING)
         self._seen: dict[tuple[type, str], Seen] = {}
 
     def __repr__(self) -> str:
-        return f"<ColumnValues {self.heading!r} filled={self.filled} distinct={len(self._seen)}>"
+        return f"<Column {self.letters} {self.heading!r} {self.guess.holds.value}, filled={self.filled}>"
 
     def add(self, row: int, cell: str) -> None:
         """The cell of the next row."""
@@ -118,158 +128,137 @@ class ColumnValues:
             known = self._seen.get(key, Seen(text, 0, row))
             self._seen[key] = known._replace(rows=known.rows + 1)
 
+    @property
     def seen(self) -> list[Seen]:
+        """Its distinct values."""
         return list(self._seen.values())
 
-    def samples(self) -> list[str]:
-        """Three values for a person to recognise the column by."""
-        texts = dict.fromkeys(quoted(str(each.cell), SAMPLE_LENGTH) for each in self.seen()[:SPELLINGS_MAX])
-        return list(texts)[:SAMPLES_SHOWN]
+    @property
+    def is_typed(self) -> bool:
+        """Whether its values alone say enough for a field."""
+        return not self.unusable and self.guess.holds in _TYPED
 
     def sounds_like(self, *roles: Role) -> float:
         """How much the heading sounds like one of the roles, 0 if like none."""
         return max(likeness(self.heading, role) for role in roles)
 
 
-def guess_column(values: ColumnValues, zone: str, prefer: Order | None = None) -> Guess:
+def guess_column(column: Column, zone: str, prefer: Order | None = None) -> Guess:
     """What the column holds. zone: the time zone for date-times. prefer: which of day and month comes first
     where the column does not show it."""
-    if not values.filled:
+    if not column.filled:
         return Guess(Holds.NOTHING)
     return (
-        _plain_kinds(values)
-        or _times(values)
-        or _dates(values, zone, prefer)
-        or _numbers(values)
-        or _lists(values)
-        or _choices(values)
-        or _text(values)
+        _plain_kinds(column)
+        or _times(column)
+        or _dates(column, zone, prefer)
+        or _numbers(column)
+        or _lists(column)
+        or _choices(column)
+        or _text(column)
     )
 
 
-class _Fit(NamedTuple):
-    """good: whether enough cells fit. doubt: the sentence about those that do not, "" if all do."""
-
-    good: bool
-    doubt: str
-    share: float
-
-
-def _fit(values: ColumnValues, reads: ValueType | Callable[[str], object], what: str) -> _Fit:
-    """How many cells are read by a type, or are accepted by a function."""
+def _fit(
+    column: Column, reads: ValueType | Callable[[str], object], what: str
+) -> tuple[float, tuple[str, ...]]:
+    """The share of cells that are read by a type, or are accepted by a function, and the doubt about the
+    others, if there are any."""
     misfits = []
-    for each in values.seen():
+    for each in column.seen:
         fits = reads(each.cell) if callable(reads) else not isinstance(reads.read(each.cell), Fault)
         if isinstance(each.cell, ErrorCell) or not fits:
             misfits.append(each)
+    if not misfits:
+        return 1.0, ()
     rows = sum(each.rows for each in misfits)
     named = [f"{quoted(str(each.cell), SAMPLE_LENGTH)} in row {each.first}" for each in misfits[:3]]
     shown = listed(named, 3, total=len(misfits))
     doubt = f"{count(rows, 'cell')} cannot be read as {what} ({shown}); `importer check` names them."
-    return _Fit(rows <= MISFITS_MAX * values.filled, doubt if rows else "", 1 - rows / values.filled)
+    return 1 - rows / column.filled, (doubt,)
 
 
-def _plain_kinds(values: ColumnValues) -> Guess | None:
+def _plain_kinds(column: Column) -> Guess | None:
     """Ids, e-mail addresses, yes or no."""
-    ids = _fit(values, IdValue(), Holds.ID.value)
-    if ids.share >= 0.5:  # codes typed among Ids are exactly what `check` is for
-        return Guess(Holds.ID, {"type": "id"}, doubts=(ids.doubt,))
-    emails = _fit(values, ADDRESS.fullmatch, Holds.EMAIL.value)
-    if emails.good:
-        return Guess(Holds.EMAIL, doubts=(emails.doubt,))
-    answers = _fit(values, BooleanValue(), Holds.BOOLEAN.value)
+    share, doubts = _fit(column, IdValue(), Holds.ID.value)
+    if share >= 0.5:  # codes typed among Ids are exactly what `check` is for
+        return Guess(Holds.ID, {"type": "id"}, doubts=doubts)
+    share, doubts = _fit(column, ADDRESS.fullmatch, Holds.EMAIL.value)
+    if share >= FITTING_LEAST:
+        return Guess(Holds.EMAIL, doubts=doubts)
+    share, doubts = _fit(column, BooleanValue(), Holds.BOOLEAN.value)
     # 0 and 1 alone may as well be numbers, which are sent as they are.
-    if answers.good and any(isinstance(one.cell, BooleanCell) or one.cell.isalpha() for one in values.seen()):
+    words = any(isinstance(one.cell, BooleanCell) or one.cell.isalpha() for one in column.seen)
+    if share >= FITTING_LEAST and words:
         why = 'sent as true and false; for others use send: {true: "1", false: "0"}'
-        return Guess(Holds.BOOLEAN, {"type": "boolean"}, (why,), (answers.doubt,))
+        return Guess(Holds.BOOLEAN, {"type": "boolean"}, why, doubts)
     return None
 
 
-def _times(values: ColumnValues) -> Guess | None:
+def _times(column: Column) -> Guess | None:
     """Times of day: nothing that a field could hold alone, but part of a date-time."""
     formats: Counter[str] = Counter()
-    for each in values.seen():
+    for each in column.seen:
         if not isinstance(each.cell, DateCell):
             formats[time_format(each.cell) or ""] += each.rows
         elif isinstance(each.cell.value, dt.time):
             formats["%H:%M:%S"] += each.rows
     del formats[""]
-    if formats.total() < (1 - MISFITS_MAX) * values.filled:
+    if formats.total() < FITTING_LEAST * column.filled:
         return None
     return Guess(Holds.TIME, {"format": tuple(text for text, _ in formats.most_common())})
 
 
-def _dates(values: ColumnValues, zone: str, prefer: Order | None) -> Guess | None:
-    compact = values.sounds_like(Role.DATE) > 0
-    found = guess_dates(((each.cell, each.rows) for each in values.seen()), prefer=prefer, compact=compact)
+def _dates(column: Column, zone: str, prefer: Order | None) -> Guess | None:
+    compact = column.sounds_like(Role.DATE) > 0
+    found = guess_dates(((each.cell, each.rows) for each in column.seen), prefer=prefer, compact=compact)
     if found is None:
         return None
     holds = Holds.DATETIME if found.timed else Holds.DATE
     timed = DateTimeValue(ZoneInfo(zone), found.formats)
-    fit = _fit(values, timed if found.timed else DateValue(found.formats), holds.value)
-    if not fit.good and not found.mixed:
+    share, doubts = _fit(column, timed if found.timed else DateValue(found.formats), holds.value)
+    if share < FITTING_LEAST and not found.mixed:
         return None
     settings: dict[str, Setting] = {"type": "datetime" if found.timed else "date"}
     if found.formats:
         settings["format"] = found.formats if len(found.formats) > 1 else found.formats[0]
     if found.timed:
         settings["timezone"] = zone
-    ways = f"written in {len(found.formats)} ways, tried in this order" if len(found.formats) > 1 else ""
-    proof = f"the {found.order} comes first, as {quoted(found.proof)} shows" if found.order else ""
-    return Guess(holds, settings, (ways, proof), (_order_doubt(found), fit.doubt), found.order)
+    return Guess(holds, settings, found.why, (*found.doubts, *doubts), found.order)
 
 
-def _order_doubt(found: DateGuess) -> str:
-    """What is doubtful about day and month."""
-    if found.mixed:
-        day, month = (quoted(text) for text in found.mixed)
-        return (
-            f"Some dates have the day first ({day}), others the month ({month}): one order is used for all,"
-            " and dates that fit both may be read the wrong way round. Correct the sheet."
-        )
-    if found.chosen is None:
-        return ""
-    ways = readings(found.open_text)
-    format_, (taken, *_) = ways[found.chosen]
-    other = ways["month" if found.chosen == "day" else "day"][1].local
-    return (
-        f"Whether day or month comes first cannot be seen in this column: {quoted(found.open_text)} is read"
-        f" as {taken.day} {MONTHS[taken.month - 1]} {taken.year}, not {other.day} {MONTHS[other.month - 1]}."
-        f" If that is wrong, write {other_order(format_)} instead."
-    )
-
-
-def _numbers(values: ColumnValues) -> Guess | None:
-    if values.sounds_like(Role.LABEL) or any(_is_label(each.cell) for each in values.seen()):
+def _numbers(column: Column) -> Guess | None:
+    if column.sounds_like(Role.LABEL) or any(_is_label(each.cell) for each in column.seen):
         return None
-    texts = [each for each in values.seen() if type(each.cell) is str]
+    texts = [each for each in column.seen if type(each.cell) is str]
     currency = any(currency_of(each.cell) for each in texts)
     dot, comma = NumberValue(".", currency=currency), NumberValue(",", currency=currency)
     read = [(each, dot.read(each.cell), comma.read(each.cell)) for each in texts]
     only_dot = sum(each.rows for each, _, other in read if isinstance(other, Fault))
     only_comma = sum(each.rows for each, one, _ in read if isinstance(one, Fault))
-    both = [(each.cell, one, other) for each, one, other in read if isinstance(one, str) and one != other]
-    different = [cell for cell, _, other in both if isinstance(other, str)]
-    mark, doubt = "," if only_comma > only_dot else ".", ""
+    different = [
+        each.cell for each, *both in read if both[0] != both[1] and all(isinstance(one, str) for one in both)
+    ]
+    mark, doubts = "," if only_comma > only_dot else ".", list[str]()
     if different and not only_dot and not only_comma:
         # Three digits after the mark: more likely thousands than decimals.
         mark = "," if "." in (without_currency(different[0]) or different[0]) else "."
         meant = (comma if mark == "," else dot).read(different[0])
-        doubt = (
+        doubts.append(
             f"Whether {quoted(different[0])} has decimals or thousands cannot be seen in this column; it is"
             f" sent as {meant}. If that is wrong, change `decimal`."
         )
-    holds, reader = Holds.INTEGER, NumberValue(mark, whole=True, currency=currency)
-    fit = _fit(values, reader, holds.value)
-    if fit.doubt:
+    holds = Holds.INTEGER
+    share, misfits = _fit(column, NumberValue(mark, whole=True, currency=currency), holds.value)
+    if misfits:
         holds = Holds.NUMBER
-        fit = _fit(values, replace(reader, whole=False), holds.value)
-    if not fit.good:
+        share, misfits = _fit(column, NumberValue(mark, currency=currency), holds.value)
+    if share < FITTING_LEAST:
         return None
     settings: dict[str, Setting] = {"type": "number" if holds is Holds.NUMBER else "integer"}
     settings |= {"decimal": mark} if different or only_dot or only_comma else {}
     settings |= {"currency": "true"} if currency else {}
-    return Guess(holds, settings, doubts=(doubt, fit.doubt))
+    return Guess(holds, settings, doubts=(*doubts, *misfits))
 
 
 def _is_label(cell: str) -> bool:
@@ -281,9 +270,9 @@ def _is_label(cell: str) -> bool:
     return _LEADING_ZERO.fullmatch(cell) is not None or (number and digits > NUMBER_DIGITS_MAX)
 
 
-def _lists(values: ColumnValues) -> Guess | None:
+def _lists(column: Column) -> Guess | None:
     """Several of a few words in one cell."""
-    seen = values.seen()
+    seen = column.seen
     if any(type(each.cell) is not str or len(each.cell) > LIST_LENGTH_MAX for each in seen):
         return None
     for separator in (";", "|", "\n", ","):
@@ -296,12 +285,12 @@ def _lists(values: ColumnValues) -> Guess | None:
         for item in times:
             spelled.setdefault(folded(item), item)
         words = tuple(spelled.values())
-        if several < LISTS_LEAST * values.filled or not 2 <= len(words) <= min(CHOICES_MAX, len(seen)):
+        if several < LISTS_LEAST * column.filled or not 2 <= len(words) <= min(CHOICES_MAX, len(seen)):
             continue
         if times.total() >= 3 * len(words) and all(map(_is_word, words)):
             shown = "line breaks" if separator == "\n" else quoted(separator)
             why = f"items separated by {shown}; any other item is a problem of its row"
-            return Guess(Holds.LIST, {"type": "list", "separator": separator, "one_of": words}, (why,))
+            return Guess(Holds.LIST, {"type": "list", "separator": separator, "one_of": words}, why)
     return None
 
 
@@ -310,10 +299,10 @@ def _is_word(text: str) -> bool:
     return not isinstance(read, Fault) and any(map(str.isalpha, text))
 
 
-def _choices(values: ColumnValues) -> Guess | None:
-    if values.sounds_like(*_ACCOUNT_ROLES):
+def _choices(column: Column) -> Guess | None:
+    if column.sounds_like(*_ACCOUNT_ROLES):
         return None  # new customers come along
-    texts = [each for each in values.seen() if not isinstance(each.cell, ErrorCell)]
+    texts = [each for each in column.seen if not isinstance(each.cell, ErrorCell)]
     if any(len(each.cell) > CHOICE_LENGTH_MAX for each in texts):
         return None
     groups: dict[str, Counter[str]] = {}
@@ -324,32 +313,33 @@ def _choices(values: ColumnValues) -> Guess | None:
         return None  # no list, and each is compared with each below
     strays = _strays(counts)
     words = tuple(word for word in counts if word not in strays)
-    if not _few(values, texts, len(words)):
+    if not _few(column, texts, len(words)):
         return None
     others = [
         quoted(word, SAMPLE_LENGTH) for group in groups.values() for word in group if word not in counts
     ]
-    spellings = f"other spellings ({listed(others, 3)}) are sent as they are written here" if others else ""
+    why = "any other value is a problem of its row"
+    if others:
+        why += f"; other spellings ({listed(others, 3)}) are sent as they are written here"
     doubts = [
         f"{quoted(stray, SAMPLE_LENGTH)} ({count(counts[stray], 'row')}) looks like a misspelling of"
         f" {quoted(meant, SAMPLE_LENGTH)}, so it is not listed and `importer check` names it. If it is right,"
         " add it."
         for stray, meant in strays.items()
     ]
-    doubts.append(_fit(values, lambda _: True, "words").doubt)
-    why = ("any other value is a problem of its row", spellings)
-    return Guess(Holds.CHOICE, {"one_of": words}, why, tuple(doubts))
+    _, errors = _fit(column, lambda _: True, "words")
+    return Guess(Holds.CHOICE, {"one_of": words}, why, (*doubts, *errors))
 
 
-def _few(values: ColumnValues, texts: list[Seen], distinct: int) -> bool:
+def _few(column: Column, texts: list[Seen], distinct: int) -> bool:
     """Whether so many different words are a closed list rather than chance."""
     typed = NumberCell | DateCell | DurationCell
     if not 2 <= distinct <= CHOICES_MAX or any(
         isinstance(each.cell, typed) or not _is_word(each.cell) for each in texts
     ):
         return False
-    named = values.sounds_like(Role.CHOICE, Role.EVENT)
-    return values.filled >= 3 * distinct or bool(named and values.filled > distinct)
+    named = column.sounds_like(Role.CHOICE, Role.EVENT)
+    return column.filled >= 3 * distinct or bool(named and column.filled > distinct)
 
 
 def _strays(counts: dict[str, int]) -> dict[str, str]:
@@ -369,7 +359,7 @@ def _is_slip(text: str, other: str) -> bool:
     return (sorted(text) == sorted(other) or shortest >= 5) and OSA.distance(text, other) == 1
 
 
-def _text(values: ColumnValues) -> Guess:
-    seen = values.seen()
-    coded = sum(any(map(str.isdigit, each.cell)) for each in seen) >= 0.8 * len(seen)
-    return Guess(Holds.CODE if coded and _fit(values, CODE.fullmatch, "codes").good else Holds.TEXT)
+def _text(column: Column) -> Guess:
+    coded = sum(any(map(str.isdigit, each.cell)) for each in column.seen) >= 0.8 * len(column.seen)
+    share, _ = _fit(column, CODE.fullmatch, "codes")
+    return Guess(Holds.CODE if coded and share >= FITTING_LEAST else Holds.TEXT)

@@ -7,15 +7,16 @@ dates lie closer together is taken: nobody guesses unseen.
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
-from importer.mapping.dates import ISO_FORMATS, YEAR_PLAUSIBLE, DateFormat, Order, WrittenDate
+from importer.mapping.dates import ISO_FORMATS, MONTHS, YEAR_PLAUSIBLE, DateFormat, Order, WrittenDate
 from importer.sheets.rows import DateCell
+from importer.text import quoted
 
 READ_LENGTH_MAX: Final = 60
 ORDERS: Final[tuple[Order, ...]] = ("day", "month")
@@ -101,22 +102,17 @@ def _time_format(match: re.Match[str]) -> str:
 _compiled: Final = lru_cache(maxsize=512)(DateFormat)
 
 
-@dataclass(frozen=True, slots=True)
-class DateGuess:
-    """formats: as found, the most frequent first; empty if every text is in the ISO form.
-
-    timed: some cell has a time of day. order: what the column itself shows, None if it shows nothing or
-    both. proof: a text that can be read in that order only. open_text: a text whose order had to be chosen;
-    chosen: the order taken for it. mixed: texts that are dates in the one order only, and in the other only.
+class DateGuess(NamedTuple):
+    """formats: as found, the most frequent first; empty if every text is in the ISO form. timed: some cell
+    has a time of day. order: what the column itself shows. mixed: it shows both. why, doubts: as in `Guess`.
     """
 
     formats: tuple[str, ...]
     timed: bool
-    order: Order | None = None
-    proof: str = ""
-    open_text: str = ""
-    chosen: Order | None = None
-    mixed: tuple[str, ...] = ()
+    order: Order | None
+    mixed: bool
+    why: str
+    doubts: tuple[str, ...]
 
 
 def guess_dates(
@@ -136,34 +132,53 @@ def guess_dates(
             texts.append((cell, count, ways))
     if not stored and not texts:
         return None
-    only = {order: [text for text, _, ways in texts if set(ways) == {order}] for order in ORDERS}
-    shown = [order for order in ORDERS if only[order]]
-    votes = [sum(rows for _, rows, ways in texts if set(ways) == {order}) for order in ORDERS]
-    order: Order = "day" if votes[0] > votes[1] else "month"
-    if votes[0] == votes[1]:
+    only = {order: [(text, rows) for text, rows, ways in texts if set(ways) == {order}] for order in ORDERS}
+    votes = {order: sum(rows for _, rows in only[order]) for order in ORDERS}
+    order: Order = "day" if votes["day"] > votes["month"] else "month"
+    if votes["day"] == votes["month"]:
         order = prefer or _closer(stored, [ways for _, _, ways in texts])
     counts: Counter[str] = Counter()
     for _, rows, ways in sorted(texts, key=lambda each: "fixed" not in each[2]):
         if way := ways.get("fixed") or ways.get(order):
             counts[way[0]] += rows
     formats = tuple(text for text, _ in counts.most_common())
+    formats = () if _ISO_TEXTS.issuperset(formats) else formats
     moments = [*stored, *(moment.local for _, _, ways in texts for _, moment in ways.values())]
-    undecided = (text for text, _, ways in texts if len(ways) == 2 and ways["day"][1].swappable)
-    open_text = "" if shown else next(undecided, "")
+    reasons = [f"written in {len(formats)} ways, tried in this order"] if len(formats) > 1 else []
+    shown = [each for each in ORDERS if only[each]]
+    proofs = [quoted(only[each][0][0]) for each in shown]
+    both = () if shown else (text for text, _, ways in texts if len(ways) == 2 and ways["day"][1].swappable)
+    doubts = [_MIXED.format(*proofs)] if len(shown) == 2 else []
+    doubts += [_order_unseen(text, order) for text in itertools.islice(both, 1)]
+    if len(shown) == 1:
+        reasons.append(f"the {shown[0]} comes first, as {proofs[0]} shows")
     return DateGuess(
-        formats=() if _ISO_TEXTS.issuperset(formats) else formats,
+        formats=formats,
         timed=any(moment.time() != dt.time() for moment in moments),
         order=shown[0] if len(shown) == 1 else None,
-        proof=only[shown[0]][0] if len(shown) == 1 else "",
-        open_text=open_text,
-        chosen=order if open_text else None,
-        mixed=tuple(only[each][0] for each in ORDERS) if len(shown) == 2 else (),
+        mixed=len(shown) == 2,
+        why="; ".join(reasons),
+        doubts=tuple(doubts),
     )
 
 
-def other_order(text: str) -> str:
-    """The same format with day and month exchanged."""
-    return text.replace("%d", "%?").replace("%m", "%d").replace("%?", "%m")
+_MIXED: Final = (
+    "Some dates have the day first ({}), others the month ({}): one order is used for all, and dates that fit"
+    " both may be read the wrong way round. Correct the sheet."
+)
+
+
+def _order_unseen(text: str, chosen: Order) -> str:
+    """The doubt about a text that is a date in both orders."""
+    ways = readings(text)
+    format_, (taken, *_) = ways[chosen]
+    other = ways["month" if chosen == "day" else "day"][1].local
+    swapped = format_.replace("%d", "%?").replace("%m", "%d").replace("%?", "%m")
+    return (
+        f"Whether day or month comes first cannot be seen in this column: {quoted(text)} is read as"
+        f" {taken.day} {MONTHS[taken.month - 1]} {taken.year}, not {other.day} {MONTHS[other.month - 1]}."
+        f" If that is wrong, write {swapped} instead."
+    )
 
 
 def _closer(stored: Sequence[dt.datetime], texts: Sequence[Readings]) -> Order:

@@ -8,31 +8,31 @@ by the mapping's own reader before anybody gets it.
 from __future__ import annotations
 
 import codecs
+import re
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from rapidfuzz import process
 
-from importer.activity import ActivityField
-from importer.mapping.builder import DELIMITERS, OWN_PLACES
+from importer.activity import ACCOUNT, EVENT, NOTE, ActivityField
+from importer.mapping.builder import DELIMITERS
 from importer.mapping.model import SCHEMA_FILE
 from importer.mapping.yaml_file import LINE_LENGTH, SIZE_MAX_BYTES, Document, entry_lines, scalar
 from importer.sheets import Sheet, SheetOptions
-from importer.starter.columns import Holds, Setting
+from importer.starter.columns import SAMPLE_LENGTH, Column, Holds, Setting
 from importer.starter.header import ALIKE_LEAST, Role, words
-from importer.starter.look import CODED, UNKNOWN_ZONE, Column, Guesses, best_of
+from importer.starter.look import CODED, UNKNOWN_ZONE, Guesses, best_of
 from importer.text import quoted
 from importer.wording import count
 
 PROPOSED_MAX: Final = 1_000
 COLUMNS_SHOWN_MAX: Final = 2_000
+SAMPLES_FROM: Final = 48
+SAMPLES_SHOWN: Final = 3
 EXAMPLE_CODE: Final = 10001
 WHERE_CODES_ARE: Final = "Settings > Accounts Customization"
-_BY_CODE: Final[dict[str, Setting]] = {
-    "lookup": "account", "company_type": "Account", "by": "mx_Account_Code",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,14 @@ class Entry:
     """A line or block of the mapping.
 
     key: `RelatedCompanyId`, a schema name, …; "" for a comment alone. column: the one it is about, if any.
-    settings: the keys of its block besides `column`. value: what is there instead of a block. active: False
+    settings: the keys of its block besides `column`; a text is there instead of a block. active: False
     writes it as a comment. comments: sentences above it; doubts: the same, for a person to look at.
     fill_in: what is missing there; the value then stays empty, and `check` refuses the mapping.
     """
 
     key: str
     column: Column | None = None
-    settings: Mapping[str, Setting] = field(default_factory=dict)
+    settings: dict[str, Setting] = field(default_factory=dict)
     value: str = ""
     active: bool = True
     comments: Sequence[str] = ()
@@ -55,8 +55,7 @@ class Entry:
     fill_in: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Remark:
+class Remark(NamedTuple):
     """Something to fill in or to look at. line: in the written file. key: of the entry. column: or None."""
 
     line: int
@@ -64,19 +63,17 @@ class Remark:
     column: str | None
     message: str
 
-    def as_json(self) -> dict[str, str | int | None]:
-        return {"line": self.line, "key": self.key, "column": self.column, "message": self.message}
-
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """text: the mapping. fill_in: without these it cannot be used. look_at: guesses to be reviewed. entries:
-    what it consists of."""
+    what it consists of. mapped: how many columns it uses."""
 
     text: str
     fill_in: tuple[Remark, ...]
     look_at: tuple[Remark, ...]
     entries: tuple[Entry, ...]
+    mapped: int
 
 
 def propose(
@@ -95,39 +92,39 @@ def propose(
     event: the activity type's code, None if it is not known. schema_at_hand: the JSON Schema is beside it.
     known: the fields of the activity type, as far as LeadSquared says them; columns then get their names.
     """
-    entries = (
-        _account_entry(findings),
-        _event_entry(findings, event),
-        *_note_entries(findings),
-        *_field_entries(findings, event, known),
-    )
+    places = (_account_entry(findings), _event_entry(findings, event), *_note_entries(findings))
+    fields = tuple(_field_entries(findings, event, known))
     lines = list(_head(findings, sheet, asked, schema_at_hand=schema_at_hand))
-    fill_in: list[Remark] = []
-    look_at: list[Remark] = []
-    in_fields = False
-    for entry in entries:
-        if entry.key not in OWN_PLACES and not in_fields:
-            # A block without entries is none: then its key is a comment as well.
-            used = any(each.active for each in entries if each.key not in OWN_PLACES)
-            lines += ["", "Fields:" if used else "# Fields:"]
-            in_fields = True
-        indent = "  " if in_fields else ""
-        missing = f"FILL IN: {entry.fill_in}" if entry.fill_in else ""
-        sentences = [*entry.comments, *(f"CHECK: {doubt}" for doubt in entry.doubts), missing]
-        above = [line for sentence in sentences if sentence for line in _commented(sentence, indent)]
-        lines += ["", *above] if above and not lines[-1].endswith("Fields:") else above
-        heading = entry.column.heading if entry.column else None
-        at = len(lines) + 1
-        if entry.fill_in:
-            fill_in.append(Remark(at, entry.key, heading, entry.fill_in))
-        look_at += [Remark(at, entry.key, heading, doubt) for doubt in entry.doubts]
-        mark = "" if entry.active else "# "
-        lines += [f"{indent}{mark}{line}" for line in _block(entry)] if entry.key else []
+    remarks: list[tuple[bool, Remark]] = []
+    for entry in places:
+        _write(entry, lines, remarks, "")
+    # A block without entries is none: then its key is a comment as well.
+    lines += ["", "Fields:" if any(each.active for each in fields) else "# Fields:"]
+    for entry in fields:
+        _write(entry, lines, remarks, "  ")
     text = "\n".join(lines) + "\n"
     document = Document(text, name)
     if document.mistakes or len(text.encode()) > SIZE_MAX_BYTES:
         raise AssertionError(f"the proposed mapping cannot be read: {document.mistakes[:3]}")
-    return Proposal(text, tuple(fill_in), tuple(look_at), entries)
+    used = [entry for entry in (*places, *fields) if entry.active and entry.column]
+    pairs = sum("template" in entry.settings for entry in used)
+    fill_in = tuple(remark for missing, remark in remarks if missing)
+    look_at = tuple(remark for missing, remark in remarks if not missing)
+    return Proposal(text, fill_in, look_at, (*places, *fields), len(used) + pairs)
+
+
+def _write(entry: Entry, lines: list[str], remarks: list[tuple[bool, Remark]], indent: str) -> None:
+    """Add the entry to the lines, and what a person has to fill in (True) or to look at to the remarks."""
+    missing = [f"FILL IN: {entry.fill_in}"] if entry.fill_in else []
+    sentences = [*entry.comments, *(f"CHECK: {doubt}" for doubt in entry.doubts), *missing]
+    above = [line for sentence in sentences for line in _commented(sentence, indent)]
+    lines += ["", *above] if above and not lines[-1].endswith("Fields:") else above
+    heading = entry.column.heading if entry.column else None
+    for message in filter(None, (entry.fill_in, *entry.doubts)):
+        remark = Remark(len(lines) + 1, entry.key, heading, message)
+        remarks.append((message == entry.fill_in, remark))
+    mark = "" if entry.active else "# "
+    lines += [f"{indent}{mark}{line}" for line in _block(entry)] if entry.key else []
 
 
 def _commented(sentence: str, indent: str = "") -> list[str]:
@@ -142,11 +139,13 @@ def _commented(sentence: str, indent: str = "") -> list[str]:
 def _block(entry: Entry) -> list[str]:
     """The entry on one line if it fits, else as a block."""
     heading = None if entry.column is None else entry.column.heading
+    if entry.settings:
+        column = {} if heading is None or "template" in entry.settings else {"column": heading}
+        return entry_lines(entry.key, {**column, **entry.settings}, 0)
+    if heading is None:
+        return [f"{entry.key}: {entry.value}".rstrip()]
     # For an activity type a plain number would be the code itself, not a column of that name.
-    if not entry.settings and (heading is None or entry.key != "ActivityEvent"):
-        return [f"{entry.key}: {entry.value if heading is None else scalar(heading)}".rstrip()]
-    column = {} if heading is None or "template" in entry.settings else {"column": heading}
-    return entry_lines(entry.key, {**column, **entry.settings}, 0)
+    return entry_lines(entry.key, {"column": heading} if entry.key == EVENT else heading, 0)
 
 
 def _head(findings: Guesses, sheet: Sheet, asked: SheetOptions, *, schema_at_hand: bool) -> Iterator[str]:
@@ -184,66 +183,62 @@ def _reading(sheet: Sheet, asked: SheetOptions) -> Iterator[str]:
 
 def _same(asked: str, found: str) -> bool:
     """Whether the file is read as asked: a byte order mark overrules what a person says."""
-    names = [codecs.lookup(each.strip()).name for each in (asked, found)]
-    for ending in ("-sig", "-le", "-be"):
-        names = [each.removesuffix(ending) for each in names]
-    return names[0] == names[1]
+    one, other = (re.sub("-(sig|le|be)$", "", codecs.lookup(each.strip()).name) for each in (asked, found))
+    return one == other
 
 
 def _about(column: Column) -> str:
     """The comment that says which column it is, and what it holds."""
-    shown = ", ".join(column.values.samples())
+    samples = dict.fromkeys(quoted(str(each.cell), SAMPLE_LENGTH) for each in column.seen[:SAMPLES_FROM])
+    shown = ", ".join(list(samples)[:SAMPLES_SHOWN]) or "no values in the rows that were read"
     what = "" if column.guess.holds in {Holds.TEXT, Holds.NOTHING} else f", {column.guess.holds.value}"
-    return f"Column {column.letters}{what}: {shown or 'no values in the rows that were read'}"
+    return f"Column {column.letters}{what}: {shown}"
 
 
 def _account_entry(findings: Guesses) -> Entry:
-    key, column = "RelatedCompanyId", findings.account
+    column = findings.account
     if column is None:
         hint = (
             "Which account the activity belongs to. Codes can be looked up: {column: Account code,"
             " lookup: account, company_type: Account, by: mx_Account_Code}"
         )
         missing = "no column seems to hold the account of a row; write the heading of the one that does"
-        return Entry(key, comments=(hint,), fill_in=missing)
+        return Entry(ACCOUNT, comments=(hint,), fill_in=missing)
     settings, doubts = _account_found(column)
-    empty = findings.rows - column.values.filled
+    empty = findings.rows - column.filled
     if empty:
         rows = f"{empty:,} of {findings.rows:,} rows"
         doubts = [*doubts, f"There is no value here in {rows}; `importer check` names them."]
-    return Entry(key, column, settings, comments=(_about(column),), doubts=doubts)
+    return Entry(ACCOUNT, column, settings, comments=(_about(column),), doubts=doubts)
 
 
-def _account_found(column: Column) -> tuple[Mapping[str, Setting], Sequence[str]]:
+def _account_found(column: Column) -> tuple[dict[str, Setting], Sequence[str]]:
     """How a column says which account it is, and what is doubtful about that."""
     heading = quoted(column.heading)
-    named = column.values.sounds_like(Role.ACCOUNT_ID, Role.ACCOUNT_CODE)
-    if column.guess.holds is Holds.ID or not column.values.filled:
+    named = column.sounds_like(Role.ACCOUNT_ID, Role.ACCOUNT_CODE)
+    if column.guess.holds is Holds.ID or not column.filled:
         taken = f"{heading} is used as the account because it holds Ids."
-        unnamed = not named and not column.values.sounds_like(Role.ACCOUNT_NAME)
+        unnamed = not named and not column.sounds_like(Role.ACCOUNT_NAME)
         return {}, (*column.guess.doubts, *([taken] if unnamed else []))
-    if named:
-        doubt = (
-            f"{heading} holds codes, not Ids, so LeadSquared is asked for each account. `by` must be the"
-            " schema name of the account field that holds the code, `company_type` the account type's name"
-            f" ({WHERE_CODES_ARE})."
-        )
-        return _BY_CODE, [doubt]
     doubt = (
-        f"{heading} holds names, so LeadSquared is asked for the account of that name; a name that two"
+        f"{heading} holds codes, not Ids, so LeadSquared is asked for each account. `by` must be the schema"
+        " name of the account field that holds the code, `company_type` the account type's name"
+        if named
+        else f"{heading} holds names, so LeadSquared is asked for the account of that name; a name that two"
         " accounts have is a problem of the row. Ids or codes are safer. `company_type` is the account type's"
-        f" name ({WHERE_CODES_ARE})."
+        " name"
     )
-    return {**_BY_CODE, "by": "CompanyName"}, [doubt]
+    by = "mx_Account_Code" if named else "CompanyName"
+    settings: dict[str, Setting] = {"lookup": "account", "company_type": "Account", "by": by}
+    return settings, [f"{doubt} ({WHERE_CODES_ARE})."]
 
 
 def _event_entry(findings: Guesses, event: int | None) -> Entry:
-    key = "ActivityEvent"
     if event is not None:
-        return Entry(key, value=str(event), comments=("The activity type's code.",))
+        return Entry(EVENT, value=str(event), comments=("The activity type's code.",))
     if findings.event is not None:
         taken = f"The codes of the activity types are read from {quoted(findings.event.heading)}."
-        return Entry(key, findings.event, comments=(_about(findings.event),), doubts=(taken,))
+        return Entry(EVENT, findings.event, comments=(_about(findings.event),), doubts=(taken,))
     kinds = [each for each in findings.columns if each.guess.holds is Holds.CHOICE and not each.unusable]
     kind = best_of(kinds, Role.EVENT, Role.KIND)
     comments: tuple[str, ...] = ()
@@ -253,13 +248,13 @@ def _event_entry(findings: Guesses, event: int | None) -> Entry:
         example = f"{{column: {scalar(kind.heading)}, values: {{{codes}}}}}"
         comments = (f"One code for each kind, for example: {example}",)
     missing = f"the code of the activity type, a number such as {EXAMPLE_CODE} ({WHERE_CODES_ARE})"
-    return Entry(key, comments=comments, fill_in=missing)
+    return Entry(EVENT, comments=comments, fill_in=missing)
 
 
 def _note_entries(findings: Guesses) -> Iterator[Entry]:
     if findings.note is not None:
         comments = (_about(findings.note), 'Several columns: {template: "{Outcome}: {Remarks}"}')
-        yield Entry("ActivityNote", findings.note, comments=comments)
+        yield Entry(NOTE, findings.note, comments=comments)
 
 
 def _schema_names(findings: Guesses, known: Sequence[ActivityField]) -> dict[int, str]:
@@ -281,17 +276,16 @@ def _field_entries(findings: Guesses, event: int | None, known: Sequence[Activit
     yield Entry("Status", settings={"value": "Active"}, active=False, comments=(example,))
     parts = [findings.account, findings.note, *([findings.event] if event is None else [])]
     used = {each.index for each in parts if each is not None}
-    pairs = {date.index: time for date, time in findings.pairs if date.index not in used}
-    used |= {time.index for time in pairs.values()}
+    times = {at: time for at, time in findings.times.items() if at not in used}
+    used |= {time.index for time in times.values()}
     named = active = 0
     for column in findings.columns[:COLUMNS_SHOWN_MAX]:
         if column.index in used:
             continue
         if column.unusable:
             called = f" {quoted(column.heading)}" if column.heading else ""
-            yield Entry(
-                "", active=False, comments=(f"{_about(column)}. Left out{called}: {column.unusable}.",)
-            )
+            left_out = f"{_about(column)}. Left out{called}: {column.unusable}."
+            yield Entry("", active=False, comments=(left_out,))
         elif column is findings.owner:
             yield _owner_entry(column)
         else:
@@ -300,10 +294,8 @@ def _field_entries(findings: Guesses, event: int | None, known: Sequence[Activit
             active += typed
             key = names.get(column.index, f"mx_Custom_{named}")
             naming = (_NAMES_TO_REPLACE,) if typed and active == 1 and not known else ()
-            if typed and column.index in pairs:
-                yield _pair_entry(findings, column, pairs[column.index], key, naming)
-            else:
-                yield _custom_entry(findings, column, key, naming, active=typed)
+            time = times.get(column.index) if typed else None
+            yield _custom_entry(findings, column, time, key, naming, active=typed)
     if len(findings.columns) > COLUMNS_SHOWN_MAX:
         rest = len(findings.columns) - COLUMNS_SHOWN_MAX
         yield Entry("", active=False, comments=(f"… and {rest:,} more columns.",))
@@ -318,17 +310,36 @@ _NAMES_TO_REPLACE: Final = (
 def _owner_entry(column: Column) -> Entry:
     by_id = column.guess.holds is Holds.ID
     settings: dict[str, Setting] = {"type": "id"} if by_id else {"lookup": "user", "by": "EmailAddress"}
-    doubts = column.guess.doubts
-    if not column.values.sounds_like(Role.OWNER):
-        taken = (
-            f"{quoted(column.heading)} is used as the activity's owner because it holds e-mail addresses;"
-            " each must be that of a LeadSquared user."
-        )
-        doubts = (taken, *doubts)
+    taken = (
+        f"{quoted(column.heading)} is used as the activity's owner because it holds e-mail addresses;"
+        " each must be that of a LeadSquared user."
+    )
+    doubts = (*([] if column.sounds_like(Role.OWNER) else [taken]), *column.guess.doubts)
     return Entry("Owner", column, settings, comments=(_about(column),), doubts=doubts)
 
 
-def _pair_entry(findings: Guesses, date: Column, time: Column, key: str, naming: Sequence[str]) -> Entry:
+def _custom_entry(
+    findings: Guesses, column: Column, time: Column | None, key: str, naming: Sequence[str], *, active: bool
+) -> Entry:
+    """A field whose schema name nobody can see in a sheet. time: the column of times of day that makes a
+    date-time of it."""
+    guess = column.guess
+    settings = {} if guess.holds is Holds.TIME else guess.settings
+    comments = ["; ".join(filter(None, (_about(column), guess.why)))]
+    if time is not None:
+        settings = _pair_settings(column, time, findings.zone or UNKNOWN_ZONE)
+        comments.append(_about(time))
+    else:
+        comments += _hints(column, findings)
+    doubts = (*naming, *(guess.doubts if active else ()))
+    if active and (time is not None or guess.holds is Holds.DATETIME):
+        zone = findings.zone
+        about = f"{zone} is this computer's time zone" if zone else "This computer's time zone is not known"
+        doubts = (*doubts, f"{about}; `timezone` must be the time zone of the sheet's dates.")
+    return Entry(key, column, settings, active=active, comments=comments, doubts=doubts)
+
+
+def _pair_settings(date: Column, time: Column, zone: str) -> dict[str, Setting]:
     """A date and a time of day in two columns: one date-time."""
     settings: dict[str, Setting] = {"template": f"{{{date.heading}}} {{{time.heading}}}", "type": "datetime"}
     given = date.guess.settings.get("format", ())
@@ -337,39 +348,17 @@ def _pair_entry(findings: Guesses, date: Column, time: Column, key: str, naming:
     if dates:
         formats = (*(f"{each} {times[0]}" for each in dates), *(f"{dates[0]} {each}" for each in times[1:]))
         settings["format"] = formats if len(formats) > 1 else formats[0]
-    settings["timezone"] = findings.zone or UNKNOWN_ZONE
-    doubts = (*naming, *date.guess.doubts, _zone_doubt(findings))
-    comments = ("; ".join((_about(date), *date.guess.why)), _about(time))
-    return Entry(key, date, settings, comments=comments, doubts=doubts)
+    return {**settings, "timezone": zone}
 
 
-def _custom_entry(
-    findings: Guesses, column: Column, key: str, naming: Sequence[str], *, active: bool
-) -> Entry:
-    """A field whose schema name nobody can see in a sheet."""
-    guess = column.guess
-    doubts = (*naming, *(guess.doubts if active else ()))
-    if active and guess.holds is Holds.DATETIME:
-        doubts = (*doubts, _zone_doubt(findings))
-    settings = {} if guess.holds is Holds.TIME else guess.settings
-    comments = tuple(_about_custom(findings, column))
-    return Entry(key, column, settings, active=active, comments=comments, doubts=doubts)
-
-
-def _zone_doubt(findings: Guesses) -> str:
-    zone = findings.zone
-    known = f"{zone} is this computer's time zone" if zone else "This computer's time zone is not known"
-    return f"{known}; `timezone` must be the time zone of the sheet's dates."
-
-
-def _about_custom(findings: Guesses, column: Column) -> Iterator[str]:
-    guess = column.guess
-    yield "; ".join((_about(column), *guess.why))
-    if guess.holds is Holds.EMAIL:
+def _hints(column: Column, findings: Guesses) -> Iterator[str]:
+    """What else the column could be."""
+    holds = column.guess.holds
+    if holds is Holds.EMAIL:
         yield "If these are users of LeadSquared, add lookup: user, by: EmailAddress."
-    if guess.holds is Holds.TIME:
+    if holds is Holds.TIME:
         yield 'With a column of dates it is one value: {template: "{Date} {Time}", type: datetime, …}'
-    if findings.account is not None and guess.holds in CODED and column.values.sounds_like(Role.ACCOUNT_CODE):
+    if findings.account is not None and holds in CODED and column.sounds_like(Role.ACCOUNT_CODE):
         yield (
             "Accounts can be found by this code instead: RelatedCompanyId:"
             f" {{column: {scalar(column.heading)}, lookup: account, company_type: Account,"

@@ -298,7 +298,7 @@ def _known(found: Guesses, proposed: Proposal) -> Iterator[FormLine]:
         block = {
             name: list(value) if isinstance(value, tuple) else value for name, value in entry.settings.items()
         }
-        samples = tuple(str(seen.cell) for seen in column.values.seen()[:3])
+        samples = tuple(str(seen.cell) for seen in column.seen[:3])
         yield FormLine(
             number, column.heading, entry.key if entry.active else "", "column", column.heading, block,
             column.letters, samples, column.guess.holds.value, tuple(entry.doubts),
