@@ -51,7 +51,17 @@ PLAIN = (
     2 / 3,
     100.1,
 )
-ZEROS = ("00", "00000", "0000000000", "000-00-0000", '"INV-"0000', "0000\\/00", "(000) 000-0000")
+ZEROS = (
+    "00",
+    "00000",
+    "0000000000",
+    "000-00-0000",
+    '"INV-"0000',
+    "0000\\/00",
+    "(000) 000-0000",
+    '"0"0000',
+    "\\#00",
+)
 SHOWN = ("0", "0.00", "#,##0", "#,##0.00", "0.0#", "\\+0", '"INV-"0', '0.00" kg"', "#,##0.00;(#,##0.00)")
 DATES = ("yyyy-mm-dd",)
 MOMENTS = ("yyyy-mm-dd hh:mm:ss",)
@@ -80,6 +90,7 @@ def varied_cells() -> list[tuple[object, str]]:
     """Over two hundred values with number formats whose displayed text is the value."""
     cells: list[tuple[object, str]] = [(text, "General") for text in TEXTS]
     cells += [(text, "@") for text in TEXTS]
+    cells += [("5", code) for code in ('@" kg"', '"Lead: "@', 'General;General;General;"Lead: "@', "_(@_)")]
     cells += [(number, "General") for number in PLAIN if len(f"{number:.15g}") < 10]
     cells += [(number, code) for code in ZEROS for number in (0, 7, 42, 123, 99999, 123456789, -5)]
     cells += [(number, code) for code in SHOWN for number in (0, 5, 1234.5, 1.005, -7.25, 1234567, 0.125)]

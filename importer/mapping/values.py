@@ -104,6 +104,12 @@ class TextValue(ValueType):
     def notice(self, cell: str) -> Fault | None:
         if isinstance(cell, NumberCell):
             return None if is_shown(cell) else notice_of_number(cell) or _shown_otherwise(cell)
+        if isinstance(cell, DurationCell) and not _HOURS_AND_MINUTES.search(cell.code):
+            return Fault(
+                "number-format",
+                f"A duration in a text field is sent as {quoted(str(cell))}, whatever its format.",
+                "If the field needs what Excel shows, put it into a column as text.",
+            )
         if isinstance(cell, DateCell):
             return Fault(
                 "date-as-text",
@@ -119,6 +125,7 @@ class TextValue(ValueType):
         return None
 
 
+_HOURS_AND_MINUTES: Final = re.compile(r"\[h+\]:m", re.IGNORECASE)
 _CURRENCY: Final = re.compile(r"[$€£¥₹₩₽₺₪]|\b(?:USD|EUR|GBP|INR|CHF|AED|SGD|Rs)\b")
 _CURRENCY_CODE: Final = re.compile(r"\[\$[^\]-]")
 """`[$€-407]` is a currency; `[$-407]` only names a language."""

@@ -123,7 +123,7 @@ CODE_MAX_CHARACTERS: Final = 255
 GENERAL_DIGITS_MAX: Final = 11
 """Of a number without a format Excel shows so many characters."""
 
-_PLACES: Final = frozenset("0#")
+_PLACES: Final = {"0": 1, "#": 0}
 _CODE_TOO_LONG: Final = (
     "The cell's number format is longer than Excel allows: the workbook is damaged. Format the cell again."
 )
@@ -149,11 +149,12 @@ def sections(code: str) -> list[list[str]]:
 class Layout:
     """How one section of a number format shows a number.
 
-    pieces: `0` and `#` for the places of whole digits, and texts between and around them. suffix: the text
-    behind the digits. decimals_least, decimals_most: places after the mark. grouped: by thousands.
+    pieces: the places of whole digits, 1 for those that are always shown (`0`) and 0 for others (`#`), and
+    texts between and around them. suffix: the text behind the digits. decimals_least, decimals_most: places
+    after the mark. grouped: by thousands.
     """
 
-    pieces: tuple[str, ...]
+    pieces: tuple[str | int, ...]
     suffix: str = ""
     decimals_least: int = 0
     decimals_most: int = 0
@@ -161,25 +162,25 @@ class Layout:
 
     @property
     def has_digits(self) -> bool:
-        return not _PLACES.isdisjoint(self.pieces)
+        return not all(isinstance(piece, str) for piece in self.pieces)
 
     def text(self, value: float) -> str:
         """What is shown of a number that is not negative."""
         exact = Decimal(format(value, ".15g")).quantize(Decimal(1).scaleb(-self.decimals_most), ROUND_HALF_UP)
         whole, _, fraction = format(exact, "f").partition(".")
         fraction = fraction[: self.decimals_least] + fraction[self.decimals_least :].rstrip("0")
-        digits = whole.lstrip("0").zfill(self.pieces.count("0"))
-        if self.grouped:
-            digits = f"{int(digits or 0):,}".zfill(self.pieces.count("0"))
+        digits = whole.lstrip("0").zfill(self.pieces.count(1))
+        if self.grouped and digits:
+            digits = f"{int(digits):,}".zfill(self.pieces.count(1))
         mark = "." if self.decimals_most else ""
         return f"{self._whole(digits)}{mark}{fraction}{self.suffix}"
 
     def _whole(self, digits: str) -> str:
         """The digits in their places, from the right; the first place takes all that are left."""
-        places = sum(piece in _PLACES for piece in self.pieces)
+        places = sum(isinstance(piece, int) for piece in self.pieces)
         shown: list[str] = []
         for piece in reversed(self.pieces):
-            if piece not in _PLACES:
+            if isinstance(piece, str):
                 shown.append(piece)
                 continue
             places -= 1
@@ -190,30 +191,31 @@ class Layout:
 
 def _layout(pieces: list[str]) -> Layout | None:
     """The layout of a section; None if it shows more than digits and texts."""
-    before: list[str] = []
+    before: list[str | int] = []
     after: list[str] = []
-    places: list[str] = []
+    places: list[int] = []
     mark = grouped = False
     for piece in pieces:
         if piece in _PLACES:
             if any(after):
                 return None
-            (places if mark else before).append(piece)
+            (places if mark else before).append(_PLACES[piece])
         elif piece == "." and not mark:
             mark = True
-        elif piece == "," and not mark and not _PLACES.isdisjoint(before):
+        elif piece == "," and not mark and any(isinstance(each, int) for each in before):
             grouped = True
         elif (text := _literal(piece)) is not None:
             (after if mark else before).append(text)
         else:
             return None
-    if (grouped and not _is_grouped(pieces)) or (places and "0" not in places):
+    if (grouped and not _is_grouped(pieces)) or (places and not any(places)):
         return None
-    while not mark and before and before[-1] not in _PLACES:
-        after.insert(0, before.pop())
+    while not mark and before and isinstance(last := before[-1], str):
+        after.insert(0, last)
+        before.pop()
     if not mark and not before:
-        return Layout(tuple(after))
-    return Layout(tuple(before), "".join(after), places.count("0"), len(places), grouped)
+        return Layout((), "".join(after))
+    return Layout(tuple(before), "".join(after), places.count(1), len(places), grouped)
 
 
 def _literal(piece: str) -> str | None:
@@ -225,7 +227,7 @@ def _literal(piece: str) -> str | None:
     if piece[0] == "_":
         return " "
     if piece[0] == "*" or re.fullmatch(
-        r"\[(\$-[^\]]*|(?i:black|blue|cyan|green|magenta|red|white|yellow|color\d+))\]", piece
+        r"\[(\$-(?:0?1\w\w)?\w{1,4}|(?i:black|blue|cyan|green|magenta|red|white|yellow|color\d+))\]", piece
     ):
         return ""
     return piece if piece in SAFE_LITERALS else None
@@ -255,7 +257,7 @@ def shown_text(value: float, code: str) -> str | None:
     layout = found[at]
     if layout is None or abs(value) >= DIGITS_LIMIT:
         return None
-    text = layout.text(abs(value)) if layout.has_digits else "".join(layout.pieces)
+    text = layout.text(abs(value)) if layout.has_digits else layout.suffix
     sign = "-" if value < 0 and at == 0 and layout.has_digits else ""
     return f"{sign}{text.strip()}"
 
@@ -275,13 +277,31 @@ def is_unseen(cell: NumberCell) -> bool:
 @lru_cache(maxsize=4096)
 def _may_hide(code: str) -> bool:
     """Whether a format has a section that shows nothing (of a text: a fourth one)."""
-    found = sections(code[:CODE_MAX_CHARACTERS]) if ";" in code else []
-    return any(not "".join(section).strip() for section in found) and moment_kind(code) is FormatKind.NUMBER
+    found = sections(code[:CODE_MAX_CHARACTERS]) if ";" in code or "#" in code else []
+    if moment_kind(code) is not FormatKind.NUMBER:
+        return False
+    return any(not "".join(section).strip(" #,") for section in found)  # `#,###` shows nothing of 0
 
 
 def hides(code: str, cell: str) -> bool:
     """Whether a format shows nothing of a cell."""
     return _may_hide(code) and (is_unseen(cell) if isinstance(cell, NumberCell) else type(cell) is str)
+
+
+@lru_cache(maxsize=4096)
+def _around_text(code: str) -> tuple[str, str] | None:
+    """What a format shows before and behind a text (`@" kg"`); None if nothing, or more than that."""
+    found = sections(code[:CODE_MAX_CHARACTERS])
+    section = found[3] if len(found) > 3 else found[-1]
+    shown = ["\0" if piece == "@" else _literal(piece) for piece in section]
+    before, at, after = "".join(piece or "" for piece in shown).partition("\0")
+    return (before, after) if at and None not in shown and f"{before}{after}".strip() else None
+
+
+def shown_words(text: str, code: str) -> str:
+    """The text of a cell as its number format shows it."""
+    around = _around_text(code) if type(text) is str and "@" in code else None
+    return text if around is None else f"{around[0]}{text}{around[1]}".strip()
 
 
 @lru_cache(maxsize=4096)

@@ -14,7 +14,15 @@ from typing import Final
 from xml.etree.ElementTree import Element
 
 from importer.errors import SheetError
-from importer.sheets.numbers import DAY_S, converter, date_cell_of, duration_cell
+from importer.sheets.numbers import (
+    DAY_S,
+    GENERAL_DIGITS_MAX,
+    FormatKind,
+    converter,
+    date_cell,
+    date_cell_of,
+    duration_cell,
+)
 from importer.sheets.package import Elements, Target, parse
 from importer.sheets.rows import BooleanCell, ErrorCell, NumberCell, column_letters, error_cell, sendable
 from importer.sheets.sheet import COLUMNS_MAX, Worksheet
@@ -65,7 +73,7 @@ _TO_TEXT: Final = str.maketrans({"\ufdd0": " ", "\ufdd1": "\t", "\ufdd2": "\n"})
 FLAT: Final = re.compile(r"0(\.0*)?[a-z]*", re.ASCII)
 _DURATION: Final = re.compile(r"(-?)P(?:(\d+)D)?T?(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?", re.ASCII)
 _BY_THOUSANDS: Final = re.compile(r"\d{1,3}(?:[.,'\s]\d{3})+", re.ASCII)
-_SHOWN_NUMBER: Final = re.compile(r"([^\d+-]*)([+-]?)(\d(?:[\d.,'\s]*\d)?)(\D*)", re.DOTALL)
+_SHOWN_NUMBER: Final = re.compile(r"([^0-9+-]*)([+-]?)([0-9](?:[0-9.,'\s]*[0-9])?)([^0-9]*)", re.DOTALL)
 
 
 class _Outline(Target):
@@ -143,8 +151,10 @@ class OdsBook:
         self._archive = open_archive(path)
         self._refuse_encrypted()
         self._styles = found = _Outline()
-        for _ in parse(path, self._archive, "content.xml", found):
-            pass
+        shared = ["styles.xml"] if "styles.xml" in self._archive.namelist() else []
+        for part in (*shared, "content.xml"):  # cell formats of converted workbooks are in the first
+            for _ in parse(path, self._archive, part, found):
+                pass
         self.worksheets = [Worksheet(name, style not in found.hidden) for name, style in found.tables]
         if not self.worksheets:
             raise damaged(path, "it has no sheet")
@@ -256,7 +266,7 @@ def _cell(cell: Element, *, endless: bool) -> str:
         case "date":
             found = _date(cell.get(_name("office:date-value"), ""))
         case "time":
-            found = _time(cell.get(_name("office:time-value"), ""), endless=endless)
+            found = _time(cell.get(_name("office:time-value"), ""), text, endless=endless)
         case "boolean":
             found = BooleanCell("TRUE" if cell.get(_name("office:boolean-value")) == "true" else "FALSE")
         case "" if formula:
@@ -313,11 +323,12 @@ def _code_of(text: str, value: float, kind: str, currency: str) -> str:
         return OTHERWISE if text.strip("# ") and not _is_general(text.strip(), value) else "General"
     prefix = match[1] + (match[2] if value >= 0 else "")
     before, after = (f'"{part}"' if part.strip() else "" for part in (prefix, match[4]))
-    return f"{before}{digits}{after}" if before or after or not _is_general(match[3], value) else "General"
+    plain = not before and not after and _is_general(match[3], abs(value))
+    return "General" if plain and len(match[3]) <= GENERAL_DIGITS_MAX else f"{before}{digits}{after}"
 
 
 def _is_general(shown: str, value: float) -> bool:
-    return shown.strip().replace(",", ".") == format(abs(value), ".15g")
+    return shown.strip().replace(",", ".") == format(value, ".15g")
 
 
 def _places(shown: str, value: float) -> str | None:
@@ -348,14 +359,19 @@ def _date(text: str) -> str:
     return date_cell_of(dt.datetime.fromisoformat(text))
 
 
-def _time(text: str, *, endless: bool) -> str:
-    """The cell of an ISO duration: a time of day, or a duration. Raises ValueError."""
+def _time(text: str, shown: str, *, endless: bool) -> str:
+    """The cell of an ISO duration: a time of day, or a duration. shown: what is seen, if that is known; of a
+    date with a time, only the time. Raises ValueError."""
     match = _DURATION.fullmatch(text)
     if match is None:
         raise ValueError(f"{text[:30]} is not a time")
     days, hours, minutes, seconds = (float(part or 0) for part in match.groups()[1:])
     total_s = days * DAY_S + hours * 3600 + minutes * 60 + seconds
+    all_hours = f"{int(total_s + 0.5) // 3600}:".lstrip("0")
+    as_hours = not shown or shown.lstrip("-0").startswith(all_hours)
+    if total_s >= DAY_S and not (match[1] or endless or as_hours):
+        return date_cell(total_s / DAY_S, "h:mm:ss", FormatKind.TIME, epoch_1904=False)
     if match[1] or total_s >= DAY_S or endless:
-        return duration_cell((-total_s if match[1] else total_s) / DAY_S, "[h]:mm:ss")
+        return duration_cell((-total_s if match[1] else total_s) / DAY_S, "[h]:mm:ss" if as_hours else "[s]")
     whole = int(total_s + 0.5) % DAY_S
     return date_cell_of(dt.time(whole // 3600, whole // 60 % 60, whole % 60))

@@ -17,7 +17,7 @@ import xlrd  # type: ignore[import-untyped]
 
 from importer.errors import SheetError
 from importer.sheets.detect import ENCRYPTED
-from importer.sheets.numbers import converter, hides
+from importer.sheets.numbers import converter, hides, shown_words
 from importer.sheets.rows import BooleanCell, ErrorCell, error_cell, sendable
 from importer.sheets.sheet import Worksheet
 from importer.sheets.workbook import NEVER_CALCULATED, RawRow, nothing_typed, range_name
@@ -91,7 +91,7 @@ class XlsBook:
         text = ""
         match cell.ctype:
             case xlrd.XL_CELL_TEXT:
-                text = sendable(cell.value)
+                text = shown_words(sendable(cell.value), self._code(cell))
             case xlrd.XL_CELL_NUMBER | xlrd.XL_CELL_DATE:
                 text = converter(self._code(cell), epoch_1904=bool(self._book.datemode))(repr(cell.value))
             case xlrd.XL_CELL_BOOLEAN:

@@ -21,7 +21,7 @@ from openpyxl.utils.cell import column_index_from_string
 from openpyxl.utils.datetime import from_ISO8601
 
 from importer.errors import SheetError
-from importer.sheets.numbers import converter, date_cell_of, duration_cell, hides
+from importer.sheets.numbers import converter, date_cell_of, duration_cell, hides, shown_words
 from importer.sheets.package import Elements, SharedTexts, blocks, parse, read_package, tag
 from importer.sheets.rows import BooleanCell, ErrorCell, column_letters, error_cell, plain_text
 from importer.sheets.sheet import (
@@ -180,7 +180,7 @@ class XlsxSheet(WorkbookSheet):
             column = self._column(element.get("r"), number, column)
             try:
                 code = self._code(element.get("s"))
-                text = self._text(element, code, number)
+                text = shown_words(self._text(element, code, number), code)
             except (ValueError, ArithmeticError):
                 problem = _unreadable(column, number, element)
                 continue
@@ -191,7 +191,7 @@ class XlsxSheet(WorkbookSheet):
             cells[column] = text
             if element.find(FORMULA) is not None:
                 formulas.append(column)
-            if ";" in code and hides(code, text):
+            if (";" in code or "#" in code) and hides(code, text):
                 unseen.append(column)
         unfilled = nothing_typed(cells, formulas)
         again = formulas if self._package.recalculated else ()
