@@ -21,9 +21,9 @@ from stores import Place, postgres_database
 from importer.store.store import Store
 
 if TYPE_CHECKING:
-    from importer.sandbox.server import Sandbox
-    from importer.sandbox.service import Call, SandboxOptions
-    from importer.sandbox.tenant import Held
+    from importer.sandbox.rules import SandboxOptions
+    from importer.sandbox.server import Call, Sandbox
+    from importer.sandbox.validation import Held
 
 # A busy computer is no failure: no test depends on how fast examples are made or run.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -165,7 +165,10 @@ class RunningTenant(InThread["Sandbox"]):
 
     def set_faults(self, given: Mapping[str, Any]) -> None:
         """Other rules from now on (a faults file as a dictionary)."""
-        self.ask(lambda sandbox: sandbox.set_faults(given))
+        from importer.sandbox import read_faults
+
+        file = read_faults(dict(given), "faults")
+        self.ask(lambda sandbox: sandbox.set_faults(file))
 
     def environment(self) -> dict[str, str]:
         """What a person would put into the environment to send to this tenant."""
@@ -186,7 +189,7 @@ class StartTenant(Protocol):
 @pytest.fixture
 def start_tenant(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StartTenant]:
     """Starts tenants that end with the test. Quick unless told otherwise: no limit, no latency, no jitter."""
-    from importer.sandbox.service import SandboxOptions
+    from importer.sandbox.rules import SandboxOptions
 
     started: list[RunningTenant] = []
 

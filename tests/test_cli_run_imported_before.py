@@ -228,7 +228,7 @@ def test_an_equal_activity_of_a_colleague_stops_the_run(
 def test_a_nearly_equal_activity_stops_nobody(
     importer: Importer, start_tenant: StartTenant, mapping: Path
 ) -> None:
-    tenant = start_tenant(faults=None)
+    tenant = start_tenant()
     account, _, remarks, _ = visits.visit(1)
     existing = {"account": account, "event": 10001, "note": remarks, "fields": {"mx_Custom_1": "Lost"}}
     tenant.set_faults({"existing": [existing]})

@@ -49,7 +49,7 @@ def running(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def held(tenant: RunningTenant) -> int:
-    return tenant.ask(lambda sandbox: len(sandbox.holds.numbers))
+    return tenant.ask(lambda sandbox: len(sandbox.held_back))
 
 
 def test_before_the_first_post_every_row_stands_in_the_file_as_pending(
@@ -60,7 +60,7 @@ def test_before_the_first_post_every_row_stands_in_the_file_as_pending(
         until(lambda: held(tenant) == 1)
         lines = results_of(RESULTS)
         tenant.set_faults({})
-        tenant.ask(lambda sandbox: sandbox.holds.release())
+        tenant.ask(lambda sandbox: sandbox.release())
         process.communicate(timeout=30)
     assert [line["import_status"] for line in lines] == ["pending"] * 30
     assert {line["import_attempts"] for line in lines} == {"0"}
@@ -80,7 +80,7 @@ def test_ctrl_c_waits_for_the_calls_under_way_writes_the_file_and_ends_with_130(
         process.send_signal(number)
         time.sleep(0.3)  # the call is under way, and is waited for
         assert process.poll() is None
-        tenant.ask(lambda sandbox: sandbox.holds.release())
+        tenant.ask(lambda sandbox: sandbox.release())
         out, err = process.communicate(timeout=30)
     told = json.loads(out)
     assert (process.returncode, told["exit"]) == (130, 130)

@@ -77,12 +77,13 @@ def test_what_is_missing_is_named_with_its_option(importer: Importer, tenant: Ru
 
 def test_a_look_up_that_fails_is_tried_again(importer: Importer, start_tenant: StartTenant) -> None:
     """LeadSquared restarts in the minute in which the nightly run begins."""
-    tenant = start_tenant(users=["ana@example.com"])
+    tenant = start_tenant()
     text = visits.MAPPING + "  Owner: {column: Visit no, lookup: user, by: EmailAddress}\n"
     write_mapping(Path("visits.yaml"), text)
     rows = [(*visits.visit(number)[:3], "ana@example.com") for number in (1, 2)]
     write_csv(FEED, rows)
-    tenant.set_faults({"faults": [{"do": "answer", "status": 503, "on": ["users"], "nth": [1]}]})
+    away = {"do": "answer", "status": 503, "on": ["users"], "nth": [1]}
+    tenant.set_faults({"tenant": {"users": ["ana@example.com"]}, "faults": [away]})
     result = importer("run", FEED, "-m", "visits.yaml", "--yes", "--json")
     assert (result.exit, result.json["created"]) == (0, 2), result.stderr
 
@@ -98,7 +99,7 @@ def test_a_longer_outage_before_the_first_row_is_waited_for_as_long_as_one_may(
     """Look-ups of users and the look at the first row's account fail several times in a row."""
     monkeypatch.setattr(connecting, "RETRY_FIRST_S", 0.05)
     monkeypatch.setattr(connecting, "RETRY_MAX_S", 0.05)
-    tenant = start_tenant(users=["ana@example.com"])
+    tenant = start_tenant()
     text = visits.MAPPING + "  Owner: {column: Visit no, lookup: user, by: EmailAddress}\n"
     write_mapping(Path("visits.yaml"), text)
     rows = [(*visits.visit(number)[:3], "ana@example.com") for number in (1, 2)]
@@ -107,7 +108,7 @@ def test_a_longer_outage_before_the_first_row_is_waited_for_as_long_as_one_may(
     outage = [{**away, "on": ["users"]}, {**away, "on": ["retrieve"]}]
     if ended:
         outage = [{"do": "answer", "status": 503, "on": ["users"]}]
-    tenant.set_faults({"faults": outage})
+    tenant.set_faults({"tenant": {"users": ["ana@example.com"]}, "faults": outage})
     result = importer("run", FEED, "-m", "visits.yaml", "--yes", "--max-outage", max_outage, "--json")
     assert result.exit == ended, result.stderr
     assert "Looking up accounts and users failed" in result.stderr

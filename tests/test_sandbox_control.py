@@ -54,9 +54,9 @@ async def test_counts_tell_what_happened_in_numbers() -> None:
 async def held_back(sandbox: Sandbox, count: int) -> list[int]:
     """Waits until so many answers are held back; their numbers."""
     async with asyncio.timeout(10):
-        while len(sandbox.holds.numbers) < count:  # noqa: ASYNC110 - the sandbox wakes nobody
+        while len(sandbox.held_back) < count:  # noqa: ASYNC110 - the sandbox wakes nobody
             await asyncio.sleep(0.01)
-    return sandbox.holds.numbers
+    return list(sandbox.held_back)
 
 
 @pytest.mark.parametrize(("commit", "meanwhile"), [("before", 1), ("after", 0)])

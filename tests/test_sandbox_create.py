@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from sandbox_caller import ACCOUNT, Caller, Reply, activity, quick
 
+from importer.sandbox import FaultsFile
+
 OTHER_ACCOUNT = "11111111-2222-3333-4444-555555555555"
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -212,7 +214,7 @@ async def test_keys_that_may_not_create_are_refused_and_their_permissions_say_so
     path = f"/v2/PermissionTemplate.svc/User/GetPermissions?userId={OTHER_ACCOUNT}"
     async with quick({"tenant": {"creates": "refused"}}) as sandbox, Caller(sandbox) as call:
         reply, permissions = await call.create(), (await call.send("GET", path)).json
-        sandbox.set_faults({})
+        sandbox.set_faults(FaultsFile())
         allowed = (await call.send("GET", path)).json
     assert reply.exception == "MXUnAuthorizedAccessException"
     assert [name for name, may in permissions.items() if not may] == ["CreateAccountActivity"]

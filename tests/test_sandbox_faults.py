@@ -11,6 +11,8 @@ import aiohttp
 import pytest
 from sandbox_caller import ACCOUNT, Caller, Reply, quick
 
+from importer.sandbox import FaultsFile
+
 
 async def once(fault: dict[str, Any], *, timeout_s: float = 5.0) -> tuple[Reply | None, int]:
     """One Create under a fault: the reply, None if there was none; and how many activities there are then."""
@@ -200,7 +202,7 @@ async def test_revoked_keys_stay_revoked() -> None:
     async with quick({"faults": [{"do": "revoke", "nth": 2}]}) as sandbox, Caller(sandbox) as call:
         statuses = [(await call.create()).status for _ in range(3)]
         statuses.append((await call.whoami()).status)
-        sandbox.set_faults({})
+        sandbox.set_faults(FaultsFile())
         statuses.append((await call.whoami()).status)
     assert statuses == [200, 401, 401, 401, 200]
     assert len(sandbox.activities) == 1

@@ -25,7 +25,7 @@ async def test_every_example_is_served(example: str, tmp_path: Path) -> None:
     path = tmp_path / "faults.yaml"
     path.write_text(example, encoding="utf-8")
     async with (
-        Sandbox(SandboxOptions(**{**QUICK, "faults": path})) as sandbox,
+        Sandbox(SandboxOptions(**{**QUICK, "faults": load_faults(path)})) as sandbox,
         Caller(sandbox, timeout_s=0.3) as call,
     ):
         for _ in range(10):
@@ -107,7 +107,7 @@ def test_a_file_that_cannot_be_read_is_named(content: bytes, says: str, tmp_path
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     """As any other mistake, before anything is served."""
     with pytest.raises(FaultsError, match=r"nowhere\.yaml: cannot be read \(No such file"):
-        Sandbox(SandboxOptions(faults=tmp_path / "nowhere.yaml"))
+        load_faults(tmp_path / "nowhere.yaml")
 
 
 @pytest.mark.parametrize("content", ["", "# nothing\n", "{}", '{"faults": [{"do": "drop"}], "seed": 3}'])

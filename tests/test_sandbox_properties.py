@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sandbox_caller import ACCOUNT, activity
 
+from importer.sandbox import SandboxOptions
 from importer.sandbox.directory import OWNER
 from importer.sandbox.tenant import Tenant
 from importer.sandbox.validation import parsed
-from importer.sandbox.wire import Refused, Spelling, american, encoded, moment, parsed_moment
+from importer.sandbox.wire import Refused, american, encoded, moment, parsed_moment, respelt
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
 ANYTHING = st.recursive(
@@ -32,6 +33,11 @@ BODIES = st.recursive(
     lambda inner: st.dictionaries(st.sampled_from(KEYS), inner | ANYTHING, max_size=4),
     max_leaves=5,
 )
+
+
+def new_tenant() -> Tenant:
+    """One that holds nothing."""
+    return Tenant(SandboxOptions(), Random(0))
 
 
 def said(work: Callable[[], object]) -> str:
@@ -52,7 +58,7 @@ def is_known_shape(kind: str) -> bool:
 @given(BODIES)
 def test_any_body_is_answered_or_refused(body: dict[str, Any]) -> None:
     """By every call that takes one; the answer is JSON."""
-    tenant = Tenant()
+    tenant = new_tenant()
     kinds = [
         said(lambda: tenant.wanted(body).fields),
         said(lambda: tenant.change(body)),
@@ -83,7 +89,7 @@ def test_any_query_for_accounts_is_answered_or_refused(
 ) -> None:
     """Down to the last key."""
     body = {"Query": query, "Sorting": {"ColumnName": column}, "Paging": {"PageSize": size}}
-    assert is_known_shape(said(lambda: Tenant().companies(body)))
+    assert is_known_shape(said(lambda: new_tenant().companies(body)))
 
 
 @given(st.binary(max_size=200), st.text(max_size=30))
@@ -99,10 +105,9 @@ FIELDS = st.dictionaries(st.from_regex(r"mx_Custom_[1-9]", fullmatch=True), st.t
 @given(st.text(), FIELDS)
 def test_plain_spelling_changes_nothing_but_blanks(note: str, fields: dict[str, str]) -> None:
     """What was sent comes back trimmed, empty fields absent."""
-    spelling = Spelling(Random(0), mixed=False)
-    shown = {name: spelling.value(value, None) for name, value in fields.items() if value.strip()}
+    shown = {name: respelt(value, None, None) for name, value in fields.items() if value.strip()}
     assert shown == {name: value.strip() for name, value in fields.items() if value.strip()}
-    tenant = Tenant()
+    tenant = new_tenant()
     held = tenant.add(tenant.wanted(activity(ActivityNote=note, fields=fields)), OWNER)
     assert (held.note, held.fields) == (note, fields)
 
@@ -130,4 +135,4 @@ def test_both_spellings_of_a_time_mean_the_same(epoch_s: int) -> None:
 )
 def test_numbers_lose_the_zeros_behind_their_point(text: str, shown: str) -> None:
     """And nothing else."""
-    assert Spelling(Random(0), mixed=True).value(text, None) == shown
+    assert respelt(text, None, Random(0)) == shown

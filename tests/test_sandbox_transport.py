@@ -87,7 +87,7 @@ async def test_whoami_tells_user_organisation_and_host(call: Caller) -> None:
     """The documented keys, with the sandbox's own address as the region's host."""
     who = (await call.whoami()).json
     assert {"Name", "Role", "OrgDisplayName", "OrgShortCode", "TimeZone"} <= who.keys()
-    assert who["OrgShortCode"] == call.sandbox.org == "sandbox"
+    assert who["OrgShortCode"] == call.sandbox.options.organisation == "sandbox"
     assert who["LSQCommonServiceURLs"]["api"] == f"127.0.0.1:{call.sandbox.port}"
 
 

@@ -155,7 +155,11 @@ async def _session(settings: Settings, options: SendOptions, store: Store | None
 
 @asynccontextmanager
 async def _embedded(batch: str, rate: Rate | None, asked: AskedValues) -> AsyncIterator[Settings]:
-    from importer.sandbox import Sandbox, SandboxOptions  # a server, which only a rehearsal needs
+    from importer.sandbox import (  # a server, which only a rehearsal needs
+        Sandbox,
+        SandboxOptions,
+        read_faults,
+    )
 
     own = home()
     own.prepare()
@@ -163,9 +167,10 @@ async def _embedded(batch: str, rate: Rate | None, asked: AskedValues) -> AsyncI
     accounts = {
         lookup.by: list(values.values()) for lookup, values in asked.items() if lookup.kind == "account"
     }
+    asked_for = read_faults({"tenant": {"users": users, "accounts": accounts}}, "")
     file = rehearsal_file(own, batch) if batch else own.sandbox / "embedded"
     limit = load_rate(rate)
-    async with Sandbox(SandboxOptions(store=file, users=users, accounts=accounts)) as sandbox:
+    async with Sandbox(SandboxOptions(store=file, faults=asked_for)) as sandbox:
         keys = Keys(SecretStr(sandbox.access_key), SecretStr(sandbox.secret_key))
         yield Settings(sandbox.url, keys, limit, own, EMBEDDED)
 

@@ -9,8 +9,8 @@ from importer.cli.console import Console
 from importer.cli.progress import ends_at_sigterm
 from importer.errors import SettingsError
 from importer.home import home
+from importer.sandbox.rules import FaultsError, FaultsFile, SandboxOptions, load_faults
 from importer.sandbox.server import Sandbox, serve
-from importer.sandbox.service import SandboxOptions
 from importer.sandbox.tenant import StoreFileError
 
 
@@ -37,9 +37,13 @@ def sandbox(
     own = home()
     for notice in own.prepare():
         console.warn(notice)
+    try:
+        simulated = load_faults(faults) if faults else FaultsFile()
+    except FaultsError as error:
+        raise SettingsError(f"{error}.", remedy="Correct the faults file.") from error
     asked = SandboxOptions(
         port=port,
-        faults=faults,
+        faults=simulated,
         rate=rate,
         penalty_s=penalty,
         latency_s=latency,
@@ -58,8 +62,6 @@ def sandbox(
 async def _serve(console: Console, asked: SandboxOptions) -> None:
     try:
         await serve(asked, on_ready=lambda sandbox: _show(console, sandbox))
-    except ValueError as error:
-        raise SettingsError(f"{error}.", remedy="Correct the faults file or the option.") from error
     except StoreFileError as error:
         raise SettingsError(
             f"What the sandbox created cannot be kept ({error}).",

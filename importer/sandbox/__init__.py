@@ -10,8 +10,7 @@ It imports nothing of the importer.
 
 from __future__ import annotations
 
-from importer.sandbox.rules import FaultsError, FaultsFile, load_faults, read_faults
+from importer.sandbox.rules import FaultsError, FaultsFile, SandboxOptions, load_faults, read_faults
 from importer.sandbox.server import Sandbox, serve
-from importer.sandbox.service import SandboxOptions
 
 __all__ = ["FaultsError", "FaultsFile", "Sandbox", "SandboxOptions", "load_faults", "read_faults", "serve"]

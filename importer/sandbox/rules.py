@@ -1,4 +1,5 @@
-"""What a faults file may say: how this tenant is, and what goes wrong in it (FAULTS.md, with examples).
+"""How a sandbox is started, and what a faults file may say: how this tenant is, and what goes wrong in it
+(FAULTS.md, with examples).
 
 Everything is checked before anything is served. All mistakes of a file are reported together, each with its
 place.
@@ -6,7 +7,7 @@ place.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -22,17 +23,18 @@ from pydantic import (
 
 from importer.sandbox.wire import GUID, WRONG_KEYS, RefusalShape
 
-HOLD_MAX_S: Final = 600.0
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
-Wait = Annotated[float, Field(ge=0, le=HOLD_MAX_S)]
+Delay = Annotated[float, Field(ge=0, le=3600)]
+Wait = Annotated[float, Field(ge=0, le=600)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
-CallKind = Literal[
+Author = Literal["integration", "colleague", "self"]
+Moment = Literal["before", "after"]
+On = Literal[
     "create", "update", "retrieve", "by-id", "whoami", "permissions", "users", "companies", "activity-type",
-    "activity-types",
+    "activity-types", "any", "reads",
 ]  # fmt: skip
-READS: Final[tuple[CallKind, ...]] = ("retrieve", "by-id")
-On = CallKind | Literal["any", "reads"]
+READS: Final[tuple[On, ...]] = ("retrieve", "by-id")
 BodyName = Literal[
     "normal", "no-id", "empty", "garbage", "html", "bom", "gzip", "truncated", "cut-chunk", "not-http",
     "huge", "mx",
@@ -80,14 +82,10 @@ class ReadBack(Strict):
     length: Positive = 10
     value: str = ""
 
-    def applied(self, text: str | None) -> str | None:
-        """What is returned for `text`; None for a field that is absent."""
-        if self.change == "set":
-            return self.value
-        if text is None or self.change == "drop":
-            return None
-        changed = {"trim": text.strip(), "upper": text.upper(), "lower": text.lower()}
-        return changed.get(self.change, text[: self.length])
+    def applied(self, text: str) -> str:
+        """What is returned for `text`; an empty field is absent."""
+        changed = {"trim": text.strip(), "upper": text.upper(), "lower": text.lower(), "drop": ""}
+        return {**changed, "set": self.value}.get(self.change, text[: self.length])
 
 
 class TenantRules(Strict):
@@ -131,7 +129,7 @@ class Match(Strict):
     attempt: tuple[Positive, ...] | None = None
     account: str | None = None
     event: int | None = None
-    note_has: str | None = None
+    note_has: str = ""
     field: dict[str, str] = {}
     from_s: Seconds = 0.0
     until_s: Seconds | None = None
@@ -208,7 +206,7 @@ class HangFault(Match):
 
     do: Literal["hang"]
     commit: bool = False
-    seconds: Wait = HOLD_MAX_S
+    seconds: Wait = 600.0
 
 
 class SlowFault(Match):
@@ -216,7 +214,15 @@ class SlowFault(Match):
 
     do: Literal["slow"]
     seconds: Wait
-    commit: Literal["before", "after"] = "before"
+    commit: Moment = "before"
+
+
+class HoldFault(Match):
+    """The right answer, once it is let go (`release`), or after so long."""
+
+    do: Literal["hold"]
+    seconds: Wait = 600.0
+    commit: Moment = "before"
 
 
 class DripFault(Match):
@@ -226,14 +232,6 @@ class DripFault(Match):
     seconds: Wait
 
 
-class HoldFault(Match):
-    """The right answer, once it is let go (`release`). commit: before the wait, or after it."""
-
-    do: Literal["hold"]
-    commit: Literal["before", "after"] = "before"
-    seconds: Wait = HOLD_MAX_S
-
-
 class RevokeFault(Match):
     """The keys are revoked, or their user deactivated (message): 401 from this call on."""
 
@@ -241,17 +239,28 @@ class RevokeFault(Match):
     message: str = WRONG_KEYS
 
 
-class ForeignFault(Match):
+class Change(Strict):
+    """What somebody else does to an activity: fields to set, null empties one; no note leaves the note."""
+
+    note: str | None = None
+    fields: dict[str, str | None] = {}
+
+    def applied(self, note: str, fields: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+        """Note and fields afterwards."""
+        changed = {**fields, **self.fields}
+        left = {name: value for name, value in changed.items() if value is not None}
+        return note if self.note is None else self.note, left
+
+
+class ForeignFault(Match, Change):
     """Another integration writes the same, or nearly the same, activity at the time of a Create.
 
     It does not decide what becomes of the call: later rules are looked at too. by: whose keys it uses.
     """
 
     do: Literal["foreign"]
-    when: Literal["before", "after"] = "before"
-    by: Literal["integration", "colleague", "self"] = "integration"
-    note: str | None = None
-    fields: dict[str, str | None] = {}
+    when: Moment = "before"
+    by: Author = "integration"
     copies: Annotated[int, Field(ge=1, le=100)] = 1
 
 
@@ -303,17 +312,15 @@ class Existing(Strict):
     note: str = ""
     fields: dict[str, str] = {}
     age_s: Seconds = 3600.0
-    by: Literal["integration", "colleague", "self"] = "colleague"
+    by: Author = "colleague"
     copies: Annotated[int, Field(ge=1, le=100_000)] = 1
 
 
-class Edited(Strict):
-    """An activity that somebody changes by hand: fields to set, null empties one; no note leaves the note."""
+class Edited(Change):
+    """An activity that somebody changes by hand."""
 
     id: Guid
-    note: str | None = None
-    fields: dict[str, str | None] = {}
-    by: Literal["integration", "colleague", "self"] = "colleague"
+    by: Author = "colleague"
 
 
 class FaultsFile(Strict):
@@ -326,12 +333,38 @@ class FaultsFile(Strict):
     existing: tuple[Existing, ...] = ()
 
 
+class SandboxOptions(Strict):
+    """Defaults make a rehearsal behave like the real thing: the largest plan, its penalty, some latency.
+
+    port: 0 takes a free one. rate: `25/5`, or `none`. penalty_s: how long every call is refused after it.
+    latency_s: what the tenant takes to answer; a Create is committed half-way.
+    jitter_s: a further delay of at most so long before a call arrives. lag_s: until reads see what was
+    created.
+    faults: a faults file's content. seed: makes every chance reproducible.
+    store: file that keeps what was created; None keeps it in memory only.
+    any_account: it says that it has a million accounts, so that callers ask for each of theirs by name.
+    organisation: the tenant's short code. access_key, secret_key: made up when None.
+    """
+
+    port: Annotated[int, Field(ge=0, le=65_535)] = 0
+    rate: str = "25/5"
+    penalty_s: Delay = 5.0
+    latency_s: Delay = 0.1
+    jitter_s: Delay = 0.05
+    lag_s: Delay = 0.0
+    faults: FaultsFile = FaultsFile()
+    seed: int | None = None
+    store: Path | None = None
+    any_account: bool = False
+    organisation: str = "sandbox"
+    access_key: str | None = None
+    secret_key: str | None = None
+
+
 def read_faults(given: Any, name: str) -> FaultsFile:  # noqa: ANN401 - whatever YAML or JSON can say
     """A faults file's content, checked. Raises FaultsError with every mistake."""
-    if given is None:
-        return FaultsFile()
     try:
-        return FaultsFile.model_validate(given)
+        return FaultsFile.model_validate({} if given is None else given)
     except ValidationError as error:
         mistakes = [f"{_place(each['loc'])}: {each['msg']}" for each in error.errors()]
         raise FaultsError(f"{name}: " + "; ".join(mistakes)) from None
@@ -355,20 +388,14 @@ def load_faults(path: Path) -> FaultsFile:
 
 
 def _place(location: tuple[int | str, ...]) -> str:
-    """`faults[2].seconds`, counted from 1 as a person would; the kind of fault left out."""
+    """`faults[2].seconds`, counted from 1 as a person would; without the kind of fault, and without
+    pydantic's names of a union's members, which are no keys."""
+    if location[:1] == ("faults",):
+        location = (*location[:2], *location[3:])
     place = ""
-    before: int | str = ""
     for part in location:
         if isinstance(part, int):
             place += f"[{part + 1}]"
-        elif not (isinstance(before, int) and part in _KINDS) and not _BRANCH.match(part):
+        elif part.isidentifier() and part != "float":
             place += f".{part}" if place else part
-        before = part
     return place or "the file"
-
-
-_BRANCH: Final = re.compile(r"(literal|tuple|constrained)\W|float$")  # pydantic's names of a union's members
-_KINDS: Final = {
-    "answer", "refuse", "throttle", "redirect", "drop", "hang", "slow", "drip",
-    "hold", "revoke", "foreign", "incomplete", "stale",
-}  # fmt: skip

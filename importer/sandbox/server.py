@@ -7,17 +7,11 @@
 
 It shares no code with the client: it would agree with its mistakes. What can go wrong in it is described in
 FAULTS.md. `/__sandbox__/…` tells the truth about it and moves its strings, for tests and benchmarks. Each
-request there needs the header `X-Sandbox-Token`; none counts as a call.
+request there needs the header `X-Sandbox-Token`; none counts as a call (FAULTS.md, The truth afterwards).
 
-    GET  calls?after=N        the calls that arrived since, in order: number, kind, arrived_s, at, status, …
-    GET  activities           everything that the tenant holds, values as received
-    GET  counts               calls by kind, refused, created, held, others
-    GET  held                 numbers of the calls whose answers are held back
-    POST release?number=N     lets one held answer go; without a number, all
-    POST faults               a faults file as JSON, in force from now on
-    POST activities           a list of `existing` entries as in a faults file: adds them
-    POST edit                 {"id", "note", "fields", "by"}: somebody changes an activity by hand
-    POST delete?id=ID         somebody deletes an activity by hand (the API cannot)
+What happens to a call: arrival, route, region, keys, rate, faults, half the latency, the work itself (kept
+before anything is said of it), the other half, the answer. What arrives at a wrong address or with wrong keys
+fills no window.
 """
 
 from __future__ import annotations
@@ -27,25 +21,39 @@ import hmac
 import json
 import logging
 import secrets
+import sqlite3
+import time
+import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
-from dataclasses import asdict
-from pathlib import Path
+from contextlib import AsyncExitStack, suppress
+from dataclasses import asdict, dataclass, field
+from email.utils import formatdate
+from random import Random
 from types import TracebackType
 from typing import Any, Final, Self
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 from pydantic import TypeAdapter
 
-from importer.sandbox import wire
-from importer.sandbox.directory import COLLEAGUE, OWNER
-from importer.sandbox.faults import Holds, response
-from importer.sandbox.limit import Plan
-from importer.sandbox.rules import Edited, Existing, FaultsFile, load_faults, read_faults
-from importer.sandbox.service import Call, SandboxOptions, Service
-from importer.sandbox.tenant import FileStore, Held, Tenant
+from importer.sandbox import faults, rules, wire
+from importer.sandbox.directory import COLLEAGUE, OWNER, Person
+from importer.sandbox.limit import Gate
+from importer.sandbox.rules import (
+    Edited,
+    Existing,
+    FaultsFile,
+    ForeignFault,
+    Moment,
+    SandboxOptions,
+    read_faults,
+)
+from importer.sandbox.tenant import Tenant, whoami
+from importer.sandbox.validation import Held, parsed
+from importer.sandbox.wire import Refused
 
+CALLS_KEPT: Final = 500_000
 CONTROL: Final = "/__sandbox__/"
 _LOOPBACK: Final = "127.0.0.1"
 _OWN_NAMES: Final = frozenset({_LOOPBACK, "localhost", "[::1]"})
@@ -55,106 +63,89 @@ _EXISTING: Final = TypeAdapter(list[Existing])
 logging.getLogger("aiohttp.server").addHandler(logging.NullHandler())
 
 
-class Control:
-    """Answers the control endpoint of one service."""
+@dataclass(slots=True)
+class Call:
+    """One call. arrived_s, ended_s: monotonic; at: seconds since 1970 by the machine's clock.
 
-    def __init__(self, service: Service, token: str) -> None:
-        self._service = service
-        self._token = token.encode()
+    kind: `create`, `retrieve`, …, or `unknown`. status: of the answer, 0 while there is none or when it
+    never came. activity_id: what this call created, whether its caller learned of it or not. fault: what was
+    done to it, "" if nothing. refused: for the rate (by the limit itself or by a fault that says so).
+    """
 
-    async def answer(self, request: web.BaseRequest, what: str) -> web.StreamResponse:
-        """One request to the control endpoint."""
-        if not hmac.compare_digest(request.headers.get(TOKEN_HEADER, "").encode(), self._token):
-            return _refused(403, f"the header {TOKEN_HEADER} is missing or wrong")
-        try:
-            if request.method == "GET":
-                found = self._shown(what, request.query)
-            else:
-                found = self._changed(what, request.query, await request.read())
-            return response(wire.NOT_FOUND if found is None else wire.found(found))
-        except wire.Refused as refused:
-            return _refused(404, refused.message)
-        except ValueError as error:  # FaultsError, pydantic's and json's are its children
-            return _refused(400, str(error))
-
-    def _shown(self, what: str, query: Mapping[str, str]) -> object:
-        """None if there is nothing of this name. Counts go back as far as the (bounded) log of calls does."""
-        calls, held = self._service.calls, self._service.tenant.held
-        match what:
-            case "calls":
-                after = int(query.get("after", "0"))
-                return [asdict(call) for call in calls if call.number > after]
-            case "activities":
-                return [asdict(one) for one in held]
-            case "counts":
-                return {
-                    "calls": dict(Counter(call.kind for call in calls)),
-                    "refused": sum(call.refused for call in calls),
-                    "created": sum(call.activity_id is not None for call in calls),
-                    "held": len(held),
-                    "others": self._service.gate.traffic.calls,
-                }
-            case "held":
-                return self._service.holds.numbers
-        return None
-
-    def _changed(self, what: str, query: Mapping[str, str], body: bytes) -> object:
-        tenant = self._service.tenant
-        match what:
-            case "release":
-                number = query.get("number")
-                return {"released": self._service.holds.release(None if number is None else int(number))}
-            case "faults":
-                self._service.change(read_faults(json.loads(body), "faults"))
-                return {"faults": "changed"}
-            case "activities":
-                given = _EXISTING.validate_python(json.loads(body))
-                return [held.id for each in given for held in tenant.add_existing(each)]
-            case "edit":
-                return asdict(tenant.edit(Edited.model_validate(json.loads(body))))
-            case "delete":
-                return {"deleted": tenant.delete(query.get("id", "")).id}
-        return None
+    number: int
+    kind: str
+    arrived_s: float
+    at: float
+    status: int = 0
+    fault: str = ""
+    activity_id: str | None = None
+    refused: bool = False
+    ended_s: float | None = None
 
 
-def _refused(status: int, why: str) -> web.Response:
-    return response(wire.Answer(status, wire.encoded({"error": why})))
+@dataclass(slots=True)
+class Asked:
+    """A request, and what became known of it on the way.
+
+    query: by names in lower case. content: the JSON of the body, empty if it could not be read; then
+    `refused` says why. foreign: what others write at that time. lost: the tenant says that it wrote, and does
+    not. stale_s: how old a reading is; missing: how many rows it lacks although it counts them.
+    """
+
+    request: web.BaseRequest
+    call: Call
+    query: Mapping[str, str]
+    content: dict[str, Any] = field(default_factory=dict)
+    refused: Refused | None = None
+    foreign: list[ForeignFault] = field(default_factory=list)
+    person: Person = OWNER
+    lost: bool = False
+    stale_s: float = 0.0
+    missing: int = 0
+
+
+ROUTES: Final = {
+    "/v2/CompanyActivity.svc/Create": ("POST", "create"),
+    "/v2/CompanyActivity.svc/Update": ("POST", "update"),
+    "/v2/CompanyActivity.svc/Retrieve": ("POST", "retrieve"),
+    "/v2/CompanyActivity.svc/RetrieveById": ("GET", "by-id"),
+    "/v2/Authentication.svc/UserByAccessKey.Get": ("GET", "whoami"),
+    "/v2/PermissionTemplate.svc/User/GetPermissions": ("GET", "permissions"),
+    "/v2/UserManagement.svc/Users.Get": ("GET", "users"),
+    "/v2/CompanyManagement.svc/Company.Get": ("POST", "companies"),
+    "/v2/ProspectActivity.svc/CustomActivity/GetActivitySetting": ("GET", "activity-type"),
+    "/v2/ProspectActivity.svc/ActivityTypes.Get": ("GET", "activity-types"),
+}
 
 
 class Sandbox:
     """A tenant that is served while the `async with` lasts.
 
-    Raises FaultsError or ValueError when made, OSError or sqlite3.Error when entered (port taken, store
-    unusable); nothing is served then. access_key is the owner's, colleague_key another user's; both go with
-    secret_key.
+    access_key is the owner's, colleague_key another user's; both go with secret_key. calls: oldest first.
+    held_back: by their numbers, the calls whose answers wait. Raises ValueError when made for a rate that is
+    none, OSError or StoreFileError when entered (port taken, store unusable); nothing is served then.
     """
 
     def __init__(self, options: SandboxOptions | None = None) -> None:
-        self.options = options or SandboxOptions()
-        self.org: Final = self.options.organisation
-        self.access_key = self.options.access_key or f"u$r{secrets.token_hex(16)}"
+        self.options = options = options or SandboxOptions()
+        seeds = (options.seed, options.faults.seed, secrets.randbits(32))
+        self.seed = next(seed for seed in seeds if seed is not None)
+        self.access_key = options.access_key or f"u$r{secrets.token_hex(16)}"
         self.colleague_key = f"u$r{secrets.token_hex(16)}"
-        self.secret_key = self.options.secret_key or secrets.token_hex(20)
-        self.admin_token = self.options.admin_token or secrets.token_hex(16)
+        self.secret_key = options.secret_key or secrets.token_hex(20)
+        self.admin_token = secrets.token_hex(16)
         self.port = 0
-        given = self.options.faults
-        self._file = load_faults(given) if isinstance(given, Path) else given or FaultsFile()
-        self.seed = next(
-            (seed for seed in (self.options.seed, self._file.seed) if seed is not None), secrets.randbits(32)
-        )
-        Plan.parse(self.options.rate)  # an impossible one is refused before anything opens
+        self.calls: deque[Call] = deque(maxlen=CALLS_KEPT)
+        self.held_back: dict[int, asyncio.Event] = {}
+        self.gate = Gate(options.rate, options.penalty_s, options.faults, time.monotonic())
+        self._dice = Random(self.seed)
+        self.tenant = Tenant(options, self._dice)
+        self._arrived = 0
         self._opened = AsyncExitStack()
-        self._service: Service | None = None
 
     def __repr__(self) -> str:
-        return f"<Sandbox at {self.url if self.port else 'no port yet'}, seed {self.seed}, {self._service!r}>"
-
-    @property
-    def service(self) -> Service:
-        """What answers. Raises RuntimeError outside of the `async with`."""
-        if self._service is None:
-            raise RuntimeError("the sandbox is not being served")
-        return self._service
+        held_back = [*self.held_back]
+        return f"<Sandbox at {self.url}, seed {self.seed}, {self.tenant!r}, {self.gate!r}, {held_back=}>"
 
     @property
     def url(self) -> str:
@@ -162,46 +153,23 @@ class Sandbox:
         return f"http://{_LOOPBACK}:{self.port}"
 
     @property
-    def tenant(self) -> Tenant:
-        """The model behind it."""
-        return self.service.tenant
-
-    @property
-    def calls(self) -> deque[Call]:
-        """Every call that arrived, oldest first."""
-        return self.service.calls
-
-    @property
-    def holds(self) -> Holds:
-        """The answers that are held back."""
-        return self.service.holds
-
-    @property
     def activities(self) -> list[Held]:
         """Everything that the tenant holds: the truth."""
         return self.tenant.held
 
-    def set_faults(self, given: FaultsFile | Mapping[str, Any]) -> None:
-        """Other rules from now on; their seconds count from now, revoked keys work again. FaultsError."""
-        self.service.change(given if isinstance(given, FaultsFile) else read_faults(dict(given), "faults"))
-
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opened:
-            store = None
             if self.options.store is not None:
-                store = FileStore(self.options.store)
-                opened.callback(store.close)
-            people = {self.access_key: OWNER, self.colleague_key: COLLEAGUE}
-            service = Service(
-                self.options, self._file, store, people=people, secret=self.secret_key, seed=self.seed
-            )
-            runner = web.ServerRunner(web.Server(self._answer, access_log=None), shutdown_timeout=0.1)
+                opened.callback(self.tenant.close)
+                self.tenant.open(self.options.store)
+            self.set_faults(self.options.faults)
+            runner = web.ServerRunner(web.Server(self._any_answer, access_log=None), shutdown_timeout=0.1)
             opened.push_async_callback(runner.cleanup)
-            opened.callback(service.holds.release)
+            opened.callback(self.release)
             await runner.setup()
             await web.TCPSite(runner, _LOOPBACK, self.options.port, backlog=1024).start()
             self.port = runner.addresses[0][1]
-            self._service, self._opened = service, opened.pop_all()
+            self._opened = opened.pop_all()
         return self
 
     async def __aexit__(
@@ -209,13 +177,261 @@ class Sandbox:
     ) -> None:
         await self._opened.aclose()
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _any_answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if not _called_by_its_name(request):
             return web.Response(status=403, text="The sandbox answers to 127.0.0.1 and localhost only.")
-        if request.raw_path.startswith(CONTROL):
-            control = Control(self.service, self.admin_token)
-            return await control.answer(request, request.path.removeprefix(CONTROL))
-        return await self.service.answer(request)
+        if not request.raw_path.startswith(CONTROL):
+            return await self._answer(request)
+        if not hmac.compare_digest(request.headers.get(TOKEN_HEADER, "").encode(), self.admin_token.encode()):
+            return _error(403, f"the header {TOKEN_HEADER} is missing or wrong")
+        what = request.path.removeprefix(CONTROL)
+        try:
+            if request.method == "GET":
+                found = self._shown(what, request.query)
+            else:
+                found = self._changed(what, request.query, await request.read())
+        except wire.Refused as refused:
+            return _error(404, refused.message)
+        except ValueError as error:  # FaultsError, pydantic's and json's are its children
+            return _error(400, str(error))
+        return _error(404, f"'{what}' is not known") if found is None else wire.found(found)
+
+    def _shown(self, what: str, query: Mapping[str, str]) -> object:
+        """None if there is nothing of this name. Counts go back as far as the (bounded) log of calls does."""
+        match what:
+            case "calls":
+                after = int(query.get("after", "0"))
+                return [asdict(call) for call in self.calls if call.number > after]
+            case "activities":
+                return [asdict(one) for one in self.activities]
+            case "counts":
+                return {
+                    "calls": dict(Counter(call.kind for call in self.calls)),
+                    "refused": sum(call.refused for call in self.calls),
+                    "created": sum(call.activity_id is not None for call in self.calls),
+                    "held": len(self.activities),
+                    "others": self.gate.others,
+                }
+            case "held":
+                return list(self.held_back)
+        return None
+
+    def _changed(self, what: str, query: Mapping[str, str], body: bytes) -> object:
+        match what:
+            case "release":
+                number = query.get("number")
+                return {"released": self.release(None if number is None else int(number))}
+            case "faults":
+                self.set_faults(read_faults(json.loads(body), "faults"))
+                return {"faults": "changed"}
+            case "activities":
+                given = _EXISTING.validate_python(json.loads(body))
+                return [held.id for each in given for held in self.tenant.add_existing(each)]
+            case "edit":
+                return asdict(self.tenant.edit(Edited.model_validate(json.loads(body))))
+            case "delete":
+                return {"deleted": self.tenant.delete(query.get("id", "")).id}
+        return None
+
+    def set_faults(self, file: FaultsFile) -> None:
+        """These rules from now on; their seconds count from now, and revoked keys work again."""
+        self._started_s = time.monotonic()
+        self._faults = faults.Faults(file.faults, self.seed)
+        self._revoked = ""
+        self.tenant.change_rules(file.tenant)
+        self.gate.change(file, self._started_s)
+        for existing in file.existing:
+            self.tenant.add_existing(existing)
+
+    def release(self, number: int | None = None) -> int:
+        """Lets one held answer go, or all; how many went."""
+        events = [event for held, event in self.held_back.items() if number in (None, held)]
+        for event in events:
+            event.set()
+        return len(events)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """One call, from arrival to answer."""
+        await asyncio.sleep(self._dice.uniform(0, self.options.jitter_s))
+        path, _, query = request.raw_path.partition("?")
+        method, kind = ROUTES.get(path, ("", "unknown"))
+        self._arrived += 1
+        call = Call(self._arrived, kind, time.monotonic(), time.time())
+        self.calls.append(call)
+        answer: web.StreamResponse
+        try:
+            if not method:
+                answer = wire.page(404, b"<html><body><h2>404 - Not Found</h2></body></html>")
+            elif request.method != method:
+                answer = wire.page(405, b"<html><body><h2>405 - Method not allowed.</h2></body></html>")
+            else:
+                parameters = {name.lower(): value for name, value in parse_qsl(query, keep_blank_values=True)}
+                answer = await self._answered(Asked(request, call, parameters))
+            call.status = answer.status
+        finally:
+            call.ended_s = time.monotonic()
+        return self._dated(answer) if isinstance(answer, web.Response) else answer
+
+    def _dated(self, answer: web.Response) -> web.Response:
+        """A tenant whose clock is wrong says so in its Date."""
+        if self.tenant.rules.clock_offset_s:
+            answer.headers["Date"] = formatdate(self.tenant.now(), usegmt=True)
+        return answer
+
+    async def _answered(self, asked: Asked) -> web.StreamResponse:
+        request, call = asked.request, asked.call
+        if (barred := self._barred(asked)) is not None:
+            return barred
+        body = await request.read()
+        if request.method == "POST":  # what is wrong with the body is said when the call is carried out
+            try:
+                asked.content = parsed(body, request.headers.get("Content-Type", ""))
+            except Refused as refused:
+                asked.refused = refused
+        since_s = call.arrived_s - self._started_s
+        fault, asked.foreign = self._faults.hit(call.kind, body, asked.content, since_s)
+        await asyncio.sleep(self.options.latency_s / 2)
+        self._others_write(asked, "before")
+        if fault is not None:
+            call.fault = fault.do
+            return await self._faulty(asked, fault)
+        answer = self._performed(asked)
+        await asyncio.sleep(self.options.latency_s / 2)
+        return answer
+
+    def _barred(self, asked: Asked) -> web.Response | None:
+        """What is said before anybody looks at the call: wrong region, wrong keys, too many calls."""
+        right_host = self.tenant.rules.right_host
+        if right_host is not None and asked.call.kind != "whoami":
+            return wire.unauthorised(
+                f"Invalid API host. Please use https://{right_host}/v2/ for this account."
+            )
+        if self._revoked or not self._authorised(asked):
+            return wire.unauthorised(self._revoked or wire.WRONG_KEYS)
+        refused = self.gate.refusal(asked.call.arrived_s, self.tenant.now())
+        asked.call.refused = refused is not None
+        return refused
+
+    def _authorised(self, asked: Asked) -> bool:
+        headers, rule = asked.request.headers, self.tenant.rules.query_keys
+        access, secret = headers.get("x-LSQ-AccessKey"), headers.get("x-LSQ-SecretKey")
+        if access is None and secret is None and rule != "refused":
+            asked.lost = rule == "lose-writes"
+            access, secret = asked.query.get("accesskey"), asked.query.get("secretkey")
+        person = {self.access_key: OWNER, self.colleague_key: COLLEAGUE}.get(access or "")
+        asked.person = person or OWNER
+        return person is not None and secret == self.secret_key
+
+    def _others_write(self, asked: Asked, when: Moment) -> None:
+        """What others write just then. A Create that would be refused gives them nothing to copy."""
+        due = [fault for fault in asked.foreign if fault.when == when]
+        if due and asked.refused is None:
+            with suppress(Refused):
+                wanted = self.tenant.wanted(asked.content)
+                for fault in due:
+                    self.tenant.add_foreign(wanted, fault)
+
+    def _performed(self, asked: Asked) -> web.Response:
+        """Carries the call out. Everything that it changes is kept when this returns."""
+        try:
+            if asked.refused is not None:
+                raise asked.refused
+            answer = wire.found(self._result(asked))
+        except Refused as refused:
+            answer = wire.refusal(refused, self.tenant.rules.refusals_as)
+        except sqlite3.Error:  # the disk refused, nothing was created: as of any server in trouble
+            answer = wire.page(500)
+        self._others_write(asked, "after")
+        return self._dated(answer)
+
+    def _result(self, asked: Asked) -> object:  # noqa: PLR0911 - one for each call
+        tenant, query = self.tenant, asked.query
+        match asked.call.kind:
+            case "create":
+                return self._created(asked)
+            case "update":
+                return tenant.change(asked.content, asked.person, lost=asked.lost)
+            case "retrieve":
+                account, stale_s = query.get("companyid"), asked.stale_s
+                return tenant.retrieve(account, asked.content, stale_s=stale_s, missing=asked.missing)
+            case "by-id":
+                return tenant.by_id(query.get("activityid"), stale_s=asked.stale_s)
+            case "whoami":
+                # the address that the caller knows us by: there may be a proxy or a tunnel in between
+                host = tenant.rules.right_host or asked.request.headers.get("Host") or ""
+                return whoami(asked.person, host, self.options.organisation)
+            case "permissions":
+                return tenant.permissions()
+            case "users":
+                return tenant.users()
+            case "companies":
+                return tenant.companies(asked.content)
+            case "activity-type":
+                return tenant.activity_type(query.get("code"))
+            case _:
+                return tenant.activity_types()
+
+    def _created(self, asked: Asked) -> dict[str, Any]:
+        wanted = self.tenant.wanted(asked.content)
+        if not asked.lost:
+            asked.call.activity_id = self.tenant.add(wanted, asked.person).id
+        return {"Status": "Success", "Message": {"Id": asked.call.activity_id or str(uuid.uuid4())}}
+
+    async def _faulty(self, asked: Asked, fault: rules.Fault) -> web.StreamResponse:  # noqa: C901, PLR0911, PLR0912 - one for each fault
+        """A call that a fault hits: done or not, and answered in some other way."""
+        request, call = asked.request, asked.call
+        match fault:
+            case rules.AnswerFault():
+                asked.lost = asked.lost or not fault.commits
+                answer = self._dated(faults.other_answer(fault, lambda: self._performed(asked)))
+                return faults.broken_off(fault.body, request, answer)
+            case rules.DropFault() | rules.HangFault():
+                if fault.commit:
+                    self._performed(asked)
+                if isinstance(fault, rules.DropFault):
+                    return faults.gone(request, reset=fault.reset)
+                await asyncio.sleep(fault.seconds)
+                return faults.gone(request, reset=True)
+            case rules.DripFault():
+                return await faults.dripped(fault.seconds, request, self._performed(asked))
+            case rules.SlowFault() | rules.HoldFault():
+                done = self._performed(asked) if fault.commit == "before" else None
+                if isinstance(fault, rules.HoldFault):
+                    await self._held(call.number, fault.seconds)
+                else:
+                    await asyncio.sleep(fault.seconds)
+                return done or self._performed(asked)
+            case rules.RefuseFault():
+                shape = fault.shape or self.tenant.rules.refusals_as
+                return wire.refusal(Refused(fault.exception, fault.message), shape)
+            case rules.ThrottleFault():
+                call.refused = True
+                return faults.throttle_answer(fault, str(self.gate.plan))
+            case rules.RedirectFault():
+                return faults.redirect(fault.status, fault.to)
+            case rules.RevokeFault():
+                self._revoked = fault.message
+                return wire.unauthorised(fault.message)
+            case rules.StaleFault():
+                asked.stale_s = fault.seconds
+                return self._performed(asked)
+            case rules.IncompleteFault():
+                asked.missing = fault.missing
+                return self._performed(asked)
+        raise AssertionError(f"{fault!r} decides nothing")
+
+    async def _held(self, number: int, seconds: float) -> None:
+        """Waits until released, at most so long."""
+        event = self.held_back[number] = asyncio.Event()
+        try:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(event.wait(), seconds)
+        finally:
+            del self.held_back[number]
+
+
+def _error(status: int, why: str) -> web.Response:
+    return wire.answer(status, wire.encoded({"error": why}))
 
 
 def _called_by_its_name(request: web.BaseRequest) -> bool:

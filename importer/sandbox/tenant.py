@@ -16,134 +16,79 @@ import sqlite3
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from importer.sandbox.directory import AUTHORS, OWNER, Companies, Person, paging, people
-from importer.sandbox.rules import Edited, Existing, FieldRule, ForeignFault, TenantRules
-from importer.sandbox.validation import Wanted, guid, update, wanted
-from importer.sandbox.wire import Refused, Spelling, parsed_moment
+from importer.sandbox.directory import AUTHORS, OWNER, Companies, Person, people
+from importer.sandbox.rules import Edited, Existing, FieldRule, ForeignFault, SandboxOptions, TenantRules
+from importer.sandbox.validation import Held, guid, json_object, paging, time_span, update, wanted
+from importer.sandbox.wire import Refused, moment, respelt
 
-
-@dataclass(slots=True)
-class Held:
-    """An activity that the tenant holds, values exactly as they were received.
-
-    company_id, id, created_by, modified_by: GUIDs in lower case. Times: seconds since 1970 with fractions;
-    created_on and modified_on by the tenant's clock, visible_at by the machine's: reads see it from then on.
-    origin: "api" for what came in through Create, else what put it there ("foreign", "existing").
-    """
-
-    id: str
-    company_id: str
-    event: int
-    note: str
-    created_by: str
-    created_on: float
-    modified_on: float
-    visible_at: float
-    fields: dict[str, str] = field(default_factory=dict)
-    origin: str = "api"
-    modified_by: str = ""
+_PAGE_MAX: Final = 1000
 
 
 class StoreFileError(Exception):
     """The file cannot be opened as a store, or is none of ours."""
 
 
-class FileStore:
-    """A SQLite file of one table, readable by its owner only: a rehearsal's rows are customers' data. Each
-    write is committed before the call is answered; none waits for the disk (a rehearsal need not survive a
-    power cut).
-
-    Raises OSError or StoreFileError when the file cannot be opened or is none of ours.
-    """
-
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        try:
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = OFF")
-            self._db.execute(
-                "CREATE TABLE IF NOT EXISTS activity (id TEXT PRIMARY KEY, held TEXT NOT NULL) STRICT"
-            )
-        except sqlite3.Error as error:
-            self._db.close()
-            raise StoreFileError(str(error)) from error
-
-    def keep(self, held: Held) -> None:
-        """Commits this state of the activity."""
-        values = (held.id, json.dumps(asdict(held)))  # ASCII: lone surrogates survive
-        self._db.execute("INSERT OR REPLACE INTO activity VALUES (?, ?)", values)
-
-    def remove(self, activity_id: str) -> None:
-        """Commits that the activity is gone."""
-        self._db.execute("DELETE FROM activity WHERE id = ?", (activity_id,))
-
-    def all(self) -> list[Held]:
-        """Everything that was ever kept, oldest first."""
-        found = [Held(**json.loads(text)) for (text,) in self._db.execute("SELECT held FROM activity")]
-        return sorted(found, key=lambda held: held.created_on)
-
-    def close(self) -> None:
-        """Folds the write-ahead log into the file."""
-        self._db.close()
-
-
-PAGE_MAX: Final = 1000
-Clock = Callable[[], float]
-
-
 class Tenant:
-    """Holds activities and answers questions about them. `clock`: the machine's, seconds since 1970."""
+    """Holds activities and answers questions about them. dice: chooses spellings, orders and lags."""
 
     def __init__(
         self,
-        rules: TenantRules | None = None,
-        *,
-        store: FileStore | None = None,
-        randomness: Random | None = None,
-        clock: Clock = time.time,
-        lag_s: float = 0.0,
-        users: Sequence[str] = (),
-        accounts: Mapping[str, Sequence[str]] | None = None,
-        any_account: bool = False,
+        options: SandboxOptions,
+        dice: Random,
     ) -> None:
-        self._store = store
-        self._random = randomness or Random()
-        self._clock = clock
-        self._lag_s = lag_s
+        self._options = options
+        self._dice = dice
         self._by_id: dict[str, Held] = {}
         self._by_company: defaultdict[str, list[Held]] = defaultdict(list)
-        self._users = tuple(users)
-        self._accounts = dict(accounts or {})
-        self._any_account = any_account
-        self.change_rules(rules or TenantRules())
-        for held in store.all() if store else ():
-            self._index(held)
+        self._file: sqlite3.Connection | None = None
+        self.change_rules(options.faults.tenant)
 
     def __repr__(self) -> str:
         return f"<Tenant with {len(self._by_id)} activities on {len(self._by_company)} accounts>"
 
+    def open(self, path: Path) -> None:
+        """Holds what is in this file, and keeps everything in it from now on.
+
+        A SQLite file of one table, readable by its owner only: a rehearsal's rows are customers' data. Each
+        write is committed before the call is answered; none waits for the disk (a rehearsal need not survive
+        a power cut). Raises OSError, or StoreFileError if it is none of ours.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        self._file = sqlite3.connect(path, isolation_level=None)
+        try:
+            self._file.execute("PRAGMA journal_mode = WAL")
+            self._file.execute("PRAGMA synchronous = OFF")
+            self._file.execute(
+                "CREATE TABLE IF NOT EXISTS activity (id TEXT PRIMARY KEY, held TEXT NOT NULL) STRICT"
+            )
+            kept = [Held(**json.loads(text)) for (text,) in self._file.execute("SELECT held FROM activity")]
+        except sqlite3.Error as error:
+            self.close()
+            raise StoreFileError(str(error)) from error
+        for held in sorted(kept, key=lambda one: one.created_on):
+            self._index(held)
+
+    def close(self) -> None:
+        """Folds the write-ahead log into the file."""
+        if self._file is not None:
+            self._file.close()
+
     def change_rules(self, rules: TenantRules) -> None:
         """Another tenant from now on, with the same activities."""
         self.rules = rules
-        self._people = people((*self._users, *rules.users), rules.former_users)
-        self._inactive = frozenset(person.id for person in self._people if not person.active)
-        self._names = {person.id: person.name for person in self._people}
-        accounts = {name: tuple(values) for name, values in self._accounts.items()}
-        for name, values in rules.accounts.items():
-            accounts[name] = (*accounts.get(name, ()), *values)
-        self._companies = Companies(accounts, rules, countless=self._any_account)
+        self._people = {person.id: person for person in people(rules.users, rules.former_users)}
+        self._companies = Companies(rules, countless=self._options.any_account)
 
     def now(self) -> float:
         """The tenant's own clock, which may be wrong."""
-        return self._clock() + self.rules.clock_offset_s
+        return time.time() + self.rules.clock_offset_s
 
     @property
     def held(self) -> list[Held]:
@@ -154,40 +99,37 @@ class Tenant:
         self._by_id[held.id] = held
         self._by_company[held.company_id].append(held)
 
-    def _lag(self) -> float:
-        lag = self._lag_s if self.rules.lag_s is None else self.rules.lag_s
-        return self._random.uniform(*lag) if isinstance(lag, tuple) else lag
-
-    def add(self, asked: Wanted, author: Person, *, origin: str = "api", age_s: float = 0.0) -> Held:
-        """Creates the activity for good; it is in the store when this returns."""
-        now, lag_s = self.now(), self._lag()
-        held = Held(
-            str(uuid.uuid4()), asked.company_id, asked.event, asked.note, author.id,
-            now - age_s, now - age_s, self._clock() + lag_s - age_s, asked.fields, origin, author.id,
+    def add(self, asked: Held, author: Person, *, origin: str = "api", age_s: float = 0.0) -> Held:
+        """Creates the activity for good; it is in the file when this returns."""
+        lag = self._options.lag_s if self.rules.lag_s is None else self.rules.lag_s
+        lag_s = self._dice.uniform(*lag) if isinstance(lag, tuple) else lag
+        now = self.now() - age_s
+        held = replace(
+            asked, id=str(uuid.uuid4()), created_by=author.id, created_on=now, modified_by=author.id,
+            modified_on=now, visible_at=time.time() + lag_s - age_s, origin=origin,
         )  # fmt: skip
         self._keep(held)
         self._index(held)
         return held
 
     def _keep(self, held: Held) -> None:
-        if self._store is not None:
-            self._store.keep(held)
+        if self._file is not None:
+            values = (held.id, json.dumps(asdict(held)))  # ASCII: lone surrogates survive
+            self._file.execute("INSERT OR REPLACE INTO activity VALUES (?, ?)", values)
 
     def add_existing(self, given: Existing) -> list[Held]:
         """What the tenant held before anybody came."""
-        asked = Wanted(given.account, given.event, given.note, dict(given.fields))
+        asked = Held(given.account, given.event, given.note, dict(given.fields))
         author = AUTHORS[given.by]
         return [self.add(asked, author, origin="existing", age_s=given.age_s) for _ in range(given.copies)]
 
-    def add_foreign(self, like: Wanted, fault: ForeignFault) -> None:
+    def add_foreign(self, like: Held, fault: ForeignFault) -> None:
         """What another integration writes: the same activity, or nearly the same."""
-        changed = like.fields | {name: value for name, value in fault.fields.items() if value is not None}
-        fields = {name: value for name, value in changed.items() if fault.fields.get(name, "") is not None}
-        note = like.note if fault.note is None else fault.note
+        note, fields = fault.applied(like.note, like.fields)
         for _ in range(fault.copies):
-            self.add(Wanted(like.company_id, like.event, note, fields), AUTHORS[fault.by], origin="foreign")
+            self.add(replace(like, note=note, fields=fields), AUTHORS[fault.by], origin="foreign")
 
-    def wanted(self, body: Mapping[str, Any]) -> Wanted:
+    def wanted(self, body: Mapping[str, Any]) -> Held:
         """What a Create asks for. Raises Refused."""
         if self.rules.creates == "refused":
             raise Refused("MXUnAuthorizedAccess", "You are not authorized to create activities.")
@@ -197,7 +139,8 @@ class Tenant:
 
     def _check_owner(self, fields: Mapping[str, str]) -> None:
         """An inactive owner is refused (observed on leads)."""
-        if fields.get("Owner", "").lower() in self._inactive:
+        owner = self._people.get(fields.get("Owner", "").lower())
+        if owner is not None and not owner.active:
             raise Refused("MXInvalidEntityReference", "The user given as 'Owner' is inactive.")
 
     def change(
@@ -210,16 +153,22 @@ class Tenant:
         activity_id, note, fields = update(body, self.rules)
         self._check_owner(fields)
         held = self._existing(activity_id)
-        done = {"Status": "Success", "Message": {"Id": activity_id, "IsSuccessful": True}}
-        if lost:
-            return done
-        if self.rules.update_leaves_out == "empty":
-            held.fields, held.note = fields, note or ""
-        else:
-            held.fields, held.note = held.fields | fields, held.note if note is None else note
+        if not lost and self.rules.update_leaves_out == "empty":
+            self._set(held, note or "", fields, author)
+        elif not lost:
+            self._set(held, held.note if note is None else note, held.fields | fields, author)
+        return {"Status": "Success", "Message": {"Id": activity_id, "IsSuccessful": True}}
+
+    def edit(self, given: Edited) -> Held:
+        """Somebody changes an activity by hand; null empties a field. Raises Refused."""
+        held = self._existing(given.id)
+        self._set(held, *given.applied(held.note, held.fields), AUTHORS[given.by])
+        return held
+
+    def _set(self, held: Held, note: str, fields: dict[str, str], author: Person) -> None:
+        held.note, held.fields = note, fields
         held.modified_on, held.modified_by = self.now(), author.id
         self._keep(held)
-        return done
 
     def _existing(self, activity_id: str) -> Held:
         held = self._by_id.get(activity_id)
@@ -230,27 +179,11 @@ class Tenant:
     def delete(self, activity_id: str) -> Held:
         """Somebody deletes an activity by hand; the API cannot. Raises Refused."""
         held = self._existing(activity_id.lower())
-        if self._store is not None:
-            self._store.remove(held.id)
+        if self._file is not None:
+            self._file.execute("DELETE FROM activity WHERE id = ?", (held.id,))
         del self._by_id[held.id]
         self._by_company[held.company_id].remove(held)
         return held
-
-    def edit(self, given: Edited) -> Held:
-        """Somebody changes an activity by hand; null empties a field. Raises Refused."""
-        held = self._existing(given.id)
-        changed = held.fields | {name: value for name, value in given.fields.items() if value is not None}
-        held.fields = {
-            name: value for name, value in changed.items() if given.fields.get(name, "") is not None
-        }
-        held.note = held.note if given.note is None else given.note
-        held.modified_on, held.modified_by = self.now(), AUTHORS[given.by].id
-        self._keep(held)
-        return held
-
-    def _may_read(self) -> None:
-        if self.rules.reads == "refused":
-            raise Refused("MXUnAuthorizedAccess", "You are not authorized to view activities.")
 
     def retrieve(
         self, company_id: str | None, body: Mapping[str, Any], *, stale_s: float = 0.0, missing: int = 0
@@ -261,66 +194,65 @@ class Tenant:
         """
         self._may_read()
         company = guid(company_id, "companyId")
-        start, end = _window(body)
-        index, size = paging(body, PAGE_MAX)
-        as_of = self._clock() - stale_s
+        if not isinstance(body.get("Parameter"), dict):
+            raise Refused("MXInvalidInput", "'Parameter' is mandatory", status=400)
+        given = json_object(body, "Parameter")
+        if unknown := given.keys() - {"FromDate", "ToDate"}:
+            raise Refused("MXInvalidInput", f"Unknown parameter: {', '.join(sorted(unknown))}", status=400)
+        start, end = time_span(given)
+        if start > end:
+            raise Refused("MXInvalidInput", "'FromDate' must not be after 'ToDate'")
+        index, size = paging(body, _PAGE_MAX)
+        as_of = time.time() - stale_s
         seen = [
             held
             for held in self._by_company.get(company, ())
             if held.visible_at <= as_of and start <= held.modified_on <= end
         ]
-        count = len(seen)
         # the order of equal times changes from call to call, which is why pages overlap and miss
-        ordered = sorted(seen, key=lambda held: (-int(held.modified_on), self._random.random()))
+        ordered = sorted(seen, key=lambda held: (-int(held.modified_on), self._dice.random()))
         page = ordered[missing:][(index - 1) * size : index * size]
-        answer: dict[str, Any] = {"RecordCount": count}
-        if page:
-            answer["CompanyActivities"] = [self._shown(held) for held in page]
-        return answer
+        shown = {"CompanyActivities": [self._shown(held) for held in page]} if page else {}
+        return {"RecordCount": len(seen), **shown}
 
     def by_id(self, activity_id: str | None, *, stale_s: float = 0.0) -> dict[str, Any]:
         """`CompanyActivity.svc/RetrieveById`. Raises Refused."""
         self._may_read()
         held = self._existing(guid(activity_id, "activityId"))
-        if held.visible_at > self._clock() - stale_s:
+        if held.visible_at > time.time() - stale_s:
             raise Refused("MXInvalidEntityReference", f"Activity with Id '{activity_id}' does not exist.")
         return self._shown(held)
 
+    def _may_read(self) -> None:
+        if self.rules.reads == "refused":
+            raise Refused("MXUnAuthorizedAccess", "You are not authorized to view activities.")
+
     def _shown(self, held: Held) -> dict[str, Any]:
-        spelling = Spelling(self._random, mixed=self.rules.spelling == "mixed")
-        fields: dict[str, str | None] = dict(held.fields)
-        note: str | None = held.note
+        dice = self._dice if self.rules.spelling == "mixed" else None
+        values = {**held.fields, "note": held.note}
         for rule in self.rules.read_back:
-            if rule.field == "note":
-                note = rule.applied(note)
-            else:
-                fields[rule.field] = rule.applied(fields.get(rule.field))
-        kinds = self.rules.fields
-        shown = {
-            name: spelling.value(value, kinds[name].type if name in kinds else None)
-            for name, value in fields.items()
-            if value and value.strip()
-        }
-        author = self._names.get(held.created_by, "")
-        answer = {
-            "CompanyActivityId": spelling.id(held.id),
-            "RelatedCompanyId": spelling.id(held.company_id),
+            values[rule.field] = rule.applied(values.get(rule.field, ""))
+        note, kinds = values.pop("note").strip(), self.rules.fields
+        return {
+            "CompanyActivityId": respelt(held.id, "user", dice),
+            "RelatedCompanyId": respelt(held.company_id, "user", dice),
             "ActivityEvent": held.event,
-            "ActivityNote": (note or "").strip(),
-            "ActivityDateTime": spelling.moment(held.created_on),
+            **({"ActivityNote": note} if note else {}),
+            "ActivityDateTime": respelt(moment(held.created_on), "datetime", dice),
             "ActivityType": 2,
             "ActivityDisplayName": f"Activity {held.event}",
-            "CreatedOn": spelling.moment(held.created_on),
-            "ModifiedOn": spelling.moment(held.modified_on),
-            "CreatedBy": spelling.id(held.created_by),
-            "CreatedByName": author,
-            "ModifiedBy": spelling.id(held.modified_by),
-            "ModifiedByName": self._names.get(held.modified_by, ""),
-            "ActivityFields": shown,
+            "CreatedOn": respelt(moment(held.created_on), "datetime", dice),
+            "ModifiedOn": respelt(moment(held.modified_on), "datetime", dice),
+            "CreatedBy": respelt(held.created_by, "user", dice),
+            "CreatedByName": self._people[held.created_by].name,
+            "ModifiedBy": respelt(held.modified_by, "user", dice),
+            "ModifiedByName": self._people[held.modified_by].name,
+            "ActivityFields": {
+                name: respelt(value, kinds[name].type if name in kinds else None, dice)
+                for name, value in values.items()
+                if value.strip()
+            },
         }
-        if not answer["ActivityNote"]:
-            del answer["ActivityNote"]
-        return answer
 
     def activity_type(self, code: str | None) -> dict[str, Any]:
         """`CustomActivity/GetActivitySetting`, which is documented for leads only. Raises Refused."""
@@ -356,34 +288,33 @@ class Tenant:
 
     def users(self) -> list[dict[str, Any]]:
         """`UserManagement.svc/Users.Get`."""
-        return [person.shown() for person in self._people]
+        return [person.shown() for person in self._people.values()]
 
     def companies(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """`CompanyManagement.svc/Company.Get`. Raises Refused."""
         return self._companies.get(body)
 
-    def whoami(self, person: Person, api_host: str, organisation: str) -> dict[str, Any]:
-        """`Authentication.svc/UserByAccessKey.Get`; the e-mail address is in PassPhrase, as documented."""
-        return {
-            "Id": person.id,
-            "Name": person.name,
-            "PassPhrase": person.email,
-            "Role": person.role,
-            "EmailAddress": None,
-            "TimeZone": "Asia/Kolkata",
-            "Type": "ApplicationUser",
-            "OrgDisplayName": "Sandbox (nothing leaves this computer)",
-            "OrgId": str(uuid.UUID(int=1)),
-            "OrgShortCode": organisation,
-            "UserType": "Regular",
-            "LSQCommonServiceURLs": {"api": api_host, "app": api_host},
-        }
+
+def whoami(person: Person, api_host: str, organisation: str) -> dict[str, Any]:
+    """`Authentication.svc/UserByAccessKey.Get`; the e-mail address is in PassPhrase, as documented."""
+    return {
+        "Id": person.id,
+        "Name": person.name,
+        "PassPhrase": person.email,
+        "Role": person.role,
+        "EmailAddress": None,
+        "TimeZone": "Asia/Kolkata",
+        "Type": "ApplicationUser",
+        "OrgDisplayName": "Sandbox (nothing leaves this computer)",
+        "OrgId": str(uuid.UUID(int=1)),
+        "OrgShortCode": organisation,
+        "UserType": "Regular",
+        "LSQCommonServiceURLs": {"api": api_host, "app": api_host},
+    }
 
 
 _DATA_TYPES: Final = {
-    "text": "String", "number": "Number", "date": "Date", "datetime": "DateTime", "dropdown": "Dropdown",
-    "multi-select": "MultiSelect", "boolean": "Boolean", "user": "ActiveUsers", "phone": "Phone",
-    "product": "Product", "file": "File",
+    "text": "String", "datetime": "DateTime", "multi-select": "MultiSelect", "user": "ActiveUsers",
 }  # fmt: skip
 
 
@@ -396,24 +327,10 @@ def _field_shown(place: int, name: str, rule: FieldRule) -> dict[str, Any]:
         "SchemaName": name,
         "DisplayName": rule.name or name.replace("mx_", "").replace("_", " "),
         "Value": None,
-        "DataType": _DATA_TYPES[rule.type],
+        "DataType": _DATA_TYPES.get(rule.type, rule.type.title()),
         "IsMandatory": rule.required,
         "ShowInForm": True,
         "Sequence": place,
         "OptionSet": json.dumps(options) if options else "",
         "MaxFieldLength": rule.max_length or 200,
     }
-
-
-def _window(body: Mapping[str, Any]) -> tuple[float, float]:
-    given = body.get("Parameter")
-    if not isinstance(given, dict):
-        raise Refused("MXInvalidInput", "'Parameter' is mandatory", status=400)
-    if unknown := given.keys() - {"FromDate", "ToDate"}:
-        raise Refused("MXInvalidInput", f"Unknown parameter: {', '.join(sorted(unknown))}", status=400)
-    start, end = parsed_moment(given.get("FromDate")), parsed_moment(given.get("ToDate"))
-    if start is None or end is None:
-        raise Refused("MXInvalidInput", "'FromDate' and 'ToDate' must be YYYY-MM-DD HH:MM:SS")
-    if start > end:
-        raise Refused("MXInvalidInput", "'FromDate' must not be after 'ToDate'")
-    return start, end

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from importer.sandbox.rules import FieldRule, TenantRules
@@ -18,28 +18,39 @@ from importer.sandbox.wire import GUID, Refused, parsed_moment
 
 _CREATE_KEYS: Final = {"RelatedCompanyId", "ActivityEvent", "ActivityNote", "Fields"}
 _UPDATE_KEYS: Final = {"CompanyActivityId", "ActivityNote", "Fields"}
-_CUSTOM: Final = re.compile(r"mx_Custom_([1-9]\d?|100)")
+_SCHEMA_NAME: Final = re.compile(r"Status|Owner|mx_Custom_([1-9]\d?|100)")
 _NUMBER: Final = re.compile(r"-?\d+(\.\d+)?")
-_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
-
 
 _SHAPES: Final[Mapping[str, Callable[[str], bool]]] = {
     "number": lambda value: bool(_NUMBER.fullmatch(value)),
-    "date": lambda value: bool(_DATE.fullmatch(value)) and parsed_moment(f"{value} 00:00:00") is not None,
+    "date": lambda value: parsed_moment(f"{value} 00:00:00") is not None,
     "datetime": lambda value: parsed_moment(value) is not None,
     "boolean": lambda value: value.lower() in {"0", "1", "true", "false"},
     "user": lambda value: bool(GUID.fullmatch(value)),
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A Create that passed: company_id in lower case, values as received."""
+@dataclass(slots=True)
+class Held:
+    """An activity that the tenant holds, values exactly as they were received; from `id` on, what a Create
+    that passed does not say.
+
+    company_id, id, created_by, modified_by: GUIDs in lower case. Times: seconds since 1970 with fractions;
+    created_on and modified_on by the tenant's clock, visible_at by the machine's: reads see it from then on.
+    origin: "api" for what came in through Create, else what put it there ("foreign", "existing").
+    """
 
     company_id: str
     event: int
     note: str
-    fields: dict[str, str]
+    fields: dict[str, str] = field(default_factory=dict)
+    id: str = ""
+    created_by: str = ""
+    created_on: float = 0.0
+    modified_by: str = ""
+    modified_on: float = 0.0
+    visible_at: float = 0.0
+    origin: str = "api"
 
 
 def parsed(body: bytes, content_type: str) -> dict[str, Any]:
@@ -59,6 +70,14 @@ def _other_shape(what: str, wanted: str) -> Refused:
     return Refused("", f"Cannot deserialize the current JSON: {what} must be of type {wanted}.", status=400)
 
 
+def json_object(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The object of this name, empty if it is absent. Raises Refused."""
+    value = body.get(name) or {}
+    if not isinstance(value, dict):
+        raise Refused("MXInvalidInput", f"'{name}' must be an object", status=400)
+    return value
+
+
 def guid(value: object, name: str) -> str:
     """The GUID in lower case. Raises Refused."""
     if value is None or value == "":
@@ -68,10 +87,29 @@ def guid(value: object, name: str) -> str:
     return value.lower()
 
 
+def time_span(given: Mapping[str, Any]) -> tuple[float, float]:
+    """`FromDate` and `ToDate`, seconds since 1970. Raises Refused."""
+    start, end = parsed_moment(given.get("FromDate")), parsed_moment(given.get("ToDate"))
+    if start is None or end is None:
+        raise Refused("MXInvalidInput", "'FromDate' and 'ToDate' must be YYYY-MM-DD HH:MM:SS")
+    return start, end
+
+
+def paging(body: Mapping[str, Any], size_max: int) -> tuple[int, int]:
+    """Page (from 1) and its size, at most `size_max`. The documentation shows strings and numbers."""
+    given = json_object(body, "Paging")
+    numbers = []
+    for name, default in (("PageIndex", 1), ("PageSize", 100)):
+        text = str(given.get(name, default))
+        if not text.isascii() or not text.isdigit() or int(text[:9]) < 1:
+            raise Refused("MXInvalidInput", f"'{name}' must be a number from 1")
+        numbers.append(int(text[:9]))
+    return numbers[0], min(numbers[1], size_max)
+
+
 def _known_keys(body: Mapping[str, Any], known: set[str]) -> None:
     if unknown := body.keys() - known:
-        names = ", ".join(sorted(unknown))
-        raise Refused("", f"Unknown attribute: {names}", status=412)
+        raise Refused("", f"Unknown attribute: {', '.join(sorted(unknown))}", status=412)
 
 
 def _note(body: Mapping[str, Any]) -> str:
@@ -102,50 +140,39 @@ def _fields(body: Mapping[str, Any], *, sets: bool = True) -> dict[str, str]:
     return fields
 
 
-def _schema_name(name: str, rules: TenantRules) -> bool:
-    if name in ("Status", "Owner") or name in rules.fields:
-        return True
-    return bool(_CUSTOM.fullmatch(name))
-
-
-def _value_fits(value: str, rule: FieldRule) -> bool:
-    if rule.max_length is not None and len(value) > rule.max_length:
-        return False
-    return rule.type not in _SHAPES or _SHAPES[rule.type](value)
-
-
-def _is_option(value: str, rule: FieldRule) -> bool:
-    return not rule.values or value.lower() in {known.lower() for known in rule.values}
-
-
 def _checked(fields: dict[str, str], rules: TenantRules, *, complete: bool) -> dict[str, str]:
     """The fields that this activity type has. complete: mandatory ones must be there (not on an update)."""
-    kept: dict[str, str] = {}
+    unknown = {name for name in fields if name not in rules.fields and not _SCHEMA_NAME.fullmatch(name)}
+    if unknown and rules.unknown_fields == "refuse":
+        raise Refused("MXInvalidActivityFields", f"Field name : '{min(unknown)}' does not exist.")
+    if rules.unknown_fields == "drop":
+        fields = {name: value for name, value in fields.items() if name not in unknown}
     for name, value in fields.items():
-        if not _schema_name(name, rules):
-            if rules.unknown_fields == "refuse":
-                raise Refused("MXInvalidActivityFields", f"Field name : '{name}' does not exist.")
-            if rules.unknown_fields == "drop":
-                continue
-        rule = rules.fields.get(name)
         if name == "Owner" and value and not GUID.fullmatch(value):
             raise Refused("MXInvalidInput", "'Owner' is not a valid user Id")
-        if rule and value and rule.type == "dropdown" and not _is_option(value, rule):
-            # as account records do; without a list anything is stored, as lead records do
-            raise Refused("MXInvalidEntityReference", f"Field name : '{name}' has no option '{value}'.")
-        if rule and value and not _value_fits(value, rule):
-            message = f"Field name : '{name}' of datatype : '{rule.type}' has an invalid value."
-            raise Refused("MXInvalidDataType", message)
-        kept[name] = value
+        if value and name in rules.fields:
+            _check_value(name, value, rules.fields[name])
     for name, rule in rules.fields.items():
-        if complete and rule.required and not kept.get(name, "").strip():
+        if complete and rule.required and not fields.get(name, "").strip():
             shown = "String" if rule.type == "text" else rule.type.title()
             message = f"Field name : '{name}' of datatype : '{shown}' is mandatory."
             raise Refused("MXInvalidActivityFields", message)
-    return kept
+    return fields
 
 
-def wanted(body: Mapping[str, Any], rules: TenantRules) -> Wanted:
+def _check_value(name: str, value: str, rule: FieldRule) -> None:
+    """A dropdown's options count as account records count them; without a list anything is stored, as lead
+    records do."""
+    options = {known.lower() for known in rule.values} if rule.type == "dropdown" else ()
+    if options and value.lower() not in options:
+        raise Refused("MXInvalidEntityReference", f"Field name : '{name}' has no option '{value}'.")
+    too_long = rule.max_length is not None and len(value) > rule.max_length
+    if too_long or (rule.type in _SHAPES and not _SHAPES[rule.type](value)):
+        message = f"Field name : '{name}' of datatype : '{rule.type}' has an invalid value."
+        raise Refused("MXInvalidDataType", message)
+
+
+def wanted(body: Mapping[str, Any], rules: TenantRules) -> Held:
     """What a Create asks for. Raises Refused."""
     _known_keys(body, _CREATE_KEYS)
     company_id = guid(body.get("RelatedCompanyId"), "RelatedCompanyId")
@@ -157,7 +184,7 @@ def wanted(body: Mapping[str, Any], rules: TenantRules) -> Wanted:
         raise Refused("MXInvalidActivity", "Event Code is invalid or empty")
     if company_id in rules.missing_accounts:
         raise Refused("MXInvalidEntityReference", f"Account with Id '{company_id}' does not exist.")
-    return Wanted(company_id, event, note, _checked(fields, rules, complete=True))
+    return Held(company_id, event, note, _checked(fields, rules, complete=True))
 
 
 def update(body: Mapping[str, Any], rules: TenantRules) -> tuple[str, str | None, dict[str, str]]:

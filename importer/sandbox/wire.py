@@ -13,9 +13,10 @@ import datetime as dt
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final, Literal
+
+from aiohttp import web
 
 JSON_TYPE: Final = "application/json; charset=utf-8"
 RefusalShape = Literal[500, 400, 200, "failed"]
@@ -24,17 +25,6 @@ HTML_ERROR: Final = (
     b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
     b"<center><h1>502 Bad Gateway</h1></center>\r\n</body>\r\n</html>\r\n"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What one call is answered with, before anything happens to it on the way."""
-
-    status: int
-    body: bytes
-    content_type: str = JSON_TYPE
-    headers: Mapping[str, str] = field(default_factory=dict)
-    activity_id: str | None = None
 
 
 class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error of this program
@@ -53,15 +43,19 @@ def encoded(value: Any) -> bytes:  # noqa: ANN401 - whatever JSON can say
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
-def found(value: Any) -> Answer:  # noqa: ANN401 - whatever JSON can say
+def answer(status: int, body: bytes, content_type: str = JSON_TYPE, **headers: str) -> web.Response:
+    """An answer, before anything happens to it on the way."""
+    return web.Response(status=status, body=body, headers={"Content-Type": content_type, **headers})
+
+
+def found(value: Any) -> web.Response:  # noqa: ANN401 - whatever JSON can say
     """200 with a JSON body."""
-    return Answer(200, encoded(value))
+    return answer(200, encoded(value))
 
 
-def created(activity_id: str) -> Answer:
-    """The answer to a Create that did create."""
-    body = b'{"Status":"Success","Message":{"Id":"%s"}}' % activity_id.encode("ascii")
-    return Answer(200, body, activity_id=activity_id)
+def page(status: int, body: bytes = HTML_ERROR, **headers: str) -> web.Response:
+    """What a server says that knows nothing of the API."""
+    return answer(status, body, "text/html", **headers)
 
 
 def refusal_body(kind: str, message: str, **more: bool) -> bytes:
@@ -70,36 +64,30 @@ def refusal_body(kind: str, message: str, **more: bool) -> bytes:
     return encoded({"Status": "Error", **named, "ExceptionMessage": message, **more})
 
 
-def refusal(refused: Refused, shape: RefusalShape) -> Answer:
+def refusal(refused: Refused, shape: RefusalShape) -> web.Response:
     """A refusal in the shape that this tenant uses."""
     status = refused.status or shape
     if status == "failed":
-        text = f"{refused.kind}: {refused.message}"
-        return Answer(200, encoded({"Status": "Failed", "Message": {"Message": text}}))
-    return Answer(status, refusal_body(refused.kind, refused.message))
+        return found({"Status": "Failed", "Message": {"Message": f"{refused.kind}: {refused.message}"}})
+    return answer(status, refusal_body(refused.kind, refused.message))
 
 
-def throttled(message: str, status: int, retry_after: str | None) -> Answer:
+def throttled(message: str, status: int, headers: Mapping[str, str]) -> web.Response:
     """A refusal for the rate; seen with HTTP 429, 200 and 403 (observed by integrators)."""
-    headers = {} if retry_after is None else {"Retry-After": retry_after}
-    return Answer(status, refusal_body("MXAPIRateLimitExceededException", message), headers=headers)
+    return answer(status, refusal_body("MXAPIRateLimitExceededException", message), **headers)
 
 
 WRONG_KEYS: Final = "Invalid Access Details. AccessKey or SecretKey is incorrect."
 
 
-def unauthorised(message: str) -> Answer:
+def unauthorised(message: str) -> web.Response:
     """A 401: wrong or revoked keys, a deactivated user, or a host of another region; the words tell which."""
-    return Answer(401, refusal_body("MXInvalidAccessDetailsException", message))
-
-
-NOT_FOUND: Final = Answer(404, b"<html><body><h2>404 - Not Found</h2></body></html>", "text/html")
-NOT_ALLOWED: Final = Answer(405, b"<html><body><h2>405 - Method not allowed.</h2></body></html>", "text/html")
+    return answer(401, refusal_body("MXInvalidAccessDetailsException", message))
 
 
 GUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
-_PADDED: Final = re.compile(r"(-?\d+)\.(\d*?)0+")
+_PADDED: Final = re.compile(r"(-?\d+\.\d*?)0+")
 _TRUTH: Final = {"true": "1", "false": "0", "1": "true", "0": "false"}
 
 
@@ -125,52 +113,30 @@ def american(text: str) -> str:
     return f"{when.month}/{when.day}/{when.year} {when.hour % 12 or 12}:{when:%M:%S} {half}"
 
 
-def _with_milliseconds(text: str) -> str:
-    return f"{text}.000"
-
-
-def _dotnet(text: str) -> str:
-    """The spelling of .NET's older JSON: milliseconds since 1970."""
-    return f"/Date({int(parsed_moment(text) or 0) * 1000}+0000)/"
-
-
-DATE_SHAPES: Final[tuple[Callable[[str], str], ...]] = (str, american, _with_milliseconds, _dotnet)
+DATE_SHAPES: Final[tuple[Callable[[str], str], ...]] = (
+    str,
+    american,
+    lambda text: f"{text}.000",
+    lambda text: f"/Date({int(parsed_moment(text) or 0) * 1000}+0000)/",
+)
 """How a documented date-time comes back: `2026-07-31 05:33:50`, `7/31/2026 5:33:50 AM`,
 `2026-07-31 05:33:50.000`, `/Date(1785476030000+0000)/` (observed by integrators)."""
 
 
-class Spelling:
-    """Respells values for one answer after another. `mixed` chooses again each time, `plain` only trims."""
+def respelt(text: str, kind: str | None, dice: Random | None) -> str:
+    """A value as it comes back: trimmed, and in any of its spellings.
 
-    def __init__(self, randomness: Random, *, mixed: bool) -> None:
-        self._random = randomness
-        self._mixed = mixed
-
-    def _coin(self) -> bool:
-        return self._mixed and self._random.random() < 0.5
-
-    def id(self, guid: str) -> str:
-        """A GUID in either case."""
-        return guid.upper() if self._coin() else guid.lower()
-
-    def _date(self, text: str) -> str:
-        return self._random.choice(DATE_SHAPES)(text) if self._mixed else text
-
-    def moment(self, epoch_s: float) -> str:
-        """A time of the tenant's own in any of its spellings."""
-        return self._date(moment(epoch_s))
-
-    def value(self, text: str, kind: str | None) -> str:
-        """A field's value. kind: the field's type, None if unknown (then its looks decide)."""
-        text = text.strip()
-        if not self._mixed or kind == "text":
-            return text
-        if kind in (None, "user") and GUID.fullmatch(text):
-            return self.id(text)
-        if kind in (None, "datetime") and parsed_moment(text) is not None:
-            return self._date(text)
-        if kind in (None, "number") and (match := _PADDED.fullmatch(text)):
-            return f"{match[1]}.{match[2]}" if match[2] else match[1]
-        if kind == "boolean" and text.lower() in _TRUTH:
-            return _TRUTH[text.lower()] if self._coin() else text.lower()
+    kind: the field's type; None if unknown, then its looks decide. dice: None leaves the spelling alone.
+    """
+    text = text.strip()
+    if dice is None or kind == "text":
         return text
+    if kind in (None, "user") and GUID.fullmatch(text):
+        return dice.choice((text.upper(), text.lower()))
+    if kind in (None, "datetime") and parsed_moment(text) is not None:
+        return dice.choice(DATE_SHAPES)(text)
+    if kind in (None, "number") and (match := _PADDED.fullmatch(text)):
+        return match[1].rstrip(".")
+    if kind == "boolean" and text.lower() in _TRUTH:
+        return dice.choice((_TRUTH[text.lower()], text.lower()))
+    return text

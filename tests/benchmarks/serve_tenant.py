@@ -10,15 +10,13 @@ import json
 import sys
 from typing import Any
 
-from importer.sandbox.rules import read_faults
-from importer.sandbox.server import Sandbox
-from importer.sandbox.service import SandboxOptions
+from importer.sandbox import Sandbox, SandboxOptions, read_faults
 
 
 async def main(options: dict[str, Any]) -> None:
     """Prints url, keys and token as one JSON line, and serves."""
     faults = options.pop("faults", None)
-    asked = SandboxOptions(**options, faults=read_faults(faults, "faults") if faults else None)
+    asked = SandboxOptions(**options, faults=read_faults(faults, "faults"))
     async with Sandbox(asked) as sandbox:
         facts = {
             "url": sandbox.url,

@@ -58,7 +58,7 @@ def test_a_passing_fault_leaves_every_row_created_once(
     start_tenant: StartTenant, begin: Begin, name: str
 ) -> None:
     """Two calls in a row meet it; nothing is ambiguous, so nothing may end otherwise than created."""
-    tenant = start_tenant(faults=None)
+    tenant = start_tenant()
     batch = begin(tenant)
     tenant.set_faults({"faults": [{**PASSING[name], "on": "create", "nth": [2, 3]}]})
     result = batch.run(lines(5))
