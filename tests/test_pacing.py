@@ -199,21 +199,6 @@ def test_a_laptop_that_slept_sends_no_burst() -> None:
     virtually(body())
 
 
-@pytest.mark.parametrize("step_s", [-7200.0, -3.0])
-def test_a_clock_that_is_set_back_delays_nobody(step_s: float) -> None:
-    """The step is taken as no time at all."""
-
-    async def body() -> None:
-        loop, offset_s = virtual_loop(), [0.0]
-        pace = Pace(PLAN, clock=lambda: loop.time() + offset_s[0])
-        times = await take(pace, 30, answer_s=0.3)
-        offset_s[0] = step_s
-        times += await take(pace, 30, answer_s=0.3)
-        assert max(gaps(times)) < 0.45
-
-    virtually(body())
-
-
 def test_a_refusal_pauses_everyone() -> None:
     """For the window and a little."""
 
@@ -519,20 +504,6 @@ def test_memory_holds_what_may_still_count_and_no_more() -> None:
             True,
             True,
         ]
-
-    virtually(body())
-
-
-def test_calls_that_nobody_reports_are_given_up_in_time() -> None:
-    """Twenty-five lost slots stop the pace for a quarter of an hour, not for ever."""
-
-    async def body() -> None:
-        pace, loop = new_pace(), virtual_loop()
-        for _ in range(25):
-            await pace.slot()
-        began = loop.time()
-        await take(pace, 1)
-        assert loop.time() - began < 1000.0
 
     virtually(body())
 

@@ -54,15 +54,13 @@ def records(place: Place, count: int = 2) -> Iterator[list[StoredPace]]:
 def test_what_one_run_writes_the_others_read(place: Place) -> None:
     """Everything that it learnt, and how long it is silent."""
     with records(place) as (one, other):
-        written = entry(
-            calls_per_s=2.6, stated=Rate(72, 5.0), pause_left_s=30.0, careful=True, share=0.625, live=False
-        )
+        written = entry(calls_per_s=2.6, stated=Rate(72, 5.0), pause_left_s=30.0, live=False)
         read(one, written)
         time.sleep(0.05)
         (found,) = read(other, entry("2"))
     assert [found.silent_s >= 0.05, 29.0 < found.pause_left_s < 29.96] == [True, True]
     assert entry(
-        calls_per_s=found.calls_per_s, stated=found.stated, careful=found.careful, share=found.share,
+        calls_per_s=found.calls_per_s, stated=found.stated,
         live=found.live, pause_left_s=30.0,
     ) == written  # fmt: skip
 
@@ -136,8 +134,8 @@ def test_after_a_lost_connection_the_next_meeting_has_another(place: Place, stor
             connection.execute(text(f"{ended} AND datname = current_database()"))
         with pytest.raises(StoreError):
             read(one, entry())
-        read(one, entry(careful=True))
-        assert [line.careful for line in read(other, entry("2"))] == [True]
+        read(one, entry(live=False))
+        assert [line.live for line in read(other, entry("2"))] == [False]
 
 
 def test_the_tenant_of_keys_is_remembered(store: Store) -> None:

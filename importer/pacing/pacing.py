@@ -21,7 +21,7 @@ from typing import Final, Self
 
 from aiolimiter import AsyncLimiter
 
-from importer.pacing.rules import LATENESS_S, Rate, Refusal, Rules, ends_quota, quota_words
+from importer.pacing.rules import LATENESS_S, Call, Rate, Refusal, Rules, Window, ends_quota, quota_words
 from importer.pacing.sharing import SILENT_S, Division, Heartbeat, PaceEntry, PaceRecord
 
 __all__ = ["Pace", "Rate", "Refusal", "Slot"]
@@ -40,16 +40,13 @@ IDLE_S: Final = 2.0
 class Slot:
     """The permission for one call to leave. `returned` or `unused` ends it; what is said first counts.
 
-    at: when the call may leave; an estimate until it is due.
+    at: when the call may leave; an estimate until it is due. call: what is counted of it, from then on.
     """
-
-    __slots__ = ("_ended", "_left", "_pace", "ahead", "at", "number")
 
     def __init__(self, pace: Pace, at: float, *, ahead: bool) -> None:
         self._pace = pace
-        self._left = False
         self._ended = False
-        self.number = 0
+        self.call: Call | None = None
         self.at = at
         self.ahead = ahead
 
@@ -58,25 +55,25 @@ class Slot:
 
         May take long: another call may have been refused meanwhile, or another run may have begun.
         """
-        if self.number == 0 and not self._ended:
+        if self.call is None and not self._ended:
             await self._pace.make_due(self)
 
     def left(self) -> None:
         """Just before the first byte leaves: from here the call may count."""
-        if self.number == 0 and not self._ended:
+        if self._ended:
+            return
+        if self.call is None:
             raise RuntimeError("a call leaves before its slot is due")
-        if not (self._left or self._ended):
-            self._left = True
-            self._pace.call_left(self)
+        if self.call.left_at is None:
+            self._pace.call_left(self.call)
 
     def returned(self, refusal: Refusal | None = None) -> None:
         """The call ended, in whatever way; `refusal` if it was refused for the rate."""
-        if self.number == 0:
-            return self.unused()
-        if not self._ended:
+        if self.call is None:
+            self.unused()
+        elif not self._ended:
             self._ended = True
-            self._pace.call_returned(self, refusal)
-        return None
+            self._pace.call_returned(self.call, refusal)
 
     def unused(self) -> None:
         """The call never left (no row was there, or no connection came about): it counts nowhere."""
@@ -89,8 +86,8 @@ class Pace:
     """Gives out slots to the tasks of one event loop, and learns from what the calls report.
 
     rate: the most that is ever sent. record: what the runs on this tenant share; None for a run that is
-    alone. clock: monotonic seconds; it may stand still or jump (a laptop that slept), a step back is taken
-    as no time at all. Raises ValueError for a rate that cannot be kept.
+    alone. clock: monotonic seconds; it may stand still or jump (a laptop that slept). Raises ValueError for a
+    rate that cannot be kept.
 
     throttled: calls refused for the rate. quota: the refusal that says that a quota of hours or a day is used
     up; nobody should wait for that: the caller stops.
@@ -109,10 +106,8 @@ class Pace:
         self.throttled = 0
         self.quota: Refusal | None = None
         self._rate = rate
-        self._rules = Rules.of(rate)
-        self._raw_clock = clock
-        self._latest_raw = -math.inf
-        self._set_back_s = 0.0
+        self._rules = Rules(rate, Window(rate.period_s))
+        self._now = clock
         self._randomness = randomness or Random()
         self._turn = asyncio.Lock()
         self._admission = asyncio.Lock()
@@ -135,8 +130,6 @@ class Pace:
         self._others = 0
         self._in_touch = False
         self._paused_by_us_until = -math.inf
-        self._throttled_before = 0
-        """Refusals of ours when the others' lines were read."""
         if record is not None:
             self.join(record)
 
@@ -267,7 +260,7 @@ class Pace:
         self._spaced_at = now
         self._no_longer_ahead(slot)
         slot.at = now
-        slot.number = self._rules.grant(now)
+        slot.call = self._rules.grant(now)
 
     def _no_longer_ahead(self, slot: Slot) -> None:
         if slot.ahead:
@@ -285,20 +278,19 @@ class Pace:
             self._change.set_result(None)
             self._change = None
 
-    def call_left(self, slot: Slot) -> None:
+    def call_left(self, call: Call) -> None:
         """`Slot.left`."""
-        self._rules.window.left(slot.number, self._now())
+        self._rules.window.leave(call, self._now())
 
-    def call_returned(self, slot: Slot, refusal: Refusal | None) -> None:
+    def call_returned(self, call: Call, refusal: Refusal | None) -> None:
         """`Slot.returned`."""
-        now = self._now()
         if refusal is None:
-            self._rules.answered(slot.number, slot.at, now)
+            self._rules.answered(call, self._now())
         else:
             self.throttled += 1
             if ends_quota(refusal):
                 self.quota = refusal
-            self._rules.refused(slot.number, slot.at, now, refusal, self._randomness.random())
+            self._rules.refused(call, self._now(), refusal, self._randomness.random())
             self._paused_by_us_until = self._rules.pause.until
             if self._heartbeat is not None:
                 self._heartbeat.at_once()
@@ -307,9 +299,9 @@ class Pace:
     def call_unused(self, slot: Slot) -> None:
         """`Slot.unused`."""
         self._no_longer_ahead(slot)
-        if slot.number:
+        if slot.call is not None:
             self._spare = slot.at == self._spaced_at and self._now() - slot.at < LATENESS_S
-            self._rules.unused(slot.number)
+            self._rules.unused(slot.call)
         self._changed()
 
     # ---- other runs -------------------------------------------------------------------------------
@@ -329,36 +321,24 @@ class Pace:
         return self._waiting > 0 or self._ahead > 0 or self._now() - self._spaced_at < IDLE_S
 
     def _line(self, live: bool) -> PaceEntry:
-        rules = self._rules
-        self._throttled_before = self.throttled
         if not live:
             self._taking_part = False
         return PaceEntry(
             run=self._run,
             live=live,
             asked=self._rate,
-            stated=rules.stated,
+            stated=self._rules.stated,
             pause_left_s=max(0.0, self._paused_by_us_until - self._now()),
-            careful=rules.careful,
-            share=min(1.0, rules.share.calls / rules.calls) if rules.share is not None else None,
         )
 
     def _heard(self, division: Division | None) -> None:
         """What came of a meeting. Without an answer we go on with our last part, by ourselves."""
-        now, rules = self._now(), self._rules
-        first = self._met_at == math.inf
-        self._met_at = now
+        self._met_at = self._now()
         self._in_touch = division is not None
         if division is None:
             self._taking_part = True
         else:
-            if division.live:
-                self._take(division, now)
-                rules.careful = rules.careful or division.careful
-                rules.adopt_pause(now, division.pause_left_s, self._randomness.random())
-                counts = rules.share is not None or first or division.pause_left_s > 0
-                if division.share is not None and counts and self.throttled == self._throttled_before:
-                    rules.adopt_share(now, division.share)
+            self._take(division, self._met_at)
             self._others = division.others
         self._changed()
 
@@ -366,19 +346,14 @@ class Pace:
         """Take our part. If it grew, the calls of those who made room still count for a moment."""
         rules = self._rules
         had, had_spacing_s = rules.part if self._taking_part else 0.0, self._spacing_now(now)
-        rules.limit(division.asked, division.stated)
         self._taking_part = division.part > 0
-        if division.part > 0:
-            rules.take(division.part)
-            if division.part > had and (division.others or self._others):
-                self._hold_until = now + (had_spacing_s if had > 0 else self._spacing_now(now))
-
-    def _now(self) -> float:
-        raw = self._raw_clock()
-        if raw < self._latest_raw:
-            self._set_back_s += self._latest_raw - raw
-        self._latest_raw = raw
-        return raw + self._set_back_s
+        if not self._taking_part:
+            return
+        rules.limit(division.asked, division.stated)
+        rules.take(division.part)
+        rules.adopt_pause(now, division.pause_left_s, self._randomness.random())
+        if division.part > had and (division.others or self._others):
+            self._hold_until = now + (had_spacing_s if had > 0 else self._spacing_now(now))
 
 
 def _situation(rules: Rules, others: int) -> str:

@@ -25,13 +25,11 @@ import math
 import re
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
 KEPT_BY_LEAVING: Final = 1.02
-FORGOTTEN_AFTER_S: Final = 900.0
-"""A call that has not come back by then is given up: no time-out of ours is that long."""
 ROUND_TRIPS_KEPT: Final = 500
-"""The quickest round trip is that of the last 500 to 1,000 calls: a slower route is learnt in time."""
+"""The quickest round trip is that of the last 500 calls: a slower route is learnt in time."""
 UNSEEN: Final = 10
 """The quickest of n evenly spread round trips is within 10 / n of their mean excess in 99 cases of 100."""
 _RATE: Final = re.compile(r"\s*(\d{1,9})\s*/\s*(\d{1,9}(?:\.\d{1,6})?)\s*", re.ASCII)
@@ -51,11 +49,8 @@ PROBE_FIRST: Final = 8
 PROBE_LONGER: Final = 2
 PROBE_LAST: Final = 16
 """Periods until a probe, at first and at last, where the limit is known: others fill it, and may stop."""
-PROBE_FIRST_UNSTATED: Final = 4
-PROBE_LONGER_UNSTATED: Final = 4
 PROBE_LAST_UNSTATED: Final = 512
-"""Where no refusal stated the limit and every probe ends at the same count, the plan is probably smaller: to
-be found out early, and then left alone."""
+"""Where no refusal stated the limit, the plan is probably smaller."""
 PROBE_STEP: Final = 0.02
 """First step of a probe, as a part of the limit; doubled each period, so that 60 % are won back in 25 s."""
 PAUSE_PERIODS: Final = 1.05
@@ -132,21 +127,18 @@ def quota_words(quota: Refusal) -> str:
     return f"Your tenant's quota of {limit.calls:,} calls a day is used up."
 
 
-class CallsInWindow(NamedTuple):
-    """What of ours was in the window when a call left, itself not counted.
+@dataclass(slots=True, eq=False)
+class Call:
+    """A call of ours, from the slot that it was granted.
 
-    left: calls that left within one period before it.
-    possible: calls that may have been in the tenant's window when it arrived, whatever the way took.
+    left_at: None until it leaves. left: calls that left within one period before it. possible: calls that
+    may have been in the tenant's window when it arrived, whatever the way took.
     """
 
-    left: int
-    possible: int
-
-
-@dataclass(slots=True)
-class _Away:
-    left_at: float
-    traffic: CallsInWindow
+    granted_at: float
+    left_at: float | None = None
+    left: int = 0
+    possible: int = 0
 
 
 @dataclass(slots=True)
@@ -155,127 +147,83 @@ class Window:
     way."""
 
     period_s: float
-    granted: dict[int, float] = field(default_factory=dict)
-    away: dict[int, _Away] = field(default_factory=dict)
+    granted: set[Call] = field(default_factory=set)
+    away: set[Call] = field(default_factory=set)
     lefts: deque[float] = field(default_factory=deque)
     returns: deque[float] = field(default_factory=deque)
-    quickest_s: float = math.inf
-    quickest_before_s: float = math.inf
-    excess_s: float = 0.0
-    """Mean of what round trips take beyond the quickest."""
-    round_trips: int = 0
-    measured: int = 0
-    older: int = 0
-    """How many of `lefts` are older than one period."""
+    round_trips: deque[float] = field(default_factory=lambda: deque(maxlen=ROUND_TRIPS_KEPT))
+    quickest_s: float = 0.0
+    """The quickest round trip there can be: a little below the quickest seen, less so the more were."""
 
-    def grant(self, number: int, now: float) -> None:
+    def grant(self, now: float) -> Call:
         """A slot was given out; its call has not left yet."""
-        self.granted[number] = now
+        call = Call(now)
+        self.granted.add(call)
+        return call
 
-    def left(self, number: int, now: float) -> None:
-        """The call of slot `number` leaves now; unknown numbers (given up meanwhile) are nothing."""
-        slot = self.granted.pop(number, None)
-        if slot is None:
-            return
+    def leave(self, call: Call, now: float) -> float:
+        """The call leaves now; when that is."""
+        self.granted.discard(call)
         self._prune(now)
-        traffic = CallsInWindow(len(self.lefts) - self.older, len(self.away) + len(self.returns))
-        self.away[number] = _Away(now, traffic)
-        self.lefts.append(max(now, self.lefts[-1]) if self.lefts else now)
+        call.left_at, call.left = now, len(self.lefts)
+        call.possible = len(self.away) + len(self.returns)
+        self.away.add(call)
+        self.lefts.append(now)
+        return now
 
-    def returned(self, number: int, now: float, *, refused: bool) -> CallsInWindow | None:
-        """The call came back, or was given up; gives what was in the window when it left, None if unknown."""
-        if number in self.granted:
-            self.left(number, self.granted[number])
-        call = self.away.pop(number, None)
-        if call is None:
-            return None
-        if not refused:  # a refusal is quicker than any call that does its work
-            self._learn(max(0.0, now - call.left_at))
+    def returned(self, call: Call, now: float, *, refused: bool) -> None:
+        """The call came back, or was given up."""
+        left_at = call.left_at if call.left_at is not None else self.leave(call, call.granted_at)
+        self.away.discard(call)
+        if refused:  # it may have arrived late, after calls that left later: these count as well
+            call.possible += sum(left_at < later < now - self.quickest_s for later in self.lefts)
+        else:  # a refusal is quicker than any call that does its work
+            self._learn(max(0.0, now - left_at))
         self.returns.append(now)
-        return self._overtaken(call, now) if refused else call.traffic
 
-    def unused(self, number: int) -> None:
+    def unused(self, call: Call) -> None:
         """The slot's call never left: it counts nowhere."""
-        self.granted.pop(number, None)
+        self.granted.discard(call)
 
     def opens_at(self, now: float, limit: int, *, by_return: bool) -> float:
         """When fewer than `limit` calls may still count: `now`, later, or infinity (only a return helps)."""
         if self._count(by_return=by_return) < limit:  # even with what is over by now
             return now
         self._prune(now)
-        count = self._count(by_return=by_return)
-        if count >= limit and self._give_up(now):
-            count = self._count(by_return=by_return)
-        if count < limit:
+        place = self._count(by_return=by_return) - limit
+        if place < 0:
             return now
-        ends, kept_s = self._ends(by_return=by_return)
-        place = count - limit
+        ends, kept_s = (
+            (self.returns, self.period_s - self.quickest_s)
+            if by_return
+            else (self.lefts, self.period_s * KEPT_BY_LEAVING)
+        )
         return ends[place] + kept_s if place < len(ends) else math.inf
 
     def _count(self, *, by_return: bool) -> int:
         return len(self.granted) + (len(self.away) + len(self.returns) if by_return else len(self.lefts))
 
-    def _overtaken(self, call: _Away, now: float) -> CallsInWindow:
-        """A refused call may have arrived late, after calls that left later: these count as well."""
-        arrived = now - self._quickest()
-        overtook = 0
-        for left_at in reversed(self.lefts):
-            if left_at <= call.left_at:
-                break
-            overtook += left_at < arrived
-        return CallsInWindow(call.traffic.left, call.traffic.possible + overtook)
-
-    def _ends(self, *, by_return: bool) -> tuple[deque[float], float]:
-        if by_return:
-            return self.returns, self.period_s - self._quickest()
-        return self.lefts, self.period_s * KEPT_BY_LEAVING
-
-    def _quickest(self) -> float:
-        """The quickest round trip there can be: a little below the quickest seen, less so the more were."""
-        if not self.measured:
-            return 0.0
-        seen_s = min(self.quickest_s, self.quickest_before_s)
-        return min(max(0.0, seen_s - self.excess_s * UNSEEN / self.measured), self.period_s)
-
     def _learn(self, round_trip_s: float) -> None:
-        self.quickest_s = min(self.quickest_s, round_trip_s)
-        self.measured = min(self.measured + 1, ROUND_TRIPS_KEPT)
-        excess_s = round_trip_s - min(self.quickest_s, self.quickest_before_s)
-        self.excess_s += (excess_s - self.excess_s) / min(self.measured, 50)
-        self.round_trips += 1
-        if self.round_trips >= ROUND_TRIPS_KEPT:
-            self.quickest_before_s, self.quickest_s, self.round_trips = self.quickest_s, math.inf, 0
+        trips = self.round_trips
+        trips.append(round_trip_s)
+        least_s = min(trips)
+        excess_s = sum(trips) / len(trips) - least_s
+        self.quickest_s = min(max(0.0, least_s - excess_s * UNSEEN / len(trips)), self.period_s)
 
     def _prune(self, now: float) -> None:
-        lefts, returns = self.lefts, self.returns
-        gone = now - self.period_s * KEPT_BY_LEAVING
-        while lefts and lefts[0] <= gone:
-            lefts.popleft()
-            self.older = max(0, self.older - 1)
-        older = now - self.period_s
-        while self.older < len(lefts) and lefts[self.older] <= older:
-            self.older += 1
-        gone = older + self._quickest()
-        while returns and returns[0] <= gone:
-            returns.popleft()
-
-    def _give_up(self, now: float) -> bool:
-        """Give up calls nobody will report any more; whether there were any."""
-        oldest = now - FORGOTTEN_AFTER_S
-        slots = [number for number, at in self.granted.items() if at < oldest]
-        calls = [number for number, call in self.away.items() if call.left_at < oldest]
-        for number in slots:
-            del self.granted[number]
-        for number in calls:
-            del self.away[number]
-        return bool(slots or calls)
+        for ends, kept_s in (
+            (self.lefts, self.period_s * KEPT_BY_LEAVING),
+            (self.returns, self.period_s - self.quickest_s),
+        ):
+            while ends and ends[0] <= now - kept_s:
+                ends.popleft()
 
 
 @dataclass(slots=True)
 class Share:
     """What others leave to us: `calls` in a period, as counted at the last breach.
 
-    since: when we went on after it. rest_s: what was left of the wait for a probe when others broke in.
+    since: when we went on after it. probe_at: when to try more; probe_wait_s: how long that was put off.
     full_since: when a probe reached the whole limit.
     """
 
@@ -283,7 +231,6 @@ class Share:
     since: float
     probe_at: float
     probe_wait_s: float
-    rest_s: float = 0.0
     full_since: float = math.inf
 
 
@@ -297,8 +244,8 @@ class Pause:
     over: bool = True
     """Whether a call has been answered since; until then one call at a time goes out, to try."""
     tried_at: float = -math.inf
-    tried: int = 0
-    """When the last try was let go, and the number of its slot."""
+    tried: Call | None = None
+    """When the last try was let go, and its call."""
     too_short_s: float = 0.0
     enough_s: float = 0.0
 
@@ -318,12 +265,6 @@ class Rules:
     careful: bool = False
     share: Share | None = None
     pause: Pause = field(default_factory=Pause)
-    numbers: int = 0
-
-    @classmethod
-    def of(cls, rate: Rate) -> Rules:
-        """Nothing learnt yet."""
-        return cls(rate, Window(rate.period_s))
 
     @property
     def ceiling(self) -> Rate:
@@ -358,16 +299,6 @@ class Rules:
         pause.tried_at = -math.inf
         pause.until = now + left_s * (1 + 0.02 * chance)
 
-    def adopt_share(self, now: float, part: float) -> None:
-        """Other integrations leave this part (0 to 1) of the ceiling to all runs, as these have counted."""
-        calls = part * self.calls
-        if self.share is not None:
-            self.share.calls = calls
-            return
-        self.share = self._new_share(calls, now)
-        if self.pause.over:
-            self._resume_share(self.share, now)
-
     def spacing_s(self, now: float, margin: float = 0.0) -> float:
         """Seconds from one call to the next at present. margin: if it is to be wider than usual."""
         period_s = self.ceiling.period_s
@@ -387,32 +318,31 @@ class Rules:
                 return try_again_at
         return self.window.opens_at(now, self._whole_calls(), by_return=self.careful)
 
-    def grant(self, now: float) -> int:
-        """Give a slot out; its number."""
-        self.numbers += 1
-        self.window.grant(self.numbers, now)
+    def grant(self, now: float) -> Call:
+        """Give a slot out."""
+        call = self.window.grant(now)
         if not self.pause.over:
-            self.pause.tried_at, self.pause.tried = now, self.numbers
+            self.pause.tried_at, self.pause.tried = now, call
         share = self.share
         if share is not None and self._share_now(share, now) >= self.calls / MARGIN:
             share.full_since = min(share.full_since, now)
             if now - share.full_since > 2 * self.ceiling.period_s:
                 self.share = None  # the others have stopped
-        return self.numbers
+        return call
 
-    def unused(self, number: int) -> None:
-        """The call of a slot never left: it counts nowhere, and if it was to try, another one may at once."""
-        self.window.unused(number)
-        if number == self.pause.tried:
+    def unused(self, call: Call) -> None:
+        """The call never left: it counts nowhere, and if it was to try, another one may at once."""
+        self.window.unused(call)
+        if call is self.pause.tried:
             self.pause.tried_at = -math.inf
 
-    def answered(self, number: int, granted_at: float, now: float) -> None:
-        """The call of a slot came back, and was not refused for the rate."""
-        self.window.returned(number, now, refused=False)
+    def answered(self, call: Call, now: float) -> None:
+        """The call came back, and was not refused for the rate."""
+        self.window.returned(call, now, refused=False)
         pause = self.pause
-        if not pause.over and granted_at > pause.breach_at:
+        if not pause.over and call.granted_at > pause.breach_at:
             # Not what has passed since the pause was over: nobody had anything to send, or all was down.
-            waited_s = min(granted_at, pause.until) - pause.breach_at
+            waited_s = min(call.granted_at, pause.until) - pause.breach_at
             if pause.too_short_s >= waited_s:
                 pause.too_short_s = 0.0
             pause.over = True
@@ -420,13 +350,13 @@ class Rules:
             if self.share is not None:
                 self._resume_share(self.share, now)
 
-    def refused(self, number: int, granted_at: float, now: float, refusal: Refusal, chance: float) -> None:
-        """The call of a slot was refused: pause everyone, and learn.
+    def refused(self, call: Call, now: float, refusal: Refusal, chance: float) -> None:
+        """The call was refused: pause everyone, and learn.
 
         Calls that were under way when the pause began belong to the same breach. `chance` (0 to 1) lengthens
         the pause by up to 2 %, so that importers on several machines do not come back together.
         """
-        traffic = self.window.returned(number, now, refused=True)
+        self.window.returned(call, now, refused=True)
         quota_ended = ends_quota(refusal)
         if not quota_ended and refusal.limit is not None and refusal.limit.usable:
             if self.stated is None or refusal.limit.per_s < self.stated.per_s:
@@ -434,91 +364,79 @@ class Rules:
             self.window.period_s = self.ceiling.period_s
         pause = self.pause
         retry_after_s = refusal.retry_after_s or 0.0
-        if granted_at <= pause.last_refusal_at:
-            if 0 < retry_after_s < QUOTA_S:
+        if retry_after_s >= QUOTA_S:
+            retry_after_s = 0.0
+        if call.granted_at <= pause.last_refusal_at:
+            if retry_after_s:
                 pause.until = max(pause.until, now + retry_after_s)
             return
         again = not pause.over
-        wait_s = self._lengthen(now, again=again, retry_after_s=retry_after_s)
+        wait_s = self._try_later(now) if again else self._breach(now, retry_after_s)
+        pause.tried_at = -math.inf
         pause.last_refusal_at = now
-        pause.until = now + wait_s * (1 + 0.02 * chance)
-        if not again and traffic is not None and not quota_ended:
-            self._learn(now, traffic.left, traffic.possible)
+        pause.until = now + max(wait_s, retry_after_s) * (1 + 0.02 * chance)
+        if not again and not quota_ended:
+            self._learn(call, now)
 
-    def _lengthen(self, now: float, *, again: bool, retry_after_s: float) -> float:
-        """Seconds to wait after a breach, or after a try that came too early (`again`)."""
+    def _try_later(self, now: float) -> float:
+        """Seconds to wait after a try that came too early."""
         pause = self.pause
         window_s = self.ceiling.period_s * PAUSE_PERIODS
-        stated_s = retry_after_s if retry_after_s < QUOTA_S else 0.0
-        if again:
-            waited_s = now - pause.breach_at
-            pause.too_short_s = max(pause.too_short_s, waited_s)
-            pause.tried_at = -math.inf
-            rest_s = pause.enough_s - waited_s
-            longest_s = max(PAUSE_MAX_S, window_s)
-            return max(rest_s if rest_s > window_s / 4 else min(max(waited_s, window_s), longest_s), stated_s)
+        waited_s = now - pause.breach_at
+        pause.too_short_s = max(pause.too_short_s, waited_s)
+        rest_s = pause.enough_s - waited_s
+        return rest_s if rest_s > window_s / 4 else min(max(waited_s, window_s), max(PAUSE_MAX_S, window_s))
+
+    def _breach(self, now: float, stated_s: float) -> float:
+        """Seconds to wait after a breach: what is stated, else the window and a little, or what the tenant's
+        penalty was seen to take."""
+        pause = self.pause
         pause.over = False
         pause.breach_at = now
-        pause.tried_at = -math.inf
         if stated_s > 0:
-            return max(stated_s, 1 / self.ceiling.per_s)
+            return 1 / self.ceiling.per_s
         learnt_s = pause.enough_s
         if pause.enough_s - pause.too_short_s > 0.2 * pause.enough_s:
             learnt_s = (pause.enough_s + pause.too_short_s) / 2
         pause.too_short_s *= 0.8  # penalties may become shorter: try that again in time
-        return max(window_s, learnt_s)
-
-    def _learn(self, now: float, left: int, possible: int) -> None:
-        """After a breach: it was ours (be careful from now on), or others' (take what they leave)."""
-        if possible + 1 > self._whole_calls() and not self.careful:
-            self.careful = True
-            return
-        if self.share is None:
-            calls = min(left - min(COUNT_ERROR, left / 10), self.calls)
-            if left == 0:  # refused at once: that others always take so much is not known
-                calls = self.calls / 4
-            self.share = self._new_share(calls, now)
-        else:
-            self._learn_again(self.share, min(max(0.5, float(left)), self.calls), now)
-
-    def _new_share(self, calls: float, now: float) -> Share:
-        wait_s = self._first_probe_s()
-        return Share(calls, now, math.inf, wait_s, wait_s)
+        return max(self.ceiling.period_s * PAUSE_PERIODS, learnt_s)
 
     def _whole_calls(self) -> int:
         return max(1, int(self.calls + ROUNDING))
 
+    def _learn(self, call: Call, now: float) -> None:
+        """After a breach: it was ours (be careful from now on), or others' (take what they leave)."""
+        if call.possible + 1 > self._whole_calls() and not self.careful:
+            self.careful = True
+        elif self.share is not None:
+            self._learn_again(self.share, min(max(0.5, float(call.left)), self.calls), now)
+        else:
+            calls = min(call.left - min(COUNT_ERROR, call.left / 10), self.calls)
+            if call.left == 0:  # refused at once: that others always take so much is not known
+                calls = self.calls / 4
+            self.share = Share(calls, now, math.inf, PROBE_FIRST * self.ceiling.period_s)
+
     def _learn_again(self, share: Share, counted: float, now: float) -> None:
         """Another breach while others took their part. Counts are whole numbers: one less may be chance."""
-        limit = self.ceiling
-        sent = self._share_now(share, now)
-        much_less = counted < min(sent, share.calls) - 1.5
+        much_less = counted < min(self._share_now(share, now), share.calls) - 1.5
         if now < share.probe_at:  # we had not asked for more: they did
-            part_s = min(1.0, (now - share.since) / limit.period_s)  # of our window that was full
+            part_s = min(1.0, (now - share.since) / self.ceiling.period_s)  # of our window that was full
             calls = max(counted, share.calls / 2) if part_s < 1 else counted
             share.calls = calls if much_less else share.calls * SHARE_LESS
-            share.rest_s = max(0.0, share.probe_at - now)
             return
-        if counted > share.calls * 1.15:
-            share.probe_wait_s = self._first_probe_s()
-        else:
-            same = self.stated is None and abs(counted - share.calls) <= 1
-            share.probe_wait_s *= PROBE_LONGER_UNSTATED if same else PROBE_LONGER
-        share.rest_s = share.probe_wait_s
+        more = counted > share.calls * 1.15
+        share.probe_wait_s = (
+            PROBE_FIRST * self.ceiling.period_s if more else share.probe_wait_s * PROBE_LONGER
+        )
         share.calls = counted if much_less else max(share.calls, counted)
 
     def _resume_share(self, share: Share, now: float) -> None:
         """The pause is over: climb, and try more the later, the longer the tenant's penalty is."""
         period_s = self.ceiling.period_s
-        penalty_s = self.pause.enough_s if self.pause.enough_s > 1.5 * period_s else 0.0
-        longest_s = PROBE_LAST * period_s if self.stated is not None else math.inf
-        wait_s = max(self._first_probe_s(), 4 * penalty_s, share.probe_wait_s)
-        share.probe_wait_s = min(wait_s, max(longest_s, 8 * penalty_s), PROBE_LAST_UNSTATED * period_s)
+        last = PROBE_LAST if self.stated is not None else PROBE_LAST_UNSTATED
+        share.probe_wait_s = max(min(share.probe_wait_s, last * period_s), 4 * self.pause.enough_s)
         share.since, share.full_since = now, math.inf
-        share.probe_at = now + min(max(share.rest_s, 4 * penalty_s), share.probe_wait_s)
-
-    def _first_probe_s(self) -> float:
-        return (PROBE_FIRST if self.stated is not None else PROBE_FIRST_UNSTATED) * self.ceiling.period_s
+        share.probe_at = now + share.probe_wait_s
 
     def _share_now(self, share: Share, now: float) -> float:
         """Calls a period that are sent at present, in steps of one period."""

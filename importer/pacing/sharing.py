@@ -24,8 +24,6 @@ from typing import Final, Protocol
 from importer.pacing.rules import ROUNDING, Rate, ceiling_of
 
 BEAT_S: Final = 1.0
-QUICK_BEAT_S: Final = 0.25
-"""While the others still take part of what is ours."""
 SILENT_S: Final = 5.0
 """A run that was not heard of for so long is dead, and its part is the others'."""
 LEARNT_S: Final = 600.0
@@ -39,7 +37,6 @@ class PaceEntry:
 
     live: takes part in the division. asked: the most it may send. calls_per_s: the part that it takes now.
     stated: the limit that a refusal stated. pause_left_s: until when all must wait after a refusal.
-    careful: calls arrive unevenly. share: the part (0 to 1) that integrations other than ours leave.
     silent_s: since when it was not heard of; only on lines that were read.
     """
 
@@ -49,8 +46,6 @@ class PaceEntry:
     calls_per_s: float = 0.0
     stated: Rate | None = None
     pause_left_s: float = 0.0
-    careful: bool = False
-    share: float | None = None
     silent_s: float = 0.0
 
 
@@ -72,20 +67,15 @@ class PaceRecord(Protocol):
 class Division:
     """What a run knows after it met the others.
 
-    live: whether it takes part itself. others: how many do. part: its part of the ceiling, 0 to 1. complete:
-    this is the even part; if not, the others are still to make room. share: the mean of what the runs hold
-    to be left by other integrations. The rest is what the others have learnt.
+    others: how many take part. part: its own part of the ceiling, 0 to 1; 0 also while the others are still
+    to make room. The rest is what all ask for and have learnt.
     """
 
-    live: bool
     others: int
     asked: Rate
     part: float
-    complete: bool
     stated: Rate | None
     pause_left_s: float
-    careful: bool
-    share: float | None
 
 
 def divide(lines: Sequence[PaceEntry], mine: PaceEntry) -> tuple[PaceEntry, Division]:
@@ -96,26 +86,13 @@ def divide(lines: Sequence[PaceEntry], mine: PaceEntry) -> tuple[PaceEntry, Divi
     limits = [line.stated for line in (mine, *before) if line.stated is not None]
     stated = min(limits, key=lambda rate: rate.per_s, default=None)
     ceiling = ceiling_of(asked, stated)
-    rank = sum(line.run < mine.run for line in others)
-    even = even_part(ceiling.calls, rank, len(others) + 1)
-    left = (ceiling.per_s - sum(line.calls_per_s for line in others)) * ceiling.period_s
-    calls = even if left + ROUNDING >= even else max(0.0, float(int(left + ROUNDING)))
-    if not mine.live:
-        calls = 0.0
-    shares = [line.share for line in (mine, *others) if line.share is not None]
-    if not shares:  # of runs that have ended
-        shares = [line.share for line in before if line.share is not None]
-    division = Division(
-        live=mine.live,
-        others=len(others),
-        asked=asked,
-        part=calls / ceiling.calls,
-        complete=calls == even,
-        stated=stated,
-        pause_left_s=max((line.pause_left_s for line in before), default=0.0),
-        careful=any(line.careful for line in before),
-        share=sum(shares) / len(shares) if shares else None,
-    )
+    calls = 0.0
+    if mine.live:
+        even = even_part(ceiling.calls, sum(line.run < mine.run for line in others), len(others) + 1)
+        left = (ceiling.per_s - sum(line.calls_per_s for line in others)) * ceiling.period_s + ROUNDING
+        calls = even if left >= even else max(0.0, float(int(left)))
+    pause_left_s = max((line.pause_left_s for line in before), default=0.0)
+    division = Division(len(others), asked, calls / ceiling.calls, stated, pause_left_s)
     return replace(mine, calls_per_s=calls / ceiling.period_s), division
 
 
@@ -186,16 +163,9 @@ class Heartbeat:
             self._call.clear()
             live = self._wanted()
             self._idle = not live
-            division = await self._meet(live=live)
-            self._heard(division)
-            if not live:
-                pause_s = None
-            elif division is not None and not division.complete:
-                pause_s = QUICK_BEAT_S
-            else:
-                pause_s = BEAT_S
+            self._heard(await self._meet(live=live))
             with suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
+                async with asyncio.timeout(BEAT_S if live else None):
                     await self._call.wait()
 
     async def _meet(self, *, live: bool) -> Division | None:
