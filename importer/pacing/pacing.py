@@ -21,7 +21,7 @@ from typing import Final, Self
 
 from aiolimiter import AsyncLimiter
 
-from importer.pacing.rules import LATENESS_S, Call, Rate, Refusal, Rules, Window, ends_quota, quota_words
+from importer.pacing.rules import LATENESS_S, PacedCall, Rate, Refusal, Rules, Window, ends_quota, quota_words
 from importer.pacing.sharing import SILENT_S, Division, Heartbeat, PaceEntry, PaceRecord
 
 __all__ = ["Pace", "Rate", "Refusal", "Slot"]
@@ -46,7 +46,7 @@ class Slot:
     def __init__(self, pace: Pace, at: float, *, ahead: bool) -> None:
         self._pace = pace
         self._ended = False
-        self.call: Call | None = None
+        self.call: PacedCall | None = None
         self.at = at
         self.ahead = ahead
 
@@ -278,11 +278,11 @@ class Pace:
             self._change.set_result(None)
             self._change = None
 
-    def call_left(self, call: Call) -> None:
+    def call_left(self, call: PacedCall) -> None:
         """`Slot.left`."""
         self._rules.window.leave(call, self._now())
 
-    def call_returned(self, call: Call, refusal: Refusal | None) -> None:
+    def call_returned(self, call: PacedCall, refusal: Refusal | None) -> None:
         """`Slot.returned`."""
         if refusal is None:
             self._rules.answered(call, self._now())

@@ -128,7 +128,7 @@ def quota_words(quota: Refusal) -> str:
 
 
 @dataclass(slots=True, eq=False)
-class Call:
+class PacedCall:
     """A call of ours, from the slot that it was granted.
 
     left_at: None until it leaves. left: calls that left within one period before it. possible: calls that
@@ -147,21 +147,21 @@ class Window:
     way."""
 
     period_s: float
-    granted: set[Call] = field(default_factory=set)
-    away: set[Call] = field(default_factory=set)
+    granted: set[PacedCall] = field(default_factory=set)
+    away: set[PacedCall] = field(default_factory=set)
     lefts: deque[float] = field(default_factory=deque)
     returns: deque[float] = field(default_factory=deque)
     round_trips: deque[float] = field(default_factory=lambda: deque(maxlen=ROUND_TRIPS_KEPT))
     quickest_s: float = 0.0
     """The quickest round trip there can be: a little below the quickest seen, less so the more were."""
 
-    def grant(self, now: float) -> Call:
+    def grant(self, now: float) -> PacedCall:
         """A slot was given out; its call has not left yet."""
-        call = Call(now)
+        call = PacedCall(now)
         self.granted.add(call)
         return call
 
-    def leave(self, call: Call, now: float) -> float:
+    def leave(self, call: PacedCall, now: float) -> float:
         """The call leaves now; when that is."""
         self.granted.discard(call)
         self._prune(now)
@@ -171,7 +171,7 @@ class Window:
         self.lefts.append(now)
         return now
 
-    def returned(self, call: Call, now: float, *, refused: bool) -> None:
+    def returned(self, call: PacedCall, now: float, *, refused: bool) -> None:
         """The call came back, or was given up."""
         left_at = call.left_at if call.left_at is not None else self.leave(call, call.granted_at)
         self.away.discard(call)
@@ -181,7 +181,7 @@ class Window:
             self._learn(max(0.0, now - left_at))
         self.returns.append(now)
 
-    def unused(self, call: Call) -> None:
+    def unused(self, call: PacedCall) -> None:
         """The slot's call never left: it counts nowhere."""
         self.granted.discard(call)
 
@@ -244,7 +244,7 @@ class Pause:
     over: bool = True
     """Whether a call has been answered since; until then one call at a time goes out, to try."""
     tried_at: float = -math.inf
-    tried: Call | None = None
+    tried: PacedCall | None = None
     """When the last try was let go, and its call."""
     too_short_s: float = 0.0
     enough_s: float = 0.0
@@ -318,7 +318,7 @@ class Rules:
                 return try_again_at
         return self.window.opens_at(now, self._whole_calls(), by_return=self.careful)
 
-    def grant(self, now: float) -> Call:
+    def grant(self, now: float) -> PacedCall:
         """Give a slot out."""
         call = self.window.grant(now)
         if not self.pause.over:
@@ -330,13 +330,13 @@ class Rules:
                 self.share = None  # the others have stopped
         return call
 
-    def unused(self, call: Call) -> None:
+    def unused(self, call: PacedCall) -> None:
         """The call never left: it counts nowhere, and if it was to try, another one may at once."""
         self.window.unused(call)
         if call is self.pause.tried:
             self.pause.tried_at = -math.inf
 
-    def answered(self, call: Call, now: float) -> None:
+    def answered(self, call: PacedCall, now: float) -> None:
         """The call came back, and was not refused for the rate."""
         self.window.returned(call, now, refused=False)
         pause = self.pause
@@ -350,7 +350,7 @@ class Rules:
             if self.share is not None:
                 self._resume_share(self.share, now)
 
-    def refused(self, call: Call, now: float, refusal: Refusal, chance: float) -> None:
+    def refused(self, call: PacedCall, now: float, refusal: Refusal, chance: float) -> None:
         """The call was refused: pause everyone, and learn.
 
         Calls that were under way when the pause began belong to the same breach. `chance` (0 to 1) lengthens
@@ -404,7 +404,7 @@ class Rules:
     def _whole_calls(self) -> int:
         return max(1, int(self.calls + ROUNDING))
 
-    def _learn(self, call: Call, now: float) -> None:
+    def _learn(self, call: PacedCall, now: float) -> None:
         """After a breach: it was ours (be careful from now on), or others' (take what they leave)."""
         if call.possible + 1 > self._whole_calls() and not self.careful:
             self.careful = True
