@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
@@ -18,182 +16,115 @@ from importer.checking.findings import Finding
 from importer.errors import MappingError
 from importer.mapping.yaml_file import MappingText
 from importer.sheets import open_sheet
-from importer.sheets.rows import column_letters
 from importer.web.imports import WebImport
 from importer.web.jobs import Job
-from importer.web.screen import Route, Screen, form_of, see_other, step_path
+from importer.web.screen import Route, Screen, form_of, number_in, to_step
 from importer.web.sheet_step import sheet_input, sheet_options
 
-SHOWN_AT_ONCE_S: Final = 2.0
-"""So long a page waits for a check before it shows that one is under way."""
 CELLS_SHOWN: Final = 25
 CORRECTION_LENGTH_MAX: Final = 32_767
 """Excel's own limit."""
-ACCEPT: Final = "accept"
 BACK: Final = {"send": "send", "look-up": "check?look-up=yes"}
 """Where a corrected cell leads back to."""
 
-
-@dataclass(frozen=True)
-class BadCell:
-    """A cell to correct. name: as Excel has it. value: what it shows, correction included."""
-
-    row: int
-    index: int
-    column: str
-    name: str
-    value: str
+BadCells = tuple[tuple[str, ...], dict[int, tuple[str, ...]]]
+"""The sheet's header, and the texts of the rows that findings name, by row number, corrections included."""
+Checked = tuple[CheckReport, BadCells]
 
 
-@dataclass(frozen=True)
-class BadCells:
-    """The texts of the cells that findings name, by row, corrections included. header: the sheet's."""
-
-    header: tuple[str, ...]
-    rows: dict[int, tuple[str, ...]]
-
-    def of(self, finding: Finding) -> list[BadCell]:
-        """The first cells of a problem."""
-        if finding.index is None:
-            return []
-        return [
-            self._cell(row, finding.index)
-            for row in finding.rows[:CELLS_SHOWN]
-            if row in self.rows and finding.index < len(self.rows[row])
-        ]
-
-    def _cell(self, row: int, index: int) -> BadCell:
-        return BadCell(row, index, self.header[index], f"{column_letters(index)}{row}", self.rows[row][index])
+async def page(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
+    """The findings; while the sheet is being read, how far that is."""
+    if not own.has_sheet:
+        return to_step(own, "results")
+    online = "look-up" in request.query
+    job = await _checked(screen, own, online=online)
+    if job.running:
+        return screen.show(request, "working.html", "Check", own, job=job)
+    if job.result is None:
+        screen.jobs.forget(_key(own, online=online))
+        return screen.show(request, "check_failed.html", "Check", own, text=str(job.error))
+    report, (header, cells) = job.result
+    return screen.show(
+        request, "check.html", "Check", own, report=report, header=header, cells=cells,
+        accepted=_accepted(own), online=online, back="look-up" if online else "check",
+    )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class CheckedSheet:
-    """A check's report, and the cells that it names."""
-
-    report: CheckReport
-    cells: BadCells
-
-
-class CheckStep:
-    """The pages of this step."""
-
-    def __init__(self, screen: Screen) -> None:
-        self._screen = screen
-
-    def routes(self) -> list[Route]:
-        base = "/imports/{import_id}/check"
-        return [("GET", base, self.page), ("POST", base, self.settle), ("POST", f"{base}/cell", self.correct)]
-
-    async def page(self, request: web.Request, own: WebImport) -> web.Response:
-        """The findings; while the sheet is being read, how far that is."""
-        if not own.has_sheet:
-            return see_other(step_path(own.id, "results"))
-        online = "look-up" in request.query
-        job = await self._checked(own, online=online)
-        shown: dict[str, Any] = {
-            "step": "check",
-            "own": own,
-            "reached": ["sheet", "mapping"],
-            "heading": "Check",
-        }
-        if job.running:
-            return self._screen.show(request, "working.html", job=job, **shown)
-        if job.result is None:
-            self._screen.jobs.forget(self._key(own, online=online))
-            return self._screen.show(request, "check_failed.html", text=str(job.error), **shown)
-        return self._screen.show(
-            request, "check.html", checked=job.result, changes=_changes(own, job.result),
-            accepted=_accepted(own), online=online, **shown,
-        )  # fmt: skip
-
-    async def correct(self, request: web.Request, own: WebImport) -> web.Response:
-        """Save one cell's new text, in the import's copy alone."""
-        form = await form_of(request)
-        row, column = form.get("row", ""), form.get("column", "")
-        if row.isascii() and row.isdigit() and column.isascii() and column.isdigit():
-            own = save_correction(own, int(row), int(column), form.get("text", ""), undo="undo" in form)
-        back = BACK.get(form.get("back", ""), "check")
-        return see_other(f"{step_path(own.id, back)}#problems")
-
-    async def settle(self, request: web.Request, own: WebImport) -> web.Response:
-        """Continue: keep the answers, and go on if nothing is open."""
-        form = await form_of(request)
-        online = form.get("back") == "look-up"
-        job = await self._checked(own, online=online)
-        here = step_path(own.id, BACK["look-up"] if online else "check")
-        if job.result is None:
-            return see_other(here)
-        report = job.result.report
-        open_questions = [
-            question
-            for question in report.questions
-            if not _answered(own, question, form.get(question.key, ""))
-        ]
-        leaves_out = "leave_out" in form
-        own.changed(leave_out_invalid=leaves_out)
-        if open_questions:
-            self._screen.say("Answer each question first, or correct the sheet.", bad=True)
-        elif report.invalid and not leaves_out:
-            self._screen.say("Correct the invalid rows, or choose to leave them out.", bad=True)
-        elif not report.valid:
-            self._screen.say("No row is valid, so there is nothing to send.", bad=True)
-        else:
-            return see_other(step_path(own.id, "send"))
-        return see_other(here)
-
-    async def _checked(self, own: WebImport, *, online: bool) -> Job[CheckedSheet]:
-        """The check of the import as it is now: under way, or done. online: with accounts and users looked
-        up."""
-        key = self._key(own, online=online)
-        job = self._screen.jobs.of(key)
-        if job is None:
-            store = await self._screen.store()
-            calls = CallOptions(sandbox=self._screen.rehearsal)
-
-            async def work(job: Job[CheckedSheet]) -> CheckedSheet:
-                asked = CheckOptions(sheet=sheet_input(own), mapping=own.mapping, calls=calls, online=online)
-                report = await check(asked, store, job)
-                return CheckedSheet(report, bad_cells(own, report.findings.problems))
-
-            self._screen.jobs.begin(key, Job("check", work, sends=False))
-            job = self._screen.jobs.of(key)
-            assert job is not None, "it was begun one line above, by this or by another window"
-        await asyncio.to_thread(job.wait, SHOWN_AT_ONCE_S)
-        return job
-
-    def _key(self, own: WebImport, *, online: bool) -> str:
-        """What a check is about: the import, and everything that its outcome depends on."""
-        mapping = own.mapping.read_bytes() if own.mapping.exists() else b""
-        parts = (mapping, repr(sheet_input(own)).encode(), self._screen.mode.encode() if online else b"")
-        return f"check:{own.id}:{hashlib.sha256(b'|'.join(parts)).hexdigest()}"
+async def correct(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
+    """Save one cell's new text, in the import's copy alone."""
+    form = await form_of(request)
+    row, column = number_in(form.get("row", "")), number_in(form.get("column", ""))
+    if row is not None and column is not None:
+        save_correction(own, row, column, None if "undo" in form else form.get("text", ""))
+    return to_step(own, f"{BACK.get(form.get('back', ''), 'check')}#problems")
 
 
-def save_correction(own: WebImport, row: int, column: int, text: str, *, undo: bool = False) -> WebImport:
-    """The import with one more corrected cell, or one fewer."""
-    kept = {number: dict(cells) for number, cells in own.state.corrections.items()}
-    cells = kept.setdefault(str(row), {})
-    if undo:
-        cells.pop(str(column), None)
+async def settle(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
+    """Continue: keep the answers, and go on if nothing is open."""
+    form = await form_of(request)
+    online = form.get("back") == "look-up"
+    job = await _checked(screen, own, online=online)
+    here = to_step(own, BACK["look-up"] if online else "check")
+    if job.result is None:
+        return here
+    report, _ = job.result
+    answered = [_answered(own, each, form.get(each.key, "")) for each in report.questions]
+    leaves_out = "leave_out" in form
+    own.changed(leave_out_invalid=leaves_out)
+    if not all(answered):
+        screen.say("Answer each question first, or correct the sheet.", bad=True)
+    elif report.invalid and not leaves_out:
+        screen.say("Correct the invalid rows, or choose to leave them out.", bad=True)
+    elif not report.valid:
+        screen.say("No row is valid, so there is nothing to send.", bad=True)
     else:
-        cells[str(column)] = text.replace("\r\n", "\n")[:CORRECTION_LENGTH_MAX]
+        return to_step(own, "send")
+    return here
+
+
+async def _checked(screen: Screen, own: WebImport, *, online: bool) -> Job[Checked]:
+    """The check of the import as it is now: under way, or done. online: with accounts and users looked up."""
+    store = await screen.store()
+    calls = CallOptions(sandbox=screen.rehearsal)
+    asked = CheckOptions(sheet=sheet_input(own), mapping=own.mapping, calls=calls, online=online)
+
+    async def work(job: Job[Checked]) -> Checked:
+        report = await check(asked, store, job)
+        return report, bad_cells(own, report.findings.problems)
+
+    return await screen.jobs.outcome(_key(own, online=online), "check", work)
+
+
+def _key(own: WebImport, *, online: bool) -> str:
+    """What a check is about: the import, and everything that its outcome depends on."""
+    parts = (own.mapping_text, sheet_input(own), own.mode if online else "")
+    return f"check:{own.id}:{hashlib.sha256(repr(parts).encode()).hexdigest()}"
+
+
+def save_correction(own: WebImport, row: int, column: int, text: str | None) -> WebImport:
+    """The import with one more corrected cell; None takes one back."""
+    cells = {each: kept for each, kept in own.state.corrections.get(row, {}).items() if each != column}
+    if text is not None:
+        cells[column] = text.replace("\r\n", "\n")[:CORRECTION_LENGTH_MAX]
+    kept = {**own.state.corrections, row: cells}
     return own.changed(corrections={number: each for number, each in kept.items() if each})
 
 
 def bad_cells(own: WebImport, findings: Iterable[Finding]) -> BadCells:
     """Reads the rows that the findings name, for their cells."""
     left = {row for one in findings for row in one.rows[:CELLS_SHOWN]}
-    corrections = own.corrections
+    last = max(left, default=0)
     rows: dict[int, tuple[str, ...]] = {}
     with open_sheet(own.source, sheet_options(own)) as sheet:
-        last = max(left, default=0)
         for row in sheet.rows():
             if row.number > last:
                 break
             if row.number in left:
+                corrected = own.state.corrections.get(row.number, {})
                 rows[row.number] = tuple(
-                    corrections.get((row.number, index), str(cell)) for index, cell in enumerate(row.cells)
+                    corrected.get(index, str(cell)) for index, cell in enumerate(row.cells)
                 )
-        return BadCells(sheet.header, rows)
+        return sheet.header, rows
 
 
 def _answered(own: WebImport, question: Question, chosen: str) -> bool:
@@ -203,10 +134,8 @@ def _answered(own: WebImport, question: Question, chosen: str) -> bool:
     if question.kind is QuestionKind.HIDDEN:
         own.changed(hidden=chosen)
     elif question.kind is QuestionKind.ACCEPT:
-        text = MappingText(own.mapping.read_bytes().decode("utf-8"))
-        before = text.block((ACCEPT,)) or []
-        kinds = [before] if isinstance(before, str) else list(before)
-        text.set((ACCEPT,), [*kinds, question.subject])
+        text = MappingText(own.mapping_text)
+        text.set(("accept",), [*_accepted(own), question.subject])
         own.save_mapping(text.text())
     return True
 
@@ -214,16 +143,11 @@ def _answered(own: WebImport, question: Question, chosen: str) -> bool:
 def _accepted(own: WebImport) -> list[str]:
     """Kinds of findings that the mapping says are fine."""
     try:
-        found = MappingText(own.mapping.read_bytes().decode("utf-8")).block((ACCEPT,)) or []
+        found = MappingText(own.mapping_text).block(("accept",)) or []
     except MappingError:
         return []
     return [found] if isinstance(found, str) else [str(each) for each in found]
 
 
-def _changes(own: WebImport, checked: CheckedSheet) -> list[BadCell]:
-    """The cells that were corrected."""
-    return [
-        BadCell(row, column, checked.cells.header[column], f"{column_letters(column)}{row}", text)
-        for (row, column), text in sorted(own.corrections.items())
-        if column < len(checked.cells.header)
-    ]
+BASE: Final = "/imports/{import_id}/check"
+ROUTES: Final[list[Route]] = [("GET", BASE, page), ("POST", BASE, settle), ("POST", f"{BASE}/cell", correct)]

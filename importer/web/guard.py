@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hmac
 import secrets
-import threading
 from collections.abc import Awaitable, Callable
 from typing import Final
 from urllib.parse import urlsplit
@@ -66,9 +65,6 @@ class Guard:
         self._once = ""
         self.port = 0
 
-    def __repr__(self) -> str:
-        return f"<Guard of port {self.port}>"
-
     @property
     def address(self) -> str:
         """What a person opens. It stays valid until the server ends."""
@@ -87,10 +83,8 @@ class Guard:
     @web.middleware
     async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Let the request through, or answer it with 401 or 403; never with a redirect."""
-        return await self._answer(request, handler)
-
-    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.headers.getall("Host", []) not in [[host] for host in self._hosts()]:
+        hosts = ([f"127.0.0.1:{self.port}"], [f"localhost:{self.port}"])
+        if request.headers.getall("Host", []) not in hosts:
             raise web.HTTPForbidden(text=NOT_OURS)
         given = request.query.get(TOKEN_PARAMETER)
         if given is not None and request.method == "GET" and request.path == "/":
@@ -103,9 +97,6 @@ class Guard:
             self._check_origin(request)
             await self._check_form_token(request)
         return await handler(request)
-
-    def _hosts(self) -> tuple[str, str]:
-        return f"127.0.0.1:{self.port}", f"localhost:{self.port}"
 
     def _exchanged(self, given: str, *, from_elsewhere: bool) -> web.Response:
         """The cookie for the token, and the way to an address without it.
@@ -176,25 +167,18 @@ def _equal(given: str, right: str) -> bool:
 
 
 class OnceTokens:
-    """For each import one token at a time, shared by all windows that show its forms."""
+    """For each import one token at a time, shared by all windows that show its forms. For one thread."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._tokens: dict[str, str] = {}
-
-    def __repr__(self) -> str:
-        return f"<OnceTokens of {len(self._tokens)} imports>"
 
     def current(self, key: str) -> str:
         """The token for a form that is shown now."""
-        with self._lock:
-            return self._tokens.setdefault(key, secrets.token_hex(TOKEN_BYTES))
+        return self._tokens.setdefault(key, secrets.token_hex(TOKEN_BYTES))
 
     def use(self, key: str, given: str) -> bool:
         """Whether the form may send; the token is used up then."""
-        with self._lock:
-            kept = self._tokens.get(key)
-            if kept is None or not hmac.compare_digest(kept, given):
-                return False
-            self._tokens[key] = secrets.token_hex(TOKEN_BYTES)
-            return True
+        good = _equal(given, self.current(key))
+        if good:
+            del self._tokens[key]
+        return good

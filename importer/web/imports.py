@@ -6,22 +6,20 @@
         state.json                           everything else: `ImportState`
 
 Each file is written whole and put in place by rename, so that a killed server finds what was last saved. What
-happened to the rows is in the store alone; `batches` only says which batch is this import's.
+happened to the rows is in the store alone; `batch` only says which batch is this import's.
 """
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import json
+import hashlib
 import re
 import secrets
 import shutil
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -30,65 +28,92 @@ from pydantic import TypeAdapter
 
 from importer.atomic_file import draft_beside, plain_errors, private_folder
 from importer.errors import SheetError
+from importer.store.records import iso
 from importer.web.guard import MULTIPART, SMALLER, UPLOAD_MAX_BYTES, too_large
 
-UPLOADS: Final = "uploads"
 SHEET: Final = "sheet"
-MAPPING: Final = "mapping.yaml"
 STATE: Final = "state.json"
 STATE_MAX_BYTES: Final = 16 << 20
 ID_SHAPE: Final = re.compile(r"u-[0-9a-f]{16}")
 NAME_MAX: Final = 120
-Texts = dict[str, dict[str, str]]
 _saving: Final = threading.Lock()
 _DEVICES: Final = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _REPLACED: Final = frozenset('<>:"/\\|?*')
+
+Mode = Literal["real", "rehearsal"]
+
+
+@dataclass(frozen=True)
+class ReadBack:
+    """The last reading back, in words: how many rows are equal, how many of each field, and what differs."""
+
+    equal: str
+    fields: dict[str, str]
+    differences: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ModeState:
+    """What there is twice, for LeadSquared and for the rehearsal.
+
+    batch: of this import, "" while it has none. mapped: the mapping's digest when it began. answers: to
+    questions, by their keys. marks: a status for a row, by its number, and ids: with `created` its activity.
+    """
+
+    batch: str = ""
+    mapped: str = ""
+    answers: dict[str, str] = field(default_factory=dict)
+    marks: dict[int, str] = field(default_factory=dict)
+    ids: dict[int, str] = field(default_factory=dict)
+    read_back: ReadBack | None = None
 
 
 @dataclass(frozen=True)
 class ImportState:
     """What a person decided so far.
 
-    file: name of the sheet's file. begun_at: seconds since 1970. sheet, encoding, delimiter, header_row,
-    hidden: how the sheet is read, None where that is found out. corrections: new texts of cells, by the row
-    as Excel numbers it, then by the column's place from 0, both as texts (JSON has no other keys).
-    leave_out_invalid: import the valid rows although others are invalid. loaded: the mapping was loaded or
-    changed, not only guessed.
-
-    The others have a part for each mode, `real` and `rehearsal`. batches: the batch of this import. mapped:
-    the mapping's digest when it began. answers: to questions, by their keys. marks: a status for a row, by
-    its number, and ids: with `created` its activity. read_back: of the last reading back `equal` in words,
-    and each field and difference.
+    file: name of the sheet's file. begun_at: UTC, ISO 8601. sheet, encoding, delimiter, header_row, hidden:
+    how the sheet is read, None where that is found out. corrections: new texts of cells, by the row as Excel
+    numbers it, then by the column's place from 0. leave_out_invalid: import the valid rows although others
+    are invalid. loaded: the mapping was loaded or changed, not only guessed.
     """
 
     file: str
-    begun_at: float
+    begun_at: str
     sheet: str | None = None
     encoding: str | None = None
     delimiter: str | None = None
     header_row: int | None = None
     hidden: Literal["include", "skip"] | None = None
-    corrections: Texts = field(default_factory=dict)
+    corrections: dict[int, dict[int, str]] = field(default_factory=dict)
     leave_out_invalid: bool = False
     loaded: bool = False
-    batches: dict[str, str] = field(default_factory=dict)
-    mapped: dict[str, str] = field(default_factory=dict)
-    answers: Texts = field(default_factory=dict)
-    marks: Texts = field(default_factory=dict)
-    ids: Texts = field(default_factory=dict)
-    read_back: Texts = field(default_factory=dict)
+    modes: dict[Mode, ModeState] = field(default_factory=dict)
 
 
 _STATE: Final = TypeAdapter(ImportState)
+_OF_MODE: Final = frozenset(each.name for each in fields(ModeState))
 
 
 @dataclass(frozen=True)
 class WebImport:
-    """One import begun on the screen: its folder, and its state as it was last read or saved."""
+    """One import begun on the screen: its folder, its state as it was last read or saved, and the mode that a
+    request is about."""
 
     id: str
     folder: Path
     state: ImportState
+    mode: Mode
+
+    @property
+    def here(self) -> ModeState:
+        """The part of the state that belongs to the mode."""
+        return self.state.modes.get(self.mode, ModeState())
+
+    @property
+    def key(self) -> str:
+        """What a job that sends, corrects or reads back is about."""
+        return f"send:{self.id}:{self.mode}"
 
     @property
     def source(self) -> Path:
@@ -96,107 +121,82 @@ class WebImport:
         return self.folder / SHEET / self.state.file
 
     @property
-    def mapping(self) -> Path:
-        return self.folder / MAPPING
+    def has_sheet(self) -> bool:
+        """False for a batch that was begun elsewhere (by the command line, by a colleague), or is done."""
+        return self.source.is_file()
 
     @property
-    def has_sheet(self) -> bool:
-        """False for a batch that was begun elsewhere: by the command line, or by a colleague."""
-        return self.source.is_file()
+    def mapping(self) -> Path:
+        return self.folder / "mapping.yaml"
+
+    @property
+    def mapping_text(self) -> str:
+        """The mapping, line ends as they are; "" if there is none."""
+        return self.mapping.read_bytes().decode("utf-8") if self.mapping.exists() else ""
+
+    @property
+    def mapping_digest(self) -> str:
+        """Identifies the mapping as it is now."""
+        return hashlib.sha256(self.mapping_text.encode()).hexdigest()
 
     @property
     def corrections(self) -> dict[tuple[int, int], str]:
         """The corrected cells by place: row as Excel numbers it, column from 0."""
-        return {
-            (int(row), int(column)): text
-            for row, cells in self.state.corrections.items()
-            for column, text in cells.items()
-            if row.isdigit() and column.isdigit()
-        }
+        corrected = self.state.corrections.items()
+        return {(row, column): text for row, cells in corrected for column, text in cells.items()}
 
     def having(self, **changes: Any) -> WebImport:
-        """The import with these parts of its state changed; not saved."""
-        return dataclasses.replace(self, state=dataclasses.replace(self.state, **changes))
+        """The import with these parts of its state changed, those of the mode too; not saved."""
+        own = {name: changes.pop(name) for name in _OF_MODE & changes.keys()}
+        modes = {**self.state.modes, self.mode: replace(self.here, **own)} if own else self.state.modes
+        return replace(self, state=replace(self.state, modes=modes, **changes))
 
     def changed(self, **changes: Any) -> WebImport:
-        """The import with these parts of its state changed, and saved."""
+        """The same, and saved. A use case may have saved something in its own thread: that stays."""
         with _saving:
-            return _saved(self._latest().having(**changes))
-
-    def changed_in(self, mode: str, **changes: Any) -> WebImport:
-        """The same for the parts that there are for each mode; None takes one out."""
-        with _saving:
-            latest = self._latest()
-            parts = {}
-            for name, value in changes.items():
-                others = {each: kept for each, kept in getattr(latest.state, name).items() if each != mode}
-                parts[name] = others if value is None else {**others, mode: value}
-            return _saved(latest.having(**parts))
+            kept = replace(self, state=_read_state(self.folder / STATE) or self.state).having(**changes)
+            _write(self.folder / STATE, _STATE.dump_json(kept.state))
+        return kept
 
     def save_mapping(self, text: str) -> None:
         """The mapping's text, exactly as it is."""
         _write(self.mapping, text.encode("utf-8"))
-
-    def _latest(self) -> WebImport:
-        """As it is on the disk: a use case may have saved something in its own thread."""
-        state = _read_state(self.folder / STATE)
-        return self if state is None else dataclasses.replace(self, state=state)
 
 
 class Imports:
     """All imports begun on the screen. home: IMPORTER_HOME."""
 
     def __init__(self, home: Path) -> None:
-        self._root = home / UPLOADS
+        self._root = home / "uploads"
 
-    def __repr__(self) -> str:
-        return f"<Imports in {self._root}>"
-
-    def new_folder(self) -> tuple[str, Path]:
-        """An id, and an empty folder in which a sheet can be put; no import before `begin`."""
-        made = f"u-{secrets.token_hex(8)}"
-        folder = self._root / made
+    def new(self, file: str, mode: Mode) -> WebImport:
+        """A folder in which a sheet of that name can be put; no import before its state is saved."""
+        folder = self._root / f"u-{secrets.token_hex(8)}"
         with plain_errors(folder):
             for each in (self._root, folder, folder / SHEET):
                 private_folder(each)
-        return made, folder
+        return WebImport(folder.name, folder, ImportState(file, iso(time.time())), mode)
 
-    def begin(self, made: str, file: str) -> WebImport:
-        """The sheet of that name lies in the folder: from now on this is an import."""
-        begun = WebImport(made, self._root / made, ImportState(file=file, begun_at=time.time()))
-        return begun.changed()
-
-    def find(self, wanted: str) -> WebImport | None:
+    def find(self, wanted: str, mode: Mode) -> WebImport | None:
         """The import of that id; None if there is none, or if it cannot be read."""
-        if ID_SHAPE.fullmatch(wanted) is None:
-            return None
         folder = self._root / wanted
-        state = _read_state(folder / STATE)
-        return None if state is None else WebImport(wanted, folder, state)
+        state = _read_state(folder / STATE) if ID_SHAPE.fullmatch(wanted) else None
+        return None if state is None else WebImport(wanted, folder, state, mode)
 
-    def of_batch(self, batch_id: str) -> WebImport | None:
-        """The import whose batch this is."""
-        return next((each for each in self.all() if batch_id in each.state.batches.values()), None)
+    def all(self, mode: Mode) -> list[WebImport]:
+        """Every import, in no order."""
+        folders = self._root.iterdir() if self._root.is_dir() else ()
+        return [each for folder in folders if (each := self.find(folder.name, mode))]
 
-    def all(self) -> Iterator[WebImport]:
-        """Every import, the newest first."""
-        if not self._root.is_dir():
-            return
-        found = (self.find(folder.name) for folder in self._root.iterdir())
-        kept = [each for each in found if each is not None]
-        yield from sorted(kept, key=lambda each: -each.state.begun_at)
-
-    def discard(self, made: str) -> None:
-        """Remove a folder and everything in it."""
-        if ID_SHAPE.fullmatch(made) is not None:
-            shutil.rmtree(self._root / made, ignore_errors=True)
+    def discard(self, own: WebImport) -> None:
+        """Remove its folder and everything in it."""
+        shutil.rmtree(own.folder, ignore_errors=True)
 
     def discard_remains(self) -> None:
         """Remove the folders in which an upload was cut off."""
-        if self._root.is_dir():
-            for folder in self._root.iterdir():
-                if not (folder / STATE).exists():
-                    self.discard(folder.name)
+        for folder in self._root.glob("u-*"):
+            if not (folder / STATE).exists():
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def file_name(given: str) -> str:
@@ -209,11 +209,6 @@ def file_name(given: str) -> str:
         kept = f"{stem[: NAME_MAX - len(ending[:10]) - 1]}.{ending[:10]}"
     kept = kept[:NAME_MAX] or "sheet"
     return f"_{kept}" if _DEVICES.fullmatch(kept) or kept.startswith(("~$", ".")) else kept
-
-
-def _saved(own: WebImport) -> WebImport:
-    _write(own.folder / STATE, json.dumps(dataclasses.asdict(own.state)).encode())
-    return own
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -237,35 +232,50 @@ def _read_state(path: Path) -> ImportState | None:
 UPLOAD_UNPACKED_MAX_BYTES: Final = 200 << 20
 MAPPING_MAX_BYTES: Final = 1 << 20
 CHUNK_BYTES: Final = 256 << 10
-ZIP_START: Final = b"PK\x03\x04"
-TOO_LARGE_UNPACKED: Final = (
-    f"The workbook unpacks to more than {UPLOAD_UNPACKED_MAX_BYTES >> 20} MB, the most that can be uploaded."
-)
 
 
-async def receive_sheet(request: web.Request, imports: Imports) -> WebImport:
-    """The uploaded sheet as a new import. Raises SheetError; HTTPRequestEntityTooLarge while it arrives.
+async def file_part(request: web.Request) -> BodyPartReader:
+    """The file of a form, not read yet. Raises SheetError if the form has none."""
+    reader = request.get(MULTIPART)
+    part = None if reader is None else await reader.next()
+    if isinstance(part, BodyPartReader) and part.filename:
+        return part
+    raise SheetError("No file was chosen.", remedy="Choose a file, or drop it on the page.")
 
-    Nothing is left of a file that was refused or that did not arrive to its end.
-    """
-    part = await _file_part(request)
-    made, folder = imports.new_folder()
-    kept = False
+
+async def receive_sheet(part: BodyPartReader, path: Path) -> None:
+    """The file as it arrives. Raises FileError; HTTPRequestEntityTooLarge while it arrives; SheetError for a
+    workbook that unpacks to too much, as its own directory says (its reader unpacks no more than that)."""
+    size_bytes = 0
+    with draft_beside(path) as draft:
+        while chunk := await part.read_chunk(CHUNK_BYTES):
+            size_bytes += len(chunk)
+            if size_bytes > UPLOAD_MAX_BYTES:
+                raise too_large()
+            await asyncio.to_thread(draft.stream.write, chunk)
+        await asyncio.to_thread(draft.put, path)
+    if await asyncio.to_thread(_unpacked_bytes, path) > UPLOAD_UNPACKED_MAX_BYTES:
+        most = UPLOAD_UNPACKED_MAX_BYTES >> 20
+        raise SheetError(
+            f"The workbook unpacks to more than {most} MB, the most that can be uploaded.",
+            where=path.name,
+            remedy=SMALLER,
+        )
+
+
+def _unpacked_bytes(path: Path) -> int:
+    if not zipfile.is_zipfile(path):
+        return 0
     try:
-        name = file_name(part.filename or "")
-        await _arrive(part, folder / SHEET / name)
-        await asyncio.to_thread(_check_unpacked, folder / SHEET / name)
-        begun = imports.begin(made, name)
-        kept = True
-    finally:
-        if not kept:
-            imports.discard(made)
-    return begun
+        with zipfile.ZipFile(path) as archive:
+            return sum(member.file_size for member in archive.infolist())
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError):
+        return 0  # opening the sheet will say what is wrong with it
 
 
 async def receive_text(request: web.Request) -> str:
     """An uploaded mapping file's text. Raises SheetError where it is none."""
-    part = await _file_part(request)
+    part = await file_part(request)
     content = bytearray()
     while chunk := await part.read_chunk(CHUNK_BYTES):
         content += chunk
@@ -280,40 +290,3 @@ async def receive_text(request: web.Request) -> str:
             "This file is not UTF-8 text, so it is not a mapping.",
             remedy="Choose a .yaml file of the importer, saved as UTF-8.",
         ) from error
-
-
-async def _file_part(request: web.Request) -> BodyPartReader:
-    """The file of a form, not read yet. Raises SheetError if the form has none."""
-    reader = request.get(MULTIPART)
-    if reader is not None:
-        part = await reader.next()
-        if isinstance(part, BodyPartReader) and part.filename:
-            return part
-    raise SheetError("No file was chosen.", remedy="Choose a file, or drop it on the page.")
-
-
-async def _arrive(part: BodyPartReader, path: Path) -> None:
-    """The file as it arrives. Raises FileError, HTTPRequestEntityTooLarge."""
-    size_bytes = 0
-    with draft_beside(path) as draft:
-        while chunk := await part.read_chunk(CHUNK_BYTES):
-            size_bytes += len(chunk)
-            if size_bytes > UPLOAD_MAX_BYTES:
-                raise too_large()
-            await asyncio.to_thread(draft.stream.write, chunk)
-        await asyncio.to_thread(draft.put, path)
-
-
-def _check_unpacked(path: Path) -> None:
-    """Raises SheetError for a workbook of more than 200 MB, as its own directory says; the reader of
-    workbooks unpacks no more than that."""
-    with path.open("rb") as stream:
-        if stream.read(len(ZIP_START)) != ZIP_START:
-            return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            total_bytes = sum(member.file_size for member in archive.infolist())
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError):
-        return  # opening the sheet will say what is wrong with it
-    if total_bytes > UPLOAD_UNPACKED_MAX_BYTES:
-        raise SheetError(TOO_LARGE_UNPACKED, where=path.name, remedy=SMALLER)

@@ -3,184 +3,138 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
 from importer.app.records import BatchStatus
 from importer.app.stores import batch_status, erase, erase_question, list_batches, store_info
 from importer.store.records import is_batch_id
+from importer.web import sheet_step
 from importer.web.guard import local_path
 from importer.web.imports import WebImport, file_name
-from importer.web.screen import Route, Screen, form_of, see_other, step_path
-from importer.web.send_step import is_done, send_key
-from importer.web.sheet_step import show_new
+from importer.web.screen import Route, Screen, form_of, see_other, to_step
+from importer.web.send_step import open_rows
 from importer.wording import count
 
 SHOWN_MOST: Final = 200
 
 
-@dataclass(frozen=True)
-class Listed:
-    """One line of the list. path: where it leads. begun_at: seconds since 1970, or UTC as text. status: of
-    its batch, None while nothing was sent. running: here or elsewhere."""
-
-    name: str
-    path: str
-    begun_at: float | str
-    status: BatchStatus | None
-    running: bool
-    removable: str = ""
-
-    @property
-    def rehearsal(self) -> bool:
-        return self.status is not None and self.status.rehearsal
+async def first(screen: Screen, request: web.Request) -> web.Response:
+    """The imports, or the page that a first sheet is dropped on."""
+    return await (page if await _listed(screen) else sheet_step.choose)(screen, request)
 
 
-class ImportsPage:
-    """The list of imports, and the switch between rehearsal and LeadSquared."""
+async def page(screen: Screen, request: web.Request) -> web.Response:
+    """Every import with its state; running ones live."""
+    listed = await _listed(screen)
+    return screen.show(
+        request, "imports.html", "Imports", listed=listed[:SHOWN_MOST],
+        running=any(one["running"] for one in listed), hidden=max(0, len(listed) - SHOWN_MOST),
+    )  # fmt: skip
 
-    def __init__(self, screen: Screen) -> None:
-        self._screen = screen
 
-    def routes(self) -> list[Route]:
-        return [
-            ("GET", "/", self.first),
-            ("GET", "/imports", self.page),
-            ("GET", "/imports/{import_id}", self.one),
-            ("GET", "/batches/{batch}", self.batch),
-            ("POST", "/rehearsal", self.switch),
-            ("POST", "/imports/{import_id}/remove", self.remove),
-            ("GET", "/imports/{import_id}/erase", self.ask_to_erase),
-            ("POST", "/imports/{import_id}/erase", self.erase),
-            ("GET", "/store", self.store),
-        ]
-
-    async def first(self, request: web.Request) -> web.Response:
-        """The imports, or the page that a first sheet is dropped on."""
-        return await (self.page(request) if await self._listed() else show_new(self._screen, request))
-
-    async def page(self, request: web.Request) -> web.Response:
-        """Every import with its state; running ones live."""
-        listed = await self._listed()
-        return self._screen.show(
-            request, "imports.html", heading="Imports", listed=listed[:SHOWN_MOST],
-            running=any(one.running for one in listed), hidden=max(0, len(listed) - SHOWN_MOST),
-        )  # fmt: skip
-
-    async def one(self, request: web.Request, own: WebImport) -> web.Response:
-        """An import at the step where it is."""
-        store = await self._screen.store()
-        batch = own.state.batches.get(self._screen.mode)
-        known = {one.batch: one for one in await asyncio.to_thread(list_batches, store)} if batch else {}
-        return see_other(self._path(own, known.get(batch or "")))
-
-    async def batch(self, request: web.Request) -> web.Response:
-        """Any batch, as an import of this screen."""
-        named = request.match_info["batch"]
-        if not is_batch_id(named):
-            raise web.HTTPNotFound(text="This import was not found.")
-        store = await self._screen.store()
-        status = await asyncio.to_thread(batch_status, named, store)
-        self._screen.rehearsal = status.rehearsal
-        if status.erased:
-            self._screen.say("The data of this import was erased.")
-            return see_other("/imports")
-        own = self._screen.imports.of_batch(named)
-        if own is None:
-            made, _ = self._screen.imports.new_folder()
-            own = self._screen.imports.begin(made, file_name(Path(status.source).name))
-            own = own.changed_in(self._screen.mode, batches=named)
-        return see_other(self._path(own, status))
-
-    async def switch(self, request: web.Request) -> web.Response:
-        """To the rehearsal, or back to LeadSquared."""
-        form = await form_of(request)
-        self._screen.rehearsal = form.get("rehearsal") == "on"
-        return see_other(local_path(form.get("here", "/")))
-
-    async def remove(self, request: web.Request, own: WebImport) -> web.Response:
-        """Remove an import of which nothing was sent: the uploaded sheet, and everything about it."""
-        store = await self._screen.store()
-        known = {one.batch for one in await asyncio.to_thread(list_batches, store)}
-        running = any(self._screen.jobs.running(send_key(own, mode)) for mode in ("real", "rehearsal"))
-        if running or known & set(own.state.batches.values()):
-            self._screen.say("Rows of this import were sent, so it was not removed.", bad=True)
-        else:
-            await asyncio.to_thread(self._screen.imports.discard, own.id)
-            self._screen.say("The import was removed.")
+async def batch(screen: Screen, request: web.Request) -> web.Response:
+    """Any batch, as an import of this screen, at the step where it is."""
+    named = request.match_info["batch"]
+    if not is_batch_id(named):
+        raise web.HTTPNotFound(text="This import was not found.")
+    status = await asyncio.to_thread(batch_status, named, await screen.store())
+    screen.rehearsal = status.rehearsal
+    if status.erased:
+        screen.say("The data of this import was erased.")
         return see_other("/imports")
+    own = next((each for each in screen.imports.all(screen.mode) if each.here.batch == named), None)
+    if own is None:
+        own = screen.imports.new(file_name(Path(status.source).name), screen.mode).changed(batch=named)
+    running = status.running or screen.jobs.running(own.key)
+    return to_step(own, "progress" if running or open_rows(status) else "results")
 
-    async def ask_to_erase(self, request: web.Request, own: WebImport) -> web.Response:
-        """What erasing means, before it is done."""
-        batch = own.state.batches.get(self._screen.mode)
-        if batch is None:
-            return see_other("/imports")
-        question = await asyncio.to_thread(erase_question, batch, await self._screen.store())
-        return self._screen.show(
-            request, "erase.html", heading="Erase", step="results", own=own, question=question, batch=batch
-        )
 
-    async def erase(self, request: web.Request, own: WebImport) -> web.Response:
-        """Yes, erase: the batch's customer data, and the uploaded sheet."""
-        form = await form_of(request)
-        mode = self._screen.mode
-        batch = own.state.batches.get(mode)
-        if batch is None or form.get("batch") != batch:
-            return see_other("/imports")
-        erased = await asyncio.to_thread(erase, batch, await self._screen.store())
-        if set(own.state.batches) == {mode}:
-            self._screen.imports.discard(own.id)
-        else:
-            own.changed_in(mode, batches=None)
-        left = [
-            f"It is still in {path}: delete that file yourself." for path in erased.files if path.is_file()
-        ]
-        self._screen.say("\n".join([f"The data of {count(erased.rows, 'row')} was removed.", *left]))
+async def switch(screen: Screen, request: web.Request) -> web.Response:
+    """To the rehearsal, or back to LeadSquared."""
+    form = await form_of(request)
+    screen.rehearsal = form.get("rehearsal") == "on"
+    return see_other(local_path(form.get("here", "/")))
+
+
+async def remove(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
+    """Remove an import of which nothing was sent: the uploaded sheet, and everything about it."""
+    known = {one.batch for one in await asyncio.to_thread(list_batches, await screen.store())}
+    running = any(screen.jobs.running(replace(own, mode=mode).key) for mode in ("real", "rehearsal"))
+    if running or known & {each.batch for each in own.state.modes.values()}:
+        screen.say("Rows of this import were sent, so it was not removed.", bad=True)
+    else:
+        await asyncio.to_thread(screen.imports.discard, own)
+        screen.say("The import was removed.")
+    return see_other("/imports")
+
+
+async def ask_to_erase(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
+    """What erasing means, before it is done."""
+    if not own.here.batch:
         return see_other("/imports")
-
-    async def store(self, request: web.Request) -> web.Response:
-        """Where the imports are kept, how much that is, and who runs what."""
-        info = await asyncio.to_thread(store_info, await self._screen.store())
-        return self._screen.show(request, "store.html", heading="Store", info=info)
-
-    async def _listed(self) -> list[Listed]:
-        """Imports begun here, and all other batches, the newest first."""
-        store = await self._screen.store()
-        batches = {one.batch: one for one in await asyncio.to_thread(list_batches, store)}
-        begun = await asyncio.to_thread(lambda: list(self._screen.imports.all()))
-        lines: list[Listed] = []
-        taken: set[str] = set()
-        for own in begun:
-            mine = {mode: batches[batch] for mode, batch in own.state.batches.items() if batch in batches}
-            taken |= {status.batch for status in mine.values()}
-            for mode, status in mine.items():
-                running = status.running or self._screen.jobs.running(send_key(own, mode)) is not None
-                path = f"/batches/{status.batch}"
-                lines.append(Listed(own.state.file, path, status.created_at, status, running=running))
-            if not mine and own.has_sheet:
-                path = self._path(own, None)
-                lines.append(
-                    Listed(own.state.file, path, own.state.begun_at, None, running=False, removable=own.id)
-                )
-        for status in batches.values():
-            if status.batch not in taken:
-                name = Path(status.source).name
-                path = f"/batches/{status.batch}"
-                lines.append(Listed(name, path, status.created_at, status, running=status.running))
-        return sorted(lines, key=lambda one: _moment(one.begun_at), reverse=True)
-
-    def _path(self, own: WebImport, status: BatchStatus | None) -> str:
-        """The step where an import is."""
-        if self._screen.jobs.running(send_key(own, self._screen.mode)) or (status and status.running):
-            return step_path(own.id, "progress")
-        if status is not None:
-            return step_path(own.id, "results" if is_done(status) else "progress")
-        return step_path(own.id, "mapping" if own.mapping.exists() else "sheet")
+    question = await asyncio.to_thread(erase_question, own.here.batch, await screen.store())
+    return screen.show(request, "erase.html", "Erase", own, question=question)
 
 
-def _moment(at: float | str) -> float:
-    return at if isinstance(at, int | float) else dt.datetime.fromisoformat(at).timestamp()
+async def erased(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
+    """Yes, erase: the batch's customer data, and the uploaded sheet."""
+    form = await form_of(request)
+    if not own.here.batch or form.get("batch") != own.here.batch:
+        return see_other("/imports")
+    done = await asyncio.to_thread(erase, own.here.batch, await screen.store())
+    if any(each.batch for mode, each in own.state.modes.items() if mode != own.mode):
+        own.changed(batch="")
+    else:
+        screen.imports.discard(own)
+    left = [f"It is still in {path}: delete that file yourself." for path in done.files if path.is_file()]
+    screen.say("\n".join([f"The data of {count(done.rows, 'row')} was removed.", *left]))
+    return see_other("/imports")
+
+
+async def kept(screen: Screen, request: web.Request) -> web.Response:
+    """Where the imports are kept, how much that is, and who runs what."""
+    info = await asyncio.to_thread(store_info, await screen.store())
+    return screen.show(request, "store.html", "Store", info=info)
+
+
+async def _listed(screen: Screen) -> list[dict[str, Any]]:
+    """The lines of the list: imports begun here of which nothing was sent, and all batches, the newest
+    first."""
+    batches = await asyncio.to_thread(list_batches, await screen.store())
+    begun = await asyncio.to_thread(screen.imports.all, screen.mode)
+    ours = {part.batch: replace(own, mode=mode) for own in begun for mode, part in own.state.modes.items()}
+    lines: list[dict[str, Any]] = []
+    for status in batches:
+        own = ours.get(status.batch)
+        running = status.running or bool(own and screen.jobs.running(own.key))
+        lines.append(_line(own, status, f"/batches/{status.batch}", running=running))
+    known = {status.batch for status in batches}
+    for own in begun:
+        if own.has_sheet and not known & {part.batch for part in own.state.modes.values()}:
+            step = "mapping" if own.mapping.exists() else "sheet"
+            lines.append(_line(own, None, f"/imports/{own.id}/{step}", running=False))
+    return sorted(lines, key=lambda line: str(line["at"]), reverse=True)
+
+
+def _line(own: WebImport | None, status: BatchStatus | None, path: str, *, running: bool) -> dict[str, Any]:
+    """path: where it leads. at: when it began, UTC, ISO 8601. status: of its batch, None while nothing was
+    sent. running: here or elsewhere."""
+    name = own.state.file if own else Path(status.source).name if status else ""
+    at = status.created_at if status else own.state.begun_at if own else ""
+    return {"name": name, "path": path, "at": at, "status": status, "running": running, "id": own and own.id}
+
+
+ROUTES: Final[list[Route]] = [
+    ("GET", "/", first),
+    ("GET", "/imports", page),
+    ("GET", "/batches/{batch}", batch),
+    ("POST", "/rehearsal", switch),
+    ("POST", "/imports/{import_id}/remove", remove),
+    ("GET", "/imports/{import_id}/erase", ask_to_erase),
+    ("POST", "/imports/{import_id}/erase", erased),
+    ("GET", "/store", kept),
+]

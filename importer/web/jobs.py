@@ -7,29 +7,26 @@ loop that answers the browser.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
-from enum import Enum, auto
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, Generic, TypeVar
 
 from importer.app.observer import Progress, Stage, StopHandle
-from importer.app.plan import Plan, answer, discard, start
-from importer.app.questions import Answers, Question, QuestionKind
-from importer.app.records import RunResult
 from importer.errors import ImporterError, WorkError
 
 _T = TypeVar("_T")
+Work = Callable[["Job[_T]"], Coroutine[Any, Any, _T]]
 
 NOTICES_MOST: Final = 20
 CALL_SAMPLES_MOST: Final = 1_200
 SAMPLE_EVERY_S: Final = 0.5
 LATELY_S: Final = 30.0
 JOBS_KEPT: Final = 200
+SHOWN_AT_ONCE_S: Final = 2.0
+"""So long a page waits for a job before it shows that one is under way."""
 STOP_WITHIN_S: Final = 120.0
 """Calls under way end within their time-out; nothing else is waited for when the server ends."""
 
@@ -39,30 +36,26 @@ log = logging.getLogger("importer.web")
 class Job(Generic[_T]):
     """One use case under way; it is its use case's observer. Pages read it from another thread.
 
-    name: what it is, for people. sends: whether it sends rows. samples: (moment in seconds, rows done, calls
-    that left). result, error: how it ended.
+    name: what it is, for people. samples: (moment in seconds, rows done, calls that left). result, error:
+    how it ended. started: False while it only prepares, and may be given up.
     """
 
-    def __init__(self, name: str, work: Callable[[Job[_T]], Coroutine[Any, Any, _T]], *, sends: bool) -> None:
+    started = True
+
+    def __init__(self, name: str, work: Work[_T]) -> None:
         self.name = name
-        self.sends = sends
         self.stop = StopHandle()
         self.result: _T | None = None
         self.error: ImporterError | None = None
         self.latest = Progress(Stage.READING, 0)
         self.notices: deque[str] = deque(maxlen=NOTICES_MOST)
-        self.began_s = time.monotonic()
         self.samples: deque[tuple[float, int, int]] = deque(maxlen=CALL_SAMPLES_MOST)
         self._work = work
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"importer {name}", daemon=True)
-
-    def __repr__(self) -> str:
-        return f"<Job {self.name} {self.latest.stage} {self.latest.done} running={self.running}>"
 
     def start(self) -> None:
         """Begin. Once."""
-        self._thread.start()
+        threading.Thread(target=self._run, name=f"importer {self.name}", daemon=True).start()
 
     @property
     def running(self) -> bool:
@@ -117,11 +110,7 @@ class Jobs:
     """All jobs of one server, by what they are about; one at a time for each."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._jobs: dict[str, Job[Any]] = {}
-
-    def __repr__(self) -> str:
-        return f"<Jobs {list(self._jobs)}>"
 
     def of(self, key: str) -> Job[Any] | None:
         """The job about that, running or ended."""
@@ -132,24 +121,35 @@ class Jobs:
         job = self._jobs.get(key)
         return job if job is not None and job.running else None
 
-    def begin(self, key: str, job: Job[_T]) -> Job[_T] | None:
-        """Start it, unless one about the same runs: then None, and nothing was started."""
-        with self._lock:
-            if self.running(key) is not None:
-                return None
-            self._jobs.pop(key, None)
-            self._jobs[key] = job
-            ended = [each for each, one in self._jobs.items() if not one.running]
-            for each in ended[: max(0, len(self._jobs) - JOBS_KEPT)]:
-                del self._jobs[each]
-            job.start()
+    def begin(self, key: str, job: Job[Any]) -> None:
+        """Start it, unless one about the same runs."""
+        if self.running(key) is not None:
+            return
+        self._jobs[key] = job
+        ended = [each for each, one in self._jobs.items() if not one.running and one is not job]
+        for each in ended[: max(0, len(self._jobs) - JOBS_KEPT)]:
+            del self._jobs[each]
+        job.start()
+
+    async def outcome(self, key: str, name: str, work: Work[_T]) -> Job[_T]:
+        """The job about that, begun if there is none, after a short wait: running or ended."""
+        if self.of(key) is None:
+            self.begin(key, Job(name, work))
+        job = self._jobs[key]
+        await asyncio.to_thread(job.wait, SHOWN_AT_ONCE_S)
         return job
+
+    async def give_up(self, key: str) -> None:
+        """What only prepares ends, and is waited for: it may own the batch."""
+        job = self.running(key)
+        if job is not None and not job.started:
+            job.stop.request()
+            await asyncio.to_thread(job.wait, STOP_WITHIN_S)
 
     def forget(self, key: str) -> None:
         """An ended job's outcome is no longer wanted."""
-        with self._lock:
-            if self.running(key) is None:
-                self._jobs.pop(key, None)
+        if self.running(key) is None:
+            self._jobs.pop(key, None)
 
     async def stop_all(self) -> None:
         """Ends every job in good order: calls under way are waited for."""
@@ -159,125 +159,3 @@ class Jobs:
         until_s = time.monotonic() + STOP_WITHIN_S
         for job in running:
             await asyncio.to_thread(job.wait, max(0.0, until_s - time.monotonic()))
-
-
-KEPT_S: Final = 900.0
-"""A plan that nobody asks for is given up after that: it may own a batch that somebody else wants."""
-
-SENDING: Final = (QuestionKind.SEND, QuestionKind.CORRECT)
-
-
-class DeskState(Enum):
-    """What a desk is doing."""
-
-    PREPARING = auto()
-    WAITING = auto()
-    SENDING = auto()
-    CLOSED = auto()
-
-
-@dataclass(frozen=True)
-class Order:
-    """What the person wants next. answers: to the plan's questions; None gives the plan up. send: go ahead
-    once nothing else is open. looks: the plan must look like this then; "" where it was not looked at."""
-
-    answers: Mapping[str, str] | None
-    send: bool = False
-    looks: str = ""
-
-
-class Desk:
-    """One plan, from its preparation to its end. The pages read `plan` and `state`, and give orders.
-
-    signature: what the plan was prepared from; a page that shows something else makes a new desk. then:
-    what is done after sending, in the same job.
-    """
-
-    def __init__(
-        self,
-        signature: str,
-        prepare: Callable[[Job[RunResult | None]], Coroutine[Any, Any, Plan]],
-        *,
-        first: Order,
-        starting: Callable[[Plan], None],
-        then: Callable[[Job[RunResult | None], RunResult], Coroutine[Any, Any, None]] | None = None,
-    ) -> None:
-        self.signature = signature
-        self.state = DeskState.PREPARING
-        self.plan: Plan | None = None
-        self.job: Job[RunResult | None] | None = None
-        self._prepare, self._first, self._starting, self._then = prepare, first, starting, then
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._orders: asyncio.Queue[Order] = asyncio.Queue()
-
-    def __repr__(self) -> str:
-        return f"<Desk {self.state.name} {self.plan!r}>"
-
-    @property
-    def open_questions(self) -> tuple[Question, ...]:
-        """What has to be answered before the last question."""
-        return (
-            ()
-            if self.plan is None
-            else tuple(each for each in self.plan.questions if each.kind not in SENDING)
-        )
-
-    def order(self, order: Order) -> None:
-        """From any thread. A desk that is closed takes no orders."""
-        loop = self._loop
-        if loop is None:
-            return
-        if self.state is DeskState.WAITING:
-            self.state = DeskState.PREPARING  # at once: the next page must not show what was answered
-        loop.call_soon_threadsafe(self._orders.put_nowait, order)
-
-    async def work(self, job: Job[RunResult | None]) -> RunResult | None:
-        """The job's work: its end is the plan's end."""
-        self._loop, self.job = asyncio.get_running_loop(), job
-        job.stop.when_requested(lambda: self.order(Order(None)))
-        try:
-            self.plan = await self._prepare(job)
-            order: Order | None = self._first
-            while order is not None and order.answers is not None and not job.stop.requested:
-                await self._answered(order.answers)
-                if order.send and not self.open_questions and order.looks in {"", looks(self.plan)}:
-                    return await self._sent(job)
-                self.state = DeskState.WAITING
-                order = await self._next()
-                self.state = DeskState.PREPARING
-            return None
-        finally:
-            plan, self.plan, self.state, self._loop = self.plan, None, DeskState.CLOSED, None
-            if plan is not None:
-                await discard(plan)
-
-    async def _answered(self, given: Mapping[str, str]) -> None:
-        """Answers may bring new questions, which may have been answered before as well."""
-        while self.plan is not None:
-            known = {each.key: given[each.key] for each in self.open_questions if each.key in given}
-            if not known:
-                return
-            self.plan = await answer(self.plan, Answers(known))
-
-    async def _sent(self, job: Job[RunResult | None]) -> RunResult:
-        assert self.plan is not None, "there is a plan to start"
-        self.state = DeskState.SENDING
-        self._starting(self.plan)
-        yes = {each.key: each.choices[0].value for each in self.plan.questions}
-        result = await start(self.plan, Answers(yes), stop=job.stop)
-        if self._then is not None and not job.stop.requested:
-            await self._then(job, result)
-        return result
-
-    async def _next(self) -> Order | None:
-        try:
-            return await asyncio.wait_for(self._orders.get(), KEPT_S)
-        except TimeoutError:
-            return None
-
-
-def looks(plan: Plan | None) -> str:
-    """A digest of what the page says of a plan, so that nothing else is sent than what was shown."""
-    facts = plan.facts.lines() if plan is not None and plan.facts is not None else ()
-    lines = [line for line in facts if line[0] != "Batch"]
-    return hashlib.sha256(repr(lines).encode()).hexdigest()[:16]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Final
 
 from aiohttp import web
 
@@ -13,64 +12,50 @@ from importer.app.options import CallOptions
 from importer.errors import ImporterError
 from importer.web.screen import Route, Screen, form_of, see_other
 
-_T = TypeVar("_T")
+
+async def page(screen: Screen, request: web.Request) -> web.Response:
+    """The forms; whose keys there are is asked by the page, since LeadSquared may take its time."""
+    return screen.show(request, "keys.html", "Keys")
 
 
-class KeysPage:
-    """The page, and its forms."""
-
-    def __init__(self, screen: Screen) -> None:
-        self._screen = screen
-
-    def routes(self) -> list[Route]:
-        return [
-            ("GET", "/keys", self.page),
-            ("GET", "/keys/whose", self.whose),
-            ("POST", "/keys/sign-in", self.sign_in),
-            ("POST", "/keys/sign-out", self.sign_out),
-        ]
-
-    async def page(self, request: web.Request) -> web.Response:
-        """The forms; whose keys there are is asked by the page, since LeadSquared may take its time."""
-        return self._screen.show(request, "keys.html", heading="Keys")
-
-    async def whose(self, request: web.Request) -> web.Response:
-        """User and organisation, or why they cannot be known."""
-        account, problem = None, ""
-        try:
-            account = await _apart(whoami(CallOptions()))
-        except ImporterError as error:
-            problem = str(error)
-        return self._screen.piece("keys_whose.html", account=account, problem=problem)
-
-    async def sign_in(self, request: web.Request) -> web.Response:
-        """Keys that LeadSquared accepts are kept in the system's keyring."""
-        form = await form_of(request)
-        host, access, secret = (form.get(name, "").strip() for name in ("host", "access", "secret"))
-        try:
-            account, keyring = await _apart(login(host, access, secret))
-        except ImporterError as error:
-            self._screen.say(str(error), bad=True)
-        else:
-            self._screen.say(
-                f"Signed in as {account.user}, {account.organisation}. The keys are kept in {keyring}."
-            )
-        return see_other("/keys")
-
-    async def sign_out(self, request: web.Request) -> web.Response:
-        """The keys are removed from the keyring."""
-        try:
-            removed = await asyncio.to_thread(logout)
-        except ImporterError as error:
-            self._screen.say(str(error), bad=True)
-        else:
-            text = (
-                "The keys were removed from the keyring." if removed else "No keys were kept in the keyring."
-            )
-            self._screen.say(text)
-        return see_other("/keys")
+async def whose(screen: Screen, request: web.Request) -> web.Response:
+    """User and organisation, or why they cannot be known."""
+    account, problem = None, ""
+    try:
+        account = await asyncio.to_thread(asyncio.run, whoami(CallOptions()))
+    except ImporterError as error:
+        problem = str(error)
+    return screen.piece("keys_whose.html", account=account, problem=problem)
 
 
-async def _apart(question: Coroutine[Any, Any, _T]) -> _T:
-    """In a thread with a loop of its own: keyrings and connections may block."""
-    return await asyncio.to_thread(asyncio.run, question)
+async def sign_in(screen: Screen, request: web.Request) -> web.Response:
+    """Keys that LeadSquared accepts are kept in the system's keyring, which may block as connections do."""
+    form = await form_of(request)
+    given = (form.get(name, "").strip() for name in ("host", "access", "secret"))
+    try:
+        account, keyring = await asyncio.to_thread(asyncio.run, login(*given))
+    except ImporterError as error:
+        screen.say(str(error), bad=True)
+    else:
+        screen.say(f"Signed in as {account.user}, {account.organisation}. The keys are kept in {keyring}.")
+    return see_other("/keys")
+
+
+async def sign_out(screen: Screen, request: web.Request) -> web.Response:
+    """The keys are removed from the keyring."""
+    try:
+        removed = await asyncio.to_thread(logout)
+    except ImporterError as error:
+        screen.say(str(error), bad=True)
+    else:
+        removal = "The keys were removed from the keyring."
+        screen.say(removal if removed else "No keys were kept in the keyring.")
+    return see_other("/keys")
+
+
+ROUTES: Final[list[Route]] = [
+    ("GET", "/keys", page),
+    ("GET", "/keys/whose", whose),
+    ("POST", "/keys/sign-in", sign_in),
+    ("POST", "/keys/sign-out", sign_out),
+]

@@ -8,9 +8,10 @@ stays as it is.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from importer.mapping.model import MODIFIER_TYPES
 from importer.mapping.yaml_file import FIELDS, MappingText
@@ -43,7 +44,6 @@ USER_ATTRIBUTES: Final = ("EmailAddress", "FullName")
 VALUES_SPARE: Final = 3
 """Empty lines at the end of a table of values, to be filled in."""
 
-VALUES_SHOWN_MOST: Final = 200
 MORE_SETTINGS: Final = {
     "required": "must not be empty",
     "default": "a value for empty cells",
@@ -74,7 +74,7 @@ class FormLine:
     """One line of the form.
 
     number: its place in the form, part of the names of its inputs. heading: of its column, None for an
-    extra line. letters, samples, holds: of the column, for a person to recognise it. key: what it is sent
+    extra line. letters, samples: of the column, for a person to recognise it. key: what it is sent
     as: "", one of `PLACES`, or a schema name. source: `column`, `value` or `template`; text: what stands
     there. block: the settings. doubts: why it is a guess. extra: which of the extra lines it is, from 1.
     used_by: what the column is part of, where a template names it.
@@ -88,7 +88,6 @@ class FormLine:
     block: Block = field(default_factory=dict)
     letters: str = ""
     samples: tuple[str, ...] = ()
-    holds: str = ""
     doubts: tuple[str, ...] = ()
     extra: int = 0
     used_by: tuple[str, ...] = ()
@@ -132,9 +131,7 @@ class FormLine:
         return value if isinstance(value, str) else ""
 
 
-def lines_of(
-    text: MappingText, header: Sequence[str], known: Mapping[str, FormLine] | None = None
-) -> list[FormLine]:
+def lines_of(text: MappingText, header: Sequence[str], known: Mapping[str, FormLine]) -> list[FormLine]:
     """The form's lines: one for each column that a mapping can name, then the extra ones, then an empty one.
 
     known: letters, samples and doubts of the columns, by heading.
@@ -143,14 +140,14 @@ def lines_of(
     lines: list[FormLine] = []
     taken: set[str] = set()
     for heading in dict.fromkeys(heading for heading in header if heading):
-        about = (known or {}).get(heading) or FormLine(0, heading)
+        about = known.get(heading) or FormLine(0, heading)
         key = next((key for key, block in blocks.items() if block.get("column") == heading), "")
         taken.add(key)
         block = _settings(blocks[key]) if key else about.block
         lines.append(
             FormLine(
                 len(lines), heading, key, "column", heading, block, about.letters, about.samples,
-                about.holds, about.doubts if _is_as_guessed(about, key, block) else (),
+                about.doubts if (about.key, about.block) == (key, block) else (),
                 used_by=tuple(
                     shown_name(each)
                     for each, other in blocks.items()
@@ -179,8 +176,7 @@ def event_code(text: MappingText) -> str:
     return str(block.get("value", "")) if _is_event_code(EVENT_KEY, block) else ""
 
 
-@dataclass(frozen=True)
-class FilledIn:
+class FilledIn(NamedTuple):
     """A mapping after a form. keys: what each line is sent as; doubled: lines whose field another line
     fills."""
 
@@ -196,12 +192,14 @@ def filled_in(before: str, form: Mapping[str, str]) -> FilledIn:
     """
     text = MappingText(before)
     present = dict(_blocks(text))
-    shown = {form.get(f"old.{number}", "") for number in _numbers(form)}
+    found = (name.removeprefix("send.") for name in form if name.startswith("send."))
+    numbers = sorted(int(each) for each in found if each.isascii() and each.isdigit())
+    shown = {form.get(f"old.{number}", "") for number in numbers}
     keys: dict[int, str] = {}
     wanted: dict[str, Block] = {}
     came_from: dict[str, str] = {}
     doubled: set[int] = set()
-    for number in _numbers(form):
+    for number in numbers:
         old = form.get(f"old.{number}", "")
         key, block = _line_of_form(number, present.get(old, {}), form)
         keys[number] = key
@@ -209,9 +207,26 @@ def filled_in(before: str, form: Mapping[str, str]) -> FilledIn:
             doubled.add(number)
         elif key:
             wanted[key], came_from[key] = block, old
-    _take_event(form.get("event", ""), present, wanted, shown)
+    code = form.get("event", "").strip()
+    if code and EVENT_KEY not in wanted:  # a column that says the type wins
+        wanted[EVENT_KEY] = {"value": code}
+    elif _is_event_code(EVENT_KEY, present.get(EVENT_KEY, {})):
+        shown.add(EVENT_KEY)
+    _write(text, present, wanted, came_from, shown)
+    return FilledIn(text, keys, frozenset(doubled))
+
+
+def _write(
+    text: MappingText,
+    present: dict[str, Block],
+    wanted: Mapping[str, Block],
+    came_from: Mapping[str, str],
+    shown: set[str],
+) -> None:
+    """Changes what differs. came_from: the key that each line had. shown: keys that the form has."""
     for key, old in came_from.items():
-        if _may_rename(old, key, present, wanted):
+        renamed = old in present and old not in wanted and key not in present
+        if renamed and not {old, key} & {*PLACES}:
             text.rename((FIELDS, old), key)
             present[key] = present.pop(old)
     for key in present.keys() & shown - wanted.keys() - {""}:
@@ -219,33 +234,6 @@ def filled_in(before: str, form: Mapping[str, str]) -> FilledIn:
     for key, block in wanted.items():
         if present.get(key) != block:
             text.set(_where(key), _written(key, block))
-    return FilledIn(text, keys, frozenset(doubled))
-
-
-def _numbers(form: Mapping[str, str]) -> list[int]:
-    """The lines that a form has, in their order."""
-    found = (name.removeprefix("send.") for name in form if name.startswith("send."))
-    return sorted(int(each) for each in found if each.isascii() and each.isdigit())
-
-
-def _take_event(code: str, present: Mapping[str, Block], wanted: dict[str, Block], shown: set[str]) -> None:
-    """The field "Activity type" at the top; a column that says the type wins."""
-    if EVENT_KEY in wanted:
-        return
-    if code.strip():
-        wanted[EVENT_KEY] = {"value": code.strip()}
-    elif _is_event_code(EVENT_KEY, present.get(EVENT_KEY, {})):
-        shown.add(EVENT_KEY)
-
-
-def _may_rename(old: str, key: str, present: Mapping[str, Block], wanted: Mapping[str, Block]) -> bool:
-    return (
-        bool(old)
-        and old in present
-        and old not in wanted
-        and key not in present
-        and not {old, key} & {*PLACES}
-    )
 
 
 def _line_of_form(number: int, before: Block, form: Mapping[str, str]) -> tuple[str, Block]:
@@ -263,46 +251,43 @@ def _line_of_form(number: int, before: Block, form: Mapping[str, str]) -> tuple[
 
 
 def _settings_of_form(number: int, before: Block, key: str, source: str, form: Mapping[str, str]) -> Block:
-    """The block's other keys: those of the form, and those that it does not show."""
+    """The block's other keys: those of the form, and those that it does not show (`strip`, `values_file`)."""
 
     def given(name: str) -> str:
         return form.get(f"{name}.{number}", "").strip()
 
-    kind = given("type") or "text"
-    asked: Block = {}
-    if kind != "text" and key not in PLACES:
-        asked["type"] = kind
-    by = given("by")
-    if by:
-        asked["lookup"] = "user" if by in USER_ATTRIBUTES and key != ACCOUNT_KEY else "account"
-        asked["by"] = by
-        if asked["lookup"] == "account":
-            asked["company_type"] = given("company") or "Account"
-        asked.pop("type", None)
-    formats = tuple(filter(None, (each.strip() for each in form.get(f"format.{number}", "").splitlines())))
-    asked["format"] = formats[0] if len(formats) == 1 else list(formats)
-    for name in ("timezone", "locale", "decimal", "default", "max_length"):
-        asked[name] = given(name)
-    for name in ("separator", "join"):
-        asked[name] = form.get(f"{name}.{number}", "")
-    for name in ("currency", "required"):
-        asked[name] = "true" if given(name) and key not in {ACCOUNT_KEY, EVENT_KEY} else ""
-    asked["send"] = {"true": given("yes"), "false": given("no")} if given("yes") and given("no") else ""
-    asked["one_of"] = list(filter(None, (each.strip() for each in given("one_of").splitlines())))
-    asked["values"] = dict(_values_of_form(number, form)) or ""
-    kept = {name: value for name, value in asked.items() if value and _fits(name, kind, key, source)}
-    kept |= {name: before[name] for name in kept if name in before and _same(before[name], kept[name])}
-    kept |= {
-        name: value for name, value in before.items() if name not in kept and _is_unseen(name, value, key)
+    def given_lines(name: str) -> list[str]:
+        return [line.strip() for line in given(name).splitlines() if line.strip()]
+
+    kind, by, formats = given("type") or "text", given("by"), given_lines("format")
+    of_user = by in USER_ATTRIBUTES and key != ACCOUNT_KEY
+    asked: Block = {name: given(name) for name in ("timezone", "locale", "decimal", "default", "max_length")}
+    asked |= {name: form.get(f"{name}.{number}", "") for name in ("separator", "join")}
+    asked |= {
+        "lookup": by and ("user" if of_user else "account"),
+        "by": by,
+        "company_type": "" if of_user or not by else given("company") or "Account",
+        "format": formats[0] if len(formats) == 1 else formats,
+        "currency": given("currency") and "true",
+        "send": {"true": given("yes"), "false": given("no")} if given("yes") and given("no") else {},
+        "one_of": given_lines("one_of"),
+        "values": dict(_values_of_form(number, form)),
     }
-    return _in_order_of(
-        before, {name: value for name, value in kept.items() if _fits(name, kind, key, source)}
-    )
+    if key not in {ACCOUNT_KEY, EVENT_KEY}:  # they may only say what is so anyway
+        asked |= {"type": "" if by or kind == "text" else kind, "required": given("required") and "true"}
+    changed = {name: value for name, value in asked.items() if not _same(name, before.get(name), value)}
+    return {
+        name: value
+        for name, value in {**before, **changed}.items()
+        if value and _fits(name, kind, key, source)
+    }
 
 
 def _values_of_form(number: int, form: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    for place in range(VALUES_SHOWN_MOST + VALUES_SPARE):
-        key = form.get(f"value_key.{number}.{place}", "")
+    for place in itertools.count():
+        key = form.get(f"value_key.{number}.{place}")
+        if key is None:
+            return
         if key.strip():
             yield key, form.get(f"value_sent.{number}.{place}", "")
 
@@ -310,7 +295,7 @@ def _values_of_form(number: int, form: Mapping[str, str]) -> Iterator[tuple[str,
 def _fits(name: str, kind: str, key: str, source: str) -> bool:
     """Whether a setting means something for a line of that type, at that place, from that source."""
     if key in {ACCOUNT_KEY, EVENT_KEY} and name in {"type", "required"}:
-        return True  # they may only say what is so anyway
+        return True
     if key in _OF_PLACES and name not in _OF_PLACES[key]:
         return False
     if source == "value" and name in {"default", "one_of", "values", "values_file", "required"}:
@@ -318,26 +303,11 @@ def _fits(name: str, kind: str, key: str, source: str) -> bool:
     return kind in MODIFIER_TYPES.get(name, (kind,))
 
 
-def _is_unseen(name: str, value: object, key: str) -> bool:
-    """Whether a setting of the file is none of the form's, and stays as it is."""
-    if name in {"values_file", "strip", "send_empty"}:
-        return True
-    if name in {"type", "required"} and key in {ACCOUNT_KEY, EVENT_KEY}:
-        return True
-    return (name, value) in {("type", "text"), ("required", "false"), ("currency", "false")}
-
-
-def _same(before: object, after: object) -> bool:
-    """Whether two spellings mean the same: one format, or a list of one."""
-    if isinstance(before, dict) or isinstance(after, dict):
-        return before == after
-    return _texts(before) == _texts(after)
-
-
-def _in_order_of(before: Block, after: Block) -> Block:
-    """Keys that were there keep their order; new ones follow."""
-    names = [*(name for name in before if name in after), *(name for name in after if name not in before)]
-    return {name: after[name] for name in names}
+def _same(name: str, before: object, after: object) -> bool:
+    """Whether two spellings mean the same: one format, or a list of one; a default, or nothing."""
+    if not after:
+        return (name, before) in {("type", "text"), ("required", "false"), ("currency", "false")}
+    return before == after or () != _texts(before) == _texts(after)
 
 
 def _blocks(text: MappingText) -> Iterator[tuple[str, Block]]:
@@ -375,10 +345,6 @@ def _settings(block: Block) -> Block:
 
 def _is_event_code(key: str, block: Block) -> bool:
     return key == EVENT_KEY and block.keys() == {"value"}
-
-
-def _is_as_guessed(about: FormLine, key: str, block: Block) -> bool:
-    return about.key == key and about.block == block
 
 
 def _where(key: str) -> Where:

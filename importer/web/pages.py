@@ -6,12 +6,14 @@ import datetime as dt
 import functools
 import re
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from importer.sheets.rows import column_letters
+from importer.store.records import Shown
 from importer.text import NAME_LENGTH_MAX, shown
 from importer.web.mapping_form import shown_name
 from importer.wording import count, duration
@@ -97,39 +99,21 @@ _SCREENS_WORDS: Final = tuple(
 )
 
 
-class Pages:
-    """The templates, with what every page needs: the form's token and the headings of the frame."""
-
-    def __init__(self, form_token: str) -> None:
-        self._templates = Environment(
-            loader=FileSystemLoader(HERE / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.filters.update(
-            cell=cell,
-            message=message,
-            words=words,
-            sent=sent,
-            place=shown_name,
-            plain=shown,
-            number="{:,}".format,
-            moment=moment,
-            count=count,
-            duration=duration,
-        )
-        self._templates.globals["form_token"] = form_token
-
-    def page(self, template: str, **parts: Any) -> web.Response:
-        """A whole page, or a piece of one for htmx."""
-        text = self._templates.get_template(template).render(**parts)
-        return web.Response(text=text, content_type="text/html", charset="utf-8")
-
-    def piece(self, template: str, **parts: Any) -> str:
-        """A piece of a page as text, for an event of the progress page."""
-        return self._templates.get_template(template).render(**parts)
+def templates(form_token: str) -> Environment:
+    """The templates, with what every page needs: the form's token, and filters."""
+    made = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(
+        cell=cell, message=message, words=words, sent=sent, place=shown_name, plain=shown, moment=moment,
+        number="{:,}".format, count=count, duration=duration, letters=column_letters,
+    )  # fmt: skip
+    made.globals.update(form_token=form_token, statuses=tuple(Shown))
+    return made
 
 
 def cell(text: object, most: int = NAME_LENGTH_MAX) -> Markup:
@@ -143,13 +127,9 @@ def message(text: object) -> Markup:
     return Markup("<br>").join(Markup("<bdi>{}</bdi>").format(shown(line, LINE_LENGTH_MAX)) for line in lines)
 
 
-def moment(at: float | str) -> Markup:
+def moment(at: str) -> Markup:
     """A moment in UTC; the page's script shows it in the reader's own time zone."""
-    when = (
-        dt.datetime.fromtimestamp(at, dt.UTC)
-        if isinstance(at, int | float)
-        else dt.datetime.fromisoformat(at).astimezone(dt.UTC)
-    )
+    when = dt.datetime.fromisoformat(at).astimezone(dt.UTC)
     return Markup('<time datetime="{}">{}</time>').format(
         when.isoformat(timespec="seconds"), f"{when:%Y-%m-%d %H:%M} UTC"
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from aiohttp import web
@@ -15,170 +14,108 @@ from importer.app.observer import Stage
 from importer.app.records import BatchStatus
 from importer.pacing.pacing import Rate
 from importer.web.imports import WebImport
-from importer.web.jobs import DeskState, Job
-from importer.web.screen import Route, Screen, see_other, step_path
-from importer.web.send_step import (
-    CORRECTING,
-    STEPS_BEFORE,
-    TRIAL,
-    VERIFYING,
-    SendStep,
-    is_done,
-    open_rows,
-    send_key,
-    status_of,
-)
+from importer.web.jobs import Job
+from importer.web.screen import Route, Screen, to_step
+from importer.web.send_step import CORRECTING, TRIAL, VERIFYING, SendJob, open_rows, status_of
 
 EVERY_S: Final = 0.7
 STREAM_MAX_S: Final = 3_600.0
 """The browser opens the stream again by itself."""
 
-STOPPING_SENTENCE: Final = "Stopping: waiting for the calls under way."
-COUNTED_STATUSES: Final = ("created", "failed", "invalid", "uncertain", "pending", "skipped")
 
-
-@dataclass(frozen=True)
-class Live:
-    """A moment of a run as the page shows it. done, total: of this stage. chart: None where nothing is
-    known of the calls, as of a run of another computer. stoppable: whether this server runs it."""
-
-    sentence: str
-    done: int
-    total: int | None
-    counts: dict[str, int]
-    left_s: float | None
-    chart: Markup | None
-    notices: tuple[str, ...]
-    stoppable: bool
-    stopping: bool
-
-
-class ProgressStep:
-    """The pages of this step."""
-
-    def __init__(self, screen: Screen, send: SendStep) -> None:
-        self._screen, self._send = screen, send
-
-    def routes(self) -> list[Route]:
-        base = "/imports/{import_id}/progress"
-        return [
-            ("GET", base, self.page),
-            ("GET", f"{base}/events", self.events),
-            ("POST", f"{base}/stop", self.stop),
-        ]
-
-    async def page(self, request: web.Request, own: WebImport) -> web.Response:
-        """A run under way; one that was stopped, with Resume; a finished one leads to Results."""
-        live, status = await self._live(own)
-        if live is None:
-            leads_on = self._leads_on(own, status)
-            if leads_on:
-                return see_other(leads_on)
-        job = self._screen.jobs.of(send_key(own, self._screen.mode))
-        error = str(job.error) if job is not None and not job.running and job.error else ""
-        return self._screen.show(
-            request, "progress.html", heading="Progress", step="progress", own=own, live=live, status=status,
-            error=error, reached=[*((*STEPS_BEFORE, "send") if own.has_sheet else ()), "results"],
-            once=self._screen.once.current(send_key(own, self._screen.mode)),
-            open_rows=open_rows(status) if status else 0, counted=COUNTED_STATUSES,
-            stopped=_stopped(job),
-        )  # fmt: skip
-
-    async def events(self, request: web.Request, own: WebImport) -> web.StreamResponse:
-        """What the page shows, again and again, until the run ends."""
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await response.prepare(request)
-        until_s = time.monotonic() + STREAM_MAX_S
-        before = ""
-        while time.monotonic() < until_s:
-            live, status = await self._live(own)
-            if live is None:
-                path = self._leads_on(own, status) or step_path(own.id, "progress")
-                await response.write(_event("done", path))
-                break
-            piece = self._screen.pages.piece("progress_live.html", live=live, counted=COUNTED_STATUSES)
-            if piece != before:
-                await response.write(_event("live", piece))
-                before = piece
-            await asyncio.sleep(EVERY_S)
-        return response
-
-    async def stop(self, request: web.Request, own: WebImport) -> web.Response:
-        """No further row is sent; calls under way are waited for."""
-        job = self._screen.jobs.running(send_key(own, self._screen.mode))
-        if job is not None:
-            job.stop.request()
-        return see_other(step_path(own.id, "progress"))
-
-    async def _live(self, own: WebImport) -> tuple[Live | None, BatchStatus | None]:
-        """What goes on now, here or elsewhere; None where nothing does."""
-        key = send_key(own, self._screen.mode)
-        job, desk = self._screen.jobs.running(key), self._send.desk_of(key)
-        if job is not None and (desk is None or desk.state is not DeskState.WAITING):
-            return _of_job(job), None
-        status = await status_of(self._screen, own)
-        if status is not None and status.running and job is None:
-            return _of_status(status), status
-        return None, status
-
-    def _leads_on(self, own: WebImport, status: BatchStatus | None) -> str:
-        """Where to go when nothing is under way; "" to stay: there is something to resume here."""
-        key = send_key(own, self._screen.mode)
-        job, desk = self._screen.jobs.of(key), self._send.desk_of(key)
-        if desk is not None and job is not None and job.running:  # it waits for an answer
-            return step_path(own.id, "send")
-        if job is not None and job.error is not None:
-            return step_path(own.id, "results") if job.name in {VERIFYING, CORRECTING} else ""
-        if status is None:
-            return step_path(own.id, "send")
-        if job is not None and job.name in {VERIFYING, CORRECTING}:
-            return step_path(own.id, "results")
-        if job is not None and job.name == TRIAL and not job.stop.requested and not is_done(status):
-            return step_path(own.id, "send" if status.counts.get("created") else "results")
-        return step_path(own.id, "results") if is_done(status) else ""
-
-
-def _of_job(job: Job[Any]) -> Live:
-    latest = job.latest
-    chart = None
-    if latest.stage is Stage.SENDING and latest.limit is not None:
-        samples = [(at, calls) for at, _, calls in job.samples]
-        chart = calls_chart(samples, latest.limit, time.monotonic())
-    return Live(
-        sentence=STOPPING_SENTENCE if job.stop.requested else latest.note or f"{latest.stage}.",
-        done=latest.done,
-        total=latest.total,
-        counts=dict(latest.counts),
-        left_s=job.left_s(),
-        chart=chart,
-        notices=tuple(job.notices),
-        stoppable=True,
-        stopping=job.stop.requested,
+async def page(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
+    """A run under way; one that was stopped, with Resume; a finished one leads to Results."""
+    live, status = await _live(screen, own)
+    step = "progress" if live else _leads_to(screen, own, status)
+    if step != "progress":
+        return to_step(own, step)
+    job = screen.jobs.of(own.key)
+    ended = job if job is not None and not job.running else None
+    return screen.show(
+        request, "progress.html", "Progress", own, live=live, status=status,
+        error=str(ended.error or "") if ended else "", stopped=getattr(ended and ended.result, "stopped", ""),
+        open_rows=open_rows(status) if status else 0,
     )  # fmt: skip
 
 
-def _of_status(status: BatchStatus) -> Live:
-    """A run of another window or computer."""
-    rows = int(status.counts.get("rows", 0))
-    left = open_rows(status)
+async def events(screen: Screen, request: web.Request, own: WebImport) -> web.StreamResponse:
+    """What the page shows, again and again, until the run ends."""
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    until_s = time.monotonic() + STREAM_MAX_S
+    before = ""
+    while time.monotonic() < until_s:
+        own = screen.imports.find(own.id, own.mode) or own  # its batch is known once it begins
+        live, status = await _live(screen, own)
+        if live is None:
+            await response.write(_event("done", f"/imports/{own.id}/{_leads_to(screen, own, status)}"))
+            break
+        piece = screen.render("progress_live.html", live=live)
+        if piece != before:
+            await response.write(_event("live", piece))
+            before = piece
+        await asyncio.sleep(EVERY_S)
+    return response
+
+
+async def stop(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
+    """No further row is sent; calls under way are waited for."""
+    job = screen.jobs.running(own.key)
+    if job is not None:
+        job.stop.request()
+    return to_step(own, "progress")
+
+
+async def _live(screen: Screen, own: WebImport) -> tuple[dict[str, Any] | None, BatchStatus | None]:
+    """What goes on now, here or elsewhere, for the page; None where nothing does."""
+    job = screen.jobs.running(own.key)
+    if job is not None and not (isinstance(job, SendJob) and job.waiting):
+        return _of_job(job), None
+    status = await status_of(screen, own)
+    elsewhere = status is not None and status.running and job is None
+    return (_of_status(status) if status is not None and elsewhere else None), status
+
+
+def _leads_to(screen: Screen, own: WebImport, status: BatchStatus | None) -> str:
+    """The step to go to when nothing is under way; `progress` to stay: there is something to resume."""
+    job = screen.jobs.of(own.key)
+    if job is not None and job.running:  # it waits for an answer
+        return "send"
+    if job is not None and job.name in {VERIFYING, CORRECTING}:
+        return "results"
+    if job is not None and job.error is not None:
+        return "progress"
+    if status is None:
+        return "send"
+    tried = job is not None and job.name == TRIAL and not job.stop.requested
+    if not open_rows(status) or (tried and not status.counts.get("created")):
+        return "results"
+    return "send" if tried else "progress"
+
+
+def _of_job(job: Job[Any]) -> dict[str, Any]:
+    """done, total: of this stage. chart: None where nothing is known of the calls."""
+    latest, chart = job.latest, None
+    if latest.stage is Stage.SENDING and latest.limit is not None:
+        samples = [(at, calls) for at, _, calls in job.samples]
+        chart = calls_chart(samples, latest.limit, time.monotonic())
+    stopping = "Stopping: waiting for the calls under way." if job.stop.requested else ""
+    return {
+        "sentence": stopping or latest.note or f"{latest.stage}.", "done": latest.done, "total": latest.total,
+        "counts": latest.counts, "left_s": job.left_s(), "chart": chart, "notices": list(job.notices),
+        "stoppable": True, "stopping": job.stop.requested,
+    }  # fmt: skip
+
+
+def _of_status(status: BatchStatus) -> dict[str, Any]:
+    """The same of a run of another window or computer, which this server cannot stop."""
+    rows, left = int(status.counts.get("rows", 0)), open_rows(status)
     where = f" on {status.running_on}" if status.running_on else ""
-    return Live(
-        sentence=status.note or f"Sending{where}, in another window or on another computer.",
-        done=rows - left,
-        total=rows,
-        counts={name: int(status.counts.get(name, 0)) for name in COUNTED_STATUSES},
-        left_s=left / status.rate if status.rate else None,
-        chart=None,
-        notices=(),
-        stoppable=False,
-        stopping=False,
-    )
-
-
-def _stopped(job: Job[Any] | None) -> str:
-    """Why the last run ended before its rows did."""
-    result = job.result if job is not None and not job.running else None
-    return str(getattr(result, "stopped", "")) if result is not None else ""
+    return {
+        "sentence": status.note or f"Sending{where}, in another window or on another computer.",
+        "done": rows - left, "total": rows, "counts": status.counts, "chart": None, "notices": (),
+        "left_s": left / status.rate if status.rate else None, "stoppable": False, "stopping": False,
+    }  # fmt: skip
 
 
 def _event(name: str, text: str) -> bytes:
@@ -233,3 +170,11 @@ def calls_chart(samples: Sequence[tuple[float, int]], rate: Rate, now_s: float) 
         f'<text x="{CHART_WIDTH - 8}" y="{CHART_HEIGHT - 4}" text-anchor="end">now</text></svg>'
         f'<p class="chart-words">{words}; the line is the limit.</p>'
     )
+
+
+BASE: Final = "/imports/{import_id}/progress"
+ROUTES: Final[list[Route]] = [
+    ("GET", BASE, page),
+    ("GET", f"{BASE}/events", events),
+    ("POST", f"{BASE}/stop", stop),
+]

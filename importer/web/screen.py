@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -14,23 +14,14 @@ from importer.app.options import DEFAULT_SETTLE_S, CallOptions, VerifyOptions
 from importer.app.stores import open_store
 from importer.store.store import Store
 from importer.web.guard import Guard, Handler, OnceTokens
-from importer.web.imports import Imports
+from importer.web.imports import Imports, Mode, WebImport
 from importer.web.jobs import Jobs
-from importer.web.pages import Pages
+from importer.web.pages import templates
 
-AnyHandler = Callable[..., Awaitable[web.StreamResponse]]
-Route = tuple[Literal["GET", "POST"], str, AnyHandler]
-"""Method, path, and handler: of the request, and of the import if the path names one."""
+Route = tuple[Literal["GET", "POST"], str, Callable[..., Awaitable[web.StreamResponse]]]
+"""Method, path, and handler: of the screen, the request, and the import if the path names one."""
 
 SAID_MOST: Final = 20
-
-
-@dataclass(frozen=True)
-class Said:
-    """A message for the next page: what a form has led to. bad: it was refused."""
-
-    text: str
-    bad: bool = False
 
 
 class Screen:
@@ -38,29 +29,25 @@ class Screen:
     long created activities may take to show up when they are read."""
 
     def __init__(self, home: Path, *, rehearsal: bool = False, settle_s: float = DEFAULT_SETTLE_S) -> None:
-        self.home = home
         self.rehearsal = rehearsal
         self.settle_s: Final = settle_s
         self.guard: Final = Guard()
         self.imports: Final = Imports(home)
-        self.pages: Final = Pages(self.guard.form_token)
         self.jobs: Final = Jobs()
         self.once: Final = OnceTokens()
+        self._templates: Final = templates(self.guard.form_token)
         self._store: Store | None = None
         self._opening = asyncio.Lock()
-        self._said: list[Said] = []
-
-    def __repr__(self) -> str:
-        return f"<Screen {self.guard!r} {self.mode}>"
+        self._said: list[tuple[str, bool]] = []
 
     @property
-    def mode(self) -> str:
-        """Which batch of an import the pages are about: `real` or `rehearsal`."""
+    def mode(self) -> Mode:
+        """Which batch of an import the pages are about."""
         return "rehearsal" if self.rehearsal else "real"
 
-    def reading(self, batch: str, mode: str) -> VerifyOptions:
+    def reading(self, own: WebImport, batch: str) -> VerifyOptions:
         """How a batch is read back."""
-        calls = CallOptions(sandbox=mode == "rehearsal")
+        calls = CallOptions(sandbox=own.mode == "rehearsal")
         return VerifyOptions(results=batch, calls=calls, settle_s=self.settle_s)
 
     async def store(self) -> Store:
@@ -76,27 +63,37 @@ class Screen:
             self._store.close()
 
     def say(self, text: str, *, bad: bool = False) -> None:
-        """Show a message on the next page."""
-        self._said = [*self._said, Said(text, bad)][-SAID_MOST:]
+        """Show a message on the next page: what a form has led to. bad: it was refused."""
+        self._said = [*self._said, (text, bad)][-SAID_MOST:]
 
-    def show(self, request: web.Request, template: str, *, heading: str, **shown: Any) -> web.Response:
+    def show(
+        self, request: web.Request, template: str, heading: str, own: WebImport | None = None, **shown: Any
+    ) -> web.Response:
         """A whole page, with the messages that wait for one."""
         said, self._said = self._said, []
         frame = {"heading": heading, "rehearsal": self.rehearsal, "said": said, "here": request.path}
-        return self.pages.page(template, **frame, **shown)
+        if own is not None:
+            frame["once"] = self.once.current(own.key)
+        return self.piece(template, own=own, **frame, **shown)
 
     def piece(self, template: str, **shown: Any) -> web.Response:
         """A part of a page, for htmx."""
-        return self.pages.page(template, **shown)
+        return web.Response(text=self.render(template, **shown), content_type="text/html", charset="utf-8")
 
-    def with_import(self, handler: AnyHandler) -> Handler:
-        """The handler, given the import that the address names. It raises HTTPNotFound."""
+    def render(self, template: str, **shown: Any) -> str:
+        """A template, filled in."""
+        return self._templates.get_template(template).render(**shown)
+
+    def handler(self, handler: Callable[..., Awaitable[web.StreamResponse]]) -> Handler:
+        """The handler of a request alone; of one whose path names an import, it raises HTTPNotFound."""
 
         async def found(request: web.Request) -> web.StreamResponse:
-            own = self.imports.find(request.match_info["import_id"])
+            if "import_id" not in request.match_info:
+                return await handler(self, request)
+            own = self.imports.find(request.match_info["import_id"], self.mode)
             if own is None:
                 raise web.HTTPNotFound(text="This import was not found. It may have been removed.")
-            return await handler(request, own)
+            return await handler(self, request, own)
 
         return found
 
@@ -106,12 +103,23 @@ def see_other(path: str) -> web.Response:
     return web.Response(status=303, headers={"Location": path})
 
 
-def step_path(import_id: str, step: str) -> str:
-    """The address of a step of an import."""
-    return f"/imports/{import_id}/{step}"
+def to_step(own: WebImport, step: str) -> web.Response:
+    """The way to a step of an import."""
+    return see_other(f"/imports/{own.id}/{step}")
 
 
 async def form_of(request: web.Request) -> dict[str, str]:
     """A form's fields as texts, the last of each name."""
     posted = await request.post()
     return {name: value for name, value in posted.items() if isinstance(value, str)}
+
+
+def number_in(text: str) -> int | None:
+    """A number of a form or an address; None for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None
+
+
+def attachment(content: bytes, name: str, kind: str) -> web.Response:
+    """A file to be saved under that name."""
+    placed = f"attachment; filename*=UTF-8''{quote(name)}"
+    return web.Response(body=content, headers={"Content-Type": kind, "Content-Disposition": placed})

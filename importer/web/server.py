@@ -18,18 +18,20 @@ from aiohttp.typedefs import Middleware
 
 from importer.app.options import DEFAULT_SETTLE_S
 from importer.errors import ImporterError
-from importer.web.check_step import CheckStep
-from importer.web.correct_step import CorrectStep
+from importer.web import (
+    check_step,
+    correct_step,
+    imports_page,
+    keys_page,
+    mapping_step,
+    progress_step,
+    results_step,
+    send_step,
+    sheet_step,
+)
 from importer.web.guard import HEADERS, Handler
-from importer.web.imports_page import ImportsPage
-from importer.web.keys_page import KeysPage
-from importer.web.mapping_step import MappingStep
 from importer.web.pages import STATIC, styles_page
-from importer.web.progress_step import ProgressStep
-from importer.web.results_step import ResultsStep
 from importer.web.screen import Screen
-from importer.web.send_step import SendStep
-from importer.web.sheet_step import SheetStep
 
 LOOPBACK: Final = "127.0.0.1"
 FORM_MAX_BYTES: Final = 4 << 20
@@ -59,9 +61,6 @@ class ScreenServer:
         self.screen: Final = Screen(home, rehearsal=rehearsal, settle_s=settle_s)
         self._port = port
         self._runner: web.AppRunner | None = None
-
-    def __repr__(self) -> str:
-        return f"<ScreenServer {self.screen.guard!r}>"
 
     @property
     def address(self) -> str:
@@ -96,15 +95,12 @@ def _application(screen: Screen) -> web.Application:
     application = web.Application(
         client_max_size=FORM_MAX_BYTES, middlewares=[screen.guard.check, _errors_shown(screen)]
     )
-    send = SendStep(screen)
-    pages = (
-        ImportsPage(screen), SheetStep(screen), MappingStep(screen), CheckStep(screen), send,
-        ProgressStep(screen, send), ResultsStep(screen), CorrectStep(screen), KeysPage(screen),
+    rooms = (
+        imports_page, sheet_step, mapping_step, check_step, send_step, progress_step, results_step,
+        correct_step, keys_page,
     )  # fmt: skip
-    for method, path, handler in itertools.chain.from_iterable(page.routes() for page in pages):
-        found = screen.with_import(handler) if "{import_id}" in path else handler
-        add = application.router.add_get if method == "GET" else application.router.add_post
-        add(path, found)
+    for method, path, handler in itertools.chain.from_iterable(room.ROUTES for room in rooms):
+        application.router.add_route(method, path, screen.handler(handler))
     application.router.add_get("/styles.css", styles_page)
     application.router.add_static("/static", STATIC)
     application.on_response_prepare.append(_with_headers)
@@ -133,7 +129,7 @@ def _errors_shown(screen: Screen) -> Middleware:
             log.exception("%s %s", request.method, request.path)
             digest = hashlib.sha256(repr(error).encode()).hexdigest()[:6]
             text, status = f"{UNEXPECTED} ({type(error).__name__}, {digest})", 500
-        response = screen.show(request, "error.html", heading="This did not work", text=text)
+        response = screen.show(request, "error.html", "This did not work", text=text)
         response.set_status(status)
         return response
 

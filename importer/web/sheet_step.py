@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,12 +15,12 @@ from importer.atomic_file import write_new
 from importer.errors import ImporterError, MappingError, SettingsError, SheetError
 from importer.mapping.yaml_file import MappingText
 from importer.settings import load_settings
-from importer.sheets import Row, SheetOptions, open_sheet
+from importer.sheets import SheetOptions, open_sheet
 from importer.sheets.detect import Kind, find_kind
 from importer.sheets.sheet import SheetChoiceError
 from importer.starter.header import find_header_row
-from importer.web.imports import SHEET, WebImport, receive_sheet
-from importer.web.screen import Route, Screen, form_of, see_other, step_path
+from importer.web.imports import WebImport, file_name, file_part, receive_sheet
+from importer.web.screen import Route, Screen, form_of, number_in, see_other, to_step
 
 ROWS_SHOWN: Final = 8
 ENCODINGS: Final = (
@@ -35,115 +35,75 @@ ENCODINGS: Final = (
     ("cp932", "Japanese (cp932)"),
     ("gb18030", "Chinese (GB 18030)"),
 )
+DELIMITERS: Final = ((",", "Comma ,"), (";", "Semicolon ;"), ("tab", "Tab"), ("|", "Pipe |"))
 SAMPLE: Final = Path(__file__).parent / "sample"
-SAMPLE_SHEET: Final = SAMPLE / "visits.csv"
-SAMPLE_MAPPING: Final = SAMPLE / "visits.yaml"
-DELIMITER_CHOICES: Final = ((",", "Comma ,"), (";", "Semicolon ;"), ("tab", "Tab"), ("|", "Pipe |"))
+READING: Final = ("sheet", "encoding", "delimiter", "header_row")
+"""How the sheet is read: parts of the import's state, and keys of a mapping."""
 
 
-@dataclass(frozen=True)
-class SheetLook:
-    """A sheet as the page shows it. problem: why it cannot be read this way, "" if it can. names: the sheets
-    of a workbook. hidden_rows: rows that a filter hides."""
-
-    text: bool
-    header_row: int
-    names: tuple[str, ...] = ()
-    name: str = ""
-    header: tuple[str, ...] = ()
-    rows: tuple[Row, ...] = ()
-    hidden_rows: int = 0
-    warnings: tuple[str, ...] = ()
-    problem: str = ""
-
-
-class SheetStep:
-    """The pages of this step."""
-
-    def __init__(self, screen: Screen) -> None:
-        self._screen = screen
-
-    def routes(self) -> list[Route]:
-        return [
-            ("GET", "/new", self.choose),
-            ("POST", "/new", self.upload),
-            ("POST", "/sample", self.sample),
-            ("GET", "/imports/{import_id}/sheet", self.page),
-            ("GET", "/imports/{import_id}/sheet/rows", self.rows),
-            ("POST", "/imports/{import_id}/sheet", self.settle),
-        ]
-
-    async def choose(self, request: web.Request) -> web.Response:
-        """The page that a file is dropped on."""
-        return await show_new(self._screen, request)
-
-    async def upload(self, request: web.Request) -> web.Response:
-        """A file arrives: it is kept if it is a spreadsheet."""
-        try:
-            begun = await receive_sheet(request, self._screen.imports)
-        except SheetError as error:
-            self._screen.say(str(error), bad=True)
-            return see_other("/new")
-        try:
-            begun = await asyncio.to_thread(_settled_by_itself, begun)
-        except ImporterError as error:
-            self._screen.imports.discard(begun.id)
-            self._screen.say(str(error), bad=True)
-            return see_other("/new")
-        return see_other(step_path(begun.id, "sheet"))
-
-    async def sample(self, request: web.Request) -> web.Response:
-        """A rehearsal with the sample sheet and its mapping."""
-        imports = self._screen.imports
-        made, folder = imports.new_folder()
-        write_new(folder / SHEET / SAMPLE_SHEET.name, SAMPLE_SHEET.read_bytes().decode("utf-8"))
-        begun = imports.begin(made, SAMPLE_SHEET.name)
-        begun.save_mapping(SAMPLE_MAPPING.read_bytes().decode("utf-8"))
-        begun.changed(loaded=True)
-        self._screen.rehearsal = True
-        return see_other(step_path(made, "mapping"))
-
-    async def page(self, request: web.Request, own: WebImport) -> web.Response:
-        """How the sheet is read, and its first rows."""
-        if not own.has_sheet:
-            return see_other(step_path(own.id, "results"))
-        look = await asyncio.to_thread(look_at, own)
-        return self._screen.show(
-            request, "sheet.html", heading="Sheet", step="sheet", own=own, look=look, encodings=ENCODINGS,
-            delimiters=DELIMITER_CHOICES,
-        )  # fmt: skip
-
-    async def rows(self, request: web.Request, own: WebImport) -> web.Response:
-        """The first rows with the settings as they stand in the form."""
-        wanted = await asyncio.to_thread(_with_settings, own, dict(request.query))
-        look = await asyncio.to_thread(look_at, wanted)
-        guessed = wanted.state.sheet != own.state.sheet
-        return self._screen.piece("sheet_rows.html", look=look, guessed=guessed)
-
-    async def settle(self, request: web.Request, own: WebImport) -> web.Response:
-        """Continue: keep the settings if the sheet can be read with them."""
-        wanted = await asyncio.to_thread(_with_settings, own, await form_of(request))
-        look = await asyncio.to_thread(look_at, wanted)
-        if _reading(wanted) != _reading(own):
-            _keep_in_mapping(own, _reading(wanted))
-        own.changed(**_reading(wanted))
-        if look.problem:
-            return see_other(step_path(own.id, "sheet"))
-        return see_other(step_path(own.id, "mapping"))
-
-
-async def show_new(screen: Screen, request: web.Request) -> web.Response:
+async def choose(screen: Screen, request: web.Request) -> web.Response:
     """The page that a file is dropped on; without keys it offers a rehearsal with a sample sheet."""
-    offer_sample = not await asyncio.to_thread(_has_keys)
-    return screen.show(request, "new.html", heading="Sheet", step="sheet", offer_sample=offer_sample)
-
-
-def _has_keys() -> bool:
     try:
-        load_settings()
+        await asyncio.to_thread(load_settings)
+        has_keys = True
     except SettingsError:
-        return False
-    return True
+        has_keys = False
+    return screen.show(request, "new.html", "Sheet", offer_sample=not has_keys)
+
+
+async def upload(screen: Screen, request: web.Request) -> web.Response:
+    """A file arrives: it is kept if it is a spreadsheet. Nothing is left of one that was refused or that did
+    not arrive to its end."""
+    try:
+        part = await file_part(request)
+        own = screen.imports.new(file_name(part.filename or ""), screen.mode)
+        try:
+            await receive_sheet(part, own.source)
+            own = await asyncio.to_thread(_settled_by_itself, own)
+        except BaseException:
+            screen.imports.discard(own)
+            raise
+    except ImporterError as error:
+        screen.say(str(error), bad=True)
+        return see_other("/new")
+    return to_step(own, "sheet")
+
+
+async def sample(screen: Screen, request: web.Request) -> web.Response:
+    """A rehearsal with the sample sheet and its mapping."""
+    screen.rehearsal = True
+    own = screen.imports.new("visits.csv", screen.mode)
+    write_new(own.source, (SAMPLE / "visits.csv").read_bytes().decode("utf-8"))
+    own.save_mapping((SAMPLE / "visits.yaml").read_bytes().decode("utf-8"))
+    return to_step(own.changed(loaded=True), "mapping")
+
+
+async def page(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
+    """How the sheet is read, and its first rows."""
+    if not own.has_sheet:
+        return to_step(own, "results")
+    look = await asyncio.to_thread(look_at, own)
+    return screen.show(
+        request, "sheet.html", "Sheet", own, look=look, encodings=ENCODINGS, delimiters=DELIMITERS
+    )
+
+
+async def rows(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
+    """The first rows with the settings as they stand in the form."""
+    wanted = await asyncio.to_thread(_with_settings, own, dict(request.query))
+    look = await asyncio.to_thread(look_at, wanted)
+    guessed = wanted.state.sheet != own.state.sheet
+    return screen.piece("sheet_rows.html", look=look, guessed=guessed)
+
+
+async def settle(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
+    """Continue: keep the settings if the sheet can be read with them."""
+    wanted = await asyncio.to_thread(_with_settings, own, await form_of(request))
+    look = await asyncio.to_thread(look_at, wanted)
+    if _reading(wanted) != _reading(own):
+        _keep_in_mapping(own, _reading(wanted))
+    own.changed(**_reading(wanted))
+    return to_step(own, "sheet" if look["problem"] else "mapping")
 
 
 def sheet_options(own: WebImport) -> SheetOptions:
@@ -156,28 +116,23 @@ def sheet_input(own: WebImport) -> SheetInput:
     return SheetInput(path=own.source, hidden=own.state.hidden, cells=own.corrections, **_reading(own))
 
 
-def look_at(own: WebImport) -> SheetLook:
-    """The sheet's first rows as they are read now."""
-    how, text = sheet_options(own), False
-    names: tuple[str, ...] = ()
+def look_at(own: WebImport) -> dict[str, Any]:
+    """The sheet as it is read now, for the page. text: whether it is one. names: the sheets of a workbook.
+    problem: why it cannot be read this way, "" if it can."""
+    how = sheet_options(own)
+    look: dict[str, Any] = {
+        "text": False, "names": (), "name": how.sheet or "", "header_row": how.header_row or 1, "problem": "",
+    }  # fmt: skip
     try:
-        text = find_kind(own.source) is Kind.TEXT
+        look["text"] = find_kind(own.source) is Kind.TEXT
         with open_sheet(own.source, how) as sheet:
-            names = sheet.sheet_names
-            return SheetLook(
-                text=text,
-                header_row=sheet.header_row,
-                names=names,
-                name=sheet.name or "",
-                header=sheet.header,
-                rows=tuple(itertools.islice(sheet.rows(), ROWS_SHOWN)),
-                hidden_rows=sheet.hidden_rows,
-                warnings=tuple(sheet.warnings),
-            )
-    except SheetChoiceError as error:
-        return SheetLook(text, how.header_row or 1, names=error.names, problem=str(error))
+            look |= {"names": sheet.sheet_names, "name": sheet.name or "", "header_row": sheet.header_row}
+            look |= {"header": sheet.header, "rows": list(itertools.islice(sheet.rows(), ROWS_SHOWN))}
+            look |= {"hidden_rows": sheet.hidden_rows, "warnings": list(sheet.warnings)}
     except SheetError as error:
-        return SheetLook(text, how.header_row or 1, names=names, name=how.sheet or "", problem=str(error))
+        names = error.names if isinstance(error, SheetChoiceError) else look["names"]
+        look |= {"names": names, "problem": str(error)}
+    return look
 
 
 def _settled_by_itself(own: WebImport) -> WebImport:
@@ -190,7 +145,7 @@ def _settled_by_itself(own: WebImport) -> WebImport:
         with open_sheet(own.source, SheetOptions(hidden="include")):
             pass
     except SheetChoiceError as error:
-        own = own.changed(sheet=error.names[0]) if error.names else own
+        own = own.having(sheet=error.names[0] if error.names else None)
     except SheetError:
         pass  # the page says what is wrong, beside the fields that may settle it
     return own.changed(**_reading(_with_header_row(own)))
@@ -198,13 +153,11 @@ def _settled_by_itself(own: WebImport) -> WebImport:
 
 def _keep_in_mapping(own: WebImport, reading: dict[str, Any]) -> None:
     """The mapping says how the sheet is read, too: a guessed one is guessed again, another one is changed."""
-    if not own.mapping.exists():
-        return
     if not own.state.loaded:
-        own.mapping.unlink()
+        own.mapping.unlink(missing_ok=True)
         return
     try:
-        text = MappingText(own.mapping.read_bytes().decode("utf-8"))
+        text = MappingText(own.mapping_text)
     except MappingError:
         return  # the person corrects it as text
     for name, value in reading.items():
@@ -214,8 +167,7 @@ def _keep_in_mapping(own: WebImport, reading: dict[str, Any]) -> None:
 
 
 def _reading(own: WebImport) -> dict[str, Any]:
-    """How the sheet is read, as parts of the state."""
-    return {name: getattr(own.state, name) for name in ("sheet", "encoding", "delimiter", "header_row")}
+    return {name: getattr(own.state, name) for name in READING}
 
 
 def _with_header_row(own: WebImport) -> WebImport:
@@ -230,14 +182,24 @@ def _with_header_row(own: WebImport) -> WebImport:
 def _with_settings(own: WebImport, given: dict[str, str]) -> WebImport:
     """The import read with the settings of a form; not saved. Another sheet has its headings elsewhere: they
     are looked for there, unless the person said where they are."""
-    row = given.get("header_row", "").strip()
     before = own.state.header_row
     wanted = own.having(
         sheet=given.get("sheet") or own.state.sheet,
         encoding=given.get("encoding") or None,
         delimiter=given.get("delimiter") or None,
-        header_row=int(row) if row.isascii() and row.isdigit() and len(row) < 8 else before,
+        header_row=number_in(given.get("header_row", "").strip()) or before,
     )
     if wanted.state.sheet != own.state.sheet and wanted.state.header_row == (before or 1):
         return _with_header_row(wanted)
     return wanted
+
+
+BASE: Final = "/imports/{import_id}/sheet"
+ROUTES: Final[list[Route]] = [
+    ("GET", "/new", choose),
+    ("POST", "/new", upload),
+    ("POST", "/sample", sample),
+    ("GET", BASE, page),
+    ("GET", f"{BASE}/rows", rows),
+    ("POST", BASE, settle),
+]
