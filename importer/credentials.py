@@ -10,7 +10,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit
@@ -38,9 +38,14 @@ def base_url(configured: str, *, where: str = "LEADSQUARED_HOST") -> str:
     password in the URL, and for `http://` to anything but this computer.
     """
     text = configured.strip()
-    parts = _split(text if "://" in text else f"https://{text}", where)
+    no_host = SettingsError(f"{quoted(text)} is not a host name.", where=where, remedy=_REMEDY)
+    try:
+        parts = urlsplit(text if "://" in text else f"https://{text}")
+        port = parts.port
+    except ValueError:
+        raise no_host from None
     if parts.scheme not in _DEFAULT_PORTS:
-        raise SettingsError(f"{quoted(text.strip())} is not an https address.", where=where, remedy=_REMEDY)
+        raise SettingsError(f"{quoted(text)} is not an https address.", where=where, remedy=_REMEDY)
     if parts.username is not None or parts.password is not None or "@" in parts.netloc:
         # The text is not repeated: a key may stand in it.
         raise SettingsError("The address contains a user name or a key.", where=where, remedy=_REMEDY)
@@ -50,13 +55,13 @@ def base_url(configured: str, *, where: str = "LEADSQUARED_HOST") -> str:
         )
     host = parts.hostname or ""
     if not _is_host(host):
-        raise SettingsError(f"{quoted(text.strip())} is not a host name.", where=where, remedy=_REMEDY)
+        raise no_host
     if parts.scheme == "http" and not is_loopback(host):
         raise SettingsError(
             f"http:// would send the keys to {host} in clear.", where=where, remedy=f"Use https://{host}."
         )
-    shown = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{shown}" + (f":{parts.port}" if parts.port is not None else "")
+    named = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{named}" + (f":{port}" if port is not None else "")
 
 
 def is_loopback(host: str) -> bool:
@@ -83,41 +88,23 @@ def check_host(configured: str, api_host: str) -> TenantError | None:
     compare when it is empty. A host of another region refuses every call but whoami (documented,
     user-authentication page). Spellings of this computer are equal; a port counts where one is named.
     """
-    if not api_host.strip():
+    text = api_host.strip()
+    if not text:
         return None
-    ours = urlsplit(configured)
-    try:
-        has_scheme = "://" in api_host
-        theirs = urlsplit(api_host.strip() if has_scheme else f"https://{api_host.strip()}")
-        names_port = has_scheme or theirs.port is not None
+    same, remedy = False, _REMEDY
+    with suppress(SettingsError):
+        theirs, ours = urlsplit(base_url(text.rstrip("."))), urlsplit(configured)
+        names_port = "://" in text or theirs.port is not None
         same = _name(theirs) == _name(ours) and (not names_port or _port(theirs) == _port(ours))
-    except ValueError:
-        same = False
+        if is_near(theirs.geturl()):  # a server may name any host: only one that keys may go to is proposed
+            remedy = f"Set LEADSQUARED_HOST={shown(text)}."
     if same:
         return None
     return TenantError(
-        f"These keys belong to a tenant whose API host is {quoted(api_host)}; {quoted(ours.netloc)} is "
-        "the host of another region and refuses every import.",
-        remedy=_set_to(api_host.strip()),
+        f"These keys belong to a tenant whose API host is {quoted(api_host)};"
+        f" {quoted(urlsplit(configured).netloc)} is the host of another region and refuses every import.",
+        remedy=remedy,
     )
-
-
-def _set_to(api_host: str) -> str:
-    """A server may name any host: only one that keys may go to is proposed."""
-    try:
-        near = is_near(base_url(api_host))
-    except SettingsError:
-        near = False
-    return f"Set LEADSQUARED_HOST={shown(api_host)}." if near else _REMEDY
-
-
-def _split(url: str, where: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # a port that is not a number fails here
-    except ValueError as error:
-        raise SettingsError(f"{quoted(url)} is not a host name.", where=where, remedy=_REMEDY) from error
-    return parts
 
 
 def _is_host(host: str) -> bool:
@@ -164,18 +151,14 @@ class Credentials:
     keys: Keys
 
 
-class KeyringError(SettingsError):
-    """There is no keyring that can be used, or it refused."""
-
-
 def store(credentials: Credentials) -> str:
     """Keep the keys, in place of earlier ones; the keyring's name for a person.
 
-    Raises KeyringError; the keys are then kept nowhere.
+    Raises SettingsError; the keys are then kept nowhere.
     """
     backend = _backend()
     if backend is None:
-        raise KeyringError(
+        raise SettingsError(
             "This computer has no keyring that keeps keys encrypted, so nothing was kept.",
             remedy=_ENVIRONMENT,
         )
@@ -190,12 +173,12 @@ def store(credentials: Credentials) -> str:
         backend.set_password(SERVICE, ENTRY, kept)
         read_back = backend.get_password(SERVICE, ENTRY)
     if read_back != kept:
-        raise KeyringError("The keyring did not keep the keys.", remedy=_ENVIRONMENT)
+        raise SettingsError("The keyring did not keep the keys.", remedy=_ENVIRONMENT)
     return str(backend.name)
 
 
 def load() -> Credentials | None:
-    """The keys that `store` kept, None if there are none (or no keyring). Raises KeyringError when the
+    """The keys that `store` kept, None if there are none (or no keyring). Raises SettingsError when the
     keyring refuses (locked, say) or holds something else under our name."""
     backend = _backend()
     if backend is None:
@@ -208,14 +191,14 @@ def load() -> Credentials | None:
         read = json.loads(kept)
         host, access, secret = str(read["host"]), str(read["access"]), str(read["secret"])
     except (ValueError, KeyError, TypeError):
-        raise KeyringError(
+        raise SettingsError(
             "The keyring's entry of the importer is damaged.", remedy="Run `importer login` again."
         ) from None
     return Credentials(host, Keys(SecretStr(access), SecretStr(secret)))
 
 
 def remove() -> bool:
-    """Forget the keys; False if none were kept. Raises KeyringError when the keyring refuses."""
+    """Forget the keys; False if none were kept. Raises SettingsError when the keyring refuses."""
     backend = _backend()
     if backend is None:
         return False
@@ -231,17 +214,9 @@ def _backend() -> KeyringBackend | None:
     import keyring
 
     with _keyring_speaks():
-        return next((backend for backend in _flat(keyring.get_keyring()) if _is_safe(backend)), None)
-
-
-def _flat(backend: KeyringBackend) -> Iterator[KeyringBackend]:
-    """The keyrings behind a chain, in their order of preference; a single one as it is."""
-    from keyring.backends.chainer import ChainerBackend
-
-    if isinstance(backend, ChainerBackend):
-        yield from backend.backends
-    else:
-        yield backend
+        chosen = keyring.get_keyring()
+        chain = getattr(chosen, "backends", [chosen])  # in their order of preference
+        return next((backend for backend in chain if _is_safe(backend)), None)
 
 
 def _is_safe(backend: KeyringBackend) -> bool:
@@ -257,12 +232,12 @@ def _is_safe(backend: KeyringBackend) -> bool:
 
 @contextmanager
 def _keyring_speaks() -> Iterator[None]:
-    """Turns whatever a backend raises (they raise what they like) into a KeyringError."""
+    """Turns whatever a backend raises (they raise what they like) into a SettingsError."""
     try:
         yield
     except Exception as error:  # noqa: BLE001 - see above
         words = one_line(str(error), NAME_LENGTH_MAX) or type(error).__name__
         # Not chained: a backend's own error may quote what it was given.
-        raise KeyringError(
+        raise SettingsError(
             f"The keyring refused: {words}.", remedy=f"Unlock it, or: {_ENVIRONMENT}"
         ) from None

@@ -19,7 +19,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Final
 
-from importer.atomic_file import FILE_MODE, private_folder
+from importer.atomic_file import FILE_MODE, absolute, private_folder
 from importer.errors import SettingsError
 
 VARIABLE: Final = "IMPORTER_HOME"
@@ -70,19 +70,15 @@ class Home:
 
 
 def home() -> Home:
-    """The home in force: `IMPORTER_HOME`, else the user's data folder. Touches nothing."""
-    return Home(home_folder())
-
-
-def home_folder() -> Path:
-    """`home().root`. Raises SettingsError when `~` in IMPORTER_HOME names nobody."""
+    """The home in force: `IMPORTER_HOME`, else the user's data folder. Touches nothing. Raises SettingsError
+    when `~` in IMPORTER_HOME names nobody."""
     named = os.environ.get(VARIABLE, "").strip()
     if not named:
         import platformdirs
 
-        return Path(platformdirs.user_data_dir("importer", appauthor=False))
+        return Home(Path(platformdirs.user_data_dir("importer", appauthor=False)))
     try:
-        return Path(os.path.abspath(Path(named).expanduser()))  # noqa: PTH100 - resolve() would follow links
+        return Home(absolute(Path(named).expanduser()))
     except (RuntimeError, ValueError) as error:
         raise SettingsError(
             f"{named!r} is not a folder.", where=VARIABLE, remedy="Set it to a folder that you may write."

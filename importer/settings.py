@@ -21,7 +21,7 @@ from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as SourceError
 
-from importer.credentials import KeyringError, Keys, base_url, is_near, load
+from importer.credentials import Keys, base_url, is_near, load
 from importer.errors import SettingsError
 from importer.home import Home, home
 from importer.pacing.rules import Rate
@@ -213,7 +213,7 @@ def _keyring(trouble: _Trouble) -> Place:
     """What `importer login` kept; asked only when neither environment nor `.env` names a key."""
     try:
         kept = load()
-    except KeyringError as error:
+    except SettingsError as error:
         trouble.wrong.append(str(error))
         return Place(KEYRING)
     return Place(KEYRING, kept.base_url, kept.keys.access, kept.keys.secret) if kept else Place(KEYRING)
@@ -323,19 +323,15 @@ def _incomplete(trouble: _Trouble) -> SettingsError:
 
 def _how_to_set(missing: list[str]) -> str:
     """Single quotes everywhere: access keys contain `$`, which both shells would expand."""
-    values = {"LEADSQUARED_HOST": "api-in21.leadsquared.com"}
-    bash = [f"  export {name}='{values.get(name, '…')}'" for name in missing]
-    powershell = [f"  $env:{name} = '{values.get(name, '…')}'" for name in missing]
-    file = [f"  {name}='{values.get(name, '…')}'" for name in missing]
     lines = [
-        "LeadSquared shows them in My Account > Settings > API and Webhooks. Set them in one of these ways:",
-        "in bash:",
-        *bash,
-        "in PowerShell:",
-        *powershell,
-        f"in a file named {ENV_FILE} in the working directory:",
-        *file,
-        "or keep them in the system's keyring: importer login",
-        "A rehearsal needs none of them: --sandbox",
+        "LeadSquared shows them in My Account > Settings > API and Webhooks. Set them in one of these ways:"
     ]
-    return "\n".join(lines)
+    for where, line in (
+        ("in bash:", "  export {}='{}'"),
+        ("in PowerShell:", "  $env:{} = '{}'"),
+        (f"in a file named {ENV_FILE} in the working directory:", "  {}='{}'"),
+    ):
+        values = {"LEADSQUARED_HOST": "api-in21.leadsquared.com"}
+        lines += [where, *(line.format(name, values.get(name, "…")) for name in missing)]
+    lines.append("or keep them in the system's keyring: importer login")
+    return "\n".join([*lines, "A rehearsal needs none of them: --sandbox"])

@@ -10,14 +10,15 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from served import InThread
 
-from importer.web.server import ScreenServer
+from importer.web.screen import Screen
+from importer.web.server import serving
 
 
-class RunningScreen(InThread[ScreenServer]):
+class RunningScreen(InThread[Screen]):
     """`with RunningScreen(home) as screen:` serves until the block ends."""
 
     def __init__(self, home: Path, *, rehearsal: bool = False) -> None:
-        super().__init__(lambda: ScreenServer(home, rehearsal=rehearsal, settle_s=0.1))
+        super().__init__(lambda: serving(home, rehearsal=rehearsal, settle_s=0.1))
 
     def __enter__(self) -> Self:
         self.start()
@@ -27,14 +28,9 @@ class RunningScreen(InThread[ScreenServer]):
         self.stop()
 
     @property
-    def server(self) -> ScreenServer:
-        """What is served."""
-        return self.served
-
-    @property
     def address(self) -> str:
         """What `importer web` prints."""
-        return self.server.address
+        return self.served.guard.address
 
     @property
     def port(self) -> int:
@@ -75,7 +71,7 @@ class Caller:
         self.port = screen.port
         self.host = f"127.0.0.1:{screen.port}"
         self.token = parse_qs(urlsplit(screen.address).query)["token"][0]
-        self.form_token = screen.server.screen.guard.form_token
+        self.form_token = screen.served.guard.form_token
         self.cookie = ""
 
     def sign_in(self) -> Self:

@@ -14,7 +14,8 @@ from keyring.backends.null import Keyring as NullKeyring
 from memory_keyring import MemoryKeyring
 from pydantic import SecretStr
 
-from importer.credentials import Credentials, KeyringError, Keys, load, remove, store
+from importer.credentials import Credentials, Keys, load, remove, store
+from importer.errors import SettingsError
 from importer.settings import load_settings
 
 KEPT = Credentials("https://api.leadsquared.com", Keys(SecretStr("u$r-access"), SecretStr("s3cret")))
@@ -57,7 +58,7 @@ def test_without_a_keyring_nothing_is_kept(backend: type[KeyringBackend], home: 
     keyring.set_keyring(unsafe)
     before = sorted(home.parent.rglob("*"))
 
-    with pytest.raises(KeyringError, match="nothing was kept"):
+    with pytest.raises(SettingsError, match="nothing was kept"):
         store(KEPT)
 
     assert load() is None
@@ -87,7 +88,7 @@ def test_a_locked_keyring_is_said_and_shows_no_keys() -> None:
     keyring.set_keyring(locked)
 
     for action in (lambda: store(KEPT), load, remove):
-        with pytest.raises(KeyringError, match="the collection is locked") as raised:
+        with pytest.raises(SettingsError, match="the collection is locked") as raised:
             action()
         assert "s3cret" not in str(raised.value)
 
@@ -122,5 +123,5 @@ def test_a_damaged_entry_asks_for_login(kept: str) -> None:
     store(KEPT)
     backend.kept = dict.fromkeys(backend.kept, kept)
 
-    with pytest.raises(KeyringError, match="importer login"):
+    with pytest.raises(SettingsError, match="importer login"):
         load()

@@ -43,7 +43,7 @@ def test_the_printed_address_stays_valid(screen: RunningScreen) -> None:
 
 def test_the_address_a_browser_is_started_with_works_once(screen: RunningScreen) -> None:
     """Other people of the computer see a program's arguments."""
-    path = screen.server.screen.guard.address_once().partition("/?")[2]
+    path = screen.served.guard.address_once().partition("/?")[2]
 
     caller = Caller(screen)
 
@@ -90,7 +90,7 @@ def test_a_form_of_another_page_changes_nothing(screen: RunningScreen, caller: C
 
     answer = caller.post("/rehearsal", headers, rehearsal="on")
 
-    assert (answer.status, screen.server.screen.rehearsal) == (403, False)
+    assert (answer.status, screen.served.rehearsal) == (403, False)
 
 
 @pytest.mark.parametrize("token", ["", "wrong"])
@@ -98,7 +98,7 @@ def test_a_form_without_our_token_changes_nothing(screen: RunningScreen, caller:
     """Also if everything else is right."""
     answer = caller.post("/rehearsal", form_token=token, rehearsal="on")
 
-    assert (answer.status, screen.server.screen.rehearsal) == (403, False)
+    assert (answer.status, screen.served.rehearsal) == (403, False)
 
 
 def test_our_own_form_changes_something(screen: RunningScreen, caller: Caller) -> None:
@@ -106,7 +106,7 @@ def test_our_own_form_changes_something(screen: RunningScreen, caller: Caller) -
     answer = caller.post("/rehearsal", rehearsal="on", here="/new")
 
     assert (answer.status, answer.headers["location"]) == (303, "/new")
-    assert screen.server.screen.rehearsal
+    assert screen.served.rehearsal
 
 
 @pytest.mark.parametrize("here", ["https://evil.example/", "//evil.example/x", "\\\\evil.example", "/\\evil"])

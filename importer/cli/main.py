@@ -35,7 +35,7 @@ from typer.core import TyperGroup
 from importer.app.questions import DeclinedError
 from importer.cli.console import CommandEnd, Console
 from importer.errors import ImporterError
-from importer.home import home_folder, open_log
+from importer.home import home, open_log
 
 PROGRAM: Final = "importer"
 
@@ -145,7 +145,7 @@ def _system_trouble(error: OSError) -> str:
 def _keep_traceback(error: BaseException) -> Path | None:
     """Put the traceback into the log; where that is, or None when even that failed."""
     try:
-        log = open_log(home_folder())
+        log = open_log(home().root)
         logging.getLogger("importer.cli").error("unexpected", exc_info=error)
     except (OSError, ImporterError):
         return None

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import webbrowser
+from pathlib import Path
 
 from importer.cli import options
 from importer.cli.console import Console
@@ -13,7 +14,7 @@ from importer.cli.main import EXIT_INTERRUPTED
 from importer.cli.progress import ends_at_sigterm
 from importer.errors import SettingsError
 from importer.home import home
-from importer.web.server import ScreenServer
+from importer.web.server import serving
 
 
 def web(
@@ -40,8 +41,7 @@ def web(
         console.warn(notice)
     with ends_at_sigterm():
         try:
-            server = ScreenServer(own.root, port=port, rehearsal=sandbox)
-            asyncio.run(_serve(console, server, opens=not no_open))
+            asyncio.run(_serve(console, own.root, port, rehearsal=sandbox, opens=not no_open))
         except KeyboardInterrupt:
             console.say("The screen has closed.")
         except OSError as error:
@@ -52,12 +52,12 @@ def web(
     return EXIT_INTERRUPTED
 
 
-async def _serve(console: Console, server: ScreenServer, *, opens: bool) -> None:
-    async with server:
-        console.result_now(server.address, {"url": server.address})
+async def _serve(console: Console, root: Path, port: int, *, rehearsal: bool, opens: bool) -> None:
+    async with serving(root, port=port, rehearsal=rehearsal) as screen:
+        console.result_now(screen.guard.address, {"url": screen.guard.address})
         console.say("Open this address in your browser. Ctrl-C ends the screen.")
         if opens and _has_windows():
-            await asyncio.to_thread(webbrowser.open, server.screen.guard.address_once())
+            await asyncio.to_thread(webbrowser.open, screen.guard.address_once())
         await asyncio.Event().wait()
 
 

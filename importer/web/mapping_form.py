@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 from importer.mapping.model import MODIFIER_TYPES
@@ -41,9 +41,6 @@ TYPES: Final = (
 USER_ATTRIBUTES: Final = ("EmailAddress", "FullName")
 """What users are looked up by; anything else is an attribute of an account."""
 
-VALUES_SPARE: Final = 3
-"""Empty lines at the end of a table of values, to be filled in."""
-
 MORE_SETTINGS: Final = {
     "required": "must not be empty",
     "default": "a value for empty cells",
@@ -73,96 +70,50 @@ Where = tuple[str, ...]
 class FormLine:
     """One line of the form.
 
-    number: its place in the form, part of the names of its inputs. heading: of its column, None for an
-    extra line. letters, samples: of the column, for a person to recognise it. key: what it is sent
-    as: "", one of `PLACES`, or a schema name. source: `column`, `value` or `template`; text: what stands
-    there. block: the settings. doubts: why it is a guess. extra: which of the extra lines it is, from 1.
-    used_by: what the column is part of, where a template names it.
+    number: its place in the form, part of the names of its inputs. heading: of its column, None for an extra
+    line. key: what it is sent as: "", one of `PLACES`, or a schema name. block: the settings. source:
+    `column`, `value` or `template`; text: what stands there. letters, samples: of the column, for a person to
+    recognise it; doubts: why it is a guess. used_by: what the column is part of, where a template names it.
     """
 
     number: int
     heading: str | None
     key: str = ""
+    block: Block = field(default_factory=dict)
     source: str = "column"
     text: str = ""
-    block: Block = field(default_factory=dict)
     letters: str = ""
     samples: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
-    extra: int = 0
     used_by: tuple[str, ...] = ()
-
-    @property
-    def send_as(self) -> str:
-        """The choice of the select: a place, `field`, or nothing."""
-        return self.key if self.key in {*PLACES, ""} else FIELD
-
-    @property
-    def schema_name(self) -> str:
-        """What stands in the field beside the select."""
-        return "" if self.key in PLACES else self.key
-
-    @property
-    def type(self) -> str:
-        return str(self.block.get("type", "text"))
-
-    @property
-    def formats(self) -> tuple[str, ...]:
-        return _texts(self.block.get("format"))
-
-    @property
-    def one_of(self) -> tuple[str, ...]:
-        return _texts(self.block.get("one_of"))
-
-    @property
-    def values(self) -> tuple[tuple[str, str], ...]:
-        """The table of values, with empty lines to fill in."""
-        kept = tuple((str(key), str(sent)) for key, sent in self.block.get("values", {}).items())
-        return (*kept, *((("", ""),) * VALUES_SPARE))
-
-    @property
-    def in_use(self) -> tuple[str, ...]:
-        """Settings behind "More" that are set, in words."""
-        return tuple(words for name, words in MORE_SETTINGS.items() if name in self.block)
-
-    def setting(self, name: str) -> str:
-        """A setting as a text, "" if it is not there."""
-        value = self.block.get(name, "")
-        return value if isinstance(value, str) else ""
 
 
 def lines_of(text: MappingText, header: Sequence[str], known: Mapping[str, FormLine]) -> list[FormLine]:
     """The form's lines: one for each column that a mapping can name, then the extra ones, then an empty one.
 
-    known: letters, samples and doubts of the columns, by heading.
+    known: the columns' lines as they are guessed, by heading.
     """
     blocks = dict(_blocks(text))
     lines: list[FormLine] = []
     taken: set[str] = set()
     for heading in dict.fromkeys(heading for heading in header if heading):
-        about = known.get(heading) or FormLine(0, heading)
+        guess = known.get(heading) or FormLine(0, heading)
         key = next((key for key, block in blocks.items() if block.get("column") == heading), "")
         taken.add(key)
-        block = _settings(blocks[key]) if key else about.block
-        lines.append(
-            FormLine(
-                len(lines), heading, key, "column", heading, block, about.letters, about.samples,
-                about.doubts if (about.key, about.block) == (key, block) else (),
-                used_by=tuple(
-                    shown_name(each)
-                    for each, other in blocks.items()
-                    if f"{{{heading}}}" in str(other.get("template", ""))
-                ),
-            )
-        )  # fmt: skip
-    columns = len(lines)
+        block = _settings(blocks[key]) if key else guess.block
+        doubts = guess.doubts if (guess.key, guess.block) == (key, block) else ()
+        used_by = tuple(
+            shown_name(each)
+            for each, other in blocks.items()
+            if f"{{{heading}}}" in str(other.get("template", ""))
+        )
+        lines.append(replace(guess, number=len(lines), key=key, block=block, doubts=doubts, used_by=used_by))
     for key, block in blocks.items():
         if key not in taken and not _is_event_code(key, block):
             source = next((name for name in ("column", "template", "value") if name in block), "value")
-            text_of = str(block.get(source, ""))
-            extra = len(lines) - columns + 1
-            lines.append(FormLine(len(lines), None, key, source, text_of, _settings(block), extra=extra))
-    return [*lines, FormLine(len(lines), None, source="value", extra=len(lines) - columns + 1)]
+            extra = FormLine(len(lines), None, key, _settings(block), source, str(block.get(source, "")))
+            lines.append(extra)
+    return [*lines, FormLine(len(lines), None, source="value")]
 
 
 def shown_name(key: str) -> str:
@@ -307,7 +258,7 @@ def _same(name: str, before: object, after: object) -> bool:
     """Whether two spellings mean the same: one format, or a list of one; a default, or nothing."""
     if not after:
         return (name, before) in {("type", "text"), ("required", "false"), ("currency", "false")}
-    return before == after or () != _texts(before) == _texts(after)
+    return before == after or () != texts_of(before) == texts_of(after)
 
 
 def _blocks(text: MappingText) -> Iterator[tuple[str, Block]]:
@@ -351,7 +302,8 @@ def _where(key: str) -> Where:
     return (key,) if key in PLACES else (FIELDS, key)
 
 
-def _texts(value: object) -> tuple[str, ...]:
+def texts_of(value: object) -> tuple[str, ...]:
+    """A text, or a list of them; of nothing else any."""
     if isinstance(value, str):
         return (value,)
     return tuple(map(str, value)) if isinstance(value, list | tuple) else ()

@@ -23,8 +23,9 @@ from importer.mapping.yaml_file import FIELDS, MappingText, Mistake, MistakesErr
 from importer.sheets import Row, SheetOptions, open_sheet
 from importer.starter.entries import Entry, Proposal, propose
 from importer.starter.look import Guesses, local_zone, look_at_sheet
+from importer.web import mapping_form
 from importer.web.imports import WebImport, receive_text
-from importer.web.mapping_form import SEND_AS, TYPES, FilledIn, FormLine, event_code, filled_in, lines_of
+from importer.web.mapping_form import FilledIn, FormLine
 from importer.web.screen import Route, Screen, attachment, form_of, number_in, to_step
 from importer.web.sheet_step import READING, sheet_options
 
@@ -66,12 +67,13 @@ async def page(screen: Screen, request: web.Request, own: WebImport) -> web.Resp
         text = MappingText(own.mapping_text)
     except MappingError:
         return to_step(own, "mapping/text")
-    lines = lines_of(text, top.header, top.known)
+    lines = mapping_form.lines_of(text, top.header, top.known)
     checked = await asyncio.to_thread(check_text, own, text.text(), top)
     return screen.show(
-        request, "mapping.html", "Mapping", own, lines=lines, checked=checked, event=event_code(text),
-        types=TYPES, send_as=SEND_AS, zones=sorted(available_timezones()),
+        request, "mapping.html", "Mapping", own, lines=lines, checked=checked,
         notes=notes_of({line.number: line.key for line in lines}, checked),
+        event=mapping_form.event_code(text), types=mapping_form.TYPES, send_as=mapping_form.SEND_AS,
+        more_settings=mapping_form.MORE_SETTINGS, zones=sorted(available_timezones()),
     )  # fmt: skip
 
 
@@ -158,7 +160,7 @@ async def _filled(request: web.Request, own: WebImport) -> tuple[FilledIn, Sheet
     """The form taken over into the mapping, and saved where it changes something."""
     form = await form_of(request)
     top = await _top(own)
-    filled = filled_in(own.mapping_text, form)
+    filled = mapping_form.filled_in(own.mapping_text, form)
     text = filled.text.text()
     if text != own.mapping_text:
         own.save_mapping(text)
@@ -243,8 +245,8 @@ def _known(found: Guesses, proposed: Proposal) -> Iterator[FormLine]:
         }
         samples = tuple(str(seen.cell) for seen in column.seen[:3])
         yield FormLine(
-            number, column.heading, entry.key if entry.active else "", "column", column.heading, block,
-            column.letters, samples, tuple(entry.doubts),
+            number, column.heading, entry.key if entry.active else "", block, letters=column.letters,
+            samples=samples, doubts=tuple(entry.doubts),
         )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from importer.sheets.rows import column_letters
 from importer.store.records import Shown
 from importer.text import NAME_LENGTH_MAX, shown
-from importer.web.mapping_form import shown_name
+from importer.web.mapping_form import shown_name, texts_of
 from importer.wording import count, duration
 
 HERE: Final = Path(__file__).parent
@@ -109,8 +109,8 @@ def templates(form_token: str) -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update(
-        cell=cell, message=message, words=words, sent=sent, place=shown_name, plain=shown, moment=moment,
-        number="{:,}".format, count=count, duration=duration, letters=column_letters,
+        cell=cell, message=message, words=words, sent=sent, place=shown_name, texts=texts_of, plain=shown,
+        moment=moment, number="{:,}".format, count=count, duration=duration, letters=column_letters,
     )  # fmt: skip
     made.globals.update(form_token=form_token, statuses=tuple(Shown))
     return made

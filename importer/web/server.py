@@ -1,7 +1,7 @@
 """The server of the screen: aiohttp on loopback, until it is stopped.
 
-async with ScreenServer(home, port=0, rehearsal=False) as server:
-    ...  # server.address is what a person opens
+async with serving(home, port=0, rehearsal=False) as screen:
+    ...  # screen.guard.address is what a person opens
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -44,51 +45,26 @@ log = logging.getLogger("importer.web")
 logging.getLogger("aiohttp.server").addHandler(logging.NullHandler())
 
 
-class ScreenServer:
-    """The screen, served while the `async with` lasts. port: 0 takes a free one.
-
-    Raises OSError when entered, if the port is taken.
-    """
-
-    def __init__(
-        self,
-        home: Path,
-        *,
-        port: int = 0,
-        rehearsal: bool = False,
-        settle_s: float = DEFAULT_SETTLE_S,
-    ) -> None:
-        self.screen: Final = Screen(home, rehearsal=rehearsal, settle_s=settle_s)
-        self._port = port
-        self._runner: web.AppRunner | None = None
-
-    @property
-    def address(self) -> str:
-        """What a person opens, with the token."""
-        return self.screen.guard.address
-
-    async def __aenter__(self) -> Self:
-        self.screen.imports.discard_remains()
-        runner = web.AppRunner(
-            _application(self.screen), access_log=None, shutdown_timeout=SHUTDOWN_S, handle_signals=False
-        )
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, LOOPBACK, self._port).start()
-        except OSError:
-            await runner.cleanup()
-            raise
-        self.screen.guard.port = runner.addresses[0][1]
-        self._runner = runner
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.screen.jobs.stop_all()
-        if self._runner is not None:
-            await self._runner.cleanup()
-        self.screen.close()
+@asynccontextmanager
+async def serving(
+    home: Path, *, port: int = 0, rehearsal: bool = False, settle_s: float = DEFAULT_SETTLE_S
+) -> AsyncIterator[Screen]:
+    """The screen, served while the `async with` lasts. port: 0 takes a free one. Raises OSError for one that
+    is taken."""
+    screen = Screen(home, rehearsal=rehearsal, settle_s=settle_s)
+    screen.imports.discard_remains()
+    runner = web.AppRunner(
+        _application(screen), access_log=None, shutdown_timeout=SHUTDOWN_S, handle_signals=False
+    )
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, LOOPBACK, port).start()
+        screen.guard.port = runner.addresses[0][1]
+        yield screen
+    finally:
+        await screen.jobs.stop_all()
+        await runner.cleanup()
+        screen.close()
 
 
 def _application(screen: Screen) -> web.Application:
