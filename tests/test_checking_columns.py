@@ -86,22 +86,19 @@ def test_an_answer_of_the_documented_form_is_read() -> None:
     assert read_activity_setting(json.dumps({"Fields": [field]}).encode()).fields == (OUTCOME,)
 
 
-RULES = """\
-tenant:
-  activity_types: answered
-  events: [10001]
-  fields:
-    mx_Custom_1: {type: dropdown, values: [Won, Lost], name: Outcome}
-"""
+RULES = {
+    "activity_types": "answered",
+    "events": [10001],
+    "fields": {"mx_Custom_1": {"type": "dropdown", "values": ["Won", "Lost"], "name": "Outcome"}},
+}
 
 
 def test_check_online_and_run_say_what_leadsquared_says(
     importer: Importer, start_tenant: StartTenant, tmp_path: Path
 ) -> None:
     """An unknown schema name and a cell outside of the options are notices; nothing is stopped by them."""
-    faults, mapping, source = (tmp_path / name for name in ("rules.yaml", "visits.yaml", "visits.csv"))
-    faults.write_text(RULES, encoding="utf-8")
-    tenant = start_tenant(faults=faults)
+    mapping, source = tmp_path / "visits.yaml", tmp_path / "visits.csv"
+    tenant = start_tenant(faults={"tenant": RULES})
     mapping.write_text(HEAD + "  mx_Custom_1: A\n", encoding="utf-8")
     source.write_text(f"Account,A\n{ACCOUNT},Won\n{ACCOUNT},wno\n", encoding="utf-8")
 

@@ -97,6 +97,45 @@ MAPPINGS: dict[str, tuple[str | None, tuple[str, ...]]] = {
 }
 
 
+@pytest.mark.parametrize("command", ["run", "check", "init"])
+def test_a_sheets_name_for_a_text_file(
+    *, importer: Importer, tenant: RunningTenant, home: Path, sheet: Path, mapping: Path, command: str
+) -> None:
+    """It has no sheets: who names one means another file."""
+    options = {
+        "run": ("-m", mapping, "--yes"),
+        "check": ("-m", mapping),
+        "init": ("-o", "new.yaml", "--event", "10001"),
+    }
+    result = importer(command, sheet, *options[command], "--sheet", "Visits", "--json")
+    refused(result, home, "visits.csv", "no sheets", "leave out --sheet")
+    assert (result.json["error_code"], tenant.calls, Path("new.yaml").exists()) == ("usage", [], False)
+
+
+def test_a_mapping_that_names_a_sheet_may_be_used_for_a_text_file(
+    importer: Importer, home: Path, sheet: Path
+) -> None:
+    """The same form is exported once as a workbook and once as CSV."""
+    mapping = write_mapping(Path("visits.yaml"), "sheet: Visits\n" + visits.MAPPING)
+    assert importer("check", sheet, "-m", mapping).exit == 0
+
+
+@pytest.mark.parametrize("command", ["run", "check", "resume", "verify", "correct", "whoami"])
+def test_a_host_beside_the_sandbox(
+    *, importer: Importer, tenant: RunningTenant, home: Path, sheet: Path, mapping: Path, command: str
+) -> None:
+    """Nobody knows which of the two was meant."""
+    options: dict[str, tuple[str | Path, ...]] = {
+        "run": (sheet, "-m", mapping),
+        "check": (sheet, "-m", mapping),
+        "whoami": (),
+    }
+    given = options.get(command, (sheet,))
+    result = importer(command, *given, "--sandbox", "--host", tenant.url, "--json")
+    refused(result, home, "--host and --sandbox exclude each other", "leave out --host")
+    assert (result.json["error_code"], tenant.calls) == ("usage", [])
+
+
 @pytest.mark.parametrize("case", MAPPINGS)
 def test_a_mapping_that_cannot_be_used(
     importer: Importer, tenant: RunningTenant, home: Path, sheet: Path, case: str

@@ -158,11 +158,9 @@ def test_schema_names_come_from_leadsquared_with_online(
     importer: Importer, tmp_path: Path, start_tenant: StartTenant
 ) -> None:
     """Where it lists the fields of the activity type; where it does not, that is said."""
-    rules = tmp_path / "rules.yaml"
-    fields = "{mx_Custom_7: {name: Outcome, type: dropdown, values: [Won]}, mx_Custom_9: {name: Visit Date}}"
-    rules.write_text(
-        f"tenant: {{activity_types: answered, events: [10001], fields: {fields}}}", encoding="utf-8"
-    )
+    outcome = {"name": "Outcome", "type": "dropdown", "values": ["Won"]}
+    fields = {"mx_Custom_7": outcome, "mx_Custom_9": {"name": "Visit Date"}}
+    rules = {"tenant": {"activity_types": "answered", "events": [10001], "fields": fields}}
     source = _visits(tmp_path)
     start_tenant(faults=rules)
     importer("init", source, "-o", tmp_path / "m.yaml", "--event", "10001", "--online")

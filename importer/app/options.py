@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from importer.activity import ActivityField
+from importer.errors import UserError
 from importer.mapping.mapping import Mapping
 from importer.pacing.rules import Rate
 
@@ -44,7 +45,8 @@ class CallOptions:
     """How LeadSquared (or with `sandbox` the embedded sandbox) is called.
 
     host, rate: instead of the settings' own (`Rate(25, 5.0)` is 25 calls in 5 seconds).
-    max_outage_s: how long to wait without one success before giving up.
+    max_outage_s: how long to wait without one success before giving up. Raises UserError for a host beside
+    `sandbox`, which is not called there.
     """
 
     host: str | None = None
@@ -53,6 +55,13 @@ class CallOptions:
     workers: int = DEFAULT_WORKERS
     timeout_s: float = DEFAULT_TIMEOUT_S
     max_outage_s: float = DEFAULT_MAX_OUTAGE_S
+
+    def __post_init__(self) -> None:
+        if self.sandbox and self.host is not None:
+            raise UserError(
+                "--host and --sandbox exclude each other: the sandbox is on this computer.",
+                remedy="Leave out --host to rehearse, or --sandbox to call that host.",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,8 +49,16 @@ def reading_options(sheet: SheetInput, mapping: Mapping | None) -> SheetOptions:
 
 @contextmanager
 def opened_sheet(sheet: SheetInput, mapping: Mapping | None) -> Iterator[Sheet]:
-    """The sheet, opened. Raises SheetError, also for a results file of ours, which belongs to a batch."""
+    """The sheet, opened. Raises SheetError, also for a results file of ours, which belongs to a batch, and
+    for a sheet's name where there are no sheets (the mapping may name one: it may serve both formats)."""
     with open_sheet(sheet.path, reading_options(sheet, mapping)) as opened:
+        if sheet.sheet is not None and opened.name is None:
+            raise SheetError(
+                "This is a text file, which has no sheets: --sheet is for workbooks.",
+                where=str(sheet.path),
+                remedy="Leave out --sheet, or name the workbook.",
+                code="usage",
+            )
         if is_results_header(opened.header):
             raise SheetError(
                 "This is a results file: its rows belong to a batch already.",

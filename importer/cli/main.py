@@ -23,7 +23,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
-from functools import partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -186,8 +185,12 @@ def takes_console(function: Callable[..., int]) -> Callable[..., Callable[[], in
                 given[name] = values[parameter.name]
             else:
                 records.setdefault((name, record), {})[field] = values[parameter.name]
-        given |= {name: record(**values_of) for (name, record), values_of in records.items()}
-        return partial(function, console, **given)
+
+        def call() -> int:
+            made = {name: record(**values_of) for (name, record), values_of in records.items()}
+            return function(console, **given, **made)
+
+        return call
 
     command.__name__ = function.__name__
     command.__doc__ = function.__doc__
