@@ -14,7 +14,7 @@ import importer
 from importer.findings import QUESTIONS, Severity
 
 SLUG: Final = re.compile(r"[a-z]+(-[a-z]+)*")
-MAKERS: Final = {"Fault", "NotFound", "CellFinding", "_notice", "self._notice", "self._found"}
+MAKERS: Final = {"Fault", "CellFinding", "_notice", "self._notice", "self._found"}
 KINDS: Final = {
     kind.strip("`"): (severity, meaning, action)
     for kind, severity, meaning, action in rows_of(section("## What is found in a sheet"))

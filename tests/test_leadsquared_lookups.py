@@ -19,7 +19,8 @@ from importer.credentials import Keys
 from importer.leadsquared.calls import ReadFailed, Tenant
 from importer.leadsquared.client import LeadSquared
 from importer.leadsquared.lookups import from_plain, resolve, to_plain
-from importer.mapping.references import FULL_NAME, Found, Lookup, NotFound
+from importer.mapping.references import FULL_NAME, Lookup
+from importer.mapping.values import Fault
 from importer.pacing.pacing import Pace, Rate
 
 BY_EMAIL = Lookup("user", "EmailAddress")
@@ -92,7 +93,7 @@ def numbered(count: int) -> list[tuple[str, str, str]]:
     return [(f"C-{number}", f"{number:05}", f"Account {number}") for number in range(count)]
 
 
-async def asked_of(accounts: Accounts, lookup: Lookup, values: Iterable[str]) -> dict[str, Found | NotFound]:
+async def asked_of(accounts: Accounts, lookup: Lookup, values: Iterable[str]) -> dict[str, str | Fault]:
     async with tenant_of(accounts) as tenant:
         answers = await resolve(tenant, [(lookup, value) for value in values])
     return {key: answer for (_, key), answer in answers.items()}
@@ -104,7 +105,7 @@ async def test_users_are_found_by_e_mail_without_regard_to_case() -> None:
 
     answers = await asked_of(accounts, BY_EMAIL, ["ANN.lee@X.com", "ann.lee@x.com", "di@x.com"])
 
-    assert answers == {"ann.lee@x.com": Found("U-ann"), "di@x.com": Found("U-d2")}
+    assert answers == {"ann.lee@x.com": "U-ann", "di@x.com": "U-d2"}
     assert accounts.calls == 1
 
 
@@ -124,7 +125,7 @@ async def test_a_user_that_cannot_be_meant_says_why(value: str, kind: str, words
     """With the candidates; an inactive user is never one."""
     answer = (await asked_of(Accounts([]), BY_EMAIL, [value]))[value]
 
-    assert isinstance(answer, NotFound)
+    assert isinstance(answer, Fault)
     assert (answer.kind, answer.message) == (kind, words)
     assert answer.remedy
 
@@ -142,7 +143,7 @@ async def test_users_are_found_by_full_name(value: str, found: str) -> None:
     lookup = Lookup("user", FULL_NAME)
     (answer,) = (await asked_of(Accounts([]), lookup, [value])).values()
 
-    said = {answer.id} if isinstance(answer, Found) else {answer.kind, answer.message}
+    said = {answer} if isinstance(answer, str) else {answer.kind, answer.message}
     assert found in said
 
 
@@ -152,7 +153,7 @@ async def test_an_attribute_that_no_user_has_is_said() -> None:
         "ann.lee@x.com"
     ]
 
-    assert isinstance(answer, NotFound)
+    assert isinstance(answer, Fault)
     assert "No user has an attribute emailaddress" in answer.message
 
 
@@ -162,7 +163,7 @@ async def test_few_accounts_are_asked_one_by_one_and_once_each() -> None:
 
     answers = await asked_of(accounts, BY_CODE, ["00007", "00042", "00007", "00042"])
 
-    assert answers == {"00007": Found("C-7"), "00042": Found("C-42")}
+    assert answers == {"00007": "C-7", "00042": "C-42"}
     assert [body["Query"]["FilterBy"]["LookupValue"] for body in accounts.asked] == ["00007", "00042"]
     assert {body["Query"]["FilterBy"]["SqlOperator"] for body in accounts.asked} == {"="}
 
@@ -174,7 +175,7 @@ async def test_many_accounts_are_read_in_pages(page_size_max: int) -> None:
 
     answers = await asked_of(accounts, BY_CODE, [f"{number:05}" for number in range(0, 2500, 50)])
 
-    assert answers == {f"{number:05}": Found(f"C-{number}") for number in range(0, 2500, 50)}
+    assert answers == {f"{number:05}": f"C-{number}" for number in range(0, 2500, 50)}
     assert accounts.calls == -(-2500 // page_size_max)
 
 
@@ -184,7 +185,7 @@ async def test_in_a_large_tenant_the_values_are_asked_instead() -> None:
 
     answers = await asked_of(accounts, BY_CODE, [f"{number:05}" for number in range(50, 56)])
 
-    assert answers == {f"{number:05}": Found(f"C-{number}") for number in range(50, 56)}
+    assert answers == {f"{number:05}": f"C-{number}" for number in range(50, 56)}
     assert accounts.calls == 7
 
 
@@ -196,7 +197,7 @@ async def test_a_value_that_the_pages_do_not_show_is_asked_by_name() -> None:
 
     answer = answers["0O010"]
     assert accounts.calls == 2
-    assert isinstance(answer, NotFound)
+    assert isinstance(answer, Fault)
     assert answer.message.startswith("No account of type Account has the mx_Code '0O010'. Near: ")
     assert "00010" in answer.message
 
@@ -208,7 +209,7 @@ async def test_two_accounts_with_the_same_code_are_both_named(others: list[str])
 
     answer = (await asked_of(accounts, BY_CODE, [*others, "X1"]))["X1"]
 
-    assert isinstance(answer, NotFound)
+    assert isinstance(answer, Fault)
     assert answer.kind == "found-twice"
     assert answer.message == "2 accounts have the mx_Code 'X1': Acme (C-a); Acme 2 (C-b)."
 
@@ -223,9 +224,9 @@ async def test_only_the_exact_code_is_a_match(others: list[str]) -> None:
     answers = await asked_of(accounts, BY_CODE, [*others, "ABC", "def"])
 
     answer = answers["ABC"]
-    assert isinstance(answer, NotFound)
+    assert isinstance(answer, Fault)
     assert "Near: abc" in answer.message
-    assert answers["def"] == Found("C-c")
+    assert answers["def"] == "C-c"
 
 
 @pytest.mark.parametrize(
@@ -237,7 +238,7 @@ async def test_when_nothing_is_found_the_mapping_is_doubted(lookup: Lookup, coun
     answers = await asked_of(Accounts(numbered(20)), lookup, [f"{number:05}" for number in range(count)])
 
     for answer in answers.values():
-        assert isinstance(answer, NotFound)
+        assert isinstance(answer, Fault)
         assert f"`by: {lookup.by}`" in answer.message
         assert f"`company_type: {lookup.company_type}`" in answer.message
 
@@ -256,7 +257,7 @@ async def test_what_is_kept_is_not_asked_again_but_what_was_not_found_is() -> No
         "later",
         "later",
     ]
-    assert second == {(BY_CODE, "00001"): Found("C-1"), (BY_CODE, "later"): Found("C-later")}
+    assert second == {(BY_CODE, "00001"): "C-1", (BY_CODE, "later"): "C-later"}
 
 
 async def test_progress_counts_distinct_values_to_the_end() -> None:
@@ -287,6 +288,6 @@ async def test_a_refused_lookup_ends_with_the_reason() -> None:
 @given(st.dictionaries(st.text(), st.text(min_size=1), max_size=5))
 def test_what_is_kept_comes_back(found: dict[str, str]) -> None:
     """Any value, any Id."""
-    resolved = {(BY_CODE, key): Found(one) for key, one in found.items()}
+    resolved = {(BY_CODE, key): one for key, one in found.items()}
 
     assert from_plain(to_plain(resolved)) == resolved

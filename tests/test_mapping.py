@@ -16,8 +16,9 @@ from importer.activity import Activity, addressed
 from importer.errors import MappingError
 from importer.findings import CellFinding
 from importer.mapping.mapping import Mapping, load_mapping
-from importer.mapping.references import Found, Lookup, NotFound
+from importer.mapping.references import Lookup
 from importer.mapping.row_mapper import RowMapper
+from importer.mapping.values import Fault
 from importer.sheets.rows import BooleanCell, Cells, DateCell, ErrorCell, NumberCell, Row
 
 GUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -263,10 +264,10 @@ def test_offline_an_activity_carries_what_would_be_looked_up(load: Load) -> None
 def test_what_was_found_is_sent_and_what_was_not_is_a_problem(load: Load) -> None:
     """E-mail addresses have no case; codes have."""
     mapper = load(WITH_LOOKUPS).bind(["Account code", "Visited by", "Helped by"])
-    resolved: dict[tuple[Lookup, str], Found | NotFound] = {
-        (ACCOUNT, "ACC-1"): Found(GUID),
-        (USER, USER.key("MEI@example.com")): Found("user-1"),
-        (USER, USER.key("left@example.com")): NotFound('"left@example.com" is inactive.', "inactive"),
+    resolved: dict[tuple[Lookup, str], str | Fault] = {
+        (ACCOUNT, "ACC-1"): GUID,
+        (USER, USER.key("MEI@example.com")): "user-1",
+        (USER, USER.key("left@example.com")): Fault("inactive", '"left@example.com" is inactive.'),
     }
     good = mapper.map(Row(2, ("ACC-1", "mei@EXAMPLE.com", "")), resolved)
     bad = mapper.map(Row(3, ("acc-1", "", "left@example.com")), resolved)
@@ -324,7 +325,7 @@ def test_the_preview_says_where_everything_comes_from(load: Load) -> None:
     mapper = load(
         WITH_LOOKUPS + "  Status: {value: Active}\nActivityNote: {template: '{Helped by}!'}\n"
     ).bind(["Account code", "Visited by", "Helped by"])
-    assert [tuple(line) for line in mapper.describe()] == [
+    assert [(field.source, field.name, field.type_name) for field in mapper.fields] == [
         ("Account code", "RelatedCompanyId", "account by mx_Account_Code"),
         ('"10001"', "ActivityEvent", "integer"),
         ("{Helped by}!", "ActivityNote", "text"),

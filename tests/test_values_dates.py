@@ -169,7 +169,7 @@ def test_a_fault_shows_the_form_that_is_wanted() -> None:
     ],
 )
 def test_whether_day_and_month_could_be_exchanged(cell: str, formats: list[str], swappable: bool) -> None:
-    read = DateValue(formats).formats.parse(cell)
+    read = DateValue(formats).parse(cell)
     assert not isinstance(read, Fault)
     assert read.swappable == swappable
 

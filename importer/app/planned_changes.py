@@ -227,6 +227,6 @@ def _cells_back(
 
 def _single_cells(mapper: RowMapper, header: Sequence[str]) -> Iterator[tuple[str, int]]:
     """Fields that one column fills: (schema name, the column's place)."""
-    for preview in mapper.describe():
-        if header.count(preview.source) == 1:
-            yield preview.schema_name, header.index(preview.source)
+    for filled in mapper.fields:
+        if header.count(filled.source) == 1:
+            yield filled.name, header.index(filled.source)

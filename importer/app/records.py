@@ -10,7 +10,7 @@ from typing import Any, Final
 from importer.activity import Activity
 from importer.app.questions import Question
 from importer.checking.findings import Finding
-from importer.mapping.row_mapper import Preview
+from importer.mapping.row_mapper import MappedField
 from importer.text import shown
 from importer.wording import count, expected
 
@@ -82,7 +82,7 @@ NOTHING_FOUND: Final = SheetFindings()
 class FirstRows:
     """The first valid rows as they would be sent. sources: what fills each field, in the mapping's order."""
 
-    sources: tuple[Preview, ...] = ()
+    sources: tuple[MappedField, ...] = ()
     rows: tuple[tuple[int, Activity], ...] = ()
 
 

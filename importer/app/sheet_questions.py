@@ -83,7 +83,7 @@ def findings_of(survey: Survey) -> SheetFindings:
 
 def first_rows(survey: Survey, mapper: RowMapper) -> FirstRows:
     """A preview."""
-    return FirstRows(tuple(mapper.describe()), tuple(survey.first))
+    return FirstRows(mapper.fields, tuple(survey.first))
 
 
 def hidden_question(sheet: Sheet, accepted: Collection[str]) -> Question | None:

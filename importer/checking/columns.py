@@ -19,7 +19,7 @@ from importer.activity import ActivityField
 from importer.checking.findings import EXAMPLES_KEPT, ROWS_KEPT, Cells
 from importer.findings import CellFinding, Severity
 from importer.mapping.choices import did_you_mean, listing
-from importer.mapping.dates import MONTHS, YEAR_PLAUSIBLE, DateTimeValue, DateValue
+from importer.mapping.dates import MONTHS, YEAR_PLAUSIBLE, DatedValue
 from importer.mapping.row_mapper import MappedField, RowMapper
 from importer.mapping.values import BLANKS, Fault, NumberValue, TextValue, currency_of, without_currency
 from importer.sheets.rows import DateCell, Row
@@ -76,9 +76,9 @@ def watches(mapper: RowMapper) -> list[Watch]:
         heading, index = field.columns[0]
         if field.date_and_time is not None:
             found.append(DateWatch(heading, index, field.date_and_time.date))
-        elif field.template is not None:
+        elif field.literals:
             continue
-        elif isinstance(field.type, DateValue | DateTimeValue):
+        elif isinstance(field.type, DatedValue):
             found.append(DateWatch(heading, index, field.type))
         elif isinstance(field.type, NumberValue):
             if field.type.decimal is None and not field.type.whole:
@@ -91,9 +91,9 @@ def watches(mapper: RowMapper) -> list[Watch]:
 class DateWatch(Watch):
     """A column of dates: their orders and their years."""
 
-    def __init__(self, heading: str, index: int, value: DateValue | DateTimeValue) -> None:
+    def __init__(self, heading: str, index: int, value: DatedValue) -> None:
         super().__init__(heading, index)
-        self._formats = value.formats
+        self._value = value
         self._years: dict[int, Cells] = {}
         self._orders: set[str] = set()
         self._refused_order = 0
@@ -112,9 +112,10 @@ class DateWatch(Watch):
     def _see_text(self, number: int, text: str) -> None:
         if not text:
             return
-        found = self._formats.parse(text)
+        found = self._value.parse(text)
         if isinstance(found, Fault):
-            self._refused_order += found.kind == "no-such-date" and self._formats.is_other_order(text)
+            other = any(one.is_other_order(text) for one in self._value.given)
+            self._refused_order += found.kind == "no-such-date" and other
             return
         self._count_year(found.local.year, number, text)
         if found.order is not None:
@@ -152,7 +153,7 @@ class DateWatch(Watch):
         if not self._swappable_texts.count:
             return
         text = self._swappable_texts.examples[0].value
-        read = self._formats.parse(text)
+        read = self._value.parse(text)
         if isinstance(read, Fault):  # it was read before
             return
         day, month = read.local.day, read.local.month
@@ -304,7 +305,8 @@ def option_watches(mapper: RowMapper, known: Sequence[ActivityField]) -> list[Op
         for field in mapper.fields
         if field.name in options
         and field.choices is None
-        and field.column is not None
+        and field.headings
+        and not field.literals
         and field.lookup is None
         and isinstance(field.type, TextValue)
     ]
@@ -338,13 +340,17 @@ def _outside_options(plan: MappedField, field: ActivityField) -> Iterator[CellFi
     sent += [text for text in (plan.constant, plan.default) if text]
     for text in dict.fromkeys(sent):
         if text and text not in field.options:
-            yield _not_an_option(plan.column, text, plan.name, field.options)
+            yield _not_an_option(_column(plan), text, plan.name, field.options)
+
+
+def _column(plan: MappedField) -> str | None:
+    return plan.source if plan.headings and not plan.literals else None
 
 
 def _unknown(plan: MappedField, code: int, names: Sequence[str]) -> CellFinding:
     hint = did_you_mean(plan.name, names) or f" It has {listing(names)}."
     message = f"Activity type {code} has no field {plan.name}.{hint}"
-    return _notice(plan.column, "unknown-field", plan.name, message, _LIST)
+    return _notice(_column(plan), "unknown-field", plan.name, message, _LIST)
 
 
 def _not_an_option(column: str | None, text: str, name: str, options: Sequence[str]) -> CellFinding:

@@ -141,8 +141,8 @@ def _preview(first: FirstRows) -> list[str]:
     table = [headings]
     values = [activity.parts() for _, activity in first.rows]
     for source in first.sources:
-        cells = (_cell(each.get(source.schema_name), source.type) for each in values)
-        table.append((shown(source.source), source.schema_name, *cells))
+        cells = (_cell(each.get(source.name), source.type_name) for each in values)
+        table.append((shown(source.source), source.name, *cells))
     return ["", "What is sent, first rows:", *_laid_out(table)]
 
 

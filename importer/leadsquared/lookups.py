@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 
 from importer.leadsquared.answers import User
 from importer.leadsquared.calls import Tenant
-from importer.mapping.references import FULL_NAME, Found, Lookup, NotFound, Resolved
+from importer.mapping.references import FULL_NAME, Lookup, Resolved
+from importer.mapping.values import Fault
 from importer.text import one_line
 
 ACCOUNTS_PAGE_SIZE: Final = 1000
@@ -32,7 +33,8 @@ SHOWN_LENGTH_MAX: Final = 80
 
 Progress = Callable[[int, int], None]
 """Called with how many of how many distinct values are settled."""
-Answer = Found | NotFound
+Answer = str | Fault
+"""The Id, or why there is none."""
 
 
 class _Known(NamedTuple):
@@ -61,7 +63,7 @@ async def resolve(
     for lookup, value in asked:
         key = lookup.key(value)
         known = (kept or {}).get((lookup, key))
-        if isinstance(known, Found):
+        if isinstance(known, str):
             answers[lookup, key] = known
         else:
             open_values.setdefault(lookup, {}).setdefault(key, value)
@@ -86,9 +88,9 @@ async def resolve(
 def to_plain(resolved: Resolved) -> dict[str, str]:
     """What was found, as question → Id, for the store."""
     return {
-        json.dumps([lookup.kind, lookup.by, lookup.company_type, key], ensure_ascii=False): answer.id
+        json.dumps([lookup.kind, lookup.by, lookup.company_type, key], ensure_ascii=False): answer
         for (lookup, key), answer in resolved.items()
-        if isinstance(answer, Found)
+        if isinstance(answer, str)
     }
 
 
@@ -97,7 +99,7 @@ def from_plain(plain: Mapping[str, str]) -> dict[tuple[Lookup, str], Answer]:
     resolved: dict[tuple[Lookup, str], Answer] = {}
     for question, found_id in plain.items():
         kind, by, company_type, key = json.loads(question)
-        resolved[Lookup(kind, by, company_type), key] = Found(found_id)
+        resolved[Lookup(kind, by, company_type), key] = found_id
     return resolved
 
 
@@ -118,9 +120,9 @@ def _by_users(lookup: Lookup, values: Mapping[str, str], users: Sequence[User]) 
         matches = by_key.get(key, [])
         active = [one for one in matches if one.active]
         if matches and not active:
-            answers[key] = NotFound(
-                f"The user {_shown(matches[0])} is inactive in LeadSquared.",
+            answers[key] = Fault(
                 "inactive",
+                f"The user {_shown(matches[0])} is inactive in LeadSquared.",
                 "Activate the user there, or write an active one.",
             )
         else:
@@ -233,22 +235,22 @@ def _judge_accounts(
 def _judged(lookup: Lookup, value: str, matches: Sequence[_Known], near: Sequence[str], hint: str) -> Answer:
     """One match is an answer; none or several are a reason, with what it may have meant."""
     if len(matches) == 1:
-        return Found(matches[0].id)
+        return matches[0].id
     what = "user" if lookup.kind == "user" else f"account of type {lookup.company_type}"
     value = one_line(value, SHOWN_LENGTH_MAX)
     if matches:
         shown = "; ".join(_shown(one) for one in matches[:CANDIDATES_MAX])
         more = f" and {len(matches) - CANDIDATES_MAX} more" if len(matches) > CANDIDATES_MAX else ""
         kind = "users have" if lookup.kind == "user" else "accounts have"
-        return NotFound(
-            f"{len(matches)} {kind} the {lookup.by} '{value}': {shown}{more}.",
+        return Fault(
             "found-twice",
+            f"{len(matches)} {kind} the {lookup.by} '{value}': {shown}{more}.",
             "Make it unique in LeadSquared, or look up by another attribute.",
         )
     meant = f" Near: {', '.join(near)}." if near else ""
-    return NotFound(
-        f"No {what} has the {lookup.by} '{value}'.{meant}{hint}",
+    return Fault(
         "not-found",
+        f"No {what} has the {lookup.by} '{value}'.{meant}{hint}",
         "Correct the cell, or add it in LeadSquared.",
     )
 

@@ -1,4 +1,4 @@
-"""A mapping file's document → its fields and reading options, with every mistake collected on the way.
+"""A mapping file's document → its fields, with every mistake collected on the way.
 
 The models have checked each key; here it is the combinations that count.
 """
@@ -7,25 +7,26 @@ from __future__ import annotations
 
 import re
 import zoneinfo
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from importer.activity import ACCOUNT, EVENT, NOTE
 from importer.errors import SheetError
-from importer.findings import QUESTIONS
-from importer.mapping.choices import Choices, did_you_mean, listing
+from importer.mapping.choices import Choices, listing
 from importer.mapping.dates import (
     DateAndTime,
+    DatedValue,
     DateTimeValue,
     DateValue,
     FormatError,
     literal_zone,
     parted,
 )
-from importer.mapping.model import MODIFIER_TYPES, SCHEMA_NAME, FieldSpec, TableSpec, field_spec
+from importer.mapping.model import MARKER_TAKEN, MODIFIER_TYPES, SCHEMA_NAME, FieldSpec, TableSpec, field_spec
 from importer.mapping.month_names import ENGLISH, LOCALES, locale_named
 from importer.mapping.references import Lookup
-from importer.mapping.row_mapper import MappedField, Template
+from importer.mapping.row_mapper import MappedField
 from importer.mapping.values import (
     BooleanValue,
     EventValue,
@@ -37,30 +38,24 @@ from importer.mapping.values import (
     ValueType,
     trimmed,
 )
-from importer.mapping.yaml_file import Document, Where, path_text, shape_mistakes
+from importer.mapping.yaml_file import Document, Where, checked_shape, path_text
+from importer.sheets import SheetOptions, read_table
 from importer.text import quoted
 
 TABLE_ROWS_MAX: Final = 100_000
-DELIMITERS: Final = {mark: mark for mark in ",;|\t"} | {
-    "comma": ",",
-    "semicolon": ";",
-    "pipe": "|",
-    "tab": "\t",
-    "\\t": "\t",
-}
-OWN_PLACES: Final = ("RelatedCompanyId", "ActivityEvent", "ActivityNote")
 
 Tables = dict[str, list[list[str]]]
 """The (key, value) rows of each `values_file`, by its place in the mapping."""
-Entries = list[tuple[str, str]]
 Report = Callable[[Where, str], None]
 """Takes a mistake: where it is, and the sentence."""
 
+_EXCLUSIVE: Final = (("column", "value", "template"), ("one_of", "values", "values_file"))
 _NOT_WITH_VALUE: Final = ("default", "one_of", "values", "values_file")
 
 
 class MappingBuilder:
-    """`mistakes` is complete once `fields()` and `reading()` have been called."""
+    """The fields of a mapping. `mistakes` is complete once `fields()` has been called. spec: the whole of it,
+    None if its shape is wrong."""
 
     def __init__(self, document: Document, folder: Path, kept: Tables | None) -> None:
         """folder: where `values_file` paths start. kept: tables of a batch, read instead of the files."""
@@ -68,62 +63,39 @@ class MappingBuilder:
         self._folder = folder
         self._kept = kept
         self.tables: Tables = {}
-        self.mistakes, self._bad = shape_mistakes(document)
-        self._locale = self._top("locale")
+        self.spec, self.mistakes, self._bad = checked_shape(document)
 
     def fields(self) -> dict[Where, MappedField]:
         """The field of each block whose shape is right, by its place."""
         data = self._document.data
-        blocks: list[Where] = [(key,) for key in OWN_PLACES if key in data]
+        blocks: list[Where] = [(key,) for key in (ACCOUNT, EVENT, NOTE) if key in data]
         fields = data.get("Fields")
         if isinstance(fields, dict):
             blocks += [("Fields", name) for name in fields]
-            self._check_names(list(fields))
+            self._check_names(list(fields), data.get("marker"))
         good = [where for where in blocks if where not in self._bad and where[:1] not in self._bad]
         return {where: self._field(where) for where in good}
 
-    def reading(self) -> dict[str, Any]:
-        """What a mapping says about itself and about how its sheet is read, checked, by the names of
-        `Mapping`; None where it says nothing."""
-        header_row = self._top("header_row")
-        return {
-            "name": self._top("name"),
-            "sheet": self._document.data.get("sheet"),
-            "encoding": self._encoding(self._top("encoding")),
-            "delimiter": self._delimiter(self._document.data.get("delimiter")),
-            "header_row": None if header_row is None or ("header_row",) in self._bad else int(header_row),
-            "marker": self._marker(self._top("marker")),
-            "accept": self._accepted(self._document.data.get("accept")),
-        }
-
     def _report(self, where: Where, text: str) -> None:
         self.mistakes.append(self._document.mistake(where, text))
-
-    def _top(self, key: str) -> str | None:
-        value = self._document.data.get(key)
-        return value.strip() if isinstance(value, str) else None
 
     def _field(self, where: Where) -> MappedField:
         key, name = str(where[0]), str(where[-1])
         raw: Any = self._document.data[key]
         spec = field_spec(key, raw[name] if len(where) > 1 else raw)
-        if key != "Fields":
-            self._check_own_place(key, raw, spec)
-        return _FieldBuilder(spec, where, self._report, self._locale).field(name, self._table)
-
-    def _check_own_place(self, key: str, raw: object, spec: FieldSpec) -> None:
-        if key == "ActivityNote":
-            return
-        if isinstance(raw, dict) and str(raw.get("required")).lower() == "false":
+        if key in {ACCOUNT, EVENT} and isinstance(raw, dict) and str(raw.get("required")).lower() == "false":
             self._report((key, "required"), f"{key} is always needed. Leave `required` out.")
-        if spec.lookup == "user":
+        if key == ACCOUNT and spec.lookup == "user":
             self._report((key, "lookup"), "This is an account, not a user. Write lookup: account.")
+        general = self._document.data.get("locale")
+        locale = spec.locale or (general if isinstance(general, str) else None)
+        return _FieldBuilder(spec, where, self._report, locale).field(name, self._table)
 
-    def _check_names(self, names: list[str]) -> None:
+    def _check_names(self, names: list[str], marker: object) -> None:
         seen: dict[str, str] = {}
         for name in names:
             where = ("Fields", name)
-            if name in OWN_PLACES:
+            if name in {ACCOUNT, EVENT, NOTE}:
                 self._report(where, f"{name} belongs beside `Fields:`, not under it. Move it to the left.")
             elif not re.fullmatch(SCHEMA_NAME, name):
                 text = "is not a schema name, such as mx_Custom_1: letters, digits and _ only."
@@ -131,67 +103,24 @@ class MappingBuilder:
             elif seen.setdefault(name.casefold(), name) != name:
                 text = f"{quoted(name)} and {quoted(seen[name.casefold()])} differ only in case. Keep one."
                 self._report(where, text)
+        if isinstance(marker, str) and marker.casefold() in seen:
+            self._report(("marker",), MARKER_TAKEN.format(marker))
 
-    def _marker(self, marker: str | None) -> str | None:
-        if not marker:
-            return None
-        fields = self._document.data.get("Fields")
-        names = {name.casefold() for name in fields} if isinstance(fields, dict) else set()
-        if not re.fullmatch(SCHEMA_NAME, marker):
-            self._report(("marker",), f"{quoted(marker)} is not a schema name, such as mx_Custom_9.")
-        elif marker.casefold() in names or marker in OWN_PLACES:
-            text = f"{marker} is filled by the sheet; the marker needs a field of its own."
-            self._report(("marker",), text)
-        return marker
-
-    def _accepted(self, raw: object) -> frozenset[str]:
-        """The kinds of questions that are fine as they are."""
-        kinds = [raw] if isinstance(raw, str) else raw if isinstance(raw, list) else []
-        for index, kind in enumerate(kinds):
-            if isinstance(kind, str) and kind and kind.strip() not in QUESTIONS:
-                where: Where = ("accept", index) if isinstance(raw, list) else ("accept",)
-                hint = did_you_mean(kind, QUESTIONS)
-                self._report(
-                    where, f"{quoted(kind)} is not a question.{hint} Questions: {', '.join(QUESTIONS)}."
-                )
-        return frozenset(kind.strip() for kind in kinds if isinstance(kind, str))
-
-    def _encoding(self, name: str | None) -> str | None:
-        if not name:
-            return None
-        try:
-            "a".encode(name)
-        except (LookupError, UnicodeError, ValueError):
-            text = (
-                f"{quoted(name)} is not an encoding that is known here. Common ones: utf-8, cp1252, utf-16."
-            )
-            self._report(("encoding",), text)
-        return name
-
-    def _delimiter(self, raw: object) -> str | None:
-        if not isinstance(raw, str) or not raw:
-            return None
-        found = DELIMITERS.get(raw) or DELIMITERS.get(raw.strip().lower())
-        if found is None:
-            self._report(("delimiter",), f"{quoted(raw)} is not a delimiter. Write one of , ; | or tab.")
-        return found
-
-    def _table(self, where: Where, spec: TableSpec) -> Entries:
+    def _table(self, where: Where, spec: TableSpec) -> Iterable[list[str]]:
         """The entries of a `values_file`: as kept with the batch if they are, else from the file."""
         place = path_text(where)
-        rows = self._read_table(where, spec) if self._kept is None else self._kept.get(place, [])
-        self.tables[place] = rows
-        return [(key, value) for key, value in rows]
+        self.tables[place] = (
+            self._read_table(where, spec) if self._kept is None else self._kept.get(place, [])
+        )
+        return self.tables[place]
 
     def _read_table(self, where: Where, spec: TableSpec) -> list[list[str]]:
-        from importer.sheets import SheetOptions, read_table
-
-        path = self._folder / spec.path
+        path, rows = self._folder / spec.path, []
         if not path.resolve().is_relative_to(self._folder.resolve()):
-            self._report(
-                where,
-                f"{quoted(spec.path)} is outside of the mapping's folder. Copy the file beside the mapping.",
+            text = (
+                f"{quoted(spec.path)} is outside of the mapping's folder. Copy the file beside the mapping."
             )
+            self._report(where, text)
             return []
         try:
             rows = read_table(
@@ -200,17 +129,14 @@ class MappingBuilder:
         except SheetError as error:
             self._report(where, str(error))
             return []
-        if len(rows) > TABLE_ROWS_MAX:
-            self._report(where, f"{path.name} has {len(rows)} rows; at most {TABLE_ROWS_MAX} are possible.")
+        if not 0 < len(rows) <= TABLE_ROWS_MAX:
+            self._report(where, f"{path.name} has {len(rows)} rows; there must be 1 to {TABLE_ROWS_MAX}.")
             return []
-        if not rows:
-            self._report(where, f"{path.name} holds no values.")
         return [[str(key), str(value)] for _, key, value in rows]
 
 
 class _FieldBuilder:
-    """One block of the mapping. Its mistakes go to `report`. locale: of the whole mapping, for fields that
-    have none."""
+    """One block of the mapping. Its mistakes go to `report`. locale: its own, else the whole mapping's."""
 
     def __init__(self, spec: FieldSpec, where: Where, report: Report, locale: str | None) -> None:
         self._spec = spec
@@ -221,22 +147,29 @@ class _FieldBuilder:
     def _say(self, key: str, text: str) -> None:
         self._report((*self._where, key), text)
 
-    def field(self, name: str, table: Callable[[Where, TableSpec], Entries]) -> MappedField:
+    def field(self, name: str, table: Callable[[Where, TableSpec], Iterable[list[str]]]) -> MappedField:
         """table: reads a `values_file`."""
         spec = self._spec
-        self._check_sources()
-        self._check_modifiers()
-        lookup = self._lookup()
-        value_type = TextValue() if lookup else EventValue() if name == "ActivityEvent" else self._type()
-        template = None if spec.template is None else self._template(spec.template)
+        for key, text in (*self._contradictions(), *self._misplaced()):
+            self._say(key, text)
+        lookup = None
+        if spec.lookup is not None:
+            by = spec.by or ("EmailAddress" if spec.lookup == "user" else "")
+            asked = (spec.column or spec.template or "").strip()
+            lookup = Lookup(spec.lookup, by.strip(), spec.company_type, asked)
+        value_type = TextValue() if lookup else EventValue() if name == EVENT else self._type()
+        literals, headings = self._template(spec.template) if spec.template is not None else ((), ())
         choices = self._choices(value_type, table)
+        constant = self._constant(value_type)
+        column = None if spec.column is None else spec.column.strip()
         maps = spec.one_of is None and choices is not None
         return MappedField(
             name=name,
             where=self._where,
-            column=None if spec.column is None else spec.column.strip(),
-            template=template,
-            constant=self._constant(value_type),
+            source=spec.template or column or quoted(constant or ""),
+            headings=headings if column is None else (column,),
+            literals=literals,
+            constant=constant,
             type=value_type,
             choices=choices,
             maps=maps,
@@ -245,64 +178,53 @@ class _FieldBuilder:
             strip=spec.strip,
             send_empty=spec.send_empty,
             lookup=lookup,
-            date_and_time=self._date_and_time(value_type, template),
+            date_and_time=self._date_and_time(value_type, literals),
         )
 
-    def _check_sources(self) -> None:
+    def _contradictions(self) -> Iterator[tuple[str, str]]:
+        """(key, sentence) for keys that exclude each other."""
         spec = self._spec
-        given = [key for key in ("column", "value", "template") if getattr(spec, key) is not None]
-        if not given:
+        given = {key for key, value in spec if value is not None}
+        for group in _EXCLUSIVE:
+            keys = [key for key in group if key in given]
+            yield from ((key, f"`{key}` and `{keys[0]}` exclude each other. Keep one.") for key in keys[1:])
+        if given.isdisjoint(_EXCLUSIVE[0]):
             self._report(self._where, "There is no source for the value. Add `column:` or `value:`.")
-        for key in given[1:]:
-            self._say(key, f"`{key}` and `{given[0]}` exclude each other. Keep one.")
-        if spec.value is not None:
-            for key in _NOT_WITH_VALUE:
-                if getattr(spec, key) is not None:
-                    self._say(key, f"`{key}` has no meaning beside a constant `value`. Leave it out.")
-        lists = [key for key in ("one_of", "values", "values_file") if getattr(spec, key) is not None]
-        for key in lists[1:]:
-            self._say(key, f"`{key}` and `{lists[0]}` exclude each other. Keep one.")
-        if spec.send_empty:
-            for key in ("required", "default"):
-                if getattr(spec, key):
-                    self._say("send_empty", f"`send_empty` and `{key}` contradict each other. Keep one.")
+        for key in _NOT_WITH_VALUE:
+            if "value" in given and key in given:
+                yield key, f"`{key}` has no meaning beside a constant `value`. Leave it out."
+        for key in ("required", "default"):
+            if spec.send_empty and getattr(spec, key):
+                yield "send_empty", f"`send_empty` and `{key}` contradict each other. Keep one."
 
-    def _check_modifiers(self) -> None:
-        spec = self._spec
-        kind = spec.type or "text"
+    def _misplaced(self) -> Iterator[tuple[str, str]]:
+        """(key, sentence) for keys that belong to another type, or (not) to a lookup."""
+        spec, kind = self._spec, self._spec.type or "text"
         for key, types in MODIFIER_TYPES.items():
-            if getattr(spec, key) is None:
-                continue
-            if spec.lookup:
-                self._say(key, f"`{key}` has no meaning with a lookup. Leave it out.")
-            elif kind not in types:
-                self._say(key, f"`{key}` belongs to type {' or '.join(types)}, but the type here is {kind}.")
-        if not spec.strip and kind != "text":
-            self._say("strip", f"`strip: false` belongs to type text, but the type here is {kind}.")
-        if kind == "boolean" and spec.one_of is not None:
-            self._say("one_of", "A boolean is yes or no already. Leave `one_of` out.")
-
-    def _lookup(self) -> Lookup | None:
-        spec = self._spec
-        if spec.lookup is None:
-            for key in ("by", "company_type"):
-                if getattr(spec, key) is not None:
-                    self._say(key, f"`{key}` belongs to a lookup. Add `lookup: user` or `lookup: account`.")
-            return None
-        if spec.type not in {None, "id"}:
-            self._say("type", "A lookup gives an Id. Leave `type` out.")
-        by = spec.by
-        if spec.lookup == "user":
-            by = by or "EmailAddress"
-            if spec.company_type is not None:
-                self._say("company_type", "`company_type` belongs to `lookup: account`. Leave it out.")
-        else:
-            if by is None:
-                self._say("lookup", "Add the attribute that the column holds, such as by: mx_Account_Code.")
-            if spec.company_type is None:
-                self._say("lookup", "Add the type of account to search, such as company_type: Account.")
-        column = spec.column or spec.template or ""
-        return Lookup(spec.lookup, (by or "").strip(), spec.company_type, column.strip())
+            if getattr(spec, key) is not None and spec.lookup:
+                yield key, f"`{key}` has no meaning with a lookup. Leave it out."
+            elif getattr(spec, key) is not None and kind not in types:
+                yield key, f"`{key}` belongs to type {' or '.join(types)}, but the type here is {kind}."
+        for key in ("by", "company_type"):
+            if getattr(spec, key) is not None and spec.lookup is None:
+                yield key, f"`{key}` belongs to a lookup. Add `lookup: user` or `lookup: account`."
+        user, account = spec.lookup == "user", spec.lookup == "account"
+        no_attribute, no_type = spec.by is None, spec.company_type is None
+        rules = (
+            ("strip", not spec.strip and kind != "text",
+             f"`strip: false` belongs to type text, but the type here is {kind}."),
+            ("one_of", kind == "boolean" and spec.one_of is not None,
+             "A boolean is yes or no already. Leave `one_of` out."),
+            ("type", spec.lookup and spec.type not in {None, "id"},
+             "A lookup gives an Id. Leave `type` out."),
+            ("company_type", user and not no_type,
+             "`company_type` belongs to `lookup: account`. Leave it out."),
+            ("lookup", account and no_attribute,
+             "Add the attribute that the column holds, such as by: mx_Account_Code."),
+            ("lookup", account and no_type,
+             "Add the type of account to search, such as company_type: Account."),
+        )  # fmt: skip
+        yield from ((key, text) for key, wrong, text in rules if wrong)
 
     def _type(self) -> ValueType:
         spec = self._spec
@@ -316,14 +238,13 @@ class _FieldBuilder:
             case "id":
                 return IdValue()
             case "date" | "datetime":
-                return self._date_type()
+                return self._date_type(self._good_formats())
             case _:
                 return TextValue(spec.max_length)
 
-    def _date_type(self, *, formats: bool = True) -> ValueType:
+    def _good_formats(self) -> list[str]:
         spec = self._spec
-        given = (spec.format or []) if formats else []
-        good: list[str] = []
+        given, good = spec.format or [], []
         for index, text in enumerate(given):
             place = (*self._where, "format", index) if len(given) > 1 else (*self._where, "format")
             zone = literal_zone(text) if spec.type == "datetime" else None
@@ -335,16 +256,19 @@ class _FieldBuilder:
                 good.append(text)
             except FormatError as error:
                 self._report(place, str(error))
-        if spec.type == "date":
-            return DateValue(good, self._locale)
-        return DateTimeValue(self._zone(), good, self._locale)
+        return good
 
-    def _date_and_time(self, value_type: ValueType, template: Template | None) -> DateAndTime | None:
+    def _date_type(self, formats: Iterable[str]) -> DatedValue:
+        if self._spec.type == "date":
+            return DateValue(formats, self._locale)
+        return DateTimeValue(self._zone(), formats, self._locale)
+
+    def _date_and_time(self, value_type: ValueType, literals: tuple[str, ...]) -> DateAndTime | None:
         """The reader for a template of two columns that are a date and a time of day."""
-        if template is None or not isinstance(value_type, DateTimeValue) or len(template.columns) != 2:
+        if not isinstance(value_type, DateTimeValue) or len(literals) != 3:
             return None
-        given = [one.text for one in value_type.formats.given]
-        between = {literal.strip() for literal in template.literals}
+        given = [one.text for one in value_type.given]
+        between = {literal.strip() for literal in literals}
         if not between <= {"", "T", ","} or not all(map(parted, given)):
             return None  # the two are not apart in the format: the text is read as a whole
         try:
@@ -352,8 +276,7 @@ class _FieldBuilder:
         except FormatError:
             return None
 
-    def _known_locale(self, general: str | None) -> str:
-        named = self._spec.locale or general
+    def _known_locale(self, named: str | None) -> str:
         found = ENGLISH if named is None else locale_named(named)
         if found is None:
             text = (
@@ -376,8 +299,9 @@ class _FieldBuilder:
             self._say("timezone", f"{quoted(name)} is not a time zone. {zone_remedy(name)}")
             return zoneinfo.ZoneInfo("UTC")
 
-    def _template(self, text: str) -> Template:
-        literals, columns, mistake = [""], [], ""
+    def _template(self, text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The texts before, between and behind the columns in braces, and the columns."""
+        literals, columns, mistakes = [""], [], []
         for piece in re.findall(r"\{\{|\}\}|\{[^{}]*\}|[^{}]+|.", text, re.DOTALL):
             column = piece[1:-1].strip()
             if piece[0] not in "{}" or piece in {"{{", "}}"}:
@@ -385,34 +309,31 @@ class _FieldBuilder:
             elif column:
                 columns.append(column)
                 literals.append("")
-            elif not mistake:
-                mistake = "A } without its {. A brace as such is written }}."
-                if piece != "}":
-                    mistake = "A { without its }, or nothing between them. A brace as such is {{."
-        if not columns and not mistake:
-            mistake = "There is no column in braces here. Use `value` for a constant text."
-        if mistake:
+            else:
+                brace, other = ("}", "{") if piece == "}" else ("{", "}")
+                what = f"A {brace} without its {other}, or nothing between them."
+                mistakes.append(f"{what} A brace as such is written {brace}{brace}.")
+        if not columns:
+            mistakes.append("There is no column in braces here. Use `value` for a constant text.")
+        for mistake in mistakes[:1]:
             self._say("template", mistake)
-        return Template(text, tuple(literals), tuple(columns))
+        return tuple(literals), tuple(columns)
 
-    def _choices(self, value_type: ValueType, table: Callable[[Where, TableSpec], Entries]) -> Choices | None:
+    def _choices(
+        self, value_type: ValueType, table: Callable[[Where, TableSpec], Iterable[list[str]]]
+    ) -> Choices | None:
         spec = self._spec
         if spec.one_of is not None:
-            return Choices(
-                (sent, sent)
-                for index, text in enumerate(spec.one_of)
-                if (sent := self._listed(value_type, text, ("one_of", index))) is not None
-            )
+            texts = (self._listed(value_type, text, ("one_of", at)) for at, text in enumerate(spec.one_of))
+            return Choices((sent, sent) for sent in texts if sent is not None)
         if spec.values is not None:
-            place, entries = "values", list(spec.values.items())
-        elif spec.values_file is not None:
-            place = "values_file"
-            entries = table((*self._where, "values_file"), spec.values_file)
-        else:
-            return None
-        return Choices(self._mapped(value_type, place, entries))
+            return self._mapped(value_type, "values", spec.values.items())
+        if spec.values_file is not None:
+            rows = table((*self._where, "values_file"), spec.values_file)
+            return self._mapped(value_type, "values_file", ((key, value) for key, value in rows))
+        return None
 
-    def _mapped(self, value_type: ValueType, place: str, entries: Iterable[tuple[str, str]]) -> Entries:
+    def _mapped(self, value_type: ValueType, place: str, entries: Iterable[tuple[str, str]]) -> Choices:
         """The entries with what is sent made of each value; repeated and empty keys are mistakes."""
         known: dict[str, str] = {}
         for raw_key, value in entries:
@@ -423,28 +344,22 @@ class _FieldBuilder:
                 self._report((*self._where, *spot), "An empty key matches nothing; use `default`.")
             elif sent is not None and known.setdefault(key, sent) != sent:
                 self._report((*self._where, *spot), f"{quoted(key)} is listed twice, with different values.")
-        return list(known.items())
+        return Choices(known.items())
 
     def _listed(self, value_type: ValueType, text: str, spot: Where) -> str | None:
-        sent = self._constant_read(value_type, text)
+        """A text of the mapping, read like a cell; dates may also be in the ISO form."""
+        if not trimmed(text):
+            sent: str | Fault = Fault(
+                "missing", "There is nothing here.", "Write a value, or leave the line out."
+            )
+        else:
+            sent = value_type.read(trimmed(text) if self._spec.strip else text)
+            if isinstance(sent, Fault) and isinstance(value_type, DatedValue) and value_type.given:
+                iso = self._date_type(()).read(trimmed(text))
+                sent = sent if isinstance(iso, Fault) else iso
         if isinstance(sent, Fault):
             self._report((*self._where, *spot), f"{sent.message} {sent.remedy}")
             return None
-        return sent
-
-    def _constant_read(self, value_type: ValueType, text: str) -> str | Fault:
-        """A text of the mapping, read like a cell; dates may also stand in the ISO form."""
-        cell = trimmed(text) if self._spec.strip else text
-        if not trimmed(text):
-            return Fault("missing", "There is nothing here.", "Write a value, or leave the line out.")
-        sent = value_type.read(cell)
-        if (
-            isinstance(sent, Fault)
-            and self._spec.format
-            and isinstance(value_type, DateValue | DateTimeValue)
-        ):
-            iso = self._date_type(formats=False).read(cell)
-            return sent if isinstance(iso, Fault) else iso
         return sent
 
     def _constant(self, value_type: ValueType) -> str | None:

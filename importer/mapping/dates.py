@@ -312,33 +312,59 @@ _DAY_COUNTS: Final = range(32_874, 73_051)
 """Excel's numbers of the days from 1990 to 2099."""
 _SECOND_COUNTS: Final = range(946_684_800, 4_102_444_800)
 """Seconds since 1970 of the same days, from 2000 on."""
-_TIMES: Final = ("%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p")
+_ANY_TIME: Final = tuple(
+    DateFormat(text, time_only=True) for text in ("%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p")
+)
 
 
-class _Formats:
-    """The formats of one field, tried in order; each distinct text is parsed once."""
+class DatedValue(ValueType):
+    """What dates and date-times share: formats, tried in order; each distinct text is parsed once.
 
-    def __init__(self, formats: Iterable[str], example: str, locale: str = ENGLISH) -> None:
+    given: those of the mapping; without any, dates are read in the ISO form. example: of that form.
+    """
+
+    example: str
+
+    def __init__(self, formats: Iterable[str] = (), locale: str = ENGLISH) -> None:
         self.given = tuple(DateFormat(text, locale) for text in formats)
-        self.tried = self.given or ISO_FORMATS
-        self.example = example
-        self.locale = locale
+        self._locale = locale
         self.parse = lru_cache(maxsize=CACHE_SIZE)(self._parse)
 
     def _parse(self, text: str) -> WrittenDate | Fault:
         fault: Fault | None = None
-        for one in self.tried:
+        for one in self.given or ISO_FORMATS:
             found = one.parse(text)
             if isinstance(found, WrittenDate):
                 return found
             fault = fault or found
-        return fault or self.not_a_date(text)
+        return fault or self._not_a_date(text)
 
-    def is_other_order(self, text: str) -> bool:
-        """Whether the text is a date only with day and month exchanged."""
-        return any(one.is_other_order(text) for one in self.given)
+    def moment(self, cell: str) -> WrittenDate | Fault:
+        """What a cell of a workbook or a text holds."""
+        if type(cell) is str:
+            return self.parse(cell)
+        if not isinstance(cell, DateCell):
+            text = str(cell)
+            if isinstance(cell, NumberCell) and not self.given:
+                return Fault(
+                    "not-a-date",
+                    f"{quoted(text)} is a number, not a date.",
+                    "Format the cell as a date in Excel, or type the date again.",
+                )
+            return self.parse(text)
+        value = cell.value
+        if isinstance(value, dt.datetime):
+            whole = _nearest_second(value)
+            return WrittenDate(whole, None, whole.time() != dt.time())
+        if isinstance(value, dt.date):
+            return WrittenDate(dt.datetime.combine(value, dt.time()), None, has_time=False)
+        return Fault(
+            "not-a-date",
+            f"{quoted(str(cell))} is a time of day without a date.",
+            'Put date and time into one cell, or combine two columns: template: "{Date} {Time}".',
+        )
 
-    def not_a_date(self, text: str) -> Fault:
+    def _not_a_date(self, text: str) -> Fault:
         if text.isdecimal() and (count := _count_of(int(text))):
             return Fault("not-a-date", f"{quoted(text)} is not a date: it is {count[0]}.", count[1])
         if not self.given:
@@ -347,29 +373,29 @@ class _Formats:
                 f"{quoted(text)} is not a date of the form {self.example}.",
                 'Set in the mapping how dates are written, such as format: "%d/%m/%Y".',
             )
-        shapes = " or ".join(f"{one.text} (such as {one.example})" for one in self.given[:3])
         return Fault(
             "not-a-date",
-            f"{quoted(text)} is not a date of the form {shapes}.",
+            f"{quoted(text)} is not a date of the form {_forms(self.given)}.",
             self._month_remedy(text) or "Write it in that form, or add its form to `format` in the mapping.",
         )
 
     def _month_remedy(self, text: str) -> str:
         """What to do where a month's name is not one of the locale's."""
         words = _LETTERS.findall(text)
-        if not words or not any(one.names_months for one in self.given):
+        known = month_numbers(self._locale)
+        named = any(one.names_months for one in self.given)
+        if not words or not named or any(folded_name(word) in known for word in words):
             return ""
-        known = month_numbers(self.locale)
-        if any(folded_name(word) in known for word in words):
-            return ""
-        found = [locale for word in words for locale in locales_of(word)]
-        shown = found or ["fr"]
-        hint = " or ".join(f"locale: {locale}" for locale in dict.fromkeys(shown[:2]))
-        example = hint if found else f"for example {hint}"
+        hints = dict.fromkeys(f"locale: {locale}" for word in words for locale in locales_of(word))
+        language = "English" if self._locale == ENGLISH else f"`locale: {self._locale}`"
         return (
-            f"Month names are read in {'English' if self.locale == ENGLISH else f'`locale: {self.locale}`'}."
-            f" For another language set `locale` beside `format` in the mapping: {example}."
+            f"Month names are read in {language}. For another language set `locale` beside `format` in the"
+            f" mapping: {' or '.join(list(hints)[:2]) or 'for example locale: fr'}."
         )
+
+
+def _forms(formats: Sequence[DateFormat]) -> str:
+    return " or ".join(f"{one.text} (such as {one.example})" for one in formats[:3])
 
 
 def _count_of(number: int) -> tuple[str, str] | None:
@@ -386,32 +412,6 @@ def _count_of(number: int) -> tuple[str, str] | None:
     return None
 
 
-def _cell_moment(cell: str, formats: _Formats) -> WrittenDate | Fault:
-    """What a cell of a workbook or a text holds."""
-    if type(cell) is str:
-        return formats.parse(cell)
-    if not isinstance(cell, DateCell):
-        text = str(cell)
-        if isinstance(cell, NumberCell) and not formats.given:
-            return Fault(
-                "not-a-date",
-                f"{quoted(text)} is a number, not a date.",
-                "Format the cell as a date in Excel, or type the date again.",
-            )
-        return formats.parse(text)
-    value = cell.value
-    if isinstance(value, dt.datetime):
-        whole = _nearest_second(value)
-        return WrittenDate(whole, None, whole.time() != dt.time())
-    if isinstance(value, dt.date):
-        return WrittenDate(dt.datetime.combine(value, dt.time()), None, has_time=False)
-    return Fault(
-        "not-a-date",
-        f"{quoted(str(cell))} is a time of day without a date.",
-        'Put date and time into one cell, or combine two columns: template: "{Date} {Time}".',
-    )
-
-
 def _nearest_second(value: dt.datetime) -> dt.datetime:
     """Excel keeps 10:30:00 as 10:29:59.999997; what it shows is the rounded second."""
     rounded = value.replace(microsecond=0, tzinfo=None)
@@ -420,24 +420,17 @@ def _nearest_second(value: dt.datetime) -> dt.datetime:
     return rounded + dt.timedelta(seconds=1)
 
 
-class DateValue(ValueType):
+class DateValue(DatedValue):
     """A day: `YYYY-MM-DD`. A time of day that rides along in a workbook's cell is not sent."""
 
     name: Final = "date"
-
-    def __init__(self, formats: Iterable[str] = (), locale: str = ENGLISH) -> None:
-        self.formats = _Formats(formats, "2026-07-31", locale)
+    example = "2026-07-31"
 
     def read(self, cell: str) -> str | Fault:
-        found = _cell_moment(cell, self.formats)
+        found = self.moment(cell)
         if isinstance(found, Fault):
             return found
-        if (
-            type(cell) is str
-            and found.has_time
-            and found.local.time() != dt.time()
-            and not self.formats.given
-        ):
+        if type(cell) is str and found.has_time and found.local.time() != dt.time() and not self.given:
             return Fault(
                 "not-a-date",
                 f"{quoted(cell)} has a time of day, but the field takes a date.",
@@ -457,22 +450,23 @@ class DateValue(ValueType):
         return None
 
 
-class DateTimeValue(ValueType):
+class DateTimeValue(DatedValue):
     """An instant: `YYYY-MM-DD HH:MM:SS` in UTC. `zone` is the time zone of the sheet's dates, unless the text
     has an offset of its own. A time that the zone skips or has twice (clock changes) is a fault."""
 
     name: Final = "datetime"
+    example = "2026-07-31 14:05"
 
     def __init__(self, zone: ZoneInfo, formats: Iterable[str] = (), locale: str = ENGLISH) -> None:
+        super().__init__(formats, locale)
         self._zone = zone
-        self.formats = _Formats(formats, "2026-07-31 14:05", locale)
         self._sent = lru_cache(maxsize=CACHE_SIZE)(self._read)
 
     def read(self, cell: str) -> str | Fault:
         return self._sent(cell) if type(cell) is str else self._read(cell)
 
     def _read(self, cell: str) -> str | Fault:
-        moment = _cell_moment(cell, self.formats)
+        moment = self.moment(cell)
         return moment if isinstance(moment, Fault) else self.sent(moment, str(cell))
 
     def sent(self, moment: WrittenDate, text: str) -> str | Fault:
@@ -504,13 +498,6 @@ class DateTimeValue(ValueType):
         )
 
 
-class PartFault(NamedTuple):
-    """What is wrong with one of the cells that make up a value. part: which of them, from 0."""
-
-    part: int
-    fault: Fault
-
-
 class DateAndTime:
     """A date and a time of day in two cells → one value, sent as `value` sends it.
 
@@ -523,23 +510,23 @@ class DateAndTime:
         pairs = [pair for pair in map(parted, formats) if pair is not None]
         self.date = DateValue([date for date, _ in pairs], locale)
         self._times = [DateFormat(time, time_only=True) for time in dict.fromkeys(t for _, t in pairs)]
-        self._any_time = self._times or [DateFormat(time, time_only=True) for time in _TIMES]
 
-    def read(self, cells: Sequence[str]) -> str | PartFault:
-        """What is sent for a date cell and a time cell, not both empty; texts without outer blanks."""
+    def read(self, cells: Sequence[str]) -> str | tuple[int, Fault]:
+        """What is sent for a date cell and a time cell, not both empty, texts without outer blanks; else
+        which of the two (0 or 1) is wrong, and why."""
         date, time = cells
-        for part, (cell, what) in enumerate(((date, "date"), (time, "time"))):
-            if not cell:
-                return PartFault(part, Fault("missing", f"The {what} is missing.", "Fill it in."))
-        day = _cell_moment(date, self.date.formats)
+        if not date or not time:
+            what = "time" if date else "date"
+            return int(bool(date)), Fault("missing", f"The {what} is missing.", "Fill it in.")
+        day = self.date.moment(date)
         if isinstance(day, Fault):
-            return PartFault(0, day)
+            return 0, day
         clock = self._clock(time)
         if isinstance(clock, Fault):
-            return PartFault(1, clock)
+            return 1, clock
         moment = WrittenDate(dt.datetime.combine(day.local.date(), clock[0]), clock[1], has_time=True)
         sent = self._value.sent(moment, f"{date} {time}")
-        return PartFault(1, sent) if isinstance(sent, Fault) else sent
+        return (1, sent) if isinstance(sent, Fault) else sent
 
     def _clock(self, cell: str) -> tuple[dt.time, dt.timedelta | None] | Fault:
         """The time of day, and its offset from UTC if the cell gives one."""
@@ -551,13 +538,12 @@ class DateAndTime:
         if isinstance(value, dt.datetime):
             return _nearest_second(value).time(), None
         text = str(cell).strip(BLANKS)
-        for one in self._any_time:
+        for one in self._times or _ANY_TIME:
             found = one.parse_time(text)
             if found is not None:
                 return found
-        shapes = " or ".join(f"{one.text} (such as {one.example})" for one in self._times[:3])
         return Fault(
             "not-a-date",
-            f"{quoted(text)} is not a time of day of the form {shapes or '14:05'}.",
+            f"{quoted(text)} is not a time of day of the form {_forms(self._times) or '14:05'}.",
             "Correct the cell, or add its form to `format` in the mapping.",
         )

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from importer.activity import ACCOUNT, EVENT, NOTE
 from importer.mapping.builder import MappingBuilder, Tables
 from importer.mapping.choices import did_you_mean, listing
 from importer.mapping.row_mapper import MappedField, RowMapper
@@ -81,18 +82,31 @@ class Mapping:
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
         """The mapping of a batch, without its files. Raises MappingError if this version cannot read it."""
-        return cls._built(record["text"], record["path"], record["tables"])
+        return cls.of_text(record["text"], record["path"], record["tables"])
 
     @classmethod
-    def loaded(cls, path: Path) -> Self:
-        """The mapping in a file. Raises MappingError with every mistake in it."""
-        return cls._built(read_text(path), str(path), None)
-
-    @classmethod
-    def of_text(cls, text: str, path: str) -> Self:
+    def of_text(cls, text: str, path: str, tables: Tables | None = None) -> Self:
         """The mapping that a text is, without a byte order mark. path: for messages, and where `values_file`
-        looks. Raises MistakesError with every mistake in it."""
-        return cls._built(text, path, None)
+        looks unless there are tables. Raises MistakesError with every mistake in it."""
+        document = Document(text, path)
+        builder = MappingBuilder(document, Path(path).parent, tables)
+        fields, spec = builder.fields(), builder.spec
+        mistakes = [*document.mistakes, *builder.mistakes]
+        if mistakes or spec is None:
+            raise mapping_error(path, mistakes)
+        return cls(
+            path=path,
+            text=text,
+            tables=builder.tables,
+            name=spec.name or Path(path).stem,
+            accept=frozenset(spec.accept or ()),
+            **spec.model_dump(include={"sheet", "encoding", "delimiter", "header_row", "marker"}),
+            company=fields[ACCOUNT,],
+            event=fields[EVENT,],
+            note=fields.get((NOTE,)),
+            fields=tuple(field for where, field in fields.items() if where[0] == "Fields"),
+            lines=document.lines,
+        )
 
     def bind(self, header: Sequence[str]) -> RowMapper:
         """The mapper for this header. Raises MappingError with every column that is missing or not unique."""
@@ -106,7 +120,7 @@ class Mapping:
                 if isinstance(place, int):
                     places[heading] = place
                 else:
-                    where = (*field.where, "column" if field.template is None else "template")
+                    where = (*field.where, "template" if field.literals else "column")
                     shown = where if where in self.lines else field.where
                     mistakes.append(Mistake(line_of(self.lines, where), path_text(shown), place))
         if mistakes:
@@ -115,31 +129,10 @@ class Mapping:
             self.company, self.event, self.note, self.fields, places=places, header=headings.shown
         )
 
-    @classmethod
-    def _built(cls, text: str, path: str, tables: Tables | None) -> Self:
-        document = Document(text, path)
-        builder = MappingBuilder(document, Path(path).parent, tables)
-        fields, how = builder.fields(), builder.reading()
-        mistakes = [*document.mistakes, *builder.mistakes]
-        if mistakes:
-            raise mapping_error(path, mistakes)
-        return cls(
-            path=path,
-            text=text,
-            tables=builder.tables,
-            name=how.pop("name") or Path(path).stem,
-            **how,
-            company=fields["RelatedCompanyId",],
-            event=fields["ActivityEvent",],
-            note=fields.get(("ActivityNote",)),
-            fields=tuple(field for where, field in fields.items() if where[0] == "Fields"),
-            lines=document.lines,
-        )
-
 
 def load_mapping(path: Path) -> Mapping:
     """The mapping in a file. Raises MappingError with every mistake in it: file, line, path, remedy."""
-    return Mapping.loaded(path)
+    return Mapping.of_text(read_text(path), str(path))
 
 
 class _Headings:

@@ -9,24 +9,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
-    TypeAdapter,
     WithJsonSchema,
 )
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
+from importer.activity import ACCOUNT, EVENT, NOTE
+from importer.findings import QUESTIONS
+from importer.mapping.choices import did_you_mean
+from importer.text import quoted
+
 SCHEMA_FILE: Final = "mapping.schema.json"
 SCHEMA_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 SCHEMA_NAME: Final = "^[A-Za-z][A-Za-z0-9_]*$"
+
+OWN: Final = "own"
+"""The type of errors whose message is a whole sentence."""
+MARKER_TAKEN: Final = "{} is filled by the sheet; the marker needs a field of its own."
+DELIMITERS: Final = {mark: mark for mark in ",;|\t"} | {
+    "comma": ",",
+    "semicolon": ";",
+    "pipe": "|",
+    "tab": "\t",
+    "\\t": "\t",
+}
 
 MODIFIER_TYPES: Final = {
     "max_length": ("text",),
@@ -70,12 +86,51 @@ def _list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _encoding(name: str) -> str:
+    try:
+        "a".encode(name)
+    except (LookupError, UnicodeError, ValueError) as error:
+        common = "Common ones: utf-8, cp1252, utf-16."
+        text = f"{quoted(name)} is not an encoding that is known here. {common}"
+        raise PydanticCustomError(OWN, text) from error
+    return name
+
+
+def _delimiter(text: str) -> str:
+    found = DELIMITERS.get(text) or DELIMITERS.get(text.strip().lower())
+    if found is None:
+        raise PydanticCustomError(OWN, f"{quoted(text)} is not a delimiter. Write one of , ; | or tab.")
+    return found
+
+
+def _marker(name: str) -> str:
+    if not re.fullmatch(SCHEMA_NAME, name):
+        raise PydanticCustomError(OWN, f"{quoted(name)} is not a schema name, such as mx_Custom_9.")
+    if name in {ACCOUNT, EVENT, NOTE}:
+        raise PydanticCustomError(OWN, MARKER_TAKEN.format(name))
+    return name
+
+
+def _question(kind: str) -> str:
+    if kind not in QUESTIONS:
+        known = f"{did_you_mean(kind, QUESTIONS)} Questions: {', '.join(QUESTIONS)}."
+        raise PydanticCustomError(OWN, f"{quoted(kind)} is not a question.{known}")
+    return kind
+
+
 Text = Annotated[str, BeforeValidator(_text), Field(min_length=1), WithJsonSchema(_TEXT_JSON)]
 TextOrEmpty = Annotated[str, BeforeValidator(_text), WithJsonSchema(_TEXT_JSON)]
 Flag = Annotated[bool, BeforeValidator(_flag), WithJsonSchema({"type": "boolean"})]
 Whole = Annotated[int, BeforeValidator(_whole), WithJsonSchema({"type": "integer", "minimum": 1})]
 Texts = Annotated[
     list[Text],
+    BeforeValidator(_list),
+    Field(min_length=1),
+    WithJsonSchema({"anyOf": [_TEXT_JSON, {"type": "array", "items": _TEXT_JSON, "minItems": 1}]}),
+]
+
+Questions = Annotated[
+    list[Annotated[Text, AfterValidator(_question)]],
     BeforeValidator(_list),
     Field(min_length=1),
     WithJsonSchema({"anyOf": [_TEXT_JSON, {"type": "array", "items": _TEXT_JSON, "minItems": 1}]}),
@@ -262,17 +317,19 @@ class MappingSpec(_Block):
 
     name: Text | None = Field(None, description="What this import is called in messages and reports.")
     sheet: Text | None = Field(None, description="The sheet's name in a workbook with several.")
-    encoding: Text | None = Field(
+    encoding: Annotated[Text, AfterValidator(_encoding)] | None = Field(
         None, description="A text file's encoding, if it is not UTF-8, such as cp1252."
     )
-    delimiter: Text | None = Field(None, description="A text file's delimiter: one of , ; | or tab.")
+    delimiter: Annotated[Text, AfterValidator(_delimiter)] | None = Field(
+        None, description="A text file's delimiter: one of , ; | or tab."
+    )
     header_row: Whole | None = Field(
         None, description="The row with the headings, as Excel numbers it. Default: 1."
     )
     locale: Text | None = Field(
         None, description="Language of the month names in all date fields, such as fr. Default: en (English)."
     )
-    accept: Texts | None = Field(
+    accept: Questions | None = Field(
         None, description="Kinds of questions that are fine as they are, such as [mixed-dates]."
     )
     RelatedCompanyId: Company = Field(description="The account: a column of Ids, or a lookup.")
@@ -280,7 +337,7 @@ class MappingSpec(_Block):
     ActivityNote: Note | None = Field(
         None, description="The note: a column's heading, a template or a value."
     )
-    marker: Text | None = Field(
+    marker: Annotated[Text, AfterValidator(_marker)] | None = Field(
         None, description="A text field of the activity type that only the importer fills: batch and row."
     )
     Fields: dict[str, OneField] = Field(
@@ -290,28 +347,20 @@ class MappingSpec(_Block):
     )
 
 
-_ADAPTERS: Final[dict[str, TypeAdapter[Any]]] = {
-    "RelatedCompanyId": TypeAdapter(Company),
-    "ActivityEvent": TypeAdapter(Event),
-    "ActivityNote": TypeAdapter(Note),
-    "Fields": TypeAdapter(OneField),
-}
-
-
 def field_spec(key: str, raw: object) -> FieldSpec:
     """Any block as that of a field: an account is an Id that is always wanted, and so on.
 
     key: the block's place, `Fields` for a field. raw: a block that the models have found no fault with.
     """
-    block: _Source = _ADAPTERS[key].validate_python(raw)
-    if isinstance(block, FieldSpec):
-        return block
-    given = {name: getattr(block, name) for name in block.model_fields_set}
-    if isinstance(block, CompanySpec):
-        given |= {"type": None if block.lookup else "id", "required": True}
-    elif isinstance(block, EventSpec):
-        given |= {"type": "integer", "required": True}
-    return FieldSpec.model_construct(**given)
+    if isinstance(raw, str):
+        code = key == EVENT and re.fullmatch("[0-9]+", raw.strip())
+        raw = {"value" if code else "column": raw}
+    block: dict[str, Any] = dict(cast("dict[str, Any]", raw))
+    if key == ACCOUNT:
+        block |= {"required": "true"} if "lookup" in block else {"required": "true", "type": "id"}
+    elif key == EVENT:
+        block |= {"required": "true", "type": "integer"}
+    return FieldSpec.model_validate(block)
 
 
 BLOCKS: Final[dict[str, type[BaseModel]]] = {

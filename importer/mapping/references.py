@@ -1,4 +1,4 @@
-"""What a mapping says about looking things up: pure shapes, no network (that is `lookups.py`)."""
+"""What a mapping says about looking things up: pure shapes, no network (that is `leadsquared/lookups.py`)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
+
+from importer.mapping.values import Fault
 
 FULL_NAME: Final = "FullName"
 """Not an attribute of LeadSquared's users: first and last name with a blank between them."""
@@ -36,21 +38,6 @@ class Lookup:
         return f"lookup:{self.kind}:{value}"
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The Id that a value stands for."""
-
-    id: str
-
-
-@dataclass(frozen=True, slots=True)
-class NotFound:
-    """Why a value has no Id. kind: `not-found`, `found-twice`, `inactive`. message: a full sentence."""
-
-    message: str
-    kind: str
-    remedy: str = ""
-
-
-Resolved = Mapping[tuple[Lookup, str], Found | NotFound]
-"""Answers by (lookup, `lookup.key(value)`)."""
+Resolved = Mapping[tuple[Lookup, str], str | Fault]
+"""The Id, or why there is none, by (lookup, `lookup.key(value)`). Kinds of faults: `not-found`,
+`found-twice`, `inactive`."""

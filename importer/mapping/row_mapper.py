@@ -10,8 +10,8 @@ from typing import Final, NamedTuple, Self
 from importer.activity import Activity
 from importer.findings import CellFinding, Severity
 from importer.mapping.choices import Choices, folded
-from importer.mapping.dates import DateAndTime, DateTimeValue, DateValue, PartFault
-from importer.mapping.references import Found, Lookup, Resolved
+from importer.mapping.dates import DateAndTime, DatedValue
+from importer.mapping.references import Lookup, Resolved
 from importer.mapping.values import (
     BLANKS,
     LOST,
@@ -57,46 +57,34 @@ _FOOTER_CELLS_MAX: Final = 2
 _SENTENCE_WORDS: Final = 3
 
 
-class Template(NamedTuple):
-    """Text with columns in braces. literals: the texts before, between and behind the columns."""
-
-    text: str
-    literals: tuple[str, ...]
-    columns: tuple[str, ...]
-
-
 @dataclass(frozen=True, slots=True)
 class MappedField:
-    """How one field is filled. Exactly one of column, template and constant is set.
+    """How one field is filled.
 
-    where: its place in the mapping. choices: the closed list, if there is one; `maps`: it says what to send
-    (`values`) rather than what is allowed (`one_of`). default, constant: as they are sent (for a lookup: as
-    they are looked up). date_and_time: reads the two columns of a template that together are one date-time.
-    columns: heading and place (from 0) in the row of each column that it uses, once it is `bound` to a sheet.
+    where: its place in the mapping. source: the heading, the template, or the constant in quotes. headings:
+    the columns that it uses. literals: of a template, the texts before, between and behind its columns.
+    choices: the closed list, if there is one; `maps`: it says what to send (`values`) rather than what is
+    allowed (`one_of`). default, constant: as they are sent (for a lookup: as they are looked up).
+    date_and_time: reads the two columns of a template that together are one date-time. columns: heading and
+    place (from 0) in the row of each column that it uses, once it is `bound` to a sheet.
     """
 
     name: str
     where: Where
-    column: str | None
-    template: Template | None
+    source: str
+    headings: tuple[str, ...]
+    literals: tuple[str, ...]
     constant: str | None
     type: ValueType
-    choices: Choices | None = None
-    maps: bool = False
-    default: str | None = None
-    required: bool = False
-    strip: bool = True
-    send_empty: bool = False
-    lookup: Lookup | None = None
-    date_and_time: DateAndTime | None = None
+    choices: Choices | None
+    maps: bool
+    default: str | None
+    required: bool
+    strip: bool
+    send_empty: bool
+    lookup: Lookup | None
+    date_and_time: DateAndTime | None
     columns: tuple[tuple[str, int], ...] = ()
-
-    @property
-    def headings(self) -> tuple[str, ...]:
-        """The columns that it uses."""
-        if self.template is not None:
-            return self.template.columns
-        return () if self.column is None else (self.column,)
 
     def bound(self, places: dict[str, int]) -> Self:
         """The field of a sheet whose columns have these places."""
@@ -115,13 +103,7 @@ class MappedField:
     @property
     def is_text(self) -> bool:
         """Whether its cells are sent as they are shown."""
-        return self.template is not None or isinstance(self.type, TextValue | ListValue)
-
-    @property
-    def source(self) -> str:
-        """The heading, the template, or the constant in quotes."""
-        text = self.template.text if self.template is not None else self.column
-        return quoted(self.constant or "") if text is None else text
+        return bool(self.literals) or isinstance(self.type, TextValue | ListValue)
 
     @property
     def type_name(self) -> str:
@@ -140,7 +122,7 @@ class MappedField:
             return self.constant
         if self.date_and_time is not None:
             return self._both_parts(cells, self.date_and_time)
-        cell = cells[self.columns[0][1]] if self.template is None else self.shown(cells)
+        cell = self.shown(cells)
         if type(cell) is str:
             if self.strip:
                 cell = cell.strip(BLANKS)
@@ -149,7 +131,7 @@ class MappedField:
         elif isinstance(cell, ErrorCell):
             # The mapping may say what an error value means, as `values: {"#N/A": ""}` does. A number that
             # lost its digits means nothing, whatever the mapping says.
-            if self.template is not None or not (cell.startswith(("#", "Err:")) and self.lists(cell)):
+            if self.literals or not (cell.startswith(("#", "Err:")) and self.lists(cell)):
                 return self._problem(Fault("unusable-cell", cell.reason), cells)
             cell = str(cell)
         if not cell:
@@ -160,10 +142,10 @@ class MappedField:
     def shown(self, cells: Cells) -> str:
         """What a person sees in the sheet of what this field is made of: the cell, or the filled template
         (nothing if all of its cells are empty)."""
-        if self.template is None:
+        if not self.literals:
             return cells[self.columns[0][1]] if self.columns else ""
-        text, filled = self.template.literals[0], False
-        for (_, index), literal in zip(self.columns, self.template.literals[1:], strict=True):
+        text, filled = self.literals[0], False
+        for (_, index), literal in zip(self.columns, self.literals[1:], strict=True):
             cell = cells[index]
             if isinstance(cell, ErrorCell):
                 return cell
@@ -195,10 +177,9 @@ class MappedField:
         """For each of its columns, as far as there can be notices."""
         if self.date_and_time is not None:
             return (self.date_and_time.date.notice,)
-        if self.template is None:
+        if not self.literals:
             return (self.type.notice,)
-        dated = isinstance(self.type, DateValue | DateTimeValue)
-        return () if dated else (TextValue().notice,) * len(self.columns)
+        return () if isinstance(self.type, DatedValue) else (TextValue().notice,) * len(self.columns)
 
     def _chosen(self, cell: str, choices: Choices) -> str | Fault:
         """What is sent (or looked up) for a cell that is not empty, of a field with a closed list."""
@@ -234,10 +215,10 @@ class MappedField:
         if not any(parts):
             return self._empty()
         sent = reader.read(parts)
-        if isinstance(sent, PartFault):
-            heading, index = self.columns[sent.part]
-            return finding(Severity.PROBLEM, heading, index, str(parts[sent.part]), sent.fault)
-        return sent
+        if isinstance(sent, str):
+            return sent
+        at, fault = sent
+        return finding(Severity.PROBLEM, *self.columns[at], str(parts[at]), fault)
 
     def _empty(self) -> str | CellFinding | None:
         if self.default is not None:
@@ -249,13 +230,13 @@ class MappedField:
 
     def _problem(self, fault: Fault, cells: Cells) -> CellFinding:
         """A template's problem is blamed on the first of its columns whose cell is no good by itself."""
-        for column, index in self.columns if self.template is not None else ():
+        for column, index in self.columns if self.literals else ():
             cell = cells[index]
             found = Fault(fault.kind, cell.reason) if isinstance(cell, ErrorCell) else unsendable(cell)
             if found is not None:
                 return finding(Severity.PROBLEM, column, index, str(cell), found)
         shown = self.shown(cells)
-        cell = trimmed(shown) if self.strip and self.template is None else shown
+        cell = trimmed(shown) if self.strip and not self.literals else shown
         return finding(Severity.PROBLEM, self.heading, self.index, str(cell), fault)
 
     def _looked_up(
@@ -263,16 +244,13 @@ class MappedField:
     ) -> str | CellFinding:
         if resolved is None:
             return lookup.placeholder(value)
-        answer = resolved.get((lookup, lookup.key(value)))
-        if isinstance(answer, Found):
-            return answer.id
-        fault = Fault(
+        answer = resolved.get((lookup, lookup.key(value))) or Fault(
             "not-looked-up", f"{quoted(value)} has not been looked up in LeadSquared.", "Run it again."
         )
-        if answer is not None:
-            fault = Fault(answer.kind, answer.message, answer.remedy)
+        if isinstance(answer, str):
+            return answer
         shown = self.shown(cells) if self.constant is None else value
-        return finding(Severity.PROBLEM, self.heading, self.index, str(shown), fault)
+        return finding(Severity.PROBLEM, self.heading, self.index, str(shown), answer)
 
 
 def finding(
@@ -283,18 +261,9 @@ def finding(
     )
 
 
-class Preview(NamedTuple):
-    """One line of `check`'s preview. source: the heading, the template, or the constant in quotes."""
-
-    source: str
-    schema_name: str
-    type: str
-
-
 class Part(NamedTuple):
-    """One part of a row's activity by itself. name: schema name, or place in the mapping. type: as in
-    `Preview`. shown: the cell, or the filled template. sent: what is sent, None if nothing is. problem: why
-    it cannot be sent."""
+    """One part of a row's activity by itself. name: schema name, or place in the mapping. shown: the cell, or
+    the filled template. sent: what is sent, None if nothing is. problem: why it cannot be sent."""
 
     name: str
     type: str
@@ -417,10 +386,6 @@ class RowMapper:
             faults.append(Fault("note-markup", text, "Remove it unless it is meant."))
         for fault in faults:
             yield finding(Severity.NOTICE, self._note.heading, self._note.index, note, fault)
-
-    def describe(self) -> list[Preview]:
-        """Where each part of the activity comes from, in the order in which it is sent."""
-        return [Preview(field.source, field.name, field.type_name) for field in self.fields]
 
     def columns(self) -> dict[str, str]:
         """Schema name → heading of the column (or template) that fills it."""

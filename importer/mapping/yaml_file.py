@@ -19,7 +19,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from importer.errors import MappingError
 from importer.mapping.choices import did_you_mean
-from importer.mapping.model import BLOCKS, MappingSpec, keys_of
+from importer.mapping.model import BLOCKS, OWN, MappingSpec, keys_of
 from importer.text import quoted
 
 SIZE_MAX_BYTES: Final = 512 * 1024
@@ -239,10 +239,11 @@ def read_text(path: Path) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def shape_mistakes(document: Document) -> tuple[list[Mistake], set[Where]]:
-    """What the models find wrong, and which blocks it is in (`("Fields", name)` or `(key,)`)."""
+def checked_shape(document: Document) -> tuple[MappingSpec | None, list[Mistake], set[Where]]:
+    """The mapping as the models have it; else what they find wrong, and which blocks it is in
+    (`("Fields", name)` or `(key,)`)."""
     try:
-        MappingSpec.model_validate(document.data)
+        return MappingSpec.model_validate(document.data), [], set()
     except ValidationError as error:
         mistakes, bad = [], set()
         for found in error.errors(include_url=False):
@@ -250,8 +251,7 @@ def shape_mistakes(document: Document) -> tuple[list[Mistake], set[Where]]:
             bad.add(where[:2] if where[:1] == ("Fields",) else where[:1])
             text = _shape_text(found["type"], where, found)
             mistakes.append(document.mistake(where, text, missing=found["type"] == "missing"))
-        return mistakes, bad
-    return [], set()
+        return None, mistakes, bad
 
 
 def _shape_text(kind: str, where: Where, found: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
@@ -262,6 +262,8 @@ def _shape_text(kind: str, where: Where, found: Any) -> str:  # noqa: ANN401 - p
         return f"{quoted(str(found['input']))} is not possible here; it must be {found['ctx']['expected']}."
     if kind in _OWN_WORDING:
         return str(found["msg"]) + _instead(found["input"])
+    if kind == OWN:
+        return str(found["msg"])
     if kind in _SHAPE_WORDING:
         return _SHAPE_WORDING[kind].replace("{key}", quoted(key))
     return f"{found['msg']}."

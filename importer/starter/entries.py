@@ -17,8 +17,7 @@ from typing import Final, NamedTuple
 from rapidfuzz import process
 
 from importer.activity import ACCOUNT, EVENT, NOTE, ActivityField
-from importer.mapping.builder import DELIMITERS
-from importer.mapping.model import SCHEMA_FILE
+from importer.mapping.model import DELIMITERS, SCHEMA_FILE
 from importer.mapping.yaml_file import LINE_LENGTH, SIZE_MAX_BYTES, Document, entry_lines, scalar
 from importer.sheets import Sheet, SheetOptions
 from importer.starter.columns import SAMPLE_LENGTH, Column, Holds, Setting

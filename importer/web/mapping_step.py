@@ -17,8 +17,8 @@ from importer.app.options import CallOptions
 from importer.app.staging import AskedValues
 from importer.errors import ImporterError, MappingError, SheetError
 from importer.mapping.mapping import Mapping
-from importer.mapping.references import NotFound
 from importer.mapping.row_mapper import Part
+from importer.mapping.values import Fault
 from importer.mapping.yaml_file import FIELDS, MappingText, Mistake, MistakesError
 from importer.sheets import Row, SheetOptions, open_sheet
 from importer.starter.entries import Entry, Proposal, propose
@@ -96,7 +96,7 @@ async def try_lookup(screen: Screen, request: web.Request, own: WebImport) -> we
     except ImporterError as error:
         return screen.piece("mapping_tried.html", tried=[], problem=str(error))
     tried = [
-        (value, answer.message if isinstance(answer, NotFound) else "found")
+        (value, answer.message if isinstance(answer, Fault) else "found")
         for lookup, values in asked.items()
         for folded, value in values.items()
         if (answer := found.get((lookup, folded))) is not None
