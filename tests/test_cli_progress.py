@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 import signal
@@ -13,7 +14,7 @@ import pytest
 from conftest import child_environment
 
 from importer.cli.console import Console
-from importer.cli.progress import ProgressBar, Speed, ends_at_sigterm
+from importer.cli.progress import ProgressBar, Speed, ends_at_sigterm, watched
 
 
 class Clock:
@@ -139,3 +140,17 @@ def test_ctrl_break_of_windows_is_as_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(signal, "SIGBREAK", number, raising=False)
     with pytest.raises(KeyboardInterrupt), ends_at_sigterm():
         signal.raise_signal(number)
+
+
+def test_ctrl_c_before_a_command_listens_is_not_lost() -> None:
+    """asyncio took the signal, and would tell a task that waits; one that reads a sheet does not wait."""
+    reached = []
+
+    async def command() -> None:
+        signal.raise_signal(signal.SIGINT)
+        with watched(Console(quiet=True)):
+            reached.append("the sheet is read")
+
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(command())
+    assert reached == []

@@ -61,7 +61,7 @@ def check(
 
 
 async def _check(console: Console, asked: CheckOptions) -> CheckReport:
-    with open_store(create=False) as store, watched(console) as (observer, _stop):
+    with watched(console) as (observer, _stop), open_store(create=False) as store:
         return await check_sheet(asked, store, observer)
 
 

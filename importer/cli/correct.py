@@ -64,7 +64,7 @@ def correct(
 
 
 async def _correct(console: Console, asked: CorrectOptions) -> CorrectionOutcome:
-    with open_store(notice=console.warn) as store, watched(console) as (observer, stop):
+    with watched(console) as (observer, stop), open_store(notice=console.warn) as store:
         plan = await prepare_correct(asked, store, observer)
         try:
             answers = _answers(console, plan)

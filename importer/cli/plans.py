@@ -108,7 +108,7 @@ def run_shown(console: Console, prepare: Prepare) -> int:
 
 
 async def _done(console: Console, prepare: Prepare) -> RunResult:
-    with open_store(notice=console.warn) as store, watched(console) as (observer, stop):
+    with watched(console) as (observer, stop), open_store(notice=console.warn) as store:
         plan = await prepare(store, observer)
         try:
             plan = await settled(console, plan, shows_findings=not plan.resumes)

@@ -245,6 +245,8 @@ def watched(console: Console) -> Iterator[tuple[ConsoleObserver, StopHandle]]:
 
     try:
         with _handled(handler, "SIGINT", "SIGTERM", "SIGBREAK"):
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise KeyboardInterrupt  # asyncio took the signal before us: reading a sheet never sees that
             yield observer, stop
     finally:
         observer.close()

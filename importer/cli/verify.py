@@ -55,7 +55,7 @@ def verify(
 
 
 async def _verify(console: Console, asked: VerifyOptions) -> VerifyResult:
-    with open_store(notice=console.warn) as store, watched(console) as (observer, stop):
+    with watched(console) as (observer, stop), open_store(notice=console.warn) as store:
         return await verify_batch(asked, store, observer, stop)
 
 
