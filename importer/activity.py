@@ -120,8 +120,7 @@ def fingerprint(body: bytes) -> bytes:
 class StoredActivity:
     """An activity as Retrieve gives it back: values normalised by the tenant, empty fields absent.
 
-    created_on, modified_on: UTC, whole seconds, None when they could not be read. created_by: the user's Id,
-    "" if absent.
+    created_on: UTC, whole seconds, None when it could not be read. created_by: the user's Id, "" if absent.
     note and the values of `fields` are exactly as the tenant returned them.
     """
 
@@ -132,7 +131,6 @@ class StoredActivity:
     fields: Mapping[str, str]
     created_on: dt.datetime | None
     created_by: str
-    modified_on: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from conftest import Importer, StartTenant
 from importer.activity import ActivityField
 from importer.checking.columns import mapping_findings, option_watches
 from importer.checking.survey import Survey
-from importer.leadsquared.answers import read_activity_setting
+from importer.leadsquared.answers import read_activity_fields
 from importer.mapping.mapping import Mapping
 from importer.sheets import open_sheet
 
@@ -83,7 +83,7 @@ def test_an_answer_of_the_documented_form_is_read() -> None:
         "OptionSet": json.dumps([{"Value": "Won"}, {"Value": "Lost"}, {"Value": ""}]),
     }  # fmt: skip
 
-    assert read_activity_setting(json.dumps({"Fields": [field]}).encode()).fields == (OUTCOME,)
+    assert read_activity_fields(json.dumps({"Fields": [field]}).encode()) == (OUTCOME,)
 
 
 RULES = {

@@ -74,7 +74,7 @@ async def test_every_read_asks_as_documented() -> None:
             tenant.current_user(),
             tenant.users(),
             tenant.activity("a/b&c"),
-            tenant.activities_page("c d", since, since, 2),
+            tenant.activities("c d", since, since),
             tenant.companies("Account", ("mx_Code",), equal=("mx_Code", "00123"), page=3, page_size=10),
         ):
             with suppress(ReadFailed):  # {} is no answer to any of them but one
@@ -91,7 +91,7 @@ async def test_every_read_asks_as_documented() -> None:
     ]
     assert bodies[3] == {
         "Parameter": {"FromDate": "2026-07-31 05:33:50", "ToDate": "2026-07-31 05:33:50"},
-        "Paging": {"PageIndex": "2", "PageSize": "100"},
+        "Paging": {"PageIndex": "1", "PageSize": "100"},
     }
     assert bodies[4]["Query"] == {
         "CompanyType": {"CompanyTypeName": "Account"},
@@ -417,10 +417,10 @@ async def test_what_an_activity_type_holds_is_known_where_leadsquared_says_so() 
         ],
     }  # fmt: skip
     async with tenant_that(reply(200, setting)) as (tenant, server):
-        found = await tenant.activity_setting(10001)
+        found = await tenant.activity_fields(10001)
 
     assert found is not None
-    assert [(one.schema_name, one.mandatory, one.options) for one in found.fields] == [
+    assert [(one.schema_name, one.mandatory, one.options) for one in found] == [
         ("mx_Custom_1", True, ("Won", "Lost")),
         ("mx_Custom_2", False, ("Pune", "Delhi")),
     ]
@@ -437,6 +437,6 @@ async def test_what_an_activity_type_holds_is_known_where_leadsquared_says_so() 
 async def test_what_need_not_be_known_never_stops_an_import(behave: Behaviour) -> None:
     """Whatever the answer, it is None; asked once."""
     async with tenant_that(behave) as (tenant, server):
-        assert await tenant.activity_setting(10001) is None
+        assert await tenant.activity_fields(10001) is None
 
     assert len(server.heard) == 1

@@ -253,9 +253,9 @@ async def asked_fields(tenant: Tenant, mapping: Mapping) -> TypeFields:
     """The fields of each activity type of the mapping, where LeadSquared gives them. One silent try each."""
     found: TypeFields = []
     for code in mapping.event_codes[:TYPES_ASKED_MAX]:
-        setting = await tenant.activity_setting(code)
-        if setting is not None:
-            found.append((code, setting.fields))
+        fields = await tenant.activity_fields(code)
+        if fields is not None:
+            found.append((code, fields))
     return found
 
 
@@ -263,8 +263,7 @@ async def fields_of_type(code: int, calls: CallOptions) -> tuple[ActivityField, 
     """The fields of an activity type as LeadSquared says them, () where it does not. Raises SettingsError,
     TenantError, WorkError."""
     async with session(calls, send_options(calls), None, asked={}) as opened:
-        setting = await opened.connection.tenant.activity_setting(code)
-    return () if setting is None else setting.fields
+        return await opened.connection.tenant.activity_fields(code) or ()
 
 
 async def try_values(asked: AskedValues, calls: CallOptions) -> Resolved:

@@ -78,4 +78,4 @@ async def _email_of(user_id: str, opened: Session) -> str:
         users = await opened.connection.tenant.users()
     except ReadFailed:
         return ""
-    return next((user.email for user in users if user.id == user_id), "")
+    return next((user.attributes.get("EmailAddress", "") for user in users if user.id == user_id), "")

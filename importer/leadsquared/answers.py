@@ -43,31 +43,14 @@ class CurrentUser:
 
 
 @dataclass(frozen=True, slots=True)
-class User:
-    """A user of the tenant, active or not. attributes: all that is a text, under the answer's names."""
+class Candidate:
+    """A user or an account of the tenant. attributes: all that is a text, under the answer's names. active:
+    users may be inactive."""
 
     id: str
     name: str
-    email: str
-    role: str
-    active: bool
     attributes: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Company:
-    """An account: `id` is its GUID, `attributes` the columns that were asked for (empty ones absent)."""
-
-    id: str
-    attributes: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class ActivitySetting:
-    """An activity type: its shown name and its fields."""
-
-    name: str
-    fields: tuple[ActivityField, ...]
+    active: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,35 +80,22 @@ def read_current_user(body: bytes) -> CurrentUser:
     )
 
 
-def read_users(body: bytes) -> tuple[User, ...]:
-    """`Users.Get`; entries without an Id are left out. Raises AnswerError."""
-    people = [_object(entry, "user") for entry in _list(parsed(body), "users")]
-    return tuple(
-        User(
-            id=_shown(person, "ID"),
-            name=_full_name(person),
-            email=_shown(person, "EmailAddress"),
-            role=_shown(person, "Role"),
-            active=text_of(person.get("StatusCode")) in {"", "0"},
-            attributes=_attributes(person),
-        )
-        for person in people
-        if _shown(person, "ID")
-    )
+def read_users(body: bytes) -> tuple[Candidate, ...]:
+    """`Users.Get`; entries without an Id are left out. `FullName`, which people look users up by and the
+    answer does not have, is an attribute too. Raises AnswerError."""
+    users: list[Candidate] = []
+    for entry in _list(parsed(body), "users"):
+        person = _object(entry, "user")
+        texts = {str(name): text for name, value in person.items() if (text := text_of(value))}
+        name = f"{_shown(person, 'FirstName')} {_shown(person, 'LastName')}".strip()
+        if name:
+            texts.setdefault("FullName", name)
+        active = texts.get("StatusCode", "0") == "0"
+        users.append(Candidate(_shown(person, "ID"), name, texts, active))
+    return tuple(user for user in users if user.id)
 
 
-def _attributes(person: Mapping[str, Any]) -> dict[str, str]:
-    """All that is a text, and `FullName`, which people look users up by and the answer does not have."""
-    texts = {str(name): text for name, value in person.items() if (text := text_of(value))}
-    full_name = _full_name(person)
-    return {"FullName": full_name, **texts} if full_name else texts
-
-
-def _full_name(person: Mapping[str, Any]) -> str:
-    return f"{_shown(person, 'FirstName')} {_shown(person, 'LastName')}".strip()
-
-
-def read_companies(body: bytes) -> Page[Company]:
+def read_companies(body: bytes) -> Page[Candidate]:
     """`Company.Get`. Raises AnswerError."""
     answer = _object(parsed(body), "page of accounts")
     return Page(_record_count(answer), tuple(map(_company, _listed(answer, "Companies"))))
@@ -142,22 +112,18 @@ def read_activity(body: bytes) -> StoredActivity:
     return _activity(parsed(body))
 
 
-def read_activity_setting(body: bytes) -> ActivitySetting:
-    """`CustomActivity/GetActivitySetting`. Raises AnswerError."""
-    answer = _object(parsed(body), "activity type")
-    found = [_object(entry, "field") for entry in _list(answer.get("Fields"), "fields")]
-    return ActivitySetting(
-        name=_shown(answer, "DisplayName"),
-        fields=tuple(
-            ActivityField(
-                schema_name=_shown(each, "SchemaName"),
-                display_name=_shown(each, "DisplayName"),
-                mandatory=text_of(each.get("IsMandatory")).lower() in {"1", "true"},
-                options=_options(each.get("OptionSet")),
-            )
-            for each in found
-            if _shown(each, "SchemaName")
-        ),
+def read_activity_fields(body: bytes) -> tuple[ActivityField, ...]:
+    """The fields of `CustomActivity/GetActivitySetting`. Raises AnswerError."""
+    fields = _list(_object(parsed(body), "activity type").get("Fields"), "fields")
+    return tuple(
+        ActivityField(
+            schema_name=_shown(each, "SchemaName"),
+            display_name=_shown(each, "DisplayName"),
+            mandatory=text_of(each.get("IsMandatory")).lower() in {"1", "true"},
+            options=_options(each.get("OptionSet")),
+        )
+        for each in (_object(entry, "field") for entry in fields)
+        if _shown(each, "SchemaName")
     )
 
 
@@ -246,7 +212,7 @@ def _listed(answer: Mapping[str, Any], key: str) -> list[Any]:
     return [] if value is None else _list(value, key)
 
 
-def _company(entry: object) -> Company:
+def _company(entry: object) -> Candidate:
     properties = _list(_object(entry, "account").get("companyPropertyList"), "properties")
     attributes: dict[str, str] = {}
     for item in properties:
@@ -257,7 +223,7 @@ def _company(entry: object) -> Company:
     company_id = attributes.get("CompanyId", "").strip()
     if not company_id:
         raise AnswerError("an account has no CompanyId")
-    return Company(company_id, attributes)
+    return Candidate(company_id, attributes.get("CompanyName", "").strip(), attributes)
 
 
 def _activity(entry: object) -> StoredActivity:
@@ -275,7 +241,6 @@ def _activity(entry: object) -> StoredActivity:
         fields=_fields({} if fields is None else fields),
         created_on=read_time(text_of(read.get("CreatedOn"))),
         created_by=text_of(read.get("CreatedBy")).strip(),
-        modified_on=read_time(text_of(read.get("ModifiedOn"))),
     )
 
 

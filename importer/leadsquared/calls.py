@@ -19,11 +19,11 @@ from types import MappingProxyType
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-from importer.activity import Fields, StoredActivity
+from importer.activity import ActivityField, Fields, StoredActivity
 from importer.errors import TenantError
 from importer.leadsquared import answers
-from importer.leadsquared.answers import ActivitySetting, AnswerError, Company, CurrentUser, Page, User
-from importer.leadsquared.client import LeadSquared, always
+from importer.leadsquared.answers import AnswerError, Candidate, CurrentUser, Page
+from importer.leadsquared.client import LeadSquared, WithheldError
 from importer.leadsquared.outcomes import (
     CERTAINLY_NOT_SENT,
     REFUSALS,
@@ -117,13 +117,18 @@ class Tenant:
         the last ones, so that a late or cached answer moves nothing. 0 before the first answer."""
         return self._clock_difference_s
 
-    async def create(self, body: bytes, slot: Slot, may_leave: Callable[[], bool] = always) -> Outcome:
+    async def create(self, body: bytes, slot: Slot, may_leave: Callable[[], bool] = lambda: True) -> Outcome:
         """One Create call on `slot`. Cancelling it gives an outcome too (see `LeadSquared`).
 
         may_leave: asked just before the first byte leaves; False gives NOT_SENT.
         """
-        leaving = self._api.write("Create", body, on_left=slot.left, may_leave=may_leave)
-        return (await self._on_slot(slot, leaving)).outcome
+
+        def leaves() -> None:
+            if not may_leave():
+                raise WithheldError("withheld by the importer")
+            slot.left()
+
+        return (await self._on_slot(slot, self._api.write("Create", body, on_left=leaves))).outcome
 
     async def update(self, activity_id: str, note: str | None, fields: Fields) -> Outcome:
         """One Update call: the note (None: left alone) and the fields named are to hold these values.
@@ -144,16 +149,49 @@ class Tenant:
         Pages until as many distinct Ids were seen as `RecordCount` says: the order of pages changes from
         call to call (observed), so counting rows would miss some. Incomplete: reads again, a few times.
         """
-        reading = _AccountPages(self, company_id, since, until)
+        seen: dict[str, StoredActivity] = {}
+        outcome: Outcome | None = None
         try:
             for _ in range(LOOKS_MAX):
-                if await reading.all_pages():
-                    return Reading(tuple(reading.seen.values()), complete=True)
+                if await self._all_pages(company_id, since, until, seen):
+                    return Reading(tuple(seen.values()), complete=True)
         except ReadFailed as error:
-            return Reading(tuple(reading.seen.values()), complete=False, outcome=error.outcome)
-        return Reading(tuple(reading.seen.values()), complete=False)
+            outcome = error.outcome
+        return Reading(tuple(seen.values()), complete=False, outcome=outcome)
 
-    async def activities_page(
+    async def _all_pages(
+        self, company_id: str, since: dt.datetime, until: dt.datetime, seen: dict[str, StoredActivity]
+    ) -> bool:
+        """Pages through once, adding to `seen` by Id. Returns whether all were seen. Raises ReadFailed.
+
+        The count is not believed alone: a full page that brought something new is followed by the next,
+        in case `RecordCount` counts the page only.
+        """
+        wanted = page_size = size_bytes = 0
+        for number in range(1, PAGES_MAX + 1):
+            try:
+                page, page_bytes = await self._page(company_id, since, until, number)
+            except Unreachable:  # once more, since the pages before it would have to be read again
+                if not seen:
+                    raise
+                page, page_bytes = await self._page(company_id, since, until, number)
+            size_bytes += page_bytes
+            if size_bytes > LOOK_MAX_BYTES:
+                why = remedy_for("too-large").meaning
+                outcome = Outcome(OutcomeKind.DOUBTFUL, "too-large", why, 200, complete=True)
+                raise ReadFailed(outcome, "The account's activities are too large to be read.")
+            before = len(seen)
+            seen.update((activity.id.casefold(), activity) for activity in page.found)
+            wanted = max(wanted, page.record_count)
+            brought_more = len(page.found) >= PAGE_SIZE and len(seen) > before
+            if len(seen) >= wanted and not brought_more:
+                return True
+            page_size = max(page_size, len(page.found))
+            if not page.found or number * page_size >= wanted + page_size:
+                return False
+        return False
+
+    async def _page(
         self, company_id: str, since: dt.datetime, until: dt.datetime, number: int
     ) -> tuple[Page[StoredActivity], int]:
         """One page (from 1), and its size in bytes. Raises ReadFailed."""
@@ -196,23 +234,17 @@ class Tenant:
                 await asyncio.sleep(pause_s)
         raise AssertionError("unreachable")  # pragma: no cover - the last round returns or raises
 
-    async def users(self) -> tuple[User, ...]:
+    async def users(self) -> tuple[Candidate, ...]:
         """All users of the tenant, active or not. Raises ReadFailed."""
         return await self._answer("list the users", "UserManagement.svc/Users.Get", answers.read_users)
 
-    async def activity_setting(self, code: int) -> ActivitySetting | None:
+    async def activity_fields(self, code: int) -> tuple[ActivityField, ...] | None:
         """The fields of an activity type, where LeadSquared gives them; None where it does not (documented
-        for leads' activities only). Never raises: it may never stop an import."""
+        for leads' activities only). One try; never raises: it may never stop an import."""
         path = "ProspectActivity.svc/CustomActivity/GetActivitySetting"
-        return await self._perhaps(path, {"code": str(code)}, answers.read_activity_setting)
-
-    async def _perhaps(self, path: str, query: Mapping[str, str], parse: Callable[[bytes], _T]) -> _T | None:
-        """One try of a read that need not work."""
-        exchange = await self._read(path, query, None)
-        if exchange.read_failure is not None:
-            return None
+        exchange = await self._read(path, {"code": str(code)}, None)
         try:
-            return parse(exchange.body)
+            return None if exchange.read_failure else answers.read_activity_fields(exchange.body)
         except AnswerError:
             return None
 
@@ -224,7 +256,7 @@ class Tenant:
         equal: tuple[str, str] | None = None,
         page: int = 1,
         page_size: int = 1000,
-    ) -> Page[Company]:
+    ) -> Page[Candidate]:
         """A page (from 1) of the accounts of a type: their Ids and these columns. equal: only those with this
         (attribute, value). Raises ReadFailed."""
         query: dict[str, Any] = {"CompanyType": {"CompanyTypeName": company_type}}
@@ -294,131 +326,47 @@ class Tenant:
             self._clock_difference_s = statistics.median(self._clock_samples)
 
 
-class _AccountPages:
-    """Reads an account's pages; `seen`: activities by Id, over all readings."""
-
-    def __init__(self, tenant: Tenant, company_id: str, since: dt.datetime, until: dt.datetime) -> None:
-        self._tenant = tenant
-        self._window = (company_id, since, until)
-        self._size_bytes = 0
-        self.seen: dict[str, StoredActivity] = {}
-
-    async def all_pages(self) -> bool:
-        """Pages through once, adding to `seen`. Returns whether all were seen. Raises ReadFailed.
-
-        The count is not believed alone: a full page that brought something new is followed by the next,
-        in case `RecordCount` counts the page only.
-        """
-        wanted = page_size = 0
-        for number in range(1, PAGES_MAX + 1):
-            page = await self._page(number)
-            before = len(self.seen)
-            self.seen.update((activity.id.casefold(), activity) for activity in page.found)
-            wanted = max(wanted, page.record_count)
-            brought_more = len(page.found) >= PAGE_SIZE and len(self.seen) > before
-            if len(self.seen) >= wanted and not brought_more:
-                return True
-            page_size = max(page_size, len(page.found))
-            if not page.found or number * page_size >= wanted + page_size:
-                return False
-        return False
-
-    async def _page(self, number: int) -> Page[StoredActivity]:
-        """Asked once more if it fails, since the pages before it would have to be read again."""
-        try:
-            page, size_bytes = await self._tenant.activities_page(*self._window, number)
-        except Unreachable:
-            if not self.seen:
-                raise
-            page, size_bytes = await self._tenant.activities_page(*self._window, number)
-        self._size_bytes += size_bytes
-        if self._size_bytes > LOOK_MAX_BYTES:
-            outcome = Outcome(
-                OutcomeKind.DOUBTFUL, "too-large", remedy_for("too-large").meaning, 200, complete=True
-            )
-            raise ReadFailed(outcome, "The account's activities are too large to be read.")
-        return page
-
-
 def read_failed(outcome: Outcome, exchange: Exchange, purpose: str, base_url: str) -> ReadFailed:
     """The error for a read that gave no answer. purpose: as in "refused to …"."""
-    host = urlsplit(base_url).netloc
     meaning = remedy_for(outcome.code).meaning.split("; the row")[0].rstrip(".")
+    error: type[ReadFailed] = Unreachable
     match outcome.kind:
         case OutcomeKind.UNAUTHORISED:
             # a deactivated user and another region's host are a 401, too: only LeadSquared's own words tell
             said = f": {outcome.said.rstrip('.')}" if outcome.said else ""
-            return Unauthorised(
-                outcome,
-                f"LeadSquared refused the keys{said}.",
-                where=host,
-                remedy="Check LEADSQUARED_ACCESS_KEY and LEADSQUARED_SECRET_KEY against "
-                "My Account > Settings > API and Webhooks; the keys' user must be active.",
+            error, what = Unauthorised, f"LeadSquared refused the keys{said}."
+            remedy = (
+                "Check LEADSQUARED_ACCESS_KEY and LEADSQUARED_SECRET_KEY against My Account > Settings > API"
+                " and Webhooks; the keys' user must be active."
             )
         case OutcomeKind.NOT_SENT:
             detail = f" ({exchange.detail})" if outcome.code == "tls" and exchange.detail else ""
-            return Unreachable(
-                outcome, f"{meaning}{detail}.", where=host, remedy=_NOT_SENT_REMEDIES[outcome.code]
-            )
+            what, remedy = f"{meaning}{detail}.", _NOT_SENT_REMEDIES.get(outcome.code, _NETWORK)
+        case OutcomeKind.THROTTLED if outcome.refusal is not None and ends_quota(outcome.refusal):
+            what = quota_words(outcome.refusal)
+            remedy = "Try again when it is renewed, or ask LeadSquared for a larger one."
         case OutcomeKind.THROTTLED:
-            return _limit_used_up(outcome, host)
+            what = "The tenant's limit of API calls stays used up."
+            remedy = "Other integrations use it too: try again later, or with a lower --rate."
         case OutcomeKind.WRONG_ADDRESS:
-            return ReadFailed(
-                outcome,
-                "There is no LeadSquared API at this address "
-                f"(HTTP {outcome.http_status}{_redirection(exchange)}).",
-                where=host,
-                remedy="Check LEADSQUARED_HOST: My Account > Settings > API and Webhooks shows the API host.",
-            )
+            status = f"HTTP {outcome.http_status}{_redirection(exchange)}"
+            error, what = ReadFailed, f"There is no LeadSquared API at this address ({status})."
+            remedy = "Check LEADSQUARED_HOST: My Account > Settings > API and Webhooks shows the API host."
         case OutcomeKind.REFUSED | OutcomeKind.UNKNOWN_REFUSAL:
-            return ReadFailed(
-                outcome,
-                f"LeadSquared refused to {purpose}: {(outcome.said or outcome.code).rstrip('.')}.",
-                where=host,
-                remedy=remedy_for(outcome.code).action.replace("`resume --retry-failed`", "try again"),
-            )
+            said = (outcome.said or outcome.code).rstrip(".")
+            error, what = ReadFailed, f"LeadSquared refused to {purpose}: {said}."
+            remedy = remedy_for(outcome.code).action.replace("`resume --retry-failed`", "try again")
+        case _ if outcome.code == "unreadable" and (outcome.http_status or 500) < 500:
+            error, what = ReadFailed, f"The answer is not LeadSquared's: {outcome.said or meaning}."
+            remedy = "Check LEADSQUARED_HOST, and that no sign-in page of the network stands in between."
         case _:
-            return _no_answer(outcome, meaning, host)
-
-
-def _limit_used_up(outcome: Outcome, host: str) -> ReadFailed:
-    if outcome.refusal is not None and ends_quota(outcome.refusal):
-        return Unreachable(
-            outcome,
-            quota_words(outcome.refusal),
-            where=host,
-            remedy="Try again when it is renewed, or ask LeadSquared for a larger one.",
-        )
-    return Unreachable(
-        outcome,
-        "The tenant's limit of API calls stays used up.",
-        where=host,
-        remedy="Other integrations use it too: try again later, or with a lower --rate.",
-    )
-
-
-def _no_answer(outcome: Outcome, meaning: str, host: str) -> ReadFailed:
-    if outcome.http_status is None or outcome.http_status >= 500 or outcome.code != "unreadable":
-        return Unreachable(
-            outcome,
-            f"LeadSquared gave no usable answer ({outcome.code}): {meaning}.",
-            where=host,
-            remedy="Try again in a few minutes.",
-        )
-    return ReadFailed(
-        outcome,
-        f"The answer is not LeadSquared's: {outcome.said or meaning}.",
-        where=host,
-        remedy="Check LEADSQUARED_HOST, and that no sign-in page of the network stands in between.",
-    )
+            what = f"LeadSquared gave no usable answer ({outcome.code}): {meaning}."
+            remedy = "Try again in a few minutes."
+    return error(outcome, what, where=urlsplit(base_url).netloc, remedy=remedy)
 
 
 _NETWORK: Final = "Check the network and LEADSQUARED_HOST, then try again."
 _NOT_SENT_REMEDIES: Final = {
-    "dns": _NETWORK,
-    "connection-refused": _NETWORK,
-    "connect-timeout": _NETWORK,
-    "not-sent": _NETWORK,
     "tls": "Check the computer's date and certificates, and ask IT whether a proxy inspects traffic.",
     "proxy": "Set HTTPS_PROXY to http://USER:PASSWORD@PROXY:PORT, or ask IT.",
 }

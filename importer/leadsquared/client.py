@@ -13,7 +13,6 @@ import re
 import ssl
 import time
 import urllib.request
-import zlib
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -45,36 +44,21 @@ OnExchange = Callable[[str, int | None, float, str], None]
 """Called for every call with its name, HTTP status, seconds, and what it meant. For the support log."""
 
 
-def _nothing() -> None:
-    """The default for `on_left`."""
-
-
-def always() -> bool:
-    """The default for `may_leave`."""
-    return True
-
-
 @dataclass(slots=True)
 class _Call:
     """A call under way: what is known of it at any instant."""
 
     on_left: Callable[[], None]
-    may_leave: Callable[[], bool] = always
     left: bool = False
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytearray = field(default_factory=bytearray)
 
     def leaves(self) -> None:
-        """A connection is there and bytes leave next; from here on the call may have arrived.
-
-        Raises WithheldError when the caller does not want it to leave any more.
-        """
+        """A connection is there and bytes leave next; from here on the call may have arrived."""
         if not self.left:
-            if not self.may_leave():
-                raise WithheldError("withheld by the importer")
-            self.left = True
             self.on_left()
+            self.left = True
 
     def take(self, chunk: bytes) -> None:
         """A further part of the answer. Raises TooLargeError."""
@@ -82,9 +66,13 @@ class _Call:
         if len(self.body) > BODY_MAX_BYTES:
             raise TooLargeError(f"more than {BODY_MAX_BYTES} bytes")
 
+    def ended(self, failure: Failure | None, detail: str, seconds: float) -> Exchange:
+        """What came of it."""
+        return Exchange(self.status, self.headers, bytes(self.body), failure, detail, seconds)
+
 
 class WithheldError(Exception):
-    """`may_leave` said no, after the connection was made."""
+    """What `on_left` raises to withhold a call after its connection was made: it is NOT_LEFT."""
 
 
 class TooLargeError(Exception):
@@ -137,7 +125,6 @@ class LeadSquared:
             timeout=aiohttp.ClientTimeout(
                 total=None, connect=self._connect_timeout_s, sock_connect=self._connect_timeout_s
             ),
-            auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
         )
         return self
@@ -147,25 +134,15 @@ class LeadSquared:
             await self._session.close()
             self._session = None
 
-    async def write(
-        self,
-        name: str,
-        body: bytes,
-        *,
-        on_left: Callable[[], None] = _nothing,
-        may_leave: Callable[[], bool] = always,
-    ) -> Exchange:
-        """`CompanyActivity.svc/Create` or `Update`.
-
-        may_leave, on_left: called just before bytes leave, on a connection that is there; `may_leave` can
-        still withhold the call (NOT_LEFT).
-        """
-        call, started = _Call(on_left, may_leave), time.monotonic()
+    async def write(self, name: str, body: bytes, *, on_left: Callable[[], None] = lambda: None) -> Exchange:
+        """`CompanyActivity.svc/Create` or `Update`. on_left: called just before bytes leave, on a connection
+        that is there; may raise WithheldError."""
+        call, started = _Call(on_left), time.monotonic()
         try:
             exchange = await self._exchange("POST", f"CompanyActivity.svc/{name}", {}, body, call)
         except asyncio.CancelledError:
             failure = Failure.CANCELLED if call.left else Failure.NOT_LEFT
-            exchange = _ended(call, failure, "cancelled by the importer", time.monotonic() - started)
+            exchange = call.ended(failure, "cancelled by the importer", time.monotonic() - started)
         self._report(name, exchange, exchange.outcome.kind)
         return exchange
 
@@ -175,7 +152,7 @@ class LeadSquared:
         query: Mapping[str, str],
         asked: Mapping[str, Any] | None = None,
         *,
-        on_left: Callable[[], None] = _nothing,
+        on_left: Callable[[], None] = lambda: None,
     ) -> Exchange:
         """Any other call: a POST of `asked` as JSON, a GET without it."""
         body = None if asked is None else json.dumps(asked, ensure_ascii=False).encode("utf-8")
@@ -214,7 +191,7 @@ class LeadSquared:
             cause = error.__cause__ if isinstance(error, NotReplayedError) else error
             failure = failure_of(cause or error, left=call.left)
             detail = self._without_keys(f"{type(cause).__name__}: {cause}")
-        return self._masked(_ended(call, failure, detail, time.monotonic() - started))
+        return self._masked(call.ended(failure, detail, time.monotonic() - started))
 
     def _headers(self, *, with_body: bool) -> CIMultiDict[str]:
         """The keys go into each request, never into the session's headers: aiohttp sends those to the
@@ -320,26 +297,6 @@ def failure_of(error: BaseException, *, left: bool) -> Failure:
     table = _AFTER_LEAVING if left else _BEFORE_LEAVING
     found = next((failure for kinds, failure in table if isinstance(error, kinds)), None)
     return found or (Failure.GARBLED if left else Failure.NOT_LEFT)
-
-
-def _ended(call: _Call, failure: Failure | None, detail: str, seconds: float) -> Exchange:
-    body = bytes(call.body)
-    if call.headers.get("content-encoding", "").strip().lower() in {"gzip", "x-gzip", "deflate"}:
-        try:
-            body = decompressed(body)
-        except zlib.error as error:
-            body, failure, detail = b"", failure or Failure.GARBLED, detail or str(error)
-        except TooLargeError as error:
-            body, failure, detail = b"", Failure.TOO_LARGE, str(error)
-    return Exchange(call.status, call.headers, body, failure, detail, seconds)
-
-
-def decompressed(body: bytes) -> bytes:
-    """A gzip or zlib body unpacked, a half one as far as it goes. Raises zlib.error, TooLargeError."""
-    unpacked = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32).decompress(body, BODY_MAX_BYTES + 1)
-    if len(unpacked) > BODY_MAX_BYTES:
-        raise TooLargeError(f"more than {BODY_MAX_BYTES} bytes when unpacked")
-    return unpacked
 
 
 def proxy_for(url: URL) -> URL | None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from dataclasses import replace
+from typing import Final
 
-from importer.leadsquared.answers import User
+from importer.leadsquared.answers import Candidate
 from importer.leadsquared.calls import Tenant
-from importer.mapping.references import FULL_NAME, Lookup, Resolved
+from importer.mapping.references import Lookup, Resolved
 from importer.mapping.values import Fault
 from importer.text import one_line
 
@@ -37,15 +38,6 @@ Answer = str | Fault
 """The Id, or why there is none."""
 
 
-class _Known(NamedTuple):
-    """Something a value can stand for. text: its attribute as stored, "" where it was not given back."""
-
-    id: str
-    text: str
-    name: str
-    active: bool = True
-
-
 async def resolve(
     tenant: Tenant,
     asked: Iterable[tuple[Lookup, str]],
@@ -62,25 +54,25 @@ async def resolve(
     open_values: dict[Lookup, dict[str, str]] = {}
     for lookup, value in asked:
         key = lookup.key(value)
-        known = (kept or {}).get((lookup, key))
-        if isinstance(known, str):
-            answers[lookup, key] = known
+        before = (kept or {}).get((lookup, key))
+        if isinstance(before, str):
+            answers[lookup, key] = before
         else:
             open_values.setdefault(lookup, {}).setdefault(key, value)
     total = len(answers) + sum(len(values) for values in open_values.values())
     progress(len(answers), total)
-    users: tuple[User, ...] | None = None
+    users: tuple[Candidate, ...] | None = None
     for lookup, values in open_values.items():
+        found_before = any(one == lookup for one, _ in answers)
+        known: Sequence[Candidate]
         if lookup.kind == "user":
-            users = await tenant.users() if users is None else users
-            settled = _by_users(lookup, values, users)
+            known = users = await tenant.users() if users is None else users
         else:
-            found_before = any(one == lookup for one, _ in answers)
-            settled = await _by_accounts(
-                tenant, lookup, values, lambda count: progress(len(answers) + count, total),
-                found_before=found_before,
-            )  # fmt: skip
-        answers.update({(lookup, key): answer for key, answer in settled.items()})
+            known = await _accounts(
+                tenant, lookup, values, lambda count: progress(len(answers) + count, total)
+            )
+        judged = _judged_all(lookup, values, known, found_before=found_before)
+        answers.update({(lookup, key): answer for key, answer in judged.items()})
         progress(len(answers), total)
     return answers
 
@@ -103,150 +95,119 @@ def from_plain(plain: Mapping[str, str]) -> dict[tuple[Lookup, str], Answer]:
     return resolved
 
 
-# ---- users -------------------------------------------------------------------------------------------
-
-
-def _by_users(lookup: Lookup, values: Mapping[str, str], users: Sequence[User]) -> dict[str, Answer]:
-    """Users whose attribute is the value; active ones go before inactive ones. Pure."""
-    known = [_known_user(user, lookup.by) for user in users]
-    known = [one for one in known if one.text]
-    hint = "" if known else f" No user has an attribute {lookup.by}: check its spelling, capitals included."
-    by_key: dict[str, list[_Known]] = {}
-    for one in known:
-        by_key.setdefault(lookup.key(one.text), []).append(one)
-    near = _near(values, by_key, [one.text for one in known if one.active])
-    answers: dict[str, Answer] = {}
-    for key, value in values.items():
-        matches = by_key.get(key, [])
-        active = [one for one in matches if one.active]
-        if matches and not active:
-            answers[key] = Fault(
-                "inactive",
-                f"The user {_shown(matches[0])} is inactive in LeadSquared.",
-                "Activate the user there, or write an active one.",
-            )
-        else:
-            answers[key] = _judged(lookup, value, active, near.get(key, ()), hint)
-    return answers
-
-
-def _known_user(user: User, by: str) -> _Known:
-    text = user.name if by == FULL_NAME else user.attributes.get(by, "")
-    return _Known(user.id, text.strip(), user.name, user.active)
-
-
 # ---- accounts ----------------------------------------------------------------------------------------
 
 
-async def _by_accounts(
-    tenant: Tenant,
-    lookup: Lookup,
-    values: Mapping[str, str],
-    progress: Callable[[int], None],
-    *,
-    found_before: bool,
-) -> dict[str, Answer]:
-    """Value by value, or all accounts in pages of 1,000: whichever takes fewer calls.
-
-    found_before: other values of this lookup were found, so that it is right as such.
-    """
-    known: list[_Known] = []
+async def _accounts(
+    tenant: Tenant, lookup: Lookup, values: Mapping[str, str], progress: Callable[[int], None]
+) -> list[Candidate]:
+    """Accounts that the values may stand for: asked value by value, or all in pages of 1,000, whichever takes
+    fewer calls."""
+    known: dict[str, Candidate] = {}
     missing = list(values)
     if len(values) > FEW_VALUES:
-        record_count, known = await _page(tenant, lookup)
-        pages = -(-record_count // max(len(known), 1))
+        record_count, found = await _page(tenant, lookup)
+        known = _by_id(found)
+        pages = -(-record_count // max(len(found), 1))
         if pages - 1 <= len(values):
-            known += await _further_pages(tenant, lookup, pages)
-            if len({one.id.casefold() for one in known}) < record_count:
-                known += await _further_pages(tenant, lookup, pages)  # the order changed meanwhile
-            shown = {lookup.key(one.text) for one in known}
+            for _ in range(2):  # once more if the order changed meanwhile
+                for page in range(2, min(pages, ACCOUNT_PAGES_MAX) + 1):
+                    known |= _by_id((await _page(tenant, lookup, page=page))[1])
+                if len(known) >= record_count:
+                    break
+            shown = {lookup.key(_text(lookup, one)) for one in known.values()}
             missing = [key for key in values if key not in shown][:CONFIRMED_MAX]
             progress(len(values) - len(missing))
-    known = [one for one in known if one.text]
-    known_ids = {one.id.casefold() for one in known}
-    done = len(values) - len(missing)
     for start in range(0, len(missing), TOGETHER):
-        chunk = missing[start : start + TOGETHER]
-        asked = (_page(tenant, lookup, value=values[key]) for key in chunk)
-        ended = await asyncio.gather(*asked, return_exceptions=True)
-        for one in ended:
+        asked = (_page(tenant, lookup, value=values[key]) for key in missing[start : start + TOGETHER])
+        for one in await asyncio.gather(*asked, return_exceptions=True):
             if isinstance(one, BaseException):
                 raise one
-            found = one[1]
-            known += [each for each in found if each.id.casefold() not in known_ids]
-            known_ids |= {each.id.casefold() for each in found}
-        done += len(chunk)
-        progress(done)
-    return _judge_accounts(lookup, values, known, found_before=found_before)
+            known = _by_id(one[1]) | known
+        progress(len(values) - len(missing) + min(start + TOGETHER, len(missing)))
+    return list(known.values())
 
 
 async def _page(
     tenant: Tenant, lookup: Lookup, *, page: int = 1, value: str | None = None
-) -> tuple[int, list[_Known]]:
+) -> tuple[int, list[Candidate]]:
     """How many accounts there are in all, and a page of them; of those that LeadSquared finds for `value`."""
     answer = await tenant.companies(
         lookup.company_type or "", ("CompanyId", "CompanyName", lookup.by),
         equal=None if value is None else (lookup.by, value), page=page, page_size=ACCOUNTS_PAGE_SIZE,
     )  # fmt: skip
-    return answer.record_count, [
-        _Known(
-            one.id,
-            # Where the attribute was not given back, LeadSquared's own comparison counts.
-            one.attributes.get(lookup.by, "").strip() or value or "",
-            one.attributes.get("CompanyName", "").strip(),
-        )
-        for one in answer.found
-    ]
+    if value is None:
+        return answer.record_count, list(answer.found)
+    # Where the attribute was not given back, LeadSquared's own comparison counts.
+    given = {lookup.by: value}
+    return answer.record_count, [replace(one, attributes={**given, **one.attributes}) for one in answer.found]
 
 
-async def _further_pages(tenant: Tenant, lookup: Lookup, pages: int) -> list[_Known]:
-    """All pages but the first."""
-    known: list[_Known] = []
-    for page in range(2, min(pages, ACCOUNT_PAGES_MAX) + 1):
-        known += (await _page(tenant, lookup, page=page))[1]
-    return known
-
-
-def _judge_accounts(
-    lookup: Lookup, values: Mapping[str, str], known: Sequence[_Known], *, found_before: bool
-) -> dict[str, Answer]:
-    """Accounts whose attribute is exactly the value. Pure."""
-    by_key: dict[str, dict[str, _Known]] = {}
-    for one in known:
-        if one.text:
-            by_key.setdefault(lookup.key(one.text), {})[one.id.casefold()] = one
-    texts = list(dict.fromkeys(one.text for one in known if one.text))
-    near = _near(values, by_key, texts)
-    hint = ""
-    if not any(key in by_key for key in values) and not texts and not found_before:
-        hint = (
-            f" None of the values was found: check `by: {lookup.by}` (capitals count, and a wrong one gives "
-            f"no error) and `company_type: {lookup.company_type}` in the mapping."
-        )
-    return {
-        key: _judged(lookup, value, list(by_key.get(key, {}).values()), near.get(key, ()), hint)
-        for key, value in values.items()
-    }
+def _by_id(found: Iterable[Candidate]) -> dict[str, Candidate]:
+    return {one.id.casefold(): one for one in found}
 
 
 # ---- answers -----------------------------------------------------------------------------------------
 
 
-def _judged(lookup: Lookup, value: str, matches: Sequence[_Known], near: Sequence[str], hint: str) -> Answer:
+def _text(lookup: Lookup, one: Candidate) -> str:
+    """The attribute as stored, "" where it was not given back."""
+    return one.attributes.get(lookup.by, "").strip()
+
+
+def _judged_all(
+    lookup: Lookup, values: Mapping[str, str], known: Sequence[Candidate], *, found_before: bool
+) -> dict[str, Answer]:
+    """What each value stands for: what has exactly it as its attribute; active users go before inactive ones.
+
+    found_before: other values of this lookup were found, so that it is right as such.
+    """
+    matches: dict[str, dict[str, Candidate]] = {}
+    texts: list[str] = []
+    for one in known:
+        if text := _text(lookup, one):
+            matches.setdefault(lookup.key(text), {})[one.id.casefold()] = one
+            texts += [text] if one.active else []
+    hint = "" if matches or found_before else _HINTS[lookup.kind].format(lookup=lookup)
+    missing = [key for key in values if key not in matches][:NEAR_MAX]
+    near = {key: _nearest(values[key][:SHOWN_LENGTH_MAX], list(dict.fromkeys(texts))) for key in missing}
+    return {
+        key: _judged(lookup, value, list(matches.get(key, {}).values()), near.get(key, ()), hint)
+        for key, value in values.items()
+    }
+
+
+_HINTS: Final = {
+    "user": " No user has an attribute {lookup.by}: check its spelling, capitals included.",
+    "account": " None of the values was found: check `by: {lookup.by}` (capitals count, and a wrong one gives"
+    " no error) and `company_type: {lookup.company_type}` in the mapping.",
+}
+
+
+def _judged(
+    lookup: Lookup, value: str, matches: Sequence[Candidate], near: Sequence[str], hint: str
+) -> Answer:
     """One match is an answer; none or several are a reason, with what it may have meant."""
-    if len(matches) == 1:
-        return matches[0].id
-    what = "user" if lookup.kind == "user" else f"account of type {lookup.company_type}"
+    active = [one for one in matches if one.active]
+    if len(active) == 1:
+        return active[0].id
+    if matches and not active:
+        return Fault(
+            "inactive",
+            f"The user {_shown(lookup, matches[0])} is inactive in LeadSquared.",
+            "Activate the user there, or write an active one.",
+        )
     value = one_line(value, SHOWN_LENGTH_MAX)
-    if matches:
-        shown = "; ".join(_shown(one) for one in matches[:CANDIDATES_MAX])
-        more = f" and {len(matches) - CANDIDATES_MAX} more" if len(matches) > CANDIDATES_MAX else ""
+    if active:
+        shown = "; ".join(_shown(lookup, one) for one in active[:CANDIDATES_MAX])
+        more = f" and {len(active) - CANDIDATES_MAX} more" if len(active) > CANDIDATES_MAX else ""
         kind = "users have" if lookup.kind == "user" else "accounts have"
         return Fault(
             "found-twice",
-            f"{len(matches)} {kind} the {lookup.by} '{value}': {shown}{more}.",
+            f"{len(active)} {kind} the {lookup.by} '{value}': {shown}{more}.",
             "Make it unique in LeadSquared, or look up by another attribute.",
         )
+    what = "user" if lookup.kind == "user" else f"account of type {lookup.company_type}"
     meant = f" Near: {', '.join(near)}." if near else ""
     return Fault(
         "not-found",
@@ -255,16 +216,8 @@ def _judged(lookup: Lookup, value: str, matches: Sequence[_Known], near: Sequenc
     )
 
 
-def _shown(one: _Known) -> str:
-    return one_line(f"{one.name or one.text} ({one.id})", 2 * SHOWN_LENGTH_MAX)
-
-
-def _near(
-    values: Mapping[str, str], found: Mapping[str, object], texts: Sequence[str]
-) -> dict[str, Sequence[str]]:
-    """For values that were not found, the stored texts that look most like them."""
-    missing = [key for key in values if key not in found][:NEAR_MAX]
-    return {key: _nearest(values[key][:SHOWN_LENGTH_MAX], texts) for key in missing} if texts else {}
+def _shown(lookup: Lookup, one: Candidate) -> str:
+    return one_line(f"{one.name or _text(lookup, one)} ({one.id})", 2 * SHOWN_LENGTH_MAX)
 
 
 def _nearest(value: str, texts: Sequence[str]) -> list[str]:
