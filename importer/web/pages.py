@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -23,41 +24,38 @@ LINES_MOST: Final = 60
 LINE_LENGTH_MAX: Final = 2_000
 LOOKED_UP: Final = "lookup:"
 """So begins what stands in an activity until its Id is known."""
-_ACCEPT: Final = r"`accept: \[[\w-]+\]` in the mapping"
-_SCREENS_WORDS: Final = tuple(
+_BUTTONS: Final = {
+    "check": "Check", "correct": "Correct", "login": "“Sign in” on Keys", "resume": "Resume",
+    "status": "Imports", "verify": "Read back", "whoami": "Keys",
+}  # fmt: skip
+_FIELDS: Final = {"format": "Format", "timezone": "Time zone", "locale": "the language of month names"}
+_SCREENS_WORDS: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]] = tuple(
     (re.compile(pattern), words)
     for pattern, words in (
+        # What only the command line can change, and other ways to do the same there.
+        (r" \((?:--|or use|or `\w+:|if it really|`importer check` shows)[^()]*\)", ""),
+        (r"; `--max-attempts` allows more", ""),
+        (r"`--timeout`", "the time-out"),
+        (r"`?--rate`?", "LEADSQUARED_RATE"),
         # What a person does on the screen where the command line has an option or a command.
-        (rf"{_ACCEPT}, or --accept [\w-]+|use --accept [\w-]+ \(or {_ACCEPT}\)", "say so below"),
-        (r"--accept ([\w-]+)(?= sends)", "Accepting it"),
+        (r"`accept: \[[\w-]+\]` in the mapping, or --accept [\w-]+|use --accept [\w-]+", "say so below"),
+        (r"--accept [\w-]+(?= sends)", "Accepting it"),
         (r"use --skip-invalid to leave it out", "leave the invalid rows out"),
         (r"Use `?--hidden include`? to send .*--hidden skip`? to leave them out", "Choose below"),
         (r"To send (.+) on purpose, use --again\. .*:$", r"Open the earlier import, or send \1 on purpose."),
         (r"Send one row with `?--canary 1`? first: it is read back( and compared)?", "Try 3 rows first"),
-        (
-            r"-?`?resume --retry-failed`?|`?resume`? with --retry-failed",
-            "Resume with “Send failed rows again”",
-        ),
+        (r"`?resume`?(?: with)? --retry-failed`?", "Resume with “Send failed rows again”"),
         (r"with `?-m MAPPING --remap`?", "with the corrected mapping"),
-        (r"`importer resume RESULTS -m MAPPING --remap` \(or use --keep-going .*\)", "press Resume"),
+        (r"`importer resume RESULTS -m MAPPING --remap`", "press Resume"),
         (r"rebuild it here with `importer resume RESULTS -m MAPPING`", "rebuild it with the command line"),
         (r"Write the file again with --results PATH:\s+importer resume \S+", "Resume writes the file again."),
         (r"`importer correct RESULTS --overwrite`", "Correct with “Also overwrite”"),
-        (r"then `importer correct RESULTS`", "then press Correct"),
-        (r"`importer correct RESULTS`", "Correct"),
-        (r"`importer verify( RESULTS)?`", "Read back"),
-        (r"`(importer )?resume`", "Resume"),
         (r"so that --undo can restore it", "so that it can be taken back"),
-        (r" \(`importer check` shows every problem\)", ""),
-        (r"`importer check`", "Check"),
         (r"Start from `importer init`, or a sample", "Load one, or remove this import and begin again"),
-        (r"`importer status` lists", "Imports lists"),
-        (r"See `importer status` for", "Imports says"),
-        (r"\(`importer whoami`\)", "(see Keys)"),
-        (r"`importer whoami`", "Keys"),
-        (r"or keep them in the system's keyring: importer login", "or sign in on Keys."),
-        (r"(Run )?`importer login`( again)?", "signing in on Keys"),
+        (r"keep them in the system's keyring: importer login", "sign in on Keys."),
         (r"needs none of them: --sandbox", "needs none of them."),
+        (rf"`(?:importer )?({'|'.join(_BUTTONS)})(?: RESULTS)?`", lambda found: _BUTTONS[found[1]]),
+        # Fields of the pages.
         (r"`by` must be the schema name", "“Look up by” must be the schema name"),
         (r", `company_type` the account type's name", "; the account type is under “More settings”"),
         (
@@ -72,31 +70,18 @@ _SCREENS_WORDS: Final = tuple(
             r'Set in the mapping how dates are written, such as format: "(.+?)"',
             r"Correct the cell, or set Format on Mapping, such as \1",
         ),
-        (r"`format`(?= in the mapping)", "Format"),
-        (r"`timezone`(?= in the mapping)", "Time zone"),
-        (r"set `locale` beside `format` in the mapping", "set the language of month names on Mapping"),
-        (r"[Ss]et `header_row:?`( in the mapping)?", "Set Header row on Sheet"),
-        (
-            r"[Ss]et the row of the headings in the mapping, for example `header_row: 1`",
-            "Set Header row on Sheet",
-        ),
+        (rf"`({'|'.join(_FIELDS)})`(?= in the mapping| beside)", lambda found: _FIELDS[found[1]]),
+        (r"the row of the headings in the mapping, for example `header_row: 1`", "Header row on Sheet"),
+        (r"`header_row:?`(?: in the mapping)?", "Header row on Sheet"),
         (r"in the results file, then resume", "here, then press Resume"),
         (r"set import_status to `(\w+)`", r"set its status to \1"),
         (r"to `created` with its Id pasted into import_activity_id", "to created with its Id beside it"),
-        # How the sheet is read.
-        (r"with --encoding \(or `encoding:` in the mapping\)", "in Encoding on Sheet"),
-        (r"use --encoding (\S+) \(or `encoding: \S+` in the mapping\)", r"choose \1 in Encoding on Sheet"),
-        (r"try --encoding (\S+)\.", r"choose \1 in Encoding on Sheet."),
-        (r"check `--encoding`", "check Encoding on Sheet"),
+        (r"(?:use|try) --encoding ([^\s.;]+)", r"choose \1 in Encoding on Sheet"),
+        (r"(check )?(?:with )?`?--(encoding|delimiter)`?",
+         lambda found: f"{found[1] or 'in '}{found[2].capitalize()} on Sheet"),
         (r"Name one with --sheet, or with `sheet:` in the mapping", "Choose one"),
-        (r"with --delimiter \(if it really is one column: .*?\)", "in Delimiter on Sheet"),
-        (r"with --delimiter, or the header's row with `header_row:` in the mapping", "here"),
-        # What only the command line can change.
-        (r" \(--max-outage\)|; `?--max-attempts`? allows more| \(--[a-z-]+\)", ""),
-        (r"`--timeout`", "the time-out"),
-        (r"(A|a) lower `?--rate`?", r"\1 lower LEADSQUARED_RATE"),
     )
-)
+)  # fmt: skip
 
 
 def templates(form_token: str) -> Environment:
