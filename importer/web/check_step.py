@@ -9,7 +9,7 @@ from typing import Final
 from aiohttp import web
 
 from importer.app.check_sheet import check
-from importer.app.options import CallOptions, CheckOptions
+from importer.app.options import CheckOptions
 from importer.app.questions import Question, QuestionKind
 from importer.app.records import CheckReport
 from importer.checking.findings import Finding
@@ -85,8 +85,7 @@ async def settle(screen: Screen, request: web.Request, own: WebImport) -> web.Re
 async def _checked(screen: Screen, own: WebImport, *, online: bool) -> Job[Checked]:
     """The check of the import as it is now: under way, or done. online: with accounts and users looked up."""
     store = await screen.store()
-    calls = CallOptions(sandbox=screen.rehearsal)
-    asked = CheckOptions(sheet=sheet_input(own), mapping=own.mapping, calls=calls, online=online)
+    asked = CheckOptions(sheet=sheet_input(own), mapping=own.mapping, calls=own.calls, online=online)
 
     async def work(job: Job[Checked]) -> Checked:
         report = await check(asked, store, job)

@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from importer.app.correct_batch import CorrectionPlan, discard_correct, prepare_correct, start_correct
-from importer.app.options import CallOptions, CorrectOptions, ScreenChanges
+from importer.app.options import CorrectOptions, ScreenChanges
 from importer.app.questions import Answers
 from importer.app.records import BatchStatus, CorrectionOutcome
 from importer.errors import UserError
@@ -74,7 +74,7 @@ def _options(
     cells = own.corrections
     return CorrectOptions(
         results=status.batch,
-        calls=CallOptions(sandbox=screen.rehearsal),
+        calls=own.calls,
         changes=ScreenChanges(cells=cells) if own.has_sheet or cells else None,
         settle_s=screen.settle_s,
         overwrite=overwrite,

@@ -26,6 +26,7 @@ from typing import Any, Final, Literal
 from aiohttp import BodyPartReader, web
 from pydantic import TypeAdapter
 
+from importer.app.options import CallOptions
 from importer.atomic_file import draft_beside, plain_errors, private_folder
 from importer.errors import SheetError
 from importer.store.records import iso
@@ -114,6 +115,11 @@ class WebImport:
     def key(self) -> str:
         """What a job that sends, corrects or reads back is about."""
         return f"send:{self.id}:{self.mode}"
+
+    @property
+    def calls(self) -> CallOptions:
+        """Where the calls of the mode go."""
+        return CallOptions(sandbox=self.mode == "rehearsal")
 
     @property
     def source(self) -> Path:

@@ -13,7 +13,6 @@ from zoneinfo import available_timezones
 from aiohttp import web
 
 from importer.app.connecting import try_values
-from importer.app.options import CallOptions
 from importer.app.staging import AskedValues
 from importer.errors import ImporterError, MappingError, SheetError
 from importer.mapping.mapping import Mapping
@@ -91,8 +90,7 @@ async def try_lookup(screen: Screen, request: web.Request, own: WebImport) -> we
     key = "" if number is None else filled.keys.get(number, "")
     try:
         asked = _asked_of(own, filled.text.text(), top, key)
-        calls = CallOptions(sandbox=screen.rehearsal)
-        found = await asyncio.to_thread(asyncio.run, try_values(asked, calls)) if asked else {}
+        found = await asyncio.to_thread(asyncio.run, try_values(asked, own.calls)) if asked else {}
     except ImporterError as error:
         return screen.piece("mapping_tried.html", tried=[], problem=str(error))
     tried = [

@@ -92,11 +92,11 @@ def _keep(own: WebImport, row: StoredRow, form: Mapping[str, str]) -> None:
 
 async def compare(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
     """Read back: compare what LeadSquared holds with what was sent."""
-    status, store = await _existing(screen, own), await screen.store()
-    asked = screen.reading(own, status.batch)
+    await _existing(screen, own)
+    store = await screen.store()
 
     async def work(job: Job[None]) -> None:
-        await read_back(own, asked, store, job)
+        await read_back(screen, own, store, job)
 
     await screen.jobs.give_up(own.key)
     screen.jobs.begin(own.key, Job(VERIFYING, work))

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from importer.app.options import DEFAULT_SETTLE_S, CallOptions, VerifyOptions
+from importer.app.options import DEFAULT_SETTLE_S
 from importer.app.stores import open_store
 from importer.store.store import Store
 from importer.web.guard import Guard, Handler, OnceTokens
@@ -44,11 +44,6 @@ class Screen:
     def mode(self) -> Mode:
         """Which batch of an import the pages are about."""
         return "rehearsal" if self.rehearsal else "real"
-
-    def reading(self, own: WebImport, batch: str) -> VerifyOptions:
-        """How a batch is read back."""
-        calls = CallOptions(sandbox=own.mode == "rehearsal")
-        return VerifyOptions(results=batch, calls=calls, settle_s=self.settle_s)
 
     async def store(self) -> Store:
         """The store in force, opened when it is first needed. Raises StoreUnusableError."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from contextlib import suppress
 from typing import Any, Final
 
 from aiohttp import web
 
 from importer.app.options import (
-    CallOptions,
     ResumeOptions,
     RunOptions,
     ScreenChanges,
@@ -21,7 +21,6 @@ from importer.app.questions import Answers, Question, QuestionKind
 from importer.app.records import BatchStatus, RunResult
 from importer.app.resume import prepare_resume
 from importer.app.run import prepare_run
-from importer.app.sheet_questions import ImportedBeforeError
 from importer.app.stores import batch_status
 from importer.app.verify_batch import verify
 from importer.errors import ResultsError, SettingsError
@@ -39,10 +38,6 @@ CORRECTING: Final = "correcting"
 """Names of jobs."""
 IMPORTED_BEFORE_KEY: Final = "imported-before"
 """Key of the answer to "this sheet was imported before"."""
-AGAIN_CHOICES: Final = (
-    ("only-new", "Send only the rows that are new"),
-    ("again", "Send all rows again: this makes duplicates"),
-)
 SHEET_NEEDED_FOR: Final = ("pending", "uncertain", "failed", "invalid")
 """While LeadSquared has not all rows, their mapping may change, and the uploaded sheet is kept."""
 KEPT_S: Final = 900.0
@@ -90,7 +85,8 @@ class SendJob(Job[RunResult | None]):
         self._wanted = answers, looks
         self.waiting = False  # at once: the next page must not show what was answered
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._woken.set)
+            with suppress(RuntimeError):  # it has ended since
+                self._loop.call_soon_threadsafe(self._woken.set)
 
     async def _prepared_and_sent(self) -> RunResult | None:
         self._loop = asyncio.get_running_loop()
@@ -116,11 +112,26 @@ class SendJob(Job[RunResult | None]):
                 await discard(plan)
 
     async def _prepare(self) -> Plan:
+        """A batch goes on with the changes made on the screen, and with another mapping if it was changed."""
+        own, here = self._own, self._own.here
         sending = SendingOptions(limit=self._limit, settle_s=self._screen.settle_s)
         if self._status is None:
-            return await prepare_run(_run_options(self._own, sending), self._store, self)
-        how = _resume_options(self._own, self._status, sending, retry_failed=self._retry_failed)
-        return await prepare_resume(how, self._store, self)
+            again = here.answers.get(IMPORTED_BEFORE_KEY)
+            run = RunOptions(
+                sheet=sheet_input(own), mapping=own.mapping, calls=own.calls, sending=sending,
+                skip_invalid=own.state.leave_out_invalid,
+                again=again == "again", only_new=again == "only-new",
+            )  # fmt: skip
+            return await prepare_run(run, self._store, self)
+        remap = bool(own.mapping_text and here.mapped and here.mapped != own.mapping_digest)
+        changes = ScreenChanges(cells=own.corrections, statuses=here.marks, ids=here.ids)
+        made_here = own.has_sheet or here.marks or own.state.corrections
+        resume = ResumeOptions(
+            results=self._status.batch, mapping=own.mapping if remap else None, remap=remap,
+            retry_failed=self._retry_failed, calls=own.calls, sending=sending,
+            changes=changes if made_here else None,
+        )  # fmt: skip
+        return await prepare_resume(resume, self._store, self)
 
     async def _answer(self, given: dict[str, str]) -> None:
         """Answers may bring new questions, which may have been answered before as well."""
@@ -131,16 +142,15 @@ class SendJob(Job[RunResult | None]):
 
     async def _send(self, plan: Plan) -> RunResult:
         self.started = True
-        self._own.changed(batch=plan.batch, mapped=self._own.mapping_digest)
+        own = self._own.changed(batch=plan.batch, mapped=self._own.mapping_digest)
         yes = {each.key: each.choices[0].value for each in plan.questions}
         result = await start(plan, Answers(yes), stop=self.stop)
         if self.stop.requested:
             return result
         if self._limit is not None and result.counts.get("created"):
-            reading = self._screen.reading(self._own, result.batch)
-            await read_back(self._own, reading, self._store, self)
-        if self._own.mode == "real" and not any(map(result.counts.get, SHEET_NEEDED_FOR)):
-            self._own.source.unlink(missing_ok=True)
+            await read_back(self._screen, own, self._store, self)
+        if own.mode == "real" and not any(map(result.counts.get, SHEET_NEEDED_FOR)):
+            own.source.unlink(missing_ok=True)
         return result
 
 
@@ -158,7 +168,10 @@ async def page(screen: Screen, request: web.Request, own: WebImport) -> web.Resp
     plan, questions = job.plan, job.open_questions
     if plan is None:
         screen.jobs.forget(own.key)
-        return screen.show(request, "send_failed.html", "Send", own, **_failure(job))
+        return screen.show(
+            request, "send_failed.html", "Send", own, error=job.error,
+            earlier=getattr(job.error, "earlier", ()), no_keys=isinstance(job.error, SettingsError),
+        )  # fmt: skip
     problems = plan.findings.problems if any(each.kind is QuestionKind.INVALID for each in questions) else ()
     header, cells = await asyncio.to_thread(bad_cells, own, problems) if problems else ((), {})
     to_send = plan.facts.to_send + plan.facts.in_doubt if plan.facts else 0
@@ -237,8 +250,9 @@ async def _start(screen: Screen, own: WebImport, form: dict[str, str], *, limit:
     return to_step(own, "progress")
 
 
-async def read_back(own: WebImport, asked: VerifyOptions, store: Store, job: Job[Any]) -> None:
+async def read_back(screen: Screen, own: WebImport, store: Store, job: Job[Any]) -> None:
     """Created rows compared with what was sent; how many are equal is kept for the pages."""
+    asked = VerifyOptions(results=own.here.batch, calls=own.calls, settle_s=screen.settle_s)
     result = await verify(asked, store, job, job.stop)
     equal = f"{result.equal:,} of {result.rows:,} rows equal"
     by_field = {one["field"]: f"{one['equal']:,} of {one['sent']:,} equal" for one in result.fields}
@@ -275,50 +289,6 @@ def looks_of(plan: Plan) -> str:
     """A digest of what the page says of a plan, so that nothing else is sent than what was shown."""
     lines = [line for line in plan.facts.lines() if line[0] != "Batch"] if plan.facts else []
     return hashlib.sha256(repr(lines).encode()).hexdigest()[:16]
-
-
-def _resume_options(
-    own: WebImport, status: BatchStatus, sending: SendingOptions, *, retry_failed: bool
-) -> ResumeOptions:
-    """The batch goes on with the changes made on the screen, and with another mapping if it was changed."""
-    here = own.here
-    changed = bool(own.mapping_text and here.mapped and here.mapped != own.mapping_digest)
-    made_here = own.has_sheet or here.marks or own.state.corrections
-    return ResumeOptions(
-        results=status.batch,
-        mapping=own.mapping if changed else None,
-        remap=changed,
-        retry_failed=retry_failed,
-        calls=CallOptions(sandbox=own.mode == "rehearsal"),
-        sending=sending,
-        changes=ScreenChanges(cells=own.corrections, statuses=here.marks, ids=here.ids)
-        if made_here
-        else None,
-    )
-
-
-def _run_options(own: WebImport, sending: SendingOptions) -> RunOptions:
-    again = own.here.answers.get(IMPORTED_BEFORE_KEY)
-    return RunOptions(
-        sheet=sheet_input(own),
-        mapping=own.mapping,
-        calls=CallOptions(sandbox=own.mode == "rehearsal"),
-        sending=sending,
-        skip_invalid=own.state.leave_out_invalid,
-        again=again == "again",
-        only_new=again == "only-new",
-    )
-
-
-def _failure(job: SendJob) -> dict[str, Any]:
-    """What the page says when there is no plan."""
-    error = job.error
-    return {
-        "text": str(error) if error else "The preparation was given up. Reload the page.",
-        "earlier": error.earlier if isinstance(error, ImportedBeforeError) else (),
-        "again": AGAIN_CHOICES,
-        "no_keys": isinstance(error, SettingsError),
-    }
 
 
 BASE: Final = "/imports/{import_id}"
