@@ -15,7 +15,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -36,14 +36,12 @@ ENVIRONMENT: Final = "environment"
 KEYRING: Final = "keyring"
 HOST_OPTION: Final = "--host"
 
-_ENV_LINE: Final = re.compile(
-    r"[ \t]*(?:export[ \t]+)?LEADSQUARED_(HOST|ACCESS_KEY|SECRET_KEY|RATE)[ \t]*=(.*)", re.IGNORECASE
-)
 _ONE_PLACE: Final = "Keys and host must come from one place: the environment, or .env, or the keyring."
 
 
 class Environment(BaseSettings):
-    """The variables `LEADSQUARED_…` of the environment; empty is not set."""
+    """The variables `LEADSQUARED_…` of the environment, empty is not set; or what another place says instead.
+    host: as written there."""
 
     model_config = SettingsConfigDict(
         env_prefix="LEADSQUARED_", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
@@ -54,20 +52,14 @@ class Environment(BaseSettings):
     secret_key: SecretStr | None = None
     rate: str | None = None
 
-
-@dataclass(frozen=True)
-class Place:
-    """What one place names. name: for a person. host: as written there."""
-
-    name: str
-    host: str | None = None
-    access: SecretStr | None = None
-    secret: SecretStr | None = None
-    rate: str | None = None
-
     @property
     def has_a_key(self) -> bool:
-        return self.access is not None or self.secret is not None
+        return self.access_key is not None or self.secret_key is not None
+
+
+_ENV_LINE: Final = re.compile(
+    rf"[ \t]*(?:export[ \t]+)?LEADSQUARED_({'|'.join(Environment.model_fields)})[ \t]*=(.*)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -105,47 +97,41 @@ def load_settings(*, host: str | None = None, rate: Rate | None = None) -> Setti
     when it is needed.
     """
     trouble = _Trouble()
-    environment, file = _environment(), _env_file()
-    place = next((each for each in (environment, file) if each.has_a_key), None) or _keyring(trouble)
-    others = [each for each in (environment, file) if each.name != place.name]
+    others = {ENVIRONMENT: _environment(), ENV_FILE: _env_file()}
+    rates = [each.rate for each in others.values()]
+    name = next((name for name, each in others.items() if each.has_a_key), KEYRING)
+    place = _keyring(trouble) if name == KEYRING else others.pop(name)
     keys = _keys(place, trouble)
-    address, host_from = _host(host, place, others, trouble)
+    address, host_from = _host(host, name, place, others, trouble)
     chosen = DEFAULT_RATE
     try:
-        chosen = _rate(rate, environment, file)
+        chosen = _rate(rate, *rates)
     except SettingsError as error:
         trouble.wrong.append(str(error))
     if trouble.missing or trouble.wrong or keys is None:
         raise _incomplete(trouble)
-    return Settings(address, keys, chosen, home(), place.name, host_from)
+    return Settings(address, keys, chosen, home(), name, host_from)
 
 
 def load_rate(rate: Rate | None = None) -> Rate:
     """The rate alone, for rehearsals, which need no keys. Raises SettingsError."""
-    return _rate(rate, _environment(), _env_file())
+    return _rate(rate, _environment().rate, _env_file().rate)
 
 
-def _environment() -> Place:
+def _environment() -> Environment:
     try:
-        found = Environment()
+        return Environment()
     except (ValidationError, SourceError, ValueError):
         # Not chained: the cause may quote what the variables hold.
         raise SettingsError("The variables LEADSQUARED_… cannot be understood.", where=ENVIRONMENT) from None
-    return Place(ENVIRONMENT, found.host, found.access_key, found.secret_key, found.rate)
 
 
-def _env_file() -> Place:
+def _env_file() -> Environment:
     """What `.env` in the working directory says: text as it is written, nothing is put in for `${…}`."""
     text = _own_text(Path(ENV_FILE).absolute())
-    found = dict(_env_lines(text)) if text else {}
-    access, secret = (found.get(name) for name in ("ACCESS_KEY", "SECRET_KEY"))
-    return Place(
-        ENV_FILE,
-        found.get("HOST") or None,
-        SecretStr(access) if access else None,
-        SecretStr(secret) if secret else None,
-        found.get("RATE") or None,
-    )
+    found: dict[str, Any] = {name: value for name, value in _env_lines(text) if value}
+    found |= {name: SecretStr(found[name]) for name in ("access_key", "secret_key") if name in found}
+    return Environment.model_construct(**found)
 
 
 def _env_lines(text: str) -> Iterator[tuple[str, str]]:
@@ -165,7 +151,7 @@ def _env_lines(text: str) -> Iterator[tuple[str, str]]:
                 )
         else:
             value = re.split(r"(?:^|[ \t])#", value, maxsplit=1)[0].rstrip()
-        yield found[1].upper(), value
+        yield found[1].lower(), value
 
 
 def _own_text(path: Path) -> str:
@@ -209,75 +195,78 @@ def _not_read(path: Path, what: str, remedy: str) -> SettingsError:
     return SettingsError(what, where=str(path), remedy=remedy)
 
 
-def _keyring(trouble: _Trouble) -> Place:
+def _keyring(trouble: _Trouble) -> Environment:
     """What `importer login` kept; asked only when neither environment nor `.env` names a key."""
     try:
         kept = load()
     except SettingsError as error:
         trouble.wrong.append(str(error))
-        return Place(KEYRING)
-    return Place(KEYRING, kept.base_url, kept.keys.access, kept.keys.secret) if kept else Place(KEYRING)
+        kept = None
+    if kept is None:
+        return Environment.model_construct()
+    keys = kept.keys
+    return Environment.model_construct(host=kept.base_url, access_key=keys.access, secret_key=keys.secret)
 
 
-def _keys(place: Place, trouble: _Trouble) -> Keys | None:
+def _keys(place: Environment, trouble: _Trouble) -> Keys | None:
     """The two keys of a place; half of a pair is never completed from another place."""
-    named = (("LEADSQUARED_ACCESS_KEY", place.access), ("LEADSQUARED_SECRET_KEY", place.secret))
-    if not trouble.wrong:  # else the keyring may have them
-        trouble.missing += [name for name, key in named if key is None]
-    if place.access is None or place.secret is None:
-        return None
-    keys = Keys(_trimmed(place.access), _trimmed(place.secret))
-    for (name, _), key in zip(named, (keys.access, keys.secret), strict=True):
-        if not usable_key(key.get_secret_value()):
+    found: list[SecretStr] = []
+    for name in ("access_key", "secret_key"):
+        key: SecretStr | None = getattr(place, name)
+        variable = f"LEADSQUARED_{name.upper()}"
+        if key is None:
+            if not trouble.wrong:  # else the keyring may have them
+                trouble.missing.append(variable)
+            continue
+        found.append(SecretStr(key.get_secret_value().strip()))
+        if not usable_key(found[-1].get_secret_value()):
             what = "The key contains blanks or characters that no key has. Copy it again, without quotes."
-            trouble.wrong.append(f"{name}: {what}")
-    return keys
+            trouble.wrong.append(f"{variable}: {what}")
+    return Keys(*found) if len(found) == 2 else None
 
 
-def _host(option: str | None, place: Place, others: list[Place], trouble: _Trouble) -> tuple[str, str]:
+def _host(
+    option: str | None, name: str, place: Environment, others: dict[str, Environment], trouble: _Trouble
+) -> tuple[str, str]:
     """The base URL, and the name of the place that it is from; faults go to `trouble`."""
+    hosts = {other: said.host for other, said in others.items() if said.host}
+    unused = [
+        f"LEADSQUARED_HOST in {other} ({quoted(host)}) is not used, since the keys are in {name}."
+        f" {_ONE_PLACE}"
+        for other, host in hosts.items()
+        if place.host is None or _url_of(host) != _url_of(place.host)
+    ]
     try:
         if option is not None:
             address = base_url(option, where=HOST_OPTION)
-            if not is_near(address) and address != _url_of(place):
+            if not is_near(address) and address != _url_of(place.host):
                 raise _elsewhere(address, HOST_OPTION)
             return address, HOST_OPTION
         if place.host is None:
-            named = [each for each in others if each.host]
             if place.has_a_key:
-                trouble.wrong += [_unused(each, place) for each in named]
-            if place.has_a_key or not named:
+                trouble.wrong += unused
+            if place.has_a_key or not hosts:
                 trouble.missing.insert(0, "LEADSQUARED_HOST")
-            for each in named:
-                base_url(each.host or "")  # a host that is wrong is reported together with missing keys
+            for host in hosts.values():
+                base_url(host)  # a host that is wrong is reported together with missing keys
             return "", ""
-        where = KEYRING if place.name == KEYRING else "LEADSQUARED_HOST"
-        address = base_url(place.host, where=where)
-        if place.name == ENV_FILE and not is_near(address):
+        address = base_url(place.host, where=KEYRING if name == KEYRING else "LEADSQUARED_HOST")
+        if name == ENV_FILE and not is_near(address):
             raise _elsewhere(address, ENV_FILE)
-        if place.name != ENVIRONMENT:
-            trouble.wrong += [
-                _unused(each, place) for each in others if each.host and _url_of(each) != address
-            ]
+        if name != ENVIRONMENT:
+            trouble.wrong += unused
     except SettingsError as error:
         trouble.wrong.append(str(error))
         return "", ""
-    return address, place.name
+    return address, name
 
 
-def _url_of(place: Place) -> str:
-    """The base URL of a place's host, "" if it names none that can be used."""
+def _url_of(host: str | None) -> str:
+    """The base URL of a host, "" if it cannot be used."""
     try:
-        return base_url(place.host or "")
+        return base_url(host or "")
     except SettingsError:
         return ""
-
-
-def _unused(other: Place, place: Place) -> str:
-    return (
-        f"LEADSQUARED_HOST in {other.name} ({quoted(other.host or '')}) is not used, since the keys are in"
-        f" {place.name}. {_ONE_PLACE}"
-    )
 
 
 def _elsewhere(address: str, where: str) -> SettingsError:
@@ -294,12 +283,8 @@ def usable_key(text: str) -> bool:
     return 0 < len(text) <= KEY_LENGTH_MAX and text.isascii() and text.isprintable() and " " not in text
 
 
-def _trimmed(key: SecretStr) -> SecretStr:
-    return SecretStr(key.get_secret_value().strip())
-
-
-def _rate(option: Rate | None, *places: Place) -> Rate:
-    given = next((each.rate for each in places if each.rate), None)
+def _rate(option: Rate | None, *said: str | None) -> Rate:
+    given = next(filter(None, said), None)
     if option is not None or given is None:
         return option or DEFAULT_RATE
     try:
