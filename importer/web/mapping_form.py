@@ -13,13 +13,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
-from importer.mapping.model import MODIFIER_TYPES
+from pydantic import BaseModel
+
+from importer.mapping.model import MODIFIER_TYPES, CompanySpec, EventSpec, FieldSpec, NoteSpec
 from importer.mapping.yaml_file import FIELDS, MappingText
 
 ACCOUNT_KEY: Final = "RelatedCompanyId"
 EVENT_KEY: Final = "ActivityEvent"
 NOTE_KEY: Final = "ActivityNote"
-PLACES: Final = (ACCOUNT_KEY, EVENT_KEY, NOTE_KEY)
+PLACES: Final[dict[str, type[BaseModel]]] = {
+    ACCOUNT_KEY: CompanySpec,
+    EVENT_KEY: EventSpec,
+    NOTE_KEY: NoteSpec,
+}
 FIELD: Final = "field"
 SEND_AS: Final = (
     ("", "Not sent"),
@@ -54,14 +60,6 @@ MORE_SETTINGS: Final = {
     "locale": "language of months",
     "company_type": "account type",
 }
-_OF_PLACES: Final = {
-    ACCOUNT_KEY: frozenset({"default", "values", "values_file", "lookup", "by", "company_type"}),
-    EVENT_KEY: frozenset({"default", "values", "values_file"}),
-    NOTE_KEY: frozenset(
-        {"default", "values", "values_file", "required", "one_of", "max_length", "strip", "send_empty"}
-    ),
-}
-
 Block = dict[str, Any]
 Where = tuple[str, ...]
 
@@ -245,12 +243,10 @@ def _values_of_form(number: int, form: Mapping[str, str]) -> Iterator[tuple[str,
 
 def _fits(name: str, kind: str, key: str, source: str) -> bool:
     """Whether a setting means something for a line of that type, at that place, from that source."""
-    if key in {ACCOUNT_KEY, EVENT_KEY} and name in {"type", "required"}:
-        return True
-    if key in _OF_PLACES and name not in _OF_PLACES[key]:
+    if name not in PLACES.get(key, FieldSpec).model_fields:
         return False
     if source == "value" and name in {"default", "one_of", "values", "values_file", "required"}:
-        return False
+        return name == "required" and key in {ACCOUNT_KEY, EVENT_KEY}
     return kind in MODIFIER_TYPES.get(name, (kind,))
 
 
