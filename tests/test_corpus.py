@@ -76,13 +76,9 @@ def test_totals_do_not_stop_a_trial(importer: Importer, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("heading", "asked", "said"),
     [
-        ("Account\u200bID", "AccountID", "they differ in zero width space (U+200B)"),
-        (
-            "Owner’s note",
-            "Owner's note",
-            "has right single quotation mark (U+2019) where this has apostrophe",
-        ),
-        ("Сode", "Code", "has cyrillic capital letter es (U+0421) where this has latin capital letter c"),
+        ("Account\u200bID", "AccountID", "They differ in zero width space (U+200B)."),
+        ("Owner’s note", "Owner's note", "apostrophe (U+0027) and right single quotation mark (U+2019)."),
+        ("Сode", "Code", "latin capital letter c (U+0043) and cyrillic capital letter es (U+0421)."),
     ],
 )
 def test_headings_that_look_alike_say_what_differs(

@@ -15,8 +15,6 @@ CHOICES_LISTED_MAX: Final = 8
 NEAREST_MAX: Final = 300
 """In longer lists the nearest entry is not looked for: it takes too long when many cells are wrong."""
 LOOK_ALIKE_MAX: Final = 2
-_UNSEEN: Final = frozenset("\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\u202a\u202b\u202c\u202d\u202e\ufeff")
-"""Signs of no width: soft hyphens, joiners, marks of direction, byte order marks."""
 
 
 def folded(text: str) -> str:
@@ -32,40 +30,16 @@ def nearest(text: str, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(text: str, known: Iterable[str]) -> str:
-    """A sentence to append, with a leading blank; empty if nothing is close."""
+    """A sentence to append, with a leading blank; empty if nothing is close. Texts that look alike on a
+    screen differ in signs outside of ASCII: these are named."""
     word = nearest(text, known)
     if word is None:
         return ""
-    return look_alike(text, word) or f" Did you mean {quoted(word)}?"
-
-
-def look_alike(text: str, known: str) -> str:
-    """A sentence on how two texts differ that look the same on a screen, with a leading blank; else ""."""
-    one, other = unicodedata.normalize("NFC", text), unicodedata.normalize("NFC", known)
-    if _drawn(one) == _drawn(other) and len(one) != len(other):
-        unseen = sorted(set(one + other) & _UNSEEN)
-        signs = ", ".join(_named(sign) for sign in unseen) or "blanks"
-        return f" {quoted(known)} looks the same; they differ in {signs}."
-    pairs = [(a, b) for a, b in zip(one, other, strict=False) if a != b]
-    if len(one) != len(other) or not 1 <= len(pairs) <= LOOK_ALIKE_MAX or all(map(_is_ascii_pair, pairs)):
-        return ""
-    mine, theirs = next(pair for pair in pairs if not _is_ascii_pair(pair))
-    if mine.isalnum() != theirs.isalnum() or (mine.isalnum() and _script(mine) == _script(theirs)):
-        return ""  # another letter of the same script can be seen
-    return f" {quoted(known)} looks alike, but has {_named(theirs)} where this has {_named(mine)}."
-
-
-def _is_ascii_pair(pair: tuple[str, str]) -> bool:
-    return pair[0].isascii() and pair[1].isascii()
-
-
-def _drawn(text: str) -> str:
-    """What of a text takes room on the screen, blanks of every width alike."""
-    return " ".join("".join(" " if sign.isspace() else sign for sign in text if sign not in _UNSEEN).split())
-
-
-def _script(letter: str) -> str:
-    return unicodedata.name(letter, "").partition(" ")[0]
+    one, other = (unicodedata.normalize("NFC", each) for each in (text, word))
+    signs = sorted(set(one) ^ set(other))
+    named = 0 < len(signs) <= LOOK_ALIKE_MAX and not all(map(str.isascii, signs))
+    differ = f" They differ in {' and '.join(map(_named, signs))}." if named else ""
+    return f" Did you mean {quoted(word)}?{differ}"
 
 
 def _named(sign: str) -> str:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -110,24 +110,24 @@ class Mapping:
 
     def bind(self, header: Sequence[str]) -> RowMapper:
         """The mapper for this header. Raises MappingError with every column that is missing or not unique."""
-        headings = _Headings(header)
-        places: dict[str, int] = {}
+        headings = [heading.strip(BLANKS) for heading in header]
         mistakes: list[Mistake] = []
+        bound: list[MappedField] = []
         note = () if self.note is None else (self.note,)
         for field in (self.company, self.event, *note, *self.fields):
-            for heading in field.headings:
-                place = headings.find(heading)
-                if isinstance(place, int):
-                    places[heading] = place
-                else:
-                    where = (*field.where, "template" if field.literals else "column")
-                    shown = where if where in self.lines else field.where
-                    mistakes.append(Mistake(line_of(self.lines, where), path_text(shown), place))
+            places = [(heading, _place(headings, heading)) for heading in field.headings]
+            where = (*field.where, "template" if field.literals else "column")
+            shown = where if where in self.lines else field.where
+            mistakes += [
+                Mistake(line_of(self.lines, where), path_text(shown), place)
+                for _, place in places
+                if isinstance(place, str)
+            ]
+            columns = tuple((heading, place) for heading, place in places if isinstance(place, int))
+            bound.append(replace(field, columns=columns))
         if mistakes:
             raise mapping_error(self.path, mistakes)
-        return RowMapper(
-            self.company, self.event, self.note, self.fields, places=places, header=headings.shown
-        )
+        return RowMapper(bound, headings)
 
 
 def load_mapping(path: Path) -> Mapping:
@@ -135,25 +135,18 @@ def load_mapping(path: Path) -> Mapping:
     return Mapping.of_text(read_text(path), str(path))
 
 
-class _Headings:
-    """A sheet's headings: found as they are written, else in one Unicode form and with runs of blanks (line
-    breaks too) as one space."""
-
-    def __init__(self, header: Sequence[str]) -> None:
-        self.shown = [heading.strip(BLANKS) for heading in header]
-        self._loose = [_loose(heading) for heading in header]
-
-    def find(self, column: str) -> int | str:
-        """The column's place from 0, or the sentence that says why there is none."""
-        for headings, wanted in ((self.shown, column), (self._loose, _loose(column))):
-            found = [place for place, heading in enumerate(headings) if heading == wanted]
-            if len(found) == 1:
-                return found[0]
-            if found:
-                return f'The sheet has {len(found)} columns "{column}". Rename all but one of them.'
-        known = [heading for heading in self.shown if heading]
-        hint = did_you_mean(column, known) or (f" It has {listing(known)}." if known else "")
-        return f"The sheet has no column {quoted(column)}.{hint}"
+def _place(header: Sequence[str], column: str) -> int | str:
+    """The column's place from 0, or the sentence that says why there is none. Headings are found as they are
+    written, else in one Unicode form and with runs of blanks (line breaks too) as one space."""
+    for form in (str, _loose):
+        found = [place for place, heading in enumerate(header) if form(heading) == form(column)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            return f'The sheet has {len(found)} columns "{column}". Rename all but one of them.'
+    known = [heading for heading in header if heading]
+    hint = did_you_mean(column, known) or (f" It has {listing(known)}." if known else "")
+    return f"The sheet has no column {quoted(column)}.{hint}"
 
 
 def _loose(heading: str) -> str:

@@ -302,7 +302,6 @@ class FieldSpec(NoteSpec):
     company_type: Text | None = Field(None, description="The account type to search, such as Account.")
 
 
-Column: Final = _TEXT_JSON
 Company = Annotated[CompanySpec, _Short("column", _TEXT_JSON)]
 _EVENT_JSON: Final = {"anyOf": [{"type": "integer", "minimum": 1}, _TEXT_JSON]}
 Event = Annotated[EventSpec, _Short("column", _EVENT_JSON, "value")]

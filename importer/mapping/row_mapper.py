@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
-from importer.activity import Activity
+from importer.activity import ACCOUNT, EVENT, NOTE, Activity
 from importer.findings import CellFinding, Severity
 from importer.mapping.choices import Choices, folded
 from importer.mapping.dates import DateAndTime, DatedValue
@@ -66,7 +66,7 @@ class MappedField:
     choices: the closed list, if there is one; `maps`: it says what to send (`values`) rather than what is
     allowed (`one_of`). default, constant: as they are sent (for a lookup: as they are looked up).
     date_and_time: reads the two columns of a template that together are one date-time. columns: heading and
-    place (from 0) in the row of each column that it uses, once it is `bound` to a sheet.
+    place (from 0) in the row of each column that it uses, once it is bound to a sheet.
     """
 
     name: str
@@ -85,10 +85,6 @@ class MappedField:
     lookup: Lookup | None
     date_and_time: DateAndTime | None
     columns: tuple[tuple[str, int], ...] = ()
-
-    def bound(self, places: dict[str, int]) -> Self:
-        """The field of a sheet whose columns have these places."""
-        return replace(self, columns=tuple((heading, places[heading]) for heading in self.headings))
 
     @property
     def heading(self) -> str | None:
@@ -275,29 +271,18 @@ class Part(NamedTuple):
 class RowMapper:
     """Turns rows of one sheet into activities."""
 
-    def __init__(
-        self,
-        company: MappedField,
-        event: MappedField,
-        note: MappedField | None,
-        others: Sequence[MappedField],
-        *,
-        places: dict[str, int],
-        header: Sequence[str],
-    ) -> None:
-        """places: where each column of the mapping is in a row, from 0. header: the sheet's headings."""
-        self._company, self._event = company.bound(places), event.bound(places)
-        self._note = None if note is None else note.bound(places)
-        self._others = tuple(field.bound(places) for field in others)
-        noted = () if self._note is None else (self._note,)
-        self.fields = (self._company, self._event, *noted, *self._others)
-        """All parts of the activity, in the order in which they are sent."""
-        self._width = max(places.values(), default=-1) + 1
+    def __init__(self, fields: Sequence[MappedField], header: Sequence[str]) -> None:
+        """fields: all parts of the activity, in the order in which they are sent, the account first; bound to
+        the sheet. header: the sheet's headings."""
+        self.fields = tuple(fields)
+        self._company = self.fields[0]
+        self._note = next((field for field in fields if field.name == NOTE), None)
         self._header = tuple(header)
-        self._used = frozenset(places.values())
-        self._texts = frozenset(index for field in self.fields for _, index in field.columns if field.is_text)
-        self._naming = tuple(field for field in self.fields if field.choices is not None)
-        self._asking = tuple(field for field in self.fields if field.lookup is not None)
+        self._used = frozenset(index for field in fields for _, index in field.columns)
+        self._width = max(self._used, default=-1) + 1
+        self._texts = frozenset(index for field in fields for _, index in field.columns if field.is_text)
+        self._naming = tuple(field for field in fields if field.choices is not None)
+        self._asking = tuple(field for field in fields if field.lookup is not None)
 
     def __repr__(self) -> str:
         return f"RowMapper({', '.join(f'{field.source} → {field.name}' for field in self.fields)})"
@@ -315,15 +300,13 @@ class RowMapper:
         if row.problem is not None:
             return [CellFinding(Severity.PROBLEM, None, None, "unreadable-row", "", row.problem, "")]
         cells = self._padded(row.cells)
-        company, event = self._company.send(cells, resolved), self._event.send(cells, resolved)
-        note = None if self._note is None else self._note.send(cells, resolved)
-        others = [(field.name, field.send(cells, resolved)) for field in self._others]
-        every = (company, event, note, *(sent for _, sent in others))
-        problems = [sent for sent in every if isinstance(sent, CellFinding)]
-        if problems or not isinstance(company, str) or not isinstance(event, str):
+        sent = {field.name: field.send(cells, resolved) for field in self.fields}
+        problems = [each for each in sent.values() if isinstance(each, CellFinding)]
+        if problems:
             return self._problems(cells, problems)
-        fields = tuple([(name, sent) for name, sent in others if isinstance(sent, str)])
-        return Activity(company, int(event), note if isinstance(note, str) else None, fields)
+        values = {name: each for name, each in sent.items() if isinstance(each, str)}
+        company, event, note = values.pop(ACCOUNT), values.pop(EVENT), values.pop(NOTE, None)
+        return Activity(company, int(event), note, tuple(values.items()))
 
     def lookup_values(self, row: Row) -> Iterator[tuple[Lookup, str]]:
         """What this row asks for; cells that are empty or no good ask for nothing."""
