@@ -36,10 +36,11 @@ class TextTrap:
     block: str = TEXT
     name_of_file: str = "sheet.csv"
     encoding: str = "utf-8"
+    top: str = ""
 
     def mapping(self) -> str:
         """The mapping: account, activity type, and one field."""
-        return MAPPING.format(self.block)
+        return self.top + MAPPING.format(self.block)
 
     def write(self, folder: Path) -> Path:
         """The sheet as a file."""
@@ -115,11 +116,15 @@ RECORDS: Final = (
     TextTrap("folders before a comma", "Account,Note,Value\n@1,C:\\new\\,Won\n", (), ("Won",)),
     TextTrap("a file that ends in a row", "Account,Value,Note\n@1,a,x\n@2,b,y\n@3,c,z\n@4,d", ("problem unreadable-row row 5",), ("a", "b", "c", "-")),
     TextTrap("rows of another delimiter", "Account,Value,Note\n@1;a;x\n@2,b,y\n", ("problem unreadable-row row 2",), ("-", "b")),
+    TextTrap("lines of dashes in a list of SAP", "------\n|Account|Note|Value|\n------\n|@1|x|a|\n|@2|y|b|\n------\n", ("problem footer-row B3 B6",), ("-", "a", "b", "-"), top="header_row: 2\n"),
+    TextTrap("frames of a database's table", "+------+------+\n| Account | Value |\n+------+------+\n| @1 | a |\n+------+------+\n", ("problem footer-row B3 B5",), ("-", "a", "-"), top="header_row: 2\n"),
+    TextTrap("a table of PostgreSQL's terminal", " Account | Value \n---------+-------\n @1 | a\n(1 row)\n\n", ("problem footer-row A2 A4",), ("-", "a", "-")),
     TextTrap("content right of the headings", "Account,Value\n@1,a,b\n@2,c\n", ("problem unreadable-row row 2",), ("-", "c")),
     TextTrap("a report's footer", "Account,Value,Note\n@1,a,\n@2,b,\nTotal,2\n", ("problem total-row A4",), ("a", "b", "-")),
     TextTrap("checkboxes below the data", "Account,Value,Done\n@1,a,TRUE\n,,FALSE\n,,FALSE\n", ("notice only-checkboxes the sheet",), ("a",)),
     # ---- damage in text files
     TextTrap("a text guarded by a formula", 'Account,Value\n@1,="00417"\n@2,"=""a b"""\n', ("notice text-formula B2 B3",), ("00417", "a b")),
+    TextTrap("formulas in a text file", 'Account,Value\n@1,"=HYPERLINK(""https://x"",""y"")"\n@2,=A1*2\n@3,=+919876500001\n@4,=> called\n@5,== new ==\n', ("notice formula B2 B3 B4",), ('=HYPERLINK("https://x","y")', "=A1*2", "=+919876500001", "=> called", "== new ==")),
     TextTrap("a long number cut short", "Account,Value\n@1,9.19877E+11\n@2,1E5\n", ("problem unusable-cell B2",), ("-", "1E5")),
     TextTrap("an error value", "Account,Value\n@1,#N/A\n@2,NA\n", ("problem unusable-cell B2",), ("-", "NA")),
     TextTrap("an error value nobody maps", "Account,Value,Note\n@1,a,#N/A\n", (), ("a",)),
@@ -177,6 +182,8 @@ CELLS: Final = (
     CellTrap("a picture", '<c r="B2" t="e" vm="1"><v>#VALUE!</v></c>', ("problem unusable-cell B2",), ("-",)),
     CellTrap("a formula never calculated", '<c r="B2"><f>1+1</f></c>', ("problem unusable-cell B2",), ("-",)),
     CellTrap("a formula to be calculated again", '<c r="B2"><f>1+1</f><v>0</v></c>', ("question not-recalculated B2",), ("0",), recalculated=True),
+    CellTrap("a formula to be calculated again in a total", '<c r="B2"><v>5</v></c></row><row r="3"><c r="A3" t="str"><v>Ergebnis</v></c><c r="B3"><f>SUBTOTAL(109,B2:B2)</f><v>5</v></c>', ("problem total-row A3",), ("5", "-"), recalculated=True),
+    CellTrap("a total without a word for it", '<c r="B2"><v>5</v></c></row><row r="3"><c r="B3"><f>SUM(B2:B2)</f><v>5</v></c>', ("problem total-row A3",), ("5", "-")),
     CellTrap("a formula that is calculated", '<c r="B2"><f>1+1</f><v>2</v></c>', (), ("2",)),
     CellTrap("a bad date", '<c r="B2" t="d"><v>soon</v></c>', ("problem unreadable-row row 2",), ("-",)),
     CellTrap("true", '<c r="B2" t="b"><v>true</v></c>', (), ("TRUE",)),
@@ -185,6 +192,7 @@ CELLS: Final = (
     CellTrap("tabs, blanks and line breaks", '<table:table-cell office:value-type="string"><text:p>a<text:s text:c="2"/>b<text:tab/>c<text:line-break/>d</text:p></table:table-cell>', (), ("a  b\tc\nd",)),
     CellTrap("a comment", '<table:table-cell office:value-type="string"><office:annotation><text:p>no</text:p></office:annotation><text:p>Won</text:p></table:table-cell>', (), ("Won",)),
     CellTrap("a duration", '<table:table-cell office:value-type="time" office:time-value="PT36H05M00S"><text:p>36:05</text:p></table:table-cell>', (), ("36:05:00",)),
+    CellTrap("blanks as LibreOffice 24 writes them", '<table:table-cell office:value-type="string" office:string-value="a&#10;b  c"><text:p>a</text:p><text:p>b  c</text:p></table:table-cell>', (), ("a\nb  c",)),
     CellTrap("a duration in minutes in LibreOffice", '<table:table-cell office:value-type="time" office:time-value="-PT36H00M00S"><text:p>-2160</text:p></table:table-cell>', ("notice number-format B2",), ("-36:00:00",)),
     CellTrap("the time of a day and a time in LibreOffice", '<table:table-cell office:value-type="time" office:time-value="PT1109630H05M30S"><text:p>14:05</text:p></table:table-cell>', ("notice date-as-text B2",), ("14:05:30",)),
     CellTrap("the day of a day and a time in LibreOffice", '<table:table-cell office:value-type="time" office:time-value="PT1109630H05M30S"><text:p>2:05 PM</text:p></table:table-cell>', (), ("2026-07-31 08:35:30",), block="{column: Value, type: datetime, timezone: Asia/Kolkata}"),

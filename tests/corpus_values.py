@@ -60,6 +60,7 @@ VALUES: Final = (
     Trap("dollars grouped by a comma", ["$ 1,250"], MONEY, ("problem ambiguous-number B2",), ("-",)),
     Trap("PostgreSQL's offsets", ["2026-07-31 10:00:00+00", "2026-07-31 10:00:00+05:30", "2026-07-31 10:00:00.123+02"], INSTANT, (), ("2026-07-31 10:00:00", "2026-07-31 04:30:00", "2026-07-31 08:00:00")),
     Trap("Z, UTC and +0530 for %z", ["2026-07-31 10:00:00Z", "2026-07-31 10:00:00 UTC", "2026-07-31 10:00:00+0530"], INSTANT, (), ("2026-07-31 10:00:00", "2026-07-31 10:00:00", "2026-07-31 04:30:00")),
+    Trap("the offset of Google Forms", ["2026/07/31 2:05:33 PM GMT+5:30"], '{column: Value, type: datetime, format: "%Y/%m/%d %I:%M:%S %p GMT%z", timezone: UTC}', (), ("2026-07-31 08:35:33",)),
     Trap("fractions of seconds", ["2026-07-31 10:00:00.000"], '{column: Value, type: datetime, format: "%Y-%m-%d %H:%M:%S", timezone: UTC}', (), ("2026-07-31 10:00:00",)),
     Trap("French months", ["31 juil. 2026", "1 févr 2026", "3 mars 2026"], MONTHS.replace("}", ", locale: fr}"), (), ("2026-07-31", "2026-02-01", "2026-03-03")),
     Trap("German months, for the whole mapping", ["31 Okt 2026", "1 Mrz. 2026"], MONTHS, (), ("2026-10-31", "2026-03-01"), top="locale: de\n"),

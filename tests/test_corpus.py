@@ -12,7 +12,7 @@ from corpus_values import VALUES
 
 from importer.activity import Activity
 from importer.mapping.mapping import load_mapping
-from importer.sheets import open_sheet
+from importer.sheets import SheetOptions, open_sheet
 
 CORPUS = (*VALUES, *RECORDS, *CELLS)
 
@@ -117,7 +117,7 @@ def _found(told: dict[str, list[dict[str, object]]]) -> list[str]:
 def _sent(sheet: Path, mapping: Path) -> list[str]:
     """What each row sends in the field (or note) of the trap."""
     plan = load_mapping(mapping)
-    with open_sheet(sheet) as opened:
+    with open_sheet(sheet, SheetOptions(header_row=plan.header_row)) as opened:
         mapper = plan.bind(opened.header)
         return [_value(mapper.map(row)) for row in opened.rows()]
 

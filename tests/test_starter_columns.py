@@ -81,6 +81,12 @@ def test_other_headings_are_no_account(heading: str) -> None:
         ("x", ["Fri, 31 Jul 2026"], Holds.DATE, {"type": "date", "format": "%a, %d %b %Y"}),
         ("Visit date", ["20260731"], Holds.DATE, {"type": "date", "format": "%Y%m%d"}),
         ("Amount", ["20260731"], Holds.INTEGER, {"type": "integer"}),
+        (
+            "x",
+            ["2026/07/31 2:05:33 PM GMT+5:30"],
+            Holds.DATETIME,
+            {"type": "datetime", "format": "%Y/%m/%d %I:%M:%S %p GMT%z", "timezone": "Asia/Kolkata"},
+        ),
         ("x", ["31/07/2026 00:00"], Holds.DATE, {"type": "date", "format": "%d/%m/%Y %H:%M"}),
         ("x", ["₹ 12,500.50", "₹ 300"], Holds.NUMBER, {"type": "number", "decimal": ".", "currency": "true"}),
         (

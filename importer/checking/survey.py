@@ -62,10 +62,12 @@ class Survey:
         number = row.number
         for watch in self._watches:
             watch.see(row)
-        valid = isinstance(mapped, Activity)
+        problems = () if isinstance(mapped, Activity) else mapped
+        is_record = any(problem.kind not in LEFT_OUT_KINDS for problem in problems)
         if row.findings:
             for found in self._mapper.file_findings(row):
-                if valid or found.severity is Severity.QUESTION:
+                asked = found.severity is Severity.QUESTION and (is_record or found.index is None)
+                if asked or not problems:
                     self._add(number, found)
         if not isinstance(mapped, Activity):
             self._invalid(number, mapped)

@@ -30,7 +30,7 @@ MONTHS: Final = (
 _WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _WORD: Final = r"[^\W\d_]+\.?"
 _HALF: Final = r"am|pm|a\.m\.|p\.m\."
-_OFFSET: Final = r"z|utc|gmt|[+-]\d{2}(?::?\d{2})?"
+_OFFSET: Final = r"z|utc|gmt|[+-]\d{1,2}:\d{2}|[+-]\d{2}(?:\d{2})?"
 
 Order = Literal["day", "month"]
 
@@ -289,7 +289,8 @@ def _offset(text: str | None) -> dt.timedelta | None:
         return None
     if text[0].isalpha():
         return dt.timedelta()
-    hours, minutes = int(text[1:3]), int(text[3:].lstrip(":") or 0)
+    written = text[1:].partition(":") if ":" in text else (text[1:3], "", text[3:])
+    hours, minutes = int(written[0]), int(written[2] or 0)
     if hours > 14 or minutes > 59:
         raise ValueError
     offset = dt.timedelta(hours=hours, minutes=minutes)
@@ -315,6 +316,8 @@ _SECOND_COUNTS: Final = range(946_684_800, 4_102_444_800)
 _ANY_TIME: Final = tuple(
     DateFormat(text, time_only=True) for text in ("%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p")
 )
+_COUNT: Final = re.compile(r"(\d{5,13})(?:[.,]\d+)?")
+_ZONE_NAME: Final = re.compile(r":\d\d(?: ?[AaPp][Mm])? ([A-Z]{3,4})$")
 
 
 class DatedValue(ValueType):
@@ -365,19 +368,19 @@ class DatedValue(ValueType):
         )
 
     def _not_a_date(self, text: str) -> Fault:
-        if text.isdecimal() and (count := _count_of(int(text))):
+        number = _COUNT.fullmatch(text)
+        if number is not None and (count := _count_of(int(number[1]))):
             return Fault("not-a-date", f"{quoted(text)} is not a date: it is {count[0]}.", count[1])
-        if not self.given:
-            return Fault(
-                "not-a-date",
-                f"{quoted(text)} is not a date of the form {self.example}.",
-                'Set in the mapping how dates are written, such as format: "%d/%m/%Y".',
-            )
-        return Fault(
-            "not-a-date",
-            f"{quoted(text)} is not a date of the form {_forms(self.given)}.",
-            self._month_remedy(text) or "Write it in that form, or add its form to `format` in the mapping.",
+        remedy = (
+            self._month_remedy(text) or "Write it in that form, or add its form to `format` in the mapping."
         )
+        if not self.given:
+            remedy = 'Set in the mapping how dates are written, such as format: "%d/%m/%Y".'
+        zone = _ZONE_NAME.search(text)
+        if zone is not None:
+            remedy = f"End the `format` with {zone[1]} as it is written here; `timezone` says which time zone that is."
+        forms = _forms(self.given) or self.example
+        return Fault("not-a-date", f"{quoted(text)} is not a date of the form {forms}.", remedy)
 
     def _month_remedy(self, text: str) -> str:
         """What to do where a month's name is not one of the locale's."""

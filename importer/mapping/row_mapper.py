@@ -24,7 +24,7 @@ from importer.mapping.values import (
     unsendable,
 )
 from importer.mapping.yaml_file import Where
-from importer.sheets.rows import Cells, ErrorCell, Row
+from importer.sheets.rows import Cells, ErrorCell, NumberCell, Row
 from importer.text import quoted
 
 CELL_ECHO_MAX: Final = 200
@@ -40,7 +40,9 @@ _REMEDY: Final = "Delete the row, or use --skip-invalid to leave it out."
 _TOTAL: Final = (
     r"(?:(?:grand|sub|net|page|month(?:ly)?|overall|running)[ -]?)*totals?|sum|average|avg|count"
     r"|gesamt(?:summe)?|(?:zwischen)?summe|insgesamt|total(?:e|es|aux)?(?: g[eé]n[eé]ral)?|sous[ -]?total"
-    r"|somme|subtotale?s?|suma|soma|totaal|jumlah|toplam|итого|всего|कुल"
+    r"|somme|subtotale?s?|suma|soma|totaal|jumlah|toplam|итого|всего|कुल|(?:gesamt)?ergebnis|eindtotaal"
+    r"|total(?:e)? (?:general|geral|complessivo)|(?:total)?summa|celkem|celkový součet|összesen|végösszeg"
+    r"|genel toplam|(?:общий )?итог|合[计計]|[总総]計|总计|汇总|集計|합계|총합계"
 )
 _TOTALS: Final = re.compile(
     rf"(?:{_TOTAL})(?:\s*[:=(\d].*|\s+(?:for|of|by)\b.*)?|.{{1,60}} (?:sub[ -]?)?total:?", re.IGNORECASE
@@ -49,9 +51,11 @@ _TOTALS: Final = re.compile(
 _FOOTERS: Final = re.compile(
     r"generated|printed|exported|created (?:on|by)|report\b|page \d|confidential|copyright|©|end of|note:"
     r"|source:|disclaimer|applied filters|filters?:|as of\b|powered by|this (?:report|document)|all rights"
+    r"|\(?\d+ rows?\b"
     r"|erstellt|gedruckt|stand:|seite \d|généré|imprimé|página|generado|\*{2,}|-{3,}|={3,}|_{3,}",
     re.IGNORECASE,
 )
+_ONLY_NUMBER: Final = re.compile(r"[^\w/]{0,3}\d[\d.,' \xa0]*[^\w/]{0,3}")
 _REPEATED_LEAST: Final = 0.6
 _FOOTER_CELLS_MAX: Final = 2
 _SENTENCE_WORDS: Final = 3
@@ -404,11 +408,16 @@ def _not_a_record(
     same = sum(index < len(header) and folded(header[index]) == folded(text) for index, text in texts)
     if same >= 2 and same >= _REPEATED_LEAST * len(texts):
         return "repeated-headings", "The row repeats the headings.", _REMEDY
-    if any(_TOTALS.fullmatch(text.strip("*-= ")) for _, text in texts[:2]):
-        return "total-row", "The row looks like a total.", _REMEDY
+    numbers = all(isinstance(cell, NumberCell) or _ONLY_NUMBER.fullmatch(cell) for _, cell in filled)
+    if (account is not None and not trimmed(cells[account]) and numbers) or any(
+        _TOTALS.fullmatch(text.strip("*-= ")) for _, text in texts[:2]
+    ):
+        what = "holds nothing but numbers, as totals do" if numbers else "looks like a total"
+        return "total-row", f"The row {what}.", _REMEDY
     columns = sum(map(bool, header))
     sparse = len(texts) <= _FOOTER_CELLS_MAX and len(texts) < columns
+    ruled = not any(map(str.isalnum, "".join(text for _, text in texts)))
     sentence = len(texts) == 1 and columns > _FOOTER_CELLS_MAX and len(texts[0][1].split()) >= _SENTENCE_WORDS
-    if sparse and (sentence or _FOOTERS.match(texts[0][1])):
+    if ruled or (sparse and (sentence or _FOOTERS.match(texts[0][1]))):
         return "footer-row", "The row looks like a title or footer of a report.", _REMEDY
     return None

@@ -272,7 +272,9 @@ def _cell(cell: Element, *, endless: bool) -> str:
         case "" if formula:
             found = ErrorCell("", NEVER_CALCULATED)
         case _:
-            found = sendable(text if paragraphs else cell.get(_name("office:string-value"), ""))
+            stored = cell.get(_name("office:string-value"), "")
+            # LibreOffice writes blanks that follow each other as they are, and the value beside them.
+            found = sendable(stored if not paragraphs or stored.split() == text.split() else text)
     return found
 
 

@@ -19,6 +19,7 @@ from importer.activity import GUID
 from importer.sheets.rows import column_letters
 from importer.sheets.text_damage import EMPTY_WORDS, POINT_ZERO
 from importer.text import quoted
+from importer.wording import count as counted
 
 PROFILE_ROWS: Final = 300
 PROFILE_SHAPES_MAX: Final = 3
@@ -178,8 +179,8 @@ class Shape:
             return None  # a total or a footer of a report
         if self.writes_empty:
             return (
-                f"The row has {count} cells, its neighbours have {self.width}, also where the last ones are"
-                f" empty: a line break may have cut it off. {SAVE_AGAIN}"
+                f"The row has {counted(count, 'cell')}, its neighbours have {self.width}, also where the last"
+                f" ones are empty: a line break may have cut it off. {SAVE_AGAIN}"
             )
         for first, second in ((before, record), (record, after)):
             if first is not None and second is not None and self._halves(first, second):
@@ -187,8 +188,8 @@ class Shape:
         return None
 
     def _is_foreign(self, record: Record) -> bool:
-        """Whether a record is blank, or does not begin as rows of this file do."""
-        return not record.cells or self.fits(0, record.cells[0]) is False
+        """Whether a record is blank, a line of dashes, or does not begin as rows of this file do."""
+        return not any(map(str.isalnum, "".join(record.cells))) or self.fits(0, record.cells[0]) is False
 
     def _excel_left_out(self, record: Record) -> bool:
         return self.blocks.get((record.number - 1) // EXCEL_BLOCK_ROWS) == len(record.cells)

@@ -241,7 +241,7 @@ class TextSheet(Sheet):
                 if record.number >= self.header_row and filled is not None:
                     break
         cells = [] if header is None else header.cells
-        DamageFinder((), self._holds & {'="'}).look(cells)
+        DamageFinder((), self._holds & {"="}).look(cells)
         self.adopt_header(cells, filled)
         self._width = len(cells)
         if header is not None:

@@ -37,6 +37,10 @@ EMPTY_WORDS: Final = frozenset(
 """What databases and table tools write for nothing. `null` and `NA` can be codes, and stay unnoticed."""
 
 GUARDED_TEXT: Final = re.compile(r'="((?:[^"]|"")*)"')
+FORMULA: Final = re.compile(
+    r"=[-+@]?(?:[A-Z][A-Z0-9._]*\(.*|(?:'?\w[^!]{0,40}!)?\$?[A-Z]{1,3}\$?\d+(?:[-+*/&:=<>^,%].*)?|\d[\d.+*/-]*)",
+    re.ASCII | re.DOTALL,
+)
 SHORTENED: Final = re.compile(r"[+-]?\d(?:[.,]\d+E[+-]\d{2,3}|E\+(?:1[1-9]|[2-9]\d|\d{3}))", re.ASCII)
 """Excel's own spelling, with sign and two digits: `1E5` and `1e5` can be codes."""
 SHORTENED_ELSEWHERE: Final = re.compile(r"[+-]?\d[.,]\d+e\+\d{2,3}", re.ASCII)
@@ -62,13 +66,13 @@ ODD_INSIDE: Final = re.compile(
 POINT_ZERO: Final = re.compile(r"[+-]?\d+\.0", re.ASCII)
 
 MARKS: Final = (
-    '="', "#", "Err:5", "E+", "E-0", "E-1", "'", "NULL", "null", "\\N", "NaN", "nan", "NaT", "<NA>", "\x0b",
+    "=", "#", "Err:5", "E+", "E-0", "E-1", "'", "NULL", "null", "\\N", "NaN", "nan", "NaT", "<NA>", "\x0b",
     "Â", "Ã", "Ð", "Ñ", "â€", "à¤", "à¥", "à¦", "à§", "à¨", "ä", "å", "æ", "ç", "è", "é",
     "√", "¬", "‚Ä", "├", "┬", "ΓÇ", "ÔÇ", "????", "?? ??", "e+",
 )  # fmt: skip
 """Without one of these in the file there is nothing to look for."""
 
-_FIRST: Final = {'="': "=", "#": "#", "Err:5": "E", "'": "'", "\\N": "\\", "<NA>": "<"}
+_FIRST: Final = {"=": "=", "#": "#", "Err:5": "E", "'": "'", "\\N": "\\", "<NA>": "<"}
 _FIRST_CHARACTER: Final = itemgetter(slice(1))
 _ERROR_REASON: Final = (
     "The cell shows {}, an error that a spreadsheet left there as text. Correct the formula in the workbook"
@@ -91,6 +95,10 @@ NOTHING_TO_DO: Final = "Nothing needs to be done."
 _NOTICES: Final = {
     "text-formula": (
         "{cell} guards a text for Excel; {text} is sent, as Excel shows it.", NOTHING_TO_DO,
+    ),
+    "formula": (
+        "{cell} is a formula; it is sent as it is written, not what a spreadsheet shows of it.",
+        "Save the sheet as CSV from the spreadsheet program, which writes the results.",
     ),
     "vertical-tab": (
         "{cell} holds the line break of FileMaker or Word (U+000B); a usual one is sent.", NOTHING_TO_DO,
@@ -181,13 +189,16 @@ class DamageFinder:
         text = cell.strip(" ")
         if not text:
             return cell, None
-        formula = GUARDED_TEXT.fullmatch(text)
+        may_be_formula = text[0] == "=" and "=" in self._starts
+        formula = GUARDED_TEXT.fullmatch(text) if may_be_formula else None
         if formula is not None:
             inside = formula[1].replace('""', '"')
             return inside, self._notice("text-formula", index, cell, inside)
         reason = _lost(text)
         if reason is not None:
             return ErrorCell(cell, reason), None
+        if may_be_formula and FORMULA.fullmatch(text):
+            return cell, self._notice("formula", index, cell)
         if "\x0b" in cell:
             return cell.replace("\x0b", "\n"), self._notice("vertical-tab", index, cell)
         return cell, self._odd(index, cell, text)

@@ -125,7 +125,7 @@ class WorkbookSheet(Sheet):
 
     def _rows(self) -> Iterator[Row]:
         columns = range(len(self.header))
-        damage = DamageFinder(self.header, set(MARKS) - {'="'})  # Excel shows ="00417" in a workbook as it is
+        damage = DamageFinder(self.header, set(MARKS) - {"="})  # Excel shows ="00417" in a workbook as it is
         skip_hidden = self.how.hidden == "skip"
         for raw in self.table():
             number, hidden, cells, problem, formulas, unseen, unfilled = raw

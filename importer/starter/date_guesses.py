@@ -23,7 +23,7 @@ ORDERS: Final[tuple[Order, ...]] = ("day", "month")
 _ISO_TEXTS: Final = frozenset(each.text for each in ISO_FORMATS)
 _TIME: Final = re.compile(
     r"(?P<gap>,? |T)?(?P<hour>\d{1,2}):\d{2}(?P<second>:\d{2})?(?:\.\d{1,6})?"
-    r"(?P<half> ?[ap]\.?m\.?)?(?P<zone> ?(?:z|[+-]\d{2}:?\d{2}))?",
+    r"(?P<half> ?[ap]\.?m\.?)?(?P<zone> ?(?:z|(?:gmt|utc)?[+-]\d{1,2}:?\d{2}))?",
     re.IGNORECASE | re.ASCII,
 )
 _WEEKDAY: Final = re.compile(r"[a-z]{3,9}(,? )(?=\d|[a-z]{3,9}\.?,? \d)", re.IGNORECASE)
@@ -95,7 +95,7 @@ def _time_format(match: re.Match[str]) -> str:
     half, zone = match["half"] or "", match["zone"] or ""
     parts = [(match["gap"] or "").upper(), "%I" if half else "%H", ":%M", ":%S" if match["second"] else ""]
     parts += [" %p" if half.startswith(" ") else "%p"] if half else []
-    parts += [" %z" if zone.startswith(" ") else "%z"] if zone else []
+    parts += [re.sub(r"(?i)z$|[+-].*", "%z", zone)] if zone else []
     return "".join(parts)
 
 
