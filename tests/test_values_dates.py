@@ -113,6 +113,30 @@ def test_a_time_that_the_clocks_skip_or_repeat_is_a_fault(cell: str, zone: str, 
 
 
 @pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("46234.586", "the number under which Excel keeps 31 July 2026"),
+        ("46234,586", "the number under which Excel keeps 31 July 2026"),
+        ("1785486933.5", "a count of seconds since 1970"),
+        ("1785486933000", "a count of milliseconds since 1970"),
+        ("9" * 5000, "Set in the mapping how dates are written"),
+        ("31/07/2026 2:05 PM IST", "End the `format` with IST"),
+        ("2026-07-31 14:05:00 EDT", "End the `format` with EDT"),
+    ],
+)
+def test_what_else_stands_where_a_date_should_is_named(cell: str, said: str) -> None:
+    read = DateTimeValue(ZoneInfo("Asia/Kolkata")).read(cell)
+    assert isinstance(read, Fault)
+    assert said in f"{read.message} {read.remedy}"
+
+
+def test_the_name_of_a_zone_in_the_format_is_a_word_like_others() -> None:
+    assert instant("31/07/2026 2:05 PM IST", "%d/%m/%Y %I:%M %p IST", zone="Asia/Kolkata") == (
+        "2026-07-31 08:35:00"
+    )
+
+
+@pytest.mark.parametrize(
     ("cell", "as_day", "as_instant"),
     [
         (DateCell("2026-07-31", dt.date(2026, 7, 31)), "2026-07-31", "2026-07-30 22:00:00"),

@@ -378,7 +378,7 @@ class DatedValue(ValueType):
             remedy = 'Set in the mapping how dates are written, such as format: "%d/%m/%Y".'
         zone = _ZONE_NAME.search(text)
         if zone is not None:
-            remedy = f"End the `format` with {zone[1]} as it is written here; `timezone` says which time zone that is."
+            remedy = f"End the `format` with {zone[1]} as here; `timezone` says which time zone that is."
         forms = _forms(self.given) or self.example
         return Fault("not-a-date", f"{quoted(text)} is not a date of the form {forms}.", remedy)
 
