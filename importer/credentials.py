@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -93,10 +93,11 @@ def check_host(configured: str, api_host: str) -> TenantError | None:
         return None
     same, remedy = False, _REMEDY
     with suppress(SettingsError):
-        theirs, ours = urlsplit(base_url(text.rstrip("."))), urlsplit(configured)
-        names_port = "://" in text or theirs.port is not None
-        same = _name(theirs) == _name(ours) and (not names_port or _port(theirs) == _port(ours))
-        if is_near(theirs.geturl()):  # a server may name any host: only one that keys may go to is proposed
+        address = base_url(text.rstrip("."))
+        ours, theirs = _place(configured), _place(address)
+        names_port = "://" in text or urlsplit(address).port is not None
+        same = ours == theirs if names_port else ours[0] == theirs[0]
+        if is_near(address):  # a server may name any host: only one that keys may go to is proposed
             remedy = f"Set LEADSQUARED_HOST={shown(text)}."
     if same:
         return None
@@ -115,13 +116,11 @@ def _is_host(host: str) -> bool:
     return "%" not in host  # a zone behind an IPv6 address
 
 
-def _name(parts: SplitResult) -> str:
-    host = (parts.hostname or "").casefold().rstrip(".")
-    return "localhost" if is_loopback(host) else host
-
-
-def _port(parts: SplitResult) -> int | None:
-    return parts.port if parts.port is not None else _DEFAULT_PORTS.get(parts.scheme)
+def _place(url: str) -> tuple[str, int]:
+    """Host and port of a base URL; all names of this computer are one."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return "localhost" if is_loopback(host) else host, parts.port or _DEFAULT_PORTS[parts.scheme]
 
 
 if TYPE_CHECKING:
@@ -143,16 +142,9 @@ class Keys:
     secret: SecretStr
 
 
-@dataclass(frozen=True)
-class Credentials:
-    """What `importer login` keeps. base_url: as `base_url` gives it."""
-
-    base_url: str
-    keys: Keys
-
-
-def store(credentials: Credentials) -> str:
-    """Keep the keys, in place of earlier ones; the keyring's name for a person.
+def store(address: str, keys: Keys) -> str:
+    """Keep the keys and where they go (as `base_url` gives it), in place of earlier ones; the keyring's name
+    for a person.
 
     Raises SettingsError; the keys are then kept nowhere.
     """
@@ -164,9 +156,9 @@ def store(credentials: Credentials) -> str:
         )
     kept = json.dumps(
         {
-            "host": credentials.base_url,
-            "access": credentials.keys.access.get_secret_value(),
-            "secret": credentials.keys.secret.get_secret_value(),
+            "host": address,
+            "access": keys.access.get_secret_value(),
+            "secret": keys.secret.get_secret_value(),
         }
     )
     with _keyring_speaks():
@@ -177,8 +169,8 @@ def store(credentials: Credentials) -> str:
     return str(backend.name)
 
 
-def load() -> Credentials | None:
-    """The keys that `store` kept, None if there are none (or no keyring). Raises SettingsError when the
+def load() -> tuple[str, Keys] | None:
+    """What `store` kept, None if there are none (or no keyring). Raises SettingsError when the
     keyring refuses (locked, say) or holds something else under our name."""
     backend = _backend()
     if backend is None:
@@ -194,7 +186,7 @@ def load() -> Credentials | None:
         raise SettingsError(
             "The keyring's entry of the importer is damaged.", remedy="Run `importer login` again."
         ) from None
-    return Credentials(host, Keys(SecretStr(access), SecretStr(secret)))
+    return host, Keys(SecretStr(access), SecretStr(secret))
 
 
 def remove() -> bool:

@@ -204,8 +204,8 @@ def _keyring(trouble: _Trouble) -> Environment:
         kept = None
     if kept is None:
         return Environment.model_construct()
-    keys = kept.keys
-    return Environment.model_construct(host=kept.base_url, access_key=keys.access, secret_key=keys.secret)
+    address, keys = kept
+    return Environment.model_construct(host=address, access_key=keys.access, secret_key=keys.secret)
 
 
 def _keys(place: Environment, trouble: _Trouble) -> Keys | None:

@@ -14,11 +14,11 @@ from keyring.backends.null import Keyring as NullKeyring
 from memory_keyring import MemoryKeyring
 from pydantic import SecretStr
 
-from importer.credentials import Credentials, Keys, load, remove, store
+from importer.credentials import Keys, load, remove, store
 from importer.errors import SettingsError
 from importer.settings import load_settings
 
-KEPT = Credentials("https://api.leadsquared.com", Keys(SecretStr("u$r-access"), SecretStr("s3cret")))
+KEPT = ("https://api.leadsquared.com", Keys(SecretStr("u$r-access"), SecretStr("s3cret")))
 
 
 class PlaintextKeyring(MemoryKeyring):
@@ -42,7 +42,7 @@ def test_what_is_stored_is_loaded_until_it_is_removed() -> None:
     """Login, calls, logout."""
     keyring.set_keyring(MemoryKeyring())
 
-    store(KEPT)
+    store(*KEPT)
     loaded = load()
 
     assert loaded == KEPT
@@ -59,7 +59,7 @@ def test_without_a_keyring_nothing_is_kept(backend: type[KeyringBackend], home: 
     before = sorted(home.parent.rglob("*"))
 
     with pytest.raises(SettingsError, match="nothing was kept"):
-        store(KEPT)
+        store(*KEPT)
 
     assert load() is None
     assert remove() is False
@@ -74,7 +74,7 @@ def test_in_a_chain_the_safe_one_is_used() -> None:
     chain.backends = [plain, safe]
     keyring.set_keyring(chain)
 
-    store(KEPT)
+    store(*KEPT)
 
     assert not plain.kept
     assert load() == KEPT
@@ -87,7 +87,7 @@ def test_a_locked_keyring_is_said_and_shows_no_keys() -> None:
     locked.broken = True
     keyring.set_keyring(locked)
 
-    for action in (lambda: store(KEPT), load, remove):
+    for action in (lambda: store(*KEPT), load, remove):
         with pytest.raises(SettingsError, match="the collection is locked") as raised:
             action()
         assert "s3cret" not in str(raised.value)
@@ -120,7 +120,7 @@ def test_a_damaged_entry_asks_for_login(kept: str) -> None:
     """Somebody else's entry under our name, or half of ours."""
     backend = MemoryKeyring()
     keyring.set_keyring(backend)
-    store(KEPT)
+    store(*KEPT)
     backend.kept = dict.fromkeys(backend.kept, kept)
 
     with pytest.raises(SettingsError, match="importer login"):

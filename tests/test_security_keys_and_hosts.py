@@ -13,7 +13,7 @@ import pytest
 from memory_keyring import MemoryKeyring
 from pydantic import SecretStr
 
-from importer.credentials import Credentials, Keys, store
+from importer.credentials import Keys, store
 from importer.errors import SettingsError
 from importer.settings import load_rate, load_settings
 
@@ -42,7 +42,7 @@ def file(text: str) -> None:
 
 
 def login(host: str = HOST) -> None:
-    store(Credentials(f"https://{host}", Keys(SecretStr("kept"), SecretStr("kept-too"))))
+    store(f"https://{host}", Keys(SecretStr("kept"), SecretStr("kept-too")))
 
 
 def refusal(host: str | None = None) -> str:

@@ -12,7 +12,7 @@ from conftest import as_nobody
 from memory_keyring import MemoryKeyring
 from pydantic import SecretStr
 
-from importer.credentials import Credentials, Keys, base_url, check_host, store
+from importer.credentials import Keys, base_url, check_host, store
 from importer.errors import SettingsError
 from importer.home import home
 from importer.pacing.pacing import Rate
@@ -156,7 +156,7 @@ def test_a_rate_that_is_not_calls_by_seconds_is_refused(monkeypatch: pytest.Monk
 @pytest.mark.usefixtures("memory_keyring")
 def test_the_keyring_serves_when_the_environment_names_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """`importer login` is enough from then on; the environment still wins."""
-    store(Credentials("https://api-in21.leadsquared.com", Keys(SecretStr("kept"), SecretStr("too"))))
+    store("https://api-in21.leadsquared.com", Keys(SecretStr("kept"), SecretStr("too")))
 
     kept = load_settings()
     set_all(monkeypatch)
@@ -177,7 +177,7 @@ def test_one_key_of_the_environment_is_never_paired_with_one_of_the_keyring(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """They would be two users' keys."""
-    store(Credentials("https://api.leadsquared.com", Keys(SecretStr("kept"), SecretStr("too"))))
+    store("https://api.leadsquared.com", Keys(SecretStr("kept"), SecretStr("too")))
     monkeypatch.setenv("LEADSQUARED_HOST", "api.leadsquared.com")
     monkeypatch.setenv("LEADSQUARED_ACCESS_KEY", "another")
 

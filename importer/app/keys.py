@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from importer.app.connecting import Session, connected_session, send_options, session
 from importer.app.options import CallOptions
 from importer.app.records import Account
-from importer.credentials import Credentials, Keys, base_url, remove, store
+from importer.credentials import Keys, base_url, remove, store
 from importer.errors import SettingsError
 from importer.home import home
 from importer.leadsquared.calls import ReadFailed
@@ -39,7 +39,7 @@ async def login(
     how = send_options(CallOptions(timeout_s=timeout_s, max_outage_s=WHOAMI_OUTAGE_S))
     async with connected_session(settings, how, None) as opened:
         account = await _account(opened)
-    return account, store(Credentials(address, keys))
+    return account, store(address, keys)
 
 
 def require_usable(name: str, given: str) -> None:
