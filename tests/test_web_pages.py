@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from screen import Caller, RunningScreen
 
 import importer
 from importer.web.pages import screen_words
@@ -65,3 +66,14 @@ def test_no_message_on_the_screen_names_an_option_of_the_command_line() -> None:
 def test_options_become_buttons(message: str, words: str) -> None:
     """And everything else stays as it is."""
     assert screen_words(message) == words
+
+
+def test_a_message_waits_for_a_page_that_somebody_opens(home: Path) -> None:
+    """A list that is kept live in another window does not take it away."""
+    with RunningScreen(home) as screen:
+        caller = Caller(screen).sign_in()
+        screen.ask(lambda served: served.say("The import was removed."))
+        live = caller.call("GET", "/imports", headers={"HX-Request": "true"}).body
+        opened = caller.call("GET", "/imports").body
+
+    assert ("was removed" in live, "was removed" in opened) == (False, True)

@@ -64,8 +64,10 @@ class Screen:
     def show(
         self, request: web.Request, template: str, heading: str, own: WebImport | None = None, **shown: Any
     ) -> web.Response:
-        """A whole page, with the messages that wait for one."""
-        said, self._said = self._said, []
+        """A whole page, with the messages that wait for one that a person opens."""
+        said: list[tuple[str, bool]] = []
+        if "HX-Request" not in request.headers:
+            said, self._said = self._said, []
         frame = {"heading": heading, "rehearsal": self.rehearsal, "said": said, "here": request.path}
         if own is not None:
             frame["once"] = self.once.current(own.key)
