@@ -54,8 +54,6 @@ def one_line(text: str, length_max: int) -> str:
 def printable(text: str) -> str:
     """Text of several lines for a terminal: breaks and tabs stay, whatever else is not to be seen is escaped.
     The last line of defence, for text that was put together from parts that are already `shown`."""
-    if (text.isascii() and text.isprintable()) or (text.isprintable() and not _HIDDEN.search(text)):
-        return text
     return "".join(part if part in "\n\t" else _escaped(part) for part in re.split("([\n\t])", text))
 
 
@@ -84,8 +82,6 @@ def json_line(data: Mapping[str, Any]) -> str:
     """JSON on one line, in which nothing can turn the terminal around: what is not to be seen is `\\uXXXX`,
     as JSON itself writes it, so that a program reads the same text."""
     text = json.dumps(data, ensure_ascii=False)
-    if text.isprintable() and not _HIDDEN.search(text):
-        return text
     return "".join(char if _seen(char) else json.dumps(char)[1:-1] for char in text)
 
 
@@ -97,7 +93,9 @@ def no_formula(text: str) -> str:
 def _escaped(text: str) -> str:
     around = zip(" " + text, text, text[1:] + " ", strict=False)
     return "".join(
-        char if _seen(char) or (char in _JOINERS and _joins(before, after)) else _escape(char)
+        char
+        if _seen(char) or (char in _JOINERS and _joins(before, after))
+        else char.encode("unicode_escape").decode("ascii")
         for before, char, after in around
     )
 
@@ -109,10 +107,6 @@ def _seen(char: str) -> bool:
 def _joins(before: str, after: str) -> bool:
     """Persian words and Indian scripts are spelt with joiners between their letters."""
     return not before.isascii() and before.isprintable() and not after.isascii() and after.isprintable()
-
-
-def _escape(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii")
 
 
 def _in_shell(word: str) -> str:
