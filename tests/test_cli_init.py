@@ -458,3 +458,28 @@ def test_at_a_terminal_the_code_is_asked_for(home: Path, tmp_path: Path, typed: 
     os.close(ours)
 
     assert (code, value in mapping.read_text(encoding="utf-8").splitlines()) == (0, True)
+
+
+def test_a_decimal_mark_that_one_column_shows_holds_for_the_others(
+    importer: Importer, tmp_path: Path
+) -> None:
+    """3,000 in a German sheet is three, as 1.234,50 beside it shows; it remains a guess."""
+    source, mapping = tmp_path / "v.csv", tmp_path / "m.yaml"
+    rows = "".join(f"{account};1.234,50;3,000\n" for account in ACCOUNTS[:3])
+    source.write_text(f"Account ID;Umsatz;Menge\n{rows}", encoding="utf-8")
+    made = importer("init", source, "-o", mapping, "--event", "1")
+
+    assert '{column: Menge, type: integer, decimal: ","}' in mapping.read_text(encoding="utf-8")
+    assert 'Whether "3,000" has decimals or thousands cannot be seen' in " ".join(made.stdout.split())
+
+
+def test_numbers_in_a_column_of_dates_are_doubtful(importer: Importer, tmp_path: Path) -> None:
+    """Excel's day counts and seconds since 1970; and an account that others could be as well."""
+    source, mapping = tmp_path / "v.csv", tmp_path / "m.yaml"
+    rows = "".join(f"{ACCOUNTS[at]},{ACCOUNTS[at + 3]},{46234 + at},{1785486933 + at}\n" for at in range(3))
+    source.write_text(f"Appointment,Regarding,Visit date,Timestamp\n{rows}", encoding="utf-8")
+    said = " ".join(importer("init", source, "-o", mapping, "--event", "1").stdout.split())
+
+    assert '"46234" is the number under which Excel keeps 31 July 2026' in said
+    assert '"1785486933" is a count of seconds since 1970' in said
+    assert 'So do others ("Regarding"): is it the right one?' in said

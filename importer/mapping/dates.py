@@ -369,7 +369,7 @@ class DatedValue(ValueType):
 
     def _not_a_date(self, text: str) -> Fault:
         number = _COUNT.fullmatch(text)
-        if number is not None and (count := _count_of(int(number[1]))):
+        if number is not None and (count := count_of(int(number[1]))):
             return Fault("not-a-date", f"{quoted(text)} is not a date: it is {count[0]}.", count[1])
         remedy = (
             self._month_remedy(text) or "Write it in that form, or add its form to `format` in the mapping."
@@ -401,7 +401,7 @@ def _forms(formats: Sequence[DateFormat]) -> str:
     return " or ".join(f"{one.text} (such as {one.example})" for one in formats[:3])
 
 
-def _count_of(number: int) -> tuple[str, str] | None:
+def count_of(number: int) -> tuple[str, str] | None:
     """(what a number counts that stands for a date, what to do); None for any other number."""
     if number in _DAY_COUNTS:
         day = dt.date(1899, 12, 30) + dt.timedelta(days=number)

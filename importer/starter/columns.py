@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from rapidfuzz.distance import OSA
 
 from importer.mapping.choices import folded
-from importer.mapping.dates import DateTimeValue, DateValue, Order
+from importer.mapping.dates import DateTimeValue, DateValue, Order, count_of
 from importer.mapping.values import (
     BooleanValue,
     Fault,
@@ -86,6 +86,7 @@ class Guess:
 
     settings: the keys of its block besides `column`, in order. why: for the comment. doubts: sentences for a
     person, who has to decide or to look. order: which of day and month the column shows to come first.
+    mark: which decimal mark it shows.
     """
 
     holds: Holds
@@ -93,6 +94,7 @@ class Guess:
     why: str = ""
     doubts: tuple[str, ...] = ()
     order: Order | None = None
+    mark: str | None = None
 
 
 class Seen(NamedTuple):
@@ -143,16 +145,18 @@ class Column:
         return max(likeness(self.heading, role) for role in roles)
 
 
-def guess_column(column: Column, zone: str, prefer: Order | None = None) -> Guess:
-    """What the column holds. zone: the time zone for date-times. prefer: which of day and month comes first
-    where the column does not show it."""
+def guess_column(
+    column: Column, zone: str, prefer: Order | None = None, prefer_mark: str | None = None
+) -> Guess:
+    """What the column holds. zone: the time zone for date-times. prefer, prefer_mark: which of day and month
+    comes first, and the decimal mark, where the column does not show it."""
     if not column.filled:
         return Guess(Holds.NOTHING)
     return (
         _plain_kinds(column)
         or _times(column)
         or _dates(column, zone, prefer)
-        or _numbers(column)
+        or _numbers(column, prefer_mark)
         or _lists(column)
         or _choices(column)
         or _text(column)
@@ -227,7 +231,7 @@ def _dates(column: Column, zone: str, prefer: Order | None) -> Guess | None:
     return Guess(holds, settings, found.why, (*found.doubts, *doubts), found.order)
 
 
-def _numbers(column: Column) -> Guess | None:
+def _numbers(column: Column, prefer: str | None) -> Guess | None:
     if column.sounds_like(Role.LABEL) or any(_is_label(each.cell) for each in column.seen):
         return None
     texts = [each for each in column.seen if type(each.cell) is str]
@@ -242,7 +246,8 @@ def _numbers(column: Column) -> Guess | None:
     mark, doubts = "," if only_comma > only_dot else ".", list[str]()
     if different and not only_dot and not only_comma:
         # Three digits after the mark: more likely thousands than decimals.
-        mark = "," if "." in (without_currency(different[0]) or different[0]) else "."
+        likely = "," if "." in (without_currency(different[0]) or different[0]) else "."
+        mark = prefer or likely
         meant = (comma if mark == "," else dot).read(different[0])
         doubts.append(
             f"Whether {quoted(different[0])} has decimals or thousands cannot be seen in this column; it is"
@@ -258,7 +263,17 @@ def _numbers(column: Column) -> Guess | None:
     settings: dict[str, Setting] = {"type": "number" if holds is Holds.NUMBER else "integer"}
     settings |= {"decimal": mark} if different or only_dot or only_comma else {}
     settings |= {"currency": "true"} if currency else {}
-    return Guess(holds, settings, doubts=(*doubts, *misfits))
+    if column.sounds_like(Role.DATE):
+        doubts += _no_dates(column)
+    shows = only_dot or only_comma
+    return Guess(holds, settings, doubts=(*doubts, *misfits), mark=mark if shows else None)
+
+
+def _no_dates(column: Column) -> list[str]:
+    """What the numbers of a column that is called a date stand for, if they count days or seconds."""
+    first = column.seen[0].cell
+    counted = count_of(int(first)) if first.isdecimal() and len(first) <= NUMBER_DIGITS_MAX + 2 else None
+    return [f"{quoted(first)} is {counted[0]}, and is sent as a number. {counted[1]}"] if counted else []
 
 
 def _is_label(cell: str) -> bool:

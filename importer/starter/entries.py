@@ -23,7 +23,7 @@ from importer.sheets import Sheet, SheetOptions
 from importer.starter.columns import SAMPLE_LENGTH, Column, Holds, Setting
 from importer.starter.header import ALIKE_LEAST, Role, words
 from importer.starter.look import CODED, UNKNOWN_ZONE, Guesses, best_of
-from importer.text import quoted
+from importer.text import listed, quoted
 from importer.wording import count
 
 PROPOSED_MAX: Final = 1_000
@@ -203,7 +203,8 @@ def _account_entry(findings: Guesses) -> Entry:
         )
         missing = "no column seems to hold the account of a row; write the heading of the one that does"
         return Entry(ACCOUNT, comments=(hint,), fill_in=missing)
-    settings, doubts = _account_found(column)
+    ids = [each for each in findings.columns if each.guess.holds is Holds.ID and each is not column]
+    settings, doubts = _account_found(column, [each.heading for each in ids])
     empty = findings.rows - column.filled
     if empty:
         rows = f"{empty:,} of {findings.rows:,} rows"
@@ -211,12 +212,15 @@ def _account_entry(findings: Guesses) -> Entry:
     return Entry(ACCOUNT, column, settings, comments=(_about(column),), doubts=doubts)
 
 
-def _account_found(column: Column) -> tuple[dict[str, Setting], Sequence[str]]:
-    """How a column says which account it is, and what is doubtful about that."""
+def _account_found(column: Column, others: Sequence[str]) -> tuple[dict[str, Setting], Sequence[str]]:
+    """How a column says which account it is, and what is doubtful about that. others: headings of other
+    columns that hold Ids."""
     heading = quoted(column.heading)
     named = column.sounds_like(Role.ACCOUNT_ID, Role.ACCOUNT_CODE)
     if column.guess.holds is Holds.ID or not column.filled:
         taken = f"{heading} is used as the account because it holds Ids."
+        if others:
+            taken += f" So do others ({listed([quoted(other) for other in others], 3)}): is it the right one?"
         unnamed = not named and not column.sounds_like(Role.ACCOUNT_NAME)
         return {}, (*column.guess.doubts, *([taken] if unnamed else []))
     doubt = (

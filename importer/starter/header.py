@@ -83,7 +83,8 @@ class Role(enum.Enum):
     )
     DATE = (
         "date, visit date, call date, meeting date, activity date, created on, date of visit, next visit,"
-        " follow up date, due date, start date, end date, when, day, date time"
+        " follow up date, due date, start date, end date, when, day, date time,"
+        " timestamp"
     )
     LABEL = (
         "s no, sr no, serial no, sl no, no, row, row no, visit no, case no, ticket no, phone, phone no,"

@@ -66,6 +66,12 @@ def look_at_sheet(sheet: Sheet, zone: str | None) -> Guesses:
         for column in _holding(columns, Holds.DATE, Holds.DATETIME):
             if column.guess.order is None:
                 column.guess = guess_column(column, zone or UNKNOWN_ZONE, order)
+    marks = {column.guess.mark for column in columns} - {None}
+    if len(marks) == 1:
+        mark = marks.pop()
+        for column in _holding(columns, Holds.INTEGER, Holds.NUMBER):
+            if column.guess.mark is None:
+                column.guess = guess_column(column, zone or UNKNOWN_ZONE, prefer_mark=mark)
     usable = [column for column in columns if not column.unusable]
     account = _account(usable)
     others = [column for column in usable if column is not account]
