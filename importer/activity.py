@@ -94,11 +94,6 @@ class Marker:
         return Activity(activity.company_id, activity.event, activity.note, (*activity.fields, mark))
 
 
-def as_sent(body: bytes, row_number: int, marker: Marker | None) -> bytes:
-    """The request of a row as it leaves, from `Activity.encoded()`."""
-    return body if marker is None else marker.on(Activity.decoded(body), row_number).encoded()
-
-
 def fingerprint(body: bytes) -> bytes:
     """16 bytes that stand for an activity's content (of `Activity.encoded()`, without a marker)."""
     return hashlib.blake2b(body, digest_size=16).digest()

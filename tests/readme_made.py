@@ -103,7 +103,7 @@ def _value_of(option: TyperOption) -> str:
 
 
 def _default(option: TyperOption) -> str:
-    if option.is_flag or option.required or option.default is None:
+    if option.is_flag or option.required or option.default in {None, ()}:
         return "required" if option.required else ""
     return f"{option.default:g}" if isinstance(option.default, float) else str(option.default)
 

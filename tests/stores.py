@@ -137,7 +137,6 @@ def batch(number: int = 1, *, rows: int = 3, **changed: Any) -> Batch:
         "content": f"{number:064x}",
         "source_cells": f"{number + 1000:064x}",
         "rows": rows,
-        "skip_invalid": False,
         "results": f"/sheets/visits {number}.results.csv",
         **changed,
     }

@@ -33,6 +33,13 @@ def test_every_row_is_created_once_and_carries_the_id_that_the_tenant_gave_it(
     assert written == given
 
 
+def test_verbose_shows_each_call(importer: Importer, tenant: RunningTenant, mapping: Path) -> None:
+    sheet = write_csv(Path("visits.csv"), visits.visits(2))
+    shown = importer("run", sheet, "-m", mapping, "--yes", "--verbose").stderr
+    calls = [line for line in shown.splitlines() if line.startswith("Create 200")]
+    assert [line.split()[-1] for line in calls] == ["created"] * 2
+
+
 def test_the_results_file_has_our_columns_first_then_the_sheets_own(
     importer: Importer, tenant: RunningTenant, mapping: Path
 ) -> None:

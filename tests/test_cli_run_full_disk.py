@@ -12,7 +12,7 @@ import visits
 from conftest import Importer, RunningTenant, child_environment, importer_command
 from visits import write_csv, write_mapping
 
-from importer.app import results_file, run
+from importer.app import plan, results_file
 from importer.errors import StoreError
 
 resource = pytest.importorskip("resource", reason="limits of a process are a thing of Unix")
@@ -53,7 +53,7 @@ def test_a_disk_that_is_full_right_after_the_results_file(
     write_mapping(Path("visits.yaml"))
     write_csv(Path("visits.csv"), visits.visits(2))
     with monkeypatch.context() as patch:
-        patch.setattr(run, "write_results_file", write_and_fail)
+        patch.setattr(plan, "write_results_file", write_and_fail)
         result = importer("run", "visits.csv", "-m", "visits.yaml", "--yes", "--json")
     assert (result.exit, tenant.creates) == (2, [])
     assert visits.left_behind(home) == []

@@ -124,10 +124,10 @@ def test_they_are_in_no_traceback(
     """Something that should not happen, with the settings at hand."""
 
     def fault(preparation: RunPreparation) -> object:
-        keys = preparation._session.settings.keys
+        keys = preparation.session.settings.keys
         raise RuntimeError(f"{vars(preparation)!r} {keys.access.get_secret_value()} {keys.secret!r}")
 
-    monkeypatch.setattr(RunPreparation, "_publish", fault)
+    monkeypatch.setattr(RunPreparation, "begin", fault)
     result = importer("run", "visits.csv", "-m", "visits.yaml", "--yes", "--verbose", "--json")
     assert (result.exit, result.json["error_code"]) == (2, "unexpected")
     expect_no_keys(home, result)

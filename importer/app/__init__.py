@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from importer.app.check_sheet import ProposedMapping, check, propose
-    from importer.app.correct_batch import discard_correct, prepare_correct, start_correct
+    from importer.app.correct_batch import prepare_correct
     from importer.app.keys import login, logout, whoami
     from importer.app.observer import Observer, Progress, Silent, Stage, StopHandle
     from importer.app.options import (
@@ -55,9 +55,9 @@ __all__ = [
     "DeclinedError", "EarlierImport", "Observer", "Plan", "Progress", "ProposeOptions", "ProposedMapping",
     "Question", "QuestionKind", "QuestionOpenError", "ResumeOptions", "RunOptions", "RunResult",
     "ScreenChanges", "SendingOptions", "SheetInput", "Silent", "Stage", "StopHandle", "VerifyOptions",
-    "VerifyResult", "answer", "batch_status", "check", "copy_store", "discard", "discard_correct",
+    "VerifyResult", "answer", "batch_status", "check", "copy_store", "discard",
     "erase", "list_batches", "login", "logout", "open_store", "prepare_correct", "prepare_resume",
-    "prepare_run", "propose", "save_frame", "start", "start_correct", "store_info", "verify", "whoami",
+    "prepare_run", "propose", "save_frame", "start", "store_info", "verify", "whoami",
     "write_report",
 ]  # fmt: skip
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
-from importer.activity import Activity, Marker, addressed, as_sent
+from importer.activity import Activity, Marker, addressed
 from importer.app.observer import Observer, Progress, Stage
 from importer.app.options import ScreenChanges
 from importer.app.questions import Choice, Question, QuestionKind
@@ -19,10 +19,19 @@ from importer.findings import CellFinding
 from importer.leadsquared.calls import ReadFailed, Tenant, Unreachable
 from importer.mapping.references import Resolved
 from importer.mapping.row_mapper import RowMapper
-from importer.remedies import remedy_for
-from importer.results.edits import ACCEPTED, CellChange, Edits, NewerLine, RowEdit, StatusEdit, StatusWord
-from importer.sending.preflight import Presence, presence, why_not_this_rows
+from importer.results.edits import (
+    ACCEPTED,
+    CellChange,
+    Edits,
+    Named,
+    NewerLine,
+    RowEdit,
+    StatusEdit,
+    StatusWord,
+)
+from importer.sending.preflight import Presence, assume_sent, presence, why_not_this_rows
 from importer.sending.reconcile.account_lookup import OtherBatches
+from importer.sending.reconcile.doubts import sent_body
 from importer.sheets.rows import Cells, Row, column_letters, decode_cells, encode_cells
 from importer.store.batch_rows import BatchRows
 from importer.store.ownership import BatchChange
@@ -31,21 +40,16 @@ from importer.store.store import Store
 from importer.text import shown
 from importer.wording import be, count
 
-SHOWN_MAX: Final = 40
 OLDER: Final = " (from an older copy of the results file)"
 WITHOUT_REFUSAL: Final = "gave-up"
 """How a row failed that LeadSquared never refused: it is sent again unasked."""
 REBUILT: Final = "rebuilt"
-SENT_ELSEWHERE: Final = "sent-elsewhere"
-MAY_BE_SENT_AGAIN: Final = (RowStatus.PENDING, *IN_DOUBT)
 
 
 class BatchChanges:
     """Changes of one batch, gathered; `apply` makes them. Reads see what was gathered so far.
 
-    shown: sentences on what changes; problems: on rows that are still invalid (the first `SHOWN_MAX` of each,
-    counted in `shown_total`, `problems_total`). at: UTC, ISO 8601, the time of all changes. clock_s: the
-    tenant's clock minus ours.
+    at: UTC, ISO 8601, the time of all changes. clock_s: the tenant's clock minus ours.
     """
 
     def __init__(
@@ -59,50 +63,42 @@ class BatchChanges:
         clock_s: float = 0.0,
     ) -> None:
         self._clock_s = clock_s
-        self.shown: list[str] = []
-        self.problems: list[str] = []
-        self.shown_total = self.problems_total = 0
-        self.to_send: set[int] = set()
+        self._changed, self._invalid = Named(), Named()
         self._rows, self._batch, self._mapper, self._resolved, self._at = rows, batch, mapper, resolved, at
-        self._marker = Marker(batch.marker, batch.id) if batch.marker else None
+        self.marker = Marker(batch.marker, batch.id) if batch.marker else None
         self._now: dict[int, StoredRow] = {}
         self._before: dict[int, StoredRow] = {}
-        self._assumed: dict[int, bytes] = {}
         self._elsewhere: dict[int, bytes] = {}
-        self._deleted: list[int] = []
 
     def __repr__(self) -> str:
-        return f"<BatchChanges of {len(self._now)} rows, {len(self.to_send)} to send>"
+        return f"<BatchChanges of {len(self._now)} rows>"
 
     @property
-    def numbers_to_send(self) -> dict[int, int]:
-        """Position → row number of the rows that go back to be sent."""
-        return {position: self.row(position).number for position in self.to_send}
+    def changed(self) -> dict[int, StoredRow]:
+        """Position → row as it will be, of those that change."""
+        return {position: row for position, row in self._now.items() if row != self._before[position]}
+
+    def described(self) -> Iterator[str]:
+        """What changes, and which rows are still invalid: the first of each, and how many more there are."""
+        yield from self._changed.sentences("Changed")
+        yield from self._invalid.sentences("Still invalid")
 
     def row(self, position: int) -> StoredRow:
         """As it will be."""
         return self._now.get(position) or self._rows.row(position)
 
-    def counts(self) -> dict[RowStatus, int]:
+    def counts(self) -> Counter[RowStatus]:
         """Rows by status, as they will be."""
-        counts = dict(self._rows.counts())
-        for position, row in self._now.items():
-            before = self._before[position].status
-            counts[before] = counts.get(before, 0) - 1
-            counts[row.status] = counts.get(row.status, 0) + 1
-        counts[RowStatus.CREATED] = counts.get(RowStatus.CREATED, 0) - len(self._deleted)
-        counts[RowStatus.PENDING] = counts.get(RowStatus.PENDING, 0) + len(self._deleted)
+        counts = Counter(self._rows.counts())
+        counts.subtract(row.status for row in self._before.values())
+        counts.update(row.status for row in self._now.values())
         return counts
 
     def events_pending(self) -> dict[int, int]:
         """Activity type → rows of it that are to be sent, as they will be."""
         events = Counter(self._rows.event_counts(RowStatus.PENDING))
-        for position, row in self._now.items():
-            before = self._before[position]
-            if before.status is RowStatus.PENDING and before.activity is not None:
-                events[Activity.decoded(before.activity).event] -= 1
-            if row.status is RowStatus.PENDING and row.activity is not None:
-                events[Activity.decoded(row.activity).event] += 1
+        events.subtract(_events_pending(self._before.values()))
+        events.update(_events_pending(self._now.values()))
         return dict(+events)
 
     # ---- what a person said -----------------------------------------------------------------------
@@ -122,27 +118,24 @@ class BatchChanges:
                     cells, lines = edit.typed, edit.described(typed=True)
             if lines:
                 for line in lines:
-                    self._show(f"{line}{OLDER if edit.stale else ''}")
+                    self._changed.add(f"{line}{OLDER if edit.stale else ''}")
                 # Content beyond the last heading is not in the results file: who corrects it sees it whole.
                 self._map(row._replace(problem=None), cells)
 
     def remap(self) -> None:
         """Maps every row that is neither created nor skipped with the mapper given."""
-        for stored in self._rows.rows():
-            row = self._now.get(stored.position, stored)
+        for row in self._rows_now():
             if row.status not in {RowStatus.CREATED, RowStatus.SKIPPED}:
                 before = row.activity
                 self._map(row, decode_cells(row.cells))
                 after = self.row(row.position).activity
                 if after != before:
-                    self._show(f"row {row.number}: {differences(before, after)}")
+                    self._changed.add(f"row {row.number}: {differences(before, after)}")
 
     def map_invalid(self) -> None:
         """Invalid rows may be valid now: an account that was looked up may exist since."""
-        for stored in self._rows.rows(RowStatus.INVALID):
-            row = self._now.get(stored.position, stored)
-            if row.status is RowStatus.INVALID:
-                self._map(row, decode_cells(row.cells))
+        for row in self._rows_now(RowStatus.INVALID):
+            self._map(row, decode_cells(row.cells))
 
     def skip(self, position: int) -> None:
         """Never to be sent; not for rows that are created or in doubt."""
@@ -156,13 +149,11 @@ class BatchChanges:
     def not_there(self, position: int) -> None:
         """A person looked: a look-up that cannot decide stops the row no more."""
         self._put(self.row(position)._replace(released=True, changed_at=self._at))
-        self.to_send.add(position)
 
     def created(self, position: int, activity_id: str) -> None:
         """A person looked and pasted the Id in."""
         row = self._settled(self.row(position), RowStatus.CREATED)
         self._put(row._replace(activity_id=activity_id, released=True))
-        self.to_send.discard(position)
 
     def as_sent_elsewhere(self, position: int, edit: RowEdit | None) -> StoredRow:
         """The row as a colleague's run sent it: with the cells that the file shows."""
@@ -180,43 +171,40 @@ class BatchChanges:
 
     def deleted(self, position: int) -> None:
         """A created row whose activity was deleted in LeadSquared by hand is sent again."""
-        self._deleted.append(position)
-        self.to_send.add(position)
+        self._put(self._settled(self.row(position), RowStatus.PENDING)._replace(activity_id=None))
 
     def sent_elsewhere(self, position: int) -> None:
         """A colleague's run says that it created the row, which could not be confirmed: it is looked for."""
         row = self.row(position)
         if row.activity is not None and row.status not in {RowStatus.CREATED, *IN_DOUBT}:
-            self._elsewhere[position] = as_sent(row.activity, row.number, self._marker)
+            self._elsewhere[position] = sent_body(row, self.marker)
 
     def retry(self, *, refused_too: bool) -> None:
         """Failed rows go back to be sent: those that were never refused, or all of them."""
-        for stored in self._rows.rows(RowStatus.FAILED):
-            row = self._now.get(stored.position, stored)
+        for row in self._rows_now(RowStatus.FAILED):
             again = refused_too or row.error_code == WITHOUT_REFUSAL
-            if again and row.status is RowStatus.FAILED and row.activity is not None:
+            if again and row.activity is not None:
                 self._put(self._settled(row, RowStatus.PENDING))
-                self.to_send.add(row.position)
 
     # ---- applying ---------------------------------------------------------------------------------
 
     def apply(self, change: BatchChange) -> None:
         """Makes the changes, inside of `Ownership.change`."""
-        changed = [position for position, row in self._now.items() if row != self._before[position]]
-        bodies = [one for one in changed if self._now[one].activity != self._before[one].activity]
+        changed = self.changed
+        deleted = [one for one in changed if self._before[one].status is RowStatus.CREATED]
+        bodies = [one for one, row in changed.items() if row.activity != self._before[one].activity]
         change.keep_sent_bodies(bodies)
-        change.change_rows(self._as_change(position) for position in sorted(changed))
-        if self._deleted:
-            change.deleted_by_hand(self._deleted, self._at)
+        change.change_rows(self._as_change(one) for one in sorted(changed.keys() - set(deleted)))
+        change.deleted_by_hand(deleted, self._at)
         started = datetime.fromisoformat(self._batch.created_at).timestamp() + self._clock_s
-        for sent, since, code in (
-            (self._assumed, self._batch.rebuilt or started, REBUILT),
-            (self._elsewhere, started, SENT_ELSEWHERE),
-        ):
-            entry = remedy_for(code)
-            error = f"{entry.meaning} {entry.action}"
-            if sent:
-                change.assume_sent(sent, since, detail=entry.meaning, code=entry.code, error=error)
+        if self._batch.rebuilt is not None:
+            assumed = {
+                position: sent_body(row, self.marker)
+                for position, row in changed.items()
+                if row.status is RowStatus.PENDING and not row.doubted
+            }
+            assume_sent(change, assumed, started, REBUILT)
+        assume_sent(change, self._elsewhere, started)
 
     def _as_change(self, position: int) -> RowChange:
         before, after = self._before[position], self._now[position]
@@ -235,7 +223,7 @@ class BatchChanges:
             self._map_valid(row, encoded, mapped.encoded(), of_person=of_person)
             return
         text = described(mapped)
-        self._problem(f"Row {row.number}: {text}")
+        self._invalid.add(f"Row {row.number}: {text}")
         if row.status in IN_DOUBT:
             raise ResultsError(
                 f"Row {row.number} may have been created already, and what was changed is not valid: {text}",
@@ -245,7 +233,6 @@ class BatchChanges:
             return
         invalid = row._replace(cells=encoded, activity=None, status=RowStatus.INVALID)
         self._put(invalid._replace(error_code="invalid", error=text, changed_at=self._at))
-        self.to_send.discard(row.position)
 
     def _map_valid(self, row: StoredRow, cells: str, body: bytes, *, of_person: bool) -> None:
         if cells == row.cells and body == row.activity and not of_person:
@@ -257,10 +244,6 @@ class BatchChanges:
         if status not in IN_DOUBT:
             changed = changed._replace(error_code="", error="")
         self._put(changed)
-        if self._batch.rebuilt is not None and status is RowStatus.PENDING and not row.doubted:
-            self._assumed[row.position] = as_sent(body, row.number, self._marker)
-        if status in MAY_BE_SENT_AGAIN:
-            self.to_send.add(row.position)
 
     def _mapped(self, row: StoredRow, cells: Cells, problem: str | None) -> Activity | list[CellFinding]:
         return self._mapper.map(Row(row.number, cells, problem), self._resolved)
@@ -268,20 +251,23 @@ class BatchChanges:
     def _settled(self, row: StoredRow, status: RowStatus) -> StoredRow:
         return row._replace(status=status, error_code="", error="", changed_at=self._at)
 
+    def _rows_now(self, status: RowStatus | None = None) -> Iterator[StoredRow]:
+        """Rows (None: all) that have this status and keep it, as they will be."""
+        for stored in self._rows.rows(status):
+            row = self._now.get(stored.position, stored)
+            if status in {None, row.status}:
+                yield row
+
     def _put(self, row: StoredRow) -> None:
         if row.position not in self._before:
             self._before[row.position] = self._rows.row(row.position)
         self._now[row.position] = row
 
-    def _show(self, text: str) -> None:
-        self.shown_total += 1
-        if len(self.shown) < SHOWN_MAX:
-            self.shown.append(text)
 
-    def _problem(self, text: str) -> None:
-        self.problems_total += 1
-        if len(self.problems) < SHOWN_MAX:
-            self.problems.append(text)
+def _events_pending(rows: Iterable[StoredRow]) -> Iterator[int]:
+    for row in rows:
+        if row.status is RowStatus.PENDING and row.activity is not None:
+            yield Activity.decoded(row.activity).event
 
 
 def from_screen(changes: ScreenChanges, rows: BatchRows, header: Cells) -> Edits:
@@ -468,6 +454,5 @@ def _deleted_question(numbers: list[int]) -> Question:
         f"The {'activity' if len(numbers) == 1 else 'activities'} of {rows} {named}{more}"
         f" {'was' if len(numbers) == 1 else 'were'} deleted in LeadSquared.",
         (Choice("again", f"Send {'it' if len(numbers) == 1 else 'them'} again", "--yes"),),
-        "--yes",
         rows=len(numbers),
     )

@@ -6,23 +6,21 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Final
 
-from importer.activity import Activity, fingerprint
+from importer.activity import Activity
 from importer.app import sheet_questions, staging
-from importer.app.connecting import TypeFields, asked_fields, looked_up, send_options, session
+from importer.app.connecting import TypeFields, asked_fields, looked_up, session
 from importer.app.observer import SILENT, Observer, Progress, Stage
 from importer.app.options import CheckOptions, ProposeOptions
-from importer.app.records import CheckReport, EarlierImport
-from importer.app.running import expected_s, spoken_rate
-from importer.app.staging import AskedValues, ContentDigest
+from importer.app.records import CheckReport, EarlierImport, expected_s, spoken_rate
+from importer.app.staging import Digests
 from importer.checking.columns import mapping_findings, option_watches
 from importer.checking.marked_sheet import MarkedSheet
 from importer.checking.survey import Survey
-from importer.findings import CellFinding
 from importer.mapping.mapping import Mapping
 from importer.mapping.references import Resolved
 from importer.mapping.row_mapper import RowMapper
 from importer.settings import load_rate
-from importer.sheets.rows import CellsDigest, Row
+from importer.sheets import Sheet
 from importer.starter.entries import Remark
 from importer.starter.entries import propose as proposal_of
 from importer.starter.header import find_header_row
@@ -34,34 +32,32 @@ from importer.wording import be, count
 SHOW_EVERY_ROWS: Final = 1_000
 
 
-async def check(options: CheckOptions, store: Store | None, observer: Observer = SILENT) -> CheckReport:
+async def check(options: CheckOptions, store: Store, observer: Observer = SILENT) -> CheckReport:
     """Reads and maps every row. Offline but with `options.online`; nothing is left behind.
 
-    store: None where nothing is to be known of earlier imports. Raises SheetError, MappingError,
-    SettingsError, with `online` TenantError.
+    Raises SheetError, MappingError, SettingsError, with `online` TenantError.
     """
     rate = load_rate(options.calls.rate)
     mapping = staging.loaded_mapping(options.mapping)
     with ExitStack() as stack:
         sheet = stack.enter_context(staging.opened_sheet(options.sheet, mapping))
         mapper = staging.bound(mapping, sheet, options.sheet)
-        accepted = mapping.accept | options.accept
-        resolved: Resolved | None = None
-        fields: TypeFields = []
-        if options.online:
-            asked = staging.asked_values(staging.rows_of(sheet, options.sheet), mapper)
-            resolved, fields = await _answers(options, mapping, asked, observer)
+        accepted = mapping.accept.union(options.accept)
+        resolved, fields = await _answers(options, mapping, mapper, sheet, observer)
         survey = _survey(mapping, mapper, accepted, fields)
         comparable = resolved is not None or not mapper.needs_lookups
-        known = store.recognition() if store is not None else None
-        marked = None
+        known = store.recognition()
+        marked: MarkedSheet | None = None
         if options.marked_copy is not None:
             marked = stack.enter_context(MarkedSheet(options.marked_copy, sheet, keep=(sheet.path,)))
-        digests = _Digests(known, comparable=comparable)
+        digests = Digests()
         for row in staging.rows_of(sheet, options.sheet):
             mapped = mapper.map(row, resolved)
             survey.take(row, mapped)
-            digests.add(row, mapped)
+            # Before lookups only the sheet as a whole is known.
+            body = mapped.encoded() if comparable and isinstance(mapped, Activity) else None
+            if known_by := digests.add(row.cells, body):
+                known.add(known_by)
             if marked is not None:
                 marked.write(row, () if isinstance(mapped, Activity) else mapped)
             if survey.rows % SHOW_EVERY_ROWS == 0:
@@ -83,7 +79,7 @@ async def check(options: CheckOptions, store: Store | None, observer: Observer =
             questions=sheet_questions.questions_about(sheet, found.questions, accepted),
             invalid_question=sheet_questions.invalid_question(survey, sheet, trial=False),
             first=sheet_questions.first_rows(survey, mapper),
-            imported_before=digests.found(),
+            imported_before=_earlier(known, digests, comparable=comparable),
             looked_up=comparable,
             marked_copy=options.marked_copy,
         )
@@ -99,42 +95,22 @@ def _survey(mapping: Mapping, mapper: RowMapper, accepted: frozenset[str], field
 
 
 async def _answers(
-    options: CheckOptions, mapping: Mapping, asked: AskedValues, observer: Observer
-) -> tuple[Resolved, TypeFields]:
-    """What LeadSquared (or the embedded sandbox, which knows everybody who is asked for) says to them, and
-    about the activity types."""
-    async with session(options.calls, send_options(options.calls), None, asked=asked) as opened:
+    options: CheckOptions, mapping: Mapping, mapper: RowMapper, sheet: Sheet, observer: Observer
+) -> tuple[Resolved | None, TypeFields]:
+    """With `--online`, what LeadSquared (or the embedded sandbox, which knows everybody who is asked for)
+    says to the values that are looked up, and about the activity types."""
+    if not options.online:
+        return None, []
+    asked = staging.asked_values(staging.rows_of(sheet, options.sheet), mapper)
+    async with session(options.calls, asked=asked) as opened:
         tenant = opened.connection.tenant
         return await looked_up(tenant, asked, observer), await asked_fields(tenant, mapping)
 
 
-class _Digests:
-    """What tells whether a sheet, or rows of it, were imported before.
-
-    comparable: rows are known by their activities; before lookups only the sheet as a whole is.
-    """
-
-    def __init__(self, known: Recognition | None, *, comparable: bool) -> None:
-        self._known, self._comparable = known, comparable
-        self._content, self._cells = ContentDigest(), CellsDigest()
-
-    def add(self, row: Row, mapped: Activity | list[CellFinding]) -> None:
-        """The next row."""
-        if self._known is None:
-            return
-        self._cells.add(row.cells)
-        if self._comparable and isinstance(mapped, Activity):
-            body = mapped.encoded()
-            self._content.add(body)
-            self._known.add(fingerprint(body))
-
-    def found(self) -> tuple[EarlierImport, ...]:
-        """By which batches, the latest first."""
-        if self._known is None:
-            return ()
-        content = self._content.hexdigest() if self._comparable else ""
-        found = self._known.found(content, self._cells.hexdigest())
-        return tuple(sheet_questions.earlier_import(one.summary, one.rows, whole=one.whole) for one in found)
+def _earlier(known: Recognition, digests: Digests, *, comparable: bool) -> tuple[EarlierImport, ...]:
+    """The batches that have the sheet, or rows of it; the latest first."""
+    found = known.found(digests.content if comparable else "", digests.source_cells)
+    return tuple(sheet_questions.earlier_import(one.summary, one.rows, whole=one.whole) for one in found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ import asyncio
 import hashlib
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager, nullcontext, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final, TypeVar
 
 from pydantic import SecretStr
@@ -41,11 +41,13 @@ _log = logging.getLogger(__name__)
 
 
 class Session:
-    """An open connection, and the settings that it was made from. store: where all that calls the tenant
-    shares its pace; None for rehearsals, and where nothing was stored yet."""
+    """An open connection, and the settings that it was made from. options: how rows are sent over it. store:
+    where all that calls the tenant shares its pace; None for rehearsals, and where nothing was stored yet."""
 
-    def __init__(self, settings: Settings, connection: TenantConnection, store: Store | None) -> None:
-        self.settings = settings
+    def __init__(
+        self, settings: Settings, options: SendOptions, connection: TenantConnection, store: Store | None
+    ) -> None:
+        self.settings, self.options = settings, options
         self.connection = connection
         self._store = store
         self._shared: StoredPace | None = None
@@ -98,59 +100,49 @@ class Session:
 @asynccontextmanager
 async def session(
     calls: CallOptions,
-    options: SendOptions,
-    store: Store | None,
+    store: Store | None = None,
+    sending: SendingOptions | None = None,
     *,
+    settings: Settings | None = None,
     rehearsal: str = "",
     asked: AskedValues | None = None,
 ) -> AsyncIterator[Session]:
-    """A connection to the tenant of the settings, whose pace is shared through `store` (None: through the
-    store in force, if there is one); with `calls.sandbox` to the embedded sandbox as the batch `rehearsal`
-    left it, which knows whatever is asked to be looked up.
+    """A connection to the tenant of the settings (None: those in force), whose pace is shared through `store`
+    (None: through the store in force, if there is one); with `calls.sandbox` to the embedded sandbox as the
+    batch `rehearsal` left it, which knows whatever is asked to be looked up.
 
     Raises SettingsError.
     """
-    if calls.sandbox:
-        embedded = _embedded(rehearsal, calls.rate, asked or {})
-        async with embedded as settings, _session(settings, options, None) as opened:
-            yield opened
-        return
-    settings = load_settings(host=calls.host, rate=calls.rate)
-    async with connected_session(settings, options, store) as opened:
-        yield opened
-
-
-@asynccontextmanager
-async def connected_session(
-    settings: Settings, options: SendOptions, store: Store | None
-) -> AsyncIterator[Session]:
-    """A connection with these settings. store: where all that calls the tenant shares its pace; None: the
-    store in force, if there is one."""
-    with _store_in_force() if store is None else nullcontext(store) as shared:
-        async with _session(settings, options, shared) as opened:
-            yield opened
-
-
-@contextmanager
-def _store_in_force() -> Iterator[Store | None]:
-    """For commands that store nothing. Without a store, or with one that cannot be used, their few calls are
-    paced by themselves."""
-    with ExitStack() as stack:
-        found: Store | None = None
-        with suppress(UserError, WorkError):
-            found = stack.enter_context(open_store(create=False))
-        yield found if found is not None and found.is_kept and found.moved_to is None else None
-
-
-@asynccontextmanager
-async def _session(settings: Settings, options: SendOptions, store: Store | None) -> AsyncIterator[Session]:
-    log_calls(settings)
-    opening = connected(settings.base_url, settings.keys, settings.rate, options, on_exchange=log_call)
-    with ExitStack() as stack:
+    how = sending or SendingOptions()
+    options = SendOptions(
+        workers=calls.workers, timeout_s=calls.timeout_s, max_outage_s=calls.max_outage_s,
+        settle_s=how.settle_s, max_attempts=how.max_attempts, keep_going=how.keep_going,
+        limit=how.limit,
+    )  # fmt: skip
+    async with AsyncExitStack() as stack:
+        if calls.sandbox:
+            embedded = _embedded(rehearsal, calls.rate, asked or {})
+            settings, store = await stack.enter_async_context(embedded), None
+        else:
+            settings = settings or load_settings(host=calls.host, rate=calls.rate)
+            store = store or _store_in_force(stack)
+        hide([settings.keys.access.get_secret_value(), settings.keys.secret.get_secret_value()])
+        open_log(settings.home.root)
+        opening = connected(settings.base_url, settings.keys, settings.rate, options, on_exchange=log_call)
         async with opening as connection:
-            opened = Session(settings, connection, store)
+            opened = Session(settings, options, connection, store)
             stack.callback(opened.close)
             yield opened
+
+
+def _store_in_force(stack: AsyncExitStack) -> Store | None:
+    """For commands that store nothing. Without a store, or with one that cannot be used, their few calls are
+    paced by themselves."""
+    with suppress(UserError, WorkError):
+        found = stack.enter_context(open_store(create=False))
+        if found.is_kept and found.moved_to is None:
+            return found
+    return None
 
 
 @asynccontextmanager
@@ -173,26 +165,6 @@ async def _embedded(batch: str, rate: Rate | None, asked: AskedValues) -> AsyncI
     async with Sandbox(SandboxOptions(store=file, faults=asked_for)) as sandbox:
         keys = Keys(SecretStr(sandbox.access_key), SecretStr(sandbox.secret_key))
         yield Settings(sandbox.url, keys, limit, own, EMBEDDED)
-
-
-def send_options(calls: CallOptions, sending: SendingOptions | None = None) -> SendOptions:
-    """The same for the sending room. sending: None where nothing is created."""
-    how = sending or SendingOptions()
-    return SendOptions(
-        workers=calls.workers,
-        timeout_s=calls.timeout_s,
-        max_outage_s=calls.max_outage_s,
-        settle_s=how.settle_s,
-        max_attempts=how.max_attempts,
-        keep_going=how.keep_going,
-        limit=how.limit,
-    )
-
-
-def log_calls(settings: Settings) -> None:
-    """Opens the support log, and keeps these keys out of it."""
-    hide([settings.keys.access.get_secret_value(), settings.keys.secret.get_secret_value()])
-    open_log(settings.home.root)
 
 
 async def persistently(
@@ -262,12 +234,12 @@ async def asked_fields(tenant: Tenant, mapping: Mapping) -> TypeFields:
 async def fields_of_type(code: int, calls: CallOptions) -> tuple[ActivityField, ...]:
     """The fields of an activity type as LeadSquared says them, () where it does not. Raises SettingsError,
     TenantError, WorkError."""
-    async with session(calls, send_options(calls), None, asked={}) as opened:
+    async with session(calls) as opened:
         return await opened.connection.tenant.activity_fields(code) or ()
 
 
 async def try_values(asked: AskedValues, calls: CallOptions) -> Resolved:
     """Answers for a few values, for somebody who writes a mapping. Raises SettingsError, TenantError,
     WorkError."""
-    async with session(calls, send_options(calls), None, asked=asked) as opened:
+    async with session(calls, asked=asked) as opened:
         return await looked_up(opened.connection.tenant, asked, SILENT)

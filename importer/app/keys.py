@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pydantic import SecretStr
 
-from importer.app.connecting import Session, connected_session, send_options, session
+from importer.app.connecting import Session, session
 from importer.app.options import CallOptions
 from importer.app.records import Account
 from importer.credentials import Keys, base_url, remove, store
@@ -21,14 +21,11 @@ WHOAMI_OUTAGE_S = 60.0
 
 async def whoami(calls: CallOptions) -> Account:
     """Asks LeadSquared. Raises SettingsError, TenantError."""
-    how = send_options(replace(calls, max_outage_s=min(calls.max_outage_s, WHOAMI_OUTAGE_S)))
-    async with session(calls, how, None) as opened:
+    async with session(replace(calls, max_outage_s=min(calls.max_outage_s, WHOAMI_OUTAGE_S))) as opened:
         return await _account(opened)
 
 
-async def login(
-    host: str, access_key: str, secret_key: str, *, timeout_s: float = 60.0
-) -> tuple[Account, str]:
+async def login(host: str, access_key: str, secret_key: str) -> tuple[Account, str]:
     """Keeps keys and host in the keyring once LeadSquared has accepted them; whose they are, and the
     keyring's name. Raises SettingsError, TenantError; then nothing was kept."""
     require_usable("access key", access_key)
@@ -36,8 +33,7 @@ async def login(
     address = base_url(host, where="host")
     keys = Keys(SecretStr(access_key), SecretStr(secret_key))
     settings = Settings(address, keys, load_rate(), home(), "this sign-in")
-    how = send_options(CallOptions(timeout_s=timeout_s, max_outage_s=WHOAMI_OUTAGE_S))
-    async with connected_session(settings, how, None) as opened:
+    async with session(CallOptions(max_outage_s=WHOAMI_OUTAGE_S), settings=settings) as opened:
         account = await _account(opened)
     return account, store(address, keys)
 

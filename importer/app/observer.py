@@ -15,7 +15,8 @@ from importer.pacing.rules import Rate
 
 
 class Stage(StrEnum):
-    """What a use case is doing; the value is a verb in its -ing form, for people."""
+    """What a use case is doing; the value is a verb in its -ing form, for people. Once it is SENDING or
+    CORRECTING, which is said before the first call leaves, there is something to resume."""
 
     READING = "Reading"
     LOOKING_UP = "Looking up"
@@ -35,8 +36,7 @@ class Progress:
     done, total: rows (values, with LOOKING_UP) of this stage of this call: rows that were finished before are
     not in them, and with `limit` total is what the limit allows. total: None while unknown. counts: rows of
     the whole batch by shown status (`created`, `failed`, …), not 0. note: one sentence on what is going on.
-    throttled: calls refused for the rate so far. rate: the limit in force as a person reads it, "" unknown;
-    limit: the same. calls: Create calls that left in this run.
+    calls: Create calls that left in this run. limit: of calls, as it is in force.
     """
 
     stage: Stage
@@ -44,8 +44,6 @@ class Progress:
     total: int | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     note: str = ""
-    throttled: int = 0
-    rate: str = ""
     calls: int = 0
     limit: Rate | None = None
 
@@ -62,11 +60,6 @@ class Observer(Protocol):
         """Something that a person should know although the work goes on: one sentence or two."""
         ...
 
-    def sending(self) -> None:
-        """The first call that creates something is about to leave: from now on there is something to
-        resume."""
-        ...
-
 
 class Silent:
     """An observer that looks away, for scripts."""
@@ -75,9 +68,6 @@ class Silent:
         """Nothing."""
 
     def notice(self, text: str, *, warning: bool = False) -> None:
-        """Nothing."""
-
-    def sending(self) -> None:
         """Nothing."""
 
 
@@ -111,7 +101,7 @@ class StopHandle:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._ends: list[Callable[[], None]] = []
+        self._ends: list[Callable[[], object]] = []
         self._requested = False
 
     def __repr__(self) -> str:
@@ -128,20 +118,18 @@ class StopHandle:
             self._requested = True
             ends = tuple(self._ends)
         for end in ends:
-            end()
+            with suppress(RuntimeError):  # its loop has ended since, and so has the work
+                end()
 
-    def when_requested(self, end: Callable[[], None], loop: asyncio.AbstractEventLoop | None = None) -> None:
+    def when_requested(
+        self, end: Callable[[], object], loop: asyncio.AbstractEventLoop | None = None
+    ) -> None:
         """Have `end` called when somebody asks, at once if somebody has: in `loop`, else from the asking
         thread."""
         if loop is not None:
-            end = partial(_in_loop, loop, end)
+            end = partial(loop.call_soon_threadsafe, end)
         with self._lock:
             self._ends.append(end)
             if not self._requested:
                 return
         end()
-
-
-def _in_loop(loop: asyncio.AbstractEventLoop, end: Callable[[], None]) -> None:
-    with suppress(RuntimeError):  # the loop has ended since, and so has the work
-        loop.call_soon_threadsafe(end)

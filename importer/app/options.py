@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,7 +94,7 @@ class RunOptions:
     sending: SendingOptions = SendingOptions()
     yes: bool = False
     skip_invalid: bool = False
-    accept: frozenset[str] = frozenset()
+    accept: Collection[str] = ()
     only_new: bool = False
     again: bool = False
     resume: bool = False
@@ -113,22 +114,27 @@ class ScreenChanges:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResumeOptions:
-    """One continuation of a batch. results: the results file, the batch's id, or the source sheet.
-
-    mapping: with `remap` the new one, or the batch's own where the store does not have the batch. changes:
-    None reads them from the results file.
-    """
+class BatchOptions:
+    """What is asked for of a batch. results: the results file, the batch's id, or the source sheet. mapping:
+    with `remap` the new one. changes: what was changed on the screen; None reads it from the results file.
+    yes: the answer to every question, given in advance; unattended: without it, nobody can be asked."""
 
     results: str
+    calls: CallOptions = CallOptions()
     mapping: Path | Mapping | None = None
     remap: bool = False
-    retry_failed: bool = False
-    calls: CallOptions = CallOptions()
-    sending: SendingOptions = SendingOptions()
     changes: ScreenChanges | None = None
     yes: bool = False
     unattended: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeOptions(BatchOptions):
+    """One continuation of a batch. mapping: with `remap` the new one, or the batch's own where the store does
+    not have the batch."""
+
+    retry_failed: bool = False
+    sending: SendingOptions = SendingOptions()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +145,7 @@ class CheckOptions:
     sheet: SheetInput
     mapping: Path | Mapping
     calls: CallOptions = CallOptions()
-    accept: frozenset[str] = frozenset()
+    accept: Collection[str] = ()
     online: bool = False
     marked_copy: Path | None = None
 
@@ -154,26 +160,15 @@ class VerifyOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CorrectOptions:
-    """One correction of a batch's created rows. results: the results file, the batch's id, or the source
-    sheet.
+class CorrectOptions(BatchOptions):
+    """One correction of a batch's created rows. mapping: with `remap`, the mapping that all of them are
+    compared with. overwrite: replace values that somebody changed in LeadSquared. undo: take the last
+    correction back."""
 
-    mapping: with `remap`, the mapping that all created rows are compared with. changes: cells of created rows
-    that were changed on the screen; None reads them from the results file. overwrite: replace values that
-    somebody changed in LeadSquared. undo: take the last correction back.
-    """
-
-    results: str
-    mapping: Path | Mapping | None = None
-    remap: bool = False
     overwrite: bool = False
     undo: bool = False
-    calls: CallOptions = CallOptions()
     settle_s: float = DEFAULT_SETTLE_S
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
-    changes: ScreenChanges | None = None
-    yes: bool = False
-    unattended: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,10 @@
 """`prepare` and `start`: the two steps of everything that sends.
 
-`prepare_run` and `prepare_resume` do all that can be done before anything is sent, and give a `Plan`: facts,
-counts, findings, and the questions that only a person can decide. `answer` goes on where answers are needed
-to go on (rows that Excel hides, invalid rows, an overlap), and gives the next plan. `start` publishes the
-batch and sends; `discard` leaves nothing behind. One of the two ends every plan.
+`prepare_run`, `prepare_resume` and `prepare_correct` do all that can be done before anything is sent, and
+give a `Plan`: facts, counts, findings, and the questions that only a person can decide. `answer` goes on
+where answers are needed to go on (rows that Excel hides, invalid rows, an overlap), and gives the next plan.
+`start` publishes or changes the batch and sends; `discard` leaves nothing behind. One of the two ends every
+plan.
 
     plan = await prepare_run(options, store, observer)
     while plan.questions:
@@ -17,12 +18,17 @@ stored): a server runs them in a thread with a loop of its own.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Mapping as MappingOf
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar, Final, Generic, TypeVar
 
+from importer.app.changes import from_screen
+from importer.app.connecting import Session, looked_up, session
 from importer.app.observer import Observer, StopHandle
+from importer.app.options import BatchOptions, CallOptions, SendingOptions
 from importer.app.questions import (
     NO_ANSWERS,
     STOP,
@@ -33,42 +39,65 @@ from importer.app.questions import (
     QuestionKind,
     QuestionOpenError,
 )
-from importer.app.records import NOTHING_FOUND, PlanFacts, RunResult, SheetFindings
+from importer.app.records import NOTHING_FOUND, PlanFacts, SheetFindings
+from importer.app.results_file import edits_of_file, place_here, write_results_file
+from importer.app.staging import AskedValues, asked_values
+from importer.app.stores import NamedBatch, batch_to_call
 from importer.errors import StoreError, UserError, WorkError
+from importer.leadsquared.answers import CurrentUser
 from importer.leadsquared.calls import Unreachable
+from importer.mapping.mapping import Mapping
+from importer.mapping.references import Resolved
+from importer.mapping.row_mapper import RowMapper
+from importer.results.edits import Edits
+from importer.sheets.rows import Cells, Row
+from importer.store.ownership import Ownership
+from importer.store.records import Batch
 from importer.store.store import Store
 
 CANNOT_BE_UNDONE: Final = "This cannot be undone: LeadSquared has no way to delete activities."
-PlanT = TypeVar("PlanT")
 ResultT = TypeVar("ResultT")
 
 
-class Preparation(ABC, Generic[PlanT, ResultT]):
+class Preparation(ABC, Generic[ResultT]):
     """What lies behind a plan until it is started or discarded: steps that stop at open questions, and what
     they opened (staged rows, a connection, the batch's ownership).
 
     A step may `ask`; the next one runs only when everything asked so far is answered. Whatever a step raises,
     and a "no", closes all that was opened (`opened`), so that nothing is left behind.
+
+    results: where the results file goes; replaces: finished batches whose results file it may overwrite.
+    read: digest of the results file when its changes were taken over.
     """
 
     of_known_batch: ClassVar[bool] = True
     """Where LeadSquared cannot be reached, the batch waits (exit 3)."""
+    batch: Batch
+    mapping: Mapping
+    mapper: RowMapper
+    session: Session
+    owned: Ownership
+    results: Path
 
     def __init__(
         self,
         store: Store,
         observer: Observer,
         steps: Sequence[Callable[[], Awaitable[None]]],
-        given: Mapping[str, str],
+        given: MappingOf[QuestionKind, str],
     ) -> None:
         self.store, self.observer = store, observer
-        self.answers = Answers(given)
+        self.answers = Answers({str(kind): value for kind, value in given.items()})
         self.opened = AsyncExitStack()
+        self.stop = StopHandle()
         self.steps = list(steps)
+        self.replaces: tuple[str, ...] = ()
+        self.read: str | None = None
+        self.findings = NOTHING_FOUND
         self._questions: list[Question] = []
 
     @abstractmethod
-    def plan(self) -> PlanT:
+    def plan(self) -> Plan[ResultT]:
         """As far as the steps came."""
 
     @abstractmethod
@@ -76,10 +105,15 @@ class Preparation(ABC, Generic[PlanT, ResultT]):
         """Publishes or changes the batch, once everything is answered; or nothing at all, and raises."""
 
     @abstractmethod
-    async def send(self, stop: StopHandle) -> ResultT:
+    async def send(self) -> ResultT:
         """Sends, and sums up."""
 
-    async def answered(self, answers: Answers = NO_ANSWERS) -> PlanT:
+    @property
+    def typed(self) -> MappingOf[int, Cells]:
+        """By row number, cells of created rows as a person changed them: they stay so in the results file."""
+        return {}
+
+    async def answered(self, answers: Answers = NO_ANSWERS) -> Plan[ResultT]:
         """Goes on with these answers as well. Raises DeclinedError for a "no"."""
         async with self._nothing_left_behind():
             await self._advance(answers)
@@ -88,13 +122,18 @@ class Preparation(ABC, Generic[PlanT, ResultT]):
     async def started(self, answers: Answers, stop: StopHandle) -> ResultT:
         """Begins and sends; everything is closed at the end. Raises QuestionOpenError unless nothing is left
         to be decided."""
+        self.stop = stop
         async with self._nothing_left_behind():
             await self._advance(answers)
-            if self.open_questions:
-                raise QuestionOpenError(self.open_questions)
-            self.begin()
+            plan = self.plan()
+            if plan.preparation is self:
+                if plan.questions:
+                    raise QuestionOpenError(plan.questions)
+                self.begin()
+        if plan.preparation is not self:
+            return await plan.preparation.started(self.answers, stop)
         async with self.opened:
-            return await self.send(stop)
+            return await self.send()
 
     async def discarded(self) -> None:
         """Removes what was staged, gives back what was owned."""
@@ -119,8 +158,50 @@ class Preparation(ABC, Generic[PlanT, ResultT]):
         found = [self.answers.to(one) for one in self._questions if one.kind is kind]
         return found[-1] if found else None
 
+    async def connect(
+        self, calls: CallOptions, sending: SendingOptions, batch_id: str, asked: AskedValues
+    ) -> None:
+        """Opens `session`. asked: what is to be looked up (see `connecting.session`)."""
+        rehearsal = batch_id if calls.sandbox else ""
+        opening = session(calls, self.store, sending, rehearsal=rehearsal, asked=asked)
+        self.session = await self.opened.enter_async_context(opening)
+
+    def facts_of(
+        self, user: str, events: MappingOf[int, int], pending: int, *, limit: int | None, in_doubt: int = 0,
+        left_out: int, already: int,
+    ) -> PlanFacts:  # fmt: skip
+        """What a person sees before anything is sent. events: activity type → rows. limit: of rows to
+        send."""
+        settings = self.session.settings
+        return PlanFacts(
+            batch=self.batch,
+            user=user,
+            host=settings.base_url,
+            keys_from=settings.origin,
+            rate=settings.rate,
+            events=tuple(sorted(events.items())),
+            to_send=pending if limit is None else min(limit, pending),
+            pending=pending,
+            in_doubt=in_doubt,
+            left_out=left_out,
+            already=already,
+            results=self.results,
+        )
+
+    def say(self, lines: Iterable[str], *, warning: bool = False) -> None:
+        """Gives notice of each."""
+        for line in lines:
+            self.observer.notice(line, warning=warning)
+
+    def write_results(self) -> Path:
+        """Writes the results file; where it is now. Raises as `write_results_file`."""
+        return write_results_file(
+            self.owned.rows, self.owned.keep_facts, self.observer, self.results,
+            replaces=self.replaces, read=self.read, typed=self.typed,
+        )  # fmt: skip
+
     async def _advance(self, answers: Answers) -> None:
-        self.answers = self.answers.joined(answers)
+        self.answers = Answers({**self.answers.given, **answers.given})
         self._refuse_declined()
         while self.steps and not self.open_questions:
             await self.steps.pop(0)()
@@ -151,41 +232,109 @@ class Preparation(ABC, Generic[PlanT, ResultT]):
             raise
 
 
+class BatchPreparation(Preparation[ResultT]):
+    """Of a batch that exists: what a person changed in it is read, and what that needs is looked up."""
+
+    named: NamedBatch
+
+    def __init__(
+        self,
+        options: BatchOptions,
+        store: Store,
+        observer: Observer,
+        steps: Sequence[Callable[[], Awaitable[None]]],
+        given: MappingOf[QuestionKind, str],
+    ) -> None:
+        super().__init__(store, observer, steps, given if options.yes else {})
+        self.options = options
+        self.edits = Edits()
+        self.asked: AskedValues = {}
+        self.resolved: Resolved = {}
+
+    def find(self, remedy: str) -> None:
+        """The batch that was named. remedy: what to do with a rehearsal that was named without --sandbox."""
+        options = self.options
+        sandbox = options.calls.sandbox
+        self.named = batch_to_call(options.results, self.store, sandbox=sandbox, remedy=remedy)
+        if options.remap and options.mapping is None:
+            raise UserError("--remap needs the new mapping.", remedy="Add it with -m MAPPING.")
+
+    def bind(self, mapping: Mapping) -> None:
+        """Takes the mapping to read the batch's rows with."""
+        self.mapping, self.mapper = mapping, mapping.bind(self.batch.header)
+        self.results = self.named.results or place_here(self.owned.rows)
+
+    def read_changes(self) -> None:
+        """What a person changed, on the screen or in the results file."""
+        changes, rows = self.options.changes, self.owned.rows
+        if changes is not None:
+            self.edits = from_screen(changes, rows, self.batch.header)
+        else:
+            self.edits, self.read = edits_of_file(self.named.results, self.batch, rows, self.observer)
+
+    async def look_up(
+        self,
+        mapped: Iterable[Row],
+        sending: SendingOptions,
+        last: Question | None,
+        *,
+        connected: bool = False,
+    ) -> CurrentUser:
+        """Connects, and finds answers for what these rows ask to be looked up; whose keys these are. last:
+        the question that will be asked in the end; no call is made where nobody can answer it."""
+        if last and self.options.unattended and not (self.options.yes or self.batch.rehearsal):
+            raise QuestionOpenError((last,))
+        self.asked = asked_values(mapped, self.mapper)
+        if not connected:
+            await self.connect(self.options.calls, sending, self.batch.id, self.asked)
+        user = await self.session.user_of(self.batch)
+        self.resolved = await looked_up(
+            self.session.connection.tenant, self.asked, self.observer, kept=self.owned.rows.lookups(),
+            max_outage_s=self.options.calls.max_outage_s,
+        )  # fmt: skip
+        return user
+
+
 def send_question() -> Question:
     """The last one."""
     send = Choice("send", "Send", "--yes")
-    return Question(QuestionKind.SEND, "Send?", (send,), "--yes", details=(CANNOT_BE_UNDONE,))
+    return Question(QuestionKind.SEND, "Send?", (send,), details=(CANNOT_BE_UNDONE,))
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Generic[ResultT]):
     """What would be done, before it is done.
 
-    batch: its id. resumes: whether it continues a batch. questions: those that are open, in the order in
-    which they are asked; the last one is SEND.
+    batch: its id. resumes: whether the batch exists already. questions: those that are open, in the order in
+    which they are asked; the last one is SEND or CORRECT.
     facts: None until nothing but SEND is open (before that LeadSquared was not asked). counts: rows by shown
-    status. changes: what `resume` takes over, sentences ("row 17, Outcome: 'Wno' → 'Won'"). nothing_to_send:
-    no row would be sent; `start` then only writes the results file.
+    status. changes: what `resume` takes over, or `correct` sends, sentences ("row 17, Outcome: 'Wno' →
+    'Won'"); refused: what `correct` cannot send. unfinished: rows that an earlier correction did not finish.
+    nothing_to_send: no row would be sent; `start` then only writes the results file.
     """
 
     batch: str
     resumes: bool
     questions: tuple[Question, ...]
-    counts: Mapping[str, int]
-    preparation: Preparation[Plan, RunResult] = field(repr=False, compare=False)
+    preparation: Preparation[ResultT] = field(repr=False, compare=False)
+    counts: MappingOf[str, int] = field(default_factory=dict)
     facts: PlanFacts | None = None
     findings: SheetFindings = NOTHING_FOUND
     changes: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    unfinished: int = 0
     nothing_to_send: bool = False
 
 
-async def answer(plan: Plan, answers: Answers) -> Plan:
+async def answer(plan: Plan[ResultT], answers: Answers) -> Plan[ResultT]:
     """The next plan, with these answers taken into account. Raises DeclinedError for a "no": the plan is
     discarded then. Raises as `prepare_run` does."""
     return await plan.preparation.answered(answers)
 
 
-async def start(plan: Plan, answers: Answers = NO_ANSWERS, *, stop: StopHandle | None = None) -> RunResult:
+async def start(
+    plan: Plan[ResultT], answers: Answers = NO_ANSWERS, *, stop: StopHandle | None = None
+) -> ResultT:
     """Sends. The results file exists from before the first call that creates, and is written on every way
     out.
 
@@ -196,6 +345,6 @@ async def start(plan: Plan, answers: Answers = NO_ANSWERS, *, stop: StopHandle |
     return await plan.preparation.started(answers, stop or StopHandle())
 
 
-async def discard(plan: Plan) -> None:
+async def discard(plan: Plan[ResultT]) -> None:
     """Leaves nothing behind. Harmless on a plan that was started, or discarded before."""
     await plan.preparation.discarded()

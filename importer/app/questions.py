@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from importer.errors import UserError
 
@@ -58,15 +58,13 @@ class Question:
     """Something that only a person can decide.
 
     text: what is the case and what is asked, full sentences of one line each (`details` carries the rest).
-    choices: all but "no", which is `STOP` for every question. unattended: which options answer it where
-    nobody can be asked, for people ("--only-new or --again"). subject: the kind of finding, with ACCEPT.
+    choices: all but "no", which is `STOP` for every question. subject: the kind of finding, with ACCEPT.
     rows: how many rows it is about, 0 where that means nothing. batch: the earlier batch it is about.
     """
 
     kind: QuestionKind
     text: str
     choices: tuple[Choice, ...]
-    unattended: str
     subject: str = ""
     details: tuple[str, ...] = ()
     rows: int = 0
@@ -76,6 +74,11 @@ class Question:
     def key(self) -> str:
         """What its answer is kept under: `send`, `accept:ambiguous-date`."""
         return f"{self.kind}:{self.subject}" if self.subject else str(self.kind)
+
+    @property
+    def unattended(self) -> str:
+        """Which options answer it where nobody can be asked: `--hidden include (send hidden rows too)`."""
+        return " or ".join(f"{one.option} ({one.text[:1].lower()}{one.text[1:]})" for one in self.choices)
 
     def as_json(self) -> dict[str, Any]:
         """One entry of `questions` in `--json`, for a question that is not about what was found in the
@@ -102,14 +105,6 @@ class Answers:
         if value is not None and value != STOP and value not in {choice.value for choice in question.choices}:
             raise ValueError(f"{value!r} does not answer {question.key!r}")
         return value
-
-    def having(self, key: str, value: str) -> Self:
-        """These and one more."""
-        return type(self)({**self.given, key: value})
-
-    def joined(self, others: Answers) -> Self:
-        """These, and others, which win."""
-        return type(self)({**self.given, **others.given})
 
 
 NO_ANSWERS: Final = Answers()

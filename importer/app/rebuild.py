@@ -8,43 +8,35 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from importer.activity import GUID, Activity, Marker, as_sent
+from importer.activity import GUID, Activity, Marker
 from importer.app.changes import REBUILT
-from importer.app.connecting import Session, looked_up
-from importer.app.observer import Observer
-from importer.app.staging import AskedValues, ContentDigest, asked_values, described
+from importer.app.connecting import looked_up
+from importer.app.options import BatchOptions, SendingOptions
+from importer.app.plan import BatchPreparation
+from importer.app.staging import Digests, asked_values, described, loaded_mapping
+from importer.app.stores import NamedBatch
 from importer.errors import ResultsError
-from importer.leadsquared.answers import CurrentUser
 from importer.mapping.mapping import Mapping
 from importer.mapping.references import Resolved
 from importer.mapping.row_mapper import RowMapper
-from importer.remedies import remedy_for
 from importer.results.results_reader import FileLine, ResultsFile, read_results, row_number
 from importer.results.results_writer import digest_of
 from importer.sending.engine import tenant_name
+from importer.sending.preflight import assume_sent
+from importer.sending.reconcile.doubts import sent_body
 from importer.sending.reconcile.normalise import id_key
-from importer.sheets.rows import CellsDigest, Row, encode_cells
+from importer.sheets.rows import Row, encode_cells
 from importer.store.ownership import Ownership, Staging
 from importer.store.records import CHUNK_ROWS, Batch, RowChange, RowStatus, StagedRow, iso
-from importer.store.store import Store, computer, os_user
+from importer.store.store import computer, os_user
 from importer.wording import count
 
 Holders = dict[str, tuple[str, int]]
 """Id → (batch, position) of the row that created it."""
 _STARTED: Final = re.compile(r"[a-z]+-?(\d{8}-\d{6})-[0-9a-f]+")
-
-
-@dataclass(frozen=True, slots=True)
-class RebuildRequest:
-    """What is rebuilt: a batch id, its results file, its mapping."""
-
-    batch_id: str
-    results: Path
-    mapping: Mapping
 
 
 def started_at(batch_id: str) -> float:
@@ -60,39 +52,74 @@ def started_at(batch_id: str) -> float:
     return moment.timestamp()
 
 
-def asked_by(request: RebuildRequest) -> AskedValues:
-    """The distinct values that the rows ask to be looked up."""
-    with read_results(request.results) as file:
-        mapper = request.mapping.bind(file.header)
-        return asked_values((Row(line.place, line.cells) for line in file.lines()), mapper)
-
-
-async def rebuild(
-    request: RebuildRequest, store: Store, session: Session, user: CurrentUser, observer: Observer,
-    *, asked: AskedValues, rehearsal: bool, max_outage_s: float,
-) -> Ownership:  # fmt: skip
-    """Publishes the batch, owned. Sends nothing. Raises UserError, nothing left behind."""
-    tenant = session.connection.tenant
-    resolved = await looked_up(tenant, asked, observer, max_outage_s=max_outage_s)
-    with read_results(request.results) as file, store.stage(request.batch_id) as staging:
-        mapper = request.mapping.bind(file.header)
-        tenant_id = tenant_name(session.settings.base_url, user, rehearsal=rehearsal)
-        reading = _Reading(file, mapper, store.holders(tenant_id, _ids_in(file)))
+async def rebuild(work: BatchPreparation[Any], sending: SendingOptions) -> Ownership:
+    """Publishes the batch that was named, owned; `work` is connected then. Sends nothing. Raises UserError,
+    nothing left behind."""
+    results, mapping = _sources(work.named, work.options)
+    with read_results(results) as file:
+        mapper = mapping.bind(file.header)
+        asked = asked_values((Row(line.place, line.cells) for line in file.lines()), mapper)
+    await work.connect(work.options.calls, sending, work.named.id, asked)
+    user = await work.session.user()
+    tenant = work.session.connection.tenant
+    resolved = await looked_up(tenant, asked, work.observer, max_outage_s=work.options.calls.max_outage_s)
+    with read_results(results) as file, work.store.stage(work.named.id) as staging:
+        tenant_id = tenant_name(work.session.settings.base_url, user, rehearsal=work.named.rehearsal)
+        reading = _Reading(file, mapper, work.store.holders(tenant_id, _ids_in(file)))
         at = iso(dt.datetime.now(dt.UTC).timestamp())
         staging.add(reading.staged(resolved), at)
-        since = started_at(request.batch_id) + tenant.clock_difference_s
-        in_doubt = _put_in_doubt(staging, since, request)
-        batch = _batch(request, file, reading, session, user, rehearsal=rehearsal)
+        since = started_at(work.named.id)
+        in_doubt = _put_in_doubt(staging, since + tenant.clock_difference_s, mapping, work.named.id)
+        batch = Batch(
+            id=work.named.id,
+            created_at=iso(since),
+            tenant=tenant_id,
+            host=work.session.settings.base_url,
+            organisation=user.organisation,
+            user=user.name,
+            rehearsal=work.named.rehearsal,
+            source=str(file.path.absolute()),
+            family=file.family,
+            header=file.header,
+            delimiter=file.delimiter,
+            mapping=mapping.record(),
+            content=reading.digests.content,
+            source_cells=reading.digests.source_cells,
+            rows=reading.rows,
+            results=str(file.path.absolute()),
+            results_digest=digest_of(file.path),  # all that it says was just taken over
+            marker=mapping.marker,
+            os_user=os_user(),
+            computer=computer(),
+            rebuilt=since,
+        )
         already = _take_over(staging, reading, at)
-        owned = store.publish(staging, batch, lambda _check: None)
+        owned = work.store.publish(staging, batch, lambda _check: None)
     owned.keep_facts(already=already)
-    observer.notice(
-        f"Batch {request.batch_id} is not in this store: it was rebuilt from {request.results.name}."
+    work.observer.notice(
+        f"Batch {batch.id} is not in this store: it was rebuilt from {results.name}."
         f" {count(len(reading.claimed), 'row')} created, {count(in_doubt, 'row')} in doubt: each is looked"
-        " up in"
-        " LeadSquared before it is sent, and sent only where nothing that could be it is found."
+        " up in LeadSquared before it is sent, and sent only where nothing that could be it is found."
     )
     return owned
+
+
+def _sources(named: NamedBatch, options: BatchOptions) -> tuple[Path, Mapping]:
+    """The results file and the mapping. Raises ResultsError where one is missing."""
+    if named.results is None:
+        raise ResultsError(
+            "This store does not have the batch, and its results file was not named.",
+            where=named.id,
+            remedy="Name the results file: importer resume RESULTS -m MAPPING.",
+        )
+    if options.mapping is None:
+        raise ResultsError(
+            "This store does not have the batch (another computer sent it, or the store was deleted).",
+            where=named.id,
+            remedy="Resume it where it was sent, or here with its mapping:",
+            command=("resume", str(named.results), "-m", "MAPPING"),
+        )
+    return named.results, loaded_mapping(options.mapping)
 
 
 def _ids_in(file: ResultsFile) -> set[str]:
@@ -124,7 +151,7 @@ class _Reading:
 
     def __init__(self, file: ResultsFile, mapper: RowMapper, held: Holders) -> None:
         self.file, self.mapper = file, mapper
-        self.content, self.cells = ContentDigest(), CellsDigest()
+        self.digests = Digests()
         self.claimed: dict[str, str] = {}
         self.held = held
         self.taken_over: dict[int, str] = {}
@@ -136,10 +163,8 @@ class _Reading:
         for line in self.file.lines():
             number = self._number(line)
             mapped = self.mapper.map(Row(number, line.cells), resolved)
-            self.cells.add(line.cells)
             body = mapped.encoded() if isinstance(mapped, Activity) else None
-            if body is not None:
-                self.content.add(body)
+            self.digests.add(line.cells, body)
             problems = "" if isinstance(mapped, Activity) else described(mapped)
             self.rows += 1
             yield self._row(line, number, body, problems)
@@ -187,52 +212,13 @@ class _Reading:
         )
 
 
-def _put_in_doubt(staging: Staging, since: float, request: RebuildRequest) -> int:
+def _put_in_doubt(staging: Staging, since: float, mapping: Mapping, batch_id: str) -> int:
     """Every row that may be sent; how many."""
-    entry = remedy_for(REBUILT)
-    marker = Marker(request.mapping.marker, request.batch_id) if request.mapping.marker else None
+    marker = Marker(mapping.marker, batch_id) if mapping.marker else None
     done = 0
     while pending := staging.rows.chunk(RowStatus.PENDING, 0, CHUNK_ROWS):
-        sent = {row.position: as_sent(row.activity or b"", row.number, marker) for row in pending}
         with staging.change() as change:
-            change.assume_sent(
-                sent, since, detail=entry.meaning, code=entry.code, error=f"{entry.meaning} {entry.action}"
-            )
-        done += len(sent)
+            sent = {row.position: sent_body(row, marker) for row in pending}
+            assume_sent(change, sent, since, REBUILT)
+        done += len(pending)
     return done
-
-
-def _batch(
-    request: RebuildRequest, file: ResultsFile, reading: _Reading, session: Session, user: CurrentUser,
-    *, rehearsal: bool,
-) -> Batch:  # fmt: skip
-    settings = session.settings
-    since = started_at(request.batch_id)
-    return Batch(
-        id=request.batch_id,
-        created_at=iso(since),
-        tenant=tenant_name(settings.base_url, user, rehearsal=rehearsal),
-        host=settings.base_url,
-        organisation=user.organisation,
-        user=user.name,
-        rehearsal=rehearsal,
-        source=str(file.path.absolute()),
-        family=file.family,
-        sheet=None,
-        header=file.header,
-        header_row=1,
-        delimiter=file.delimiter,
-        encoding=None,
-        hidden=None,
-        mapping=request.mapping.record(),
-        content=reading.content.hexdigest(),
-        source_cells=reading.cells.hexdigest(),
-        rows=reading.rows,
-        skip_invalid=True,
-        results=str(file.path.absolute()),
-        results_digest=digest_of(file.path),  # all that it says was just taken over
-        marker=request.mapping.marker,
-        os_user=os_user(),
-        computer=computer(),
-        rebuilt=since,
-    )

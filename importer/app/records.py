@@ -11,6 +11,8 @@ from importer.activity import Activity
 from importer.app.questions import Question
 from importer.checking.findings import Finding
 from importer.mapping.row_mapper import MappedField
+from importer.pacing.rules import MARGIN, Rate
+from importer.store.records import Batch
 from importer.text import shown
 from importer.wording import count, expected
 
@@ -28,7 +30,18 @@ def _json(value: Any) -> Any:  # noqa: ANN401 - whatever a field holds
     return round(value, 3) if isinstance(value, float) else value
 
 
-def _stopped(result: RunResult | CorrectionOutcome) -> dict[str, str]:
+def spoken_rate(rate: Rate) -> str:
+    """`25 calls in 5 seconds`."""
+    seconds = "second" if rate.period_s == 1 else "seconds"
+    return f"{count(rate.calls, 'call')} in {rate.period_s:g} {seconds}"
+
+
+def expected_s(rows: int, rate: Rate) -> float:
+    """How long it takes to send so many rows, spaced as the pace spaces them, in seconds."""
+    return rows / rate.per_s * MARGIN
+
+
+def _stopped(result: RunResult | VerifyResult | CorrectionOutcome) -> dict[str, str]:
     return {"error": result.stopped, "error_code": result.stop_code} if result.stopped else {}
 
 
@@ -130,40 +143,41 @@ class CheckReport:
 class PlanFacts:
     """What a person sees before anything is sent.
 
-    batch: its id. host, keys_from: where the calls go and where host and keys came from. user, organisation:
-    whose keys they are. events: (activity type, rows of it that are to be sent). to_send: rows that would be
-    sent now (after `limit`) of those that are pending; in_doubt: rows that are looked up first; left_out:
-    invalid rows that are not sent; already: rows that earlier batches sent. seconds: how long it takes.
-    rate: as people read it. results: where the results file will be.
+    host, keys_from: where the calls go and where host and keys came from. user: whose keys they are. rate: of
+    calls at most. events: (activity type, rows of it that are to be sent). to_send: rows that would be sent
+    now (after `limit`) of those that are pending; in_doubt: rows that are looked up first; left_out: invalid
+    rows that are not sent; already: rows that earlier batches sent. results: where the results file will be.
     """
 
-    batch: str
-    source: str
-    sheet: str | None
-    organisation: str
+    batch: Batch
     user: str
     host: str
     keys_from: str
+    rate: Rate
     events: tuple[tuple[int, int], ...]
     to_send: int
     pending: int
     in_doubt: int
     left_out: int
     already: int
-    seconds: float
-    rate: str
     results: Path
-    rehearsal: bool
+
+    @property
+    def organisation(self) -> str:
+        """Whose keys they are."""
+        return self.batch.organisation or self.batch.tenant
 
     def lines(self) -> tuple[tuple[str, str], ...]:
         """(label, value) in the order of a question, each value on one line: `("Organisation", "Acme")`, …"""
         events = ", ".join(f"{code} ({count(rows, 'row')})" for code, rows in self.events)
+        source, sheet = self.batch.source_name, self.batch.sheet
+        takes = expected(expected_s(self.to_send, self.rate))
         lines = [
             ("Organisation", self.organisation),
             ("User", self.user),
             ("Host", f"{self.host} (keys from {self.keys_from})"),
-            ("Sheet", f"{self.source}, sheet {self.sheet}" if self.sheet else self.source),
-            ("Batch", self.batch),
+            ("Sheet", f"{source}, sheet {sheet}" if sheet else source),
+            ("Batch", self.batch.id),
             ("Activity type" if len(self.events) < 2 else "Activity types", events),
             (
                 "Rows to send",
@@ -175,7 +189,7 @@ class PlanFacts:
             ),
             ("Left out", count(self.left_out, "invalid row") if self.left_out else ""),
             ("Sent before", count(self.already, "row") if self.already else ""),
-            ("Rate", f"{self.rate}, so {expected(self.seconds)}" if self.to_send else ""),
+            ("Rate", f"{spoken_rate(self.rate)}, so {takes}" if self.to_send else ""),
             ("Results", str(self.results)),
         ]
         return tuple((label, shown(value)) for label, value in lines if value)
@@ -189,7 +203,7 @@ class RunResult:
     this batch created, `already` the rows that earlier batches sent. seconds: spent sending. results: the
     results file; written: whether it could be. stopped: why it stopped before its rows did, "" if it did not;
     stop_code: the same as one of `errors.ERROR_CODES`. reasons: why rows were not created, sentences.
-    questions, notices: of the sheet, as in `CheckReport.as_json`.
+    findings: of the sheet; none of a resume.
     """
 
     batch: str
@@ -206,13 +220,14 @@ class RunResult:
     reasons: tuple[str, ...] = ()
     rehearsal: bool = False
     next_steps: tuple[NextStep, ...] = ()
-    notices: tuple[dict[str, Any], ...] = ()
-    questions: tuple[dict[str, Any], ...] = ()
+    findings: SheetFindings = NOTHING_FOUND
 
     def as_json(self) -> dict[str, Any]:
         """The object that `run --json` and `resume --json` print."""
-        names = ("already", "throttled", "seconds", "results", "store", "questions", "notices")
-        return {"batch": self.batch, **self.counts, **_plain(self, *names), **_stopped(self)}
+        found = self.findings.as_json()
+        del found["problems"]
+        names = ("already", "throttled", "seconds", "results", "store")
+        return {"batch": self.batch, **self.counts, **_plain(self, *names), **found, **_stopped(self)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +268,8 @@ class BatchStatus:
 class VerifyResult:
     """Created activities compared with what was sent. missing: rows that LeadSquared does not show; unread:
     rows without an answer. fields: one entry per field, as in `--json`. differences: sentences for people.
-    verified: the file with every row and difference; None where it was not written."""
+    verified: the file with every row and difference; None where it was not written. stopped: why it ended in
+    an outage, "" if it did not; stop_code: the same as one of `errors.ERROR_CODES`."""
 
     batch: str
     rows: int
@@ -265,11 +281,14 @@ class VerifyResult:
     differences: tuple[str, ...]
     verified: Path | None
     exit_code: int
+    stopped: str = ""
+    stop_code: str = ""
     next_steps: tuple[NextStep, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The object that `verify --json` prints."""
-        return _plain(self, "batch", "rows", "equal", "differing", "missing", "unread", "fields", "verified")
+        names = ("batch", "rows", "equal", "differing", "missing", "unread", "fields", "verified")
+        return {**_plain(self, *names), **_stopped(self)}
 
 
 @dataclass(frozen=True, slots=True)

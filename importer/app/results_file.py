@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 from importer.app.observer import Observer, Progress, Stage
 from importer.errors import FileError, ResultsError
-from importer.results.edits import Edits, Named, edits
+from importer.results.edits import Edits, edits
 from importer.results.results_reader import ResultLine, batch_id_in, read_results
 from importer.results.results_writer import Written, digest_of, write_results
 from importer.sheets.rows import Cells, decode_cells
 from importer.store.batch_rows import BatchRows
-from importer.store.records import MAY_BE_SENT, Batch
+from importer.store.records import Batch
 from importer.store.store import Store, computer
 from importer.wording import be, count
 
@@ -110,10 +111,9 @@ def edits_of_file(
 
     with read_results(path) as file:
         found = edits(file, batch.header, lambda: result_lines(rows), progress=advance)
-    for note in found.notes:
+    said = (found.ignored.sentences("Ignored"), found.respelt.sentences("Kept the original value"))
+    for note in chain(found.notes, *said):
         observer.notice(note)
-    for named, what in ((found.ignored, "Ignored"), (found.respelt, "Kept the original value")):
-        say_named(named, what, observer.notice)
     if found.older:
         observer.notice(
             f"{count(found.older, 'line')} of this file {be(found.older)} from an older copy: import_status"
@@ -122,36 +122,20 @@ def edits_of_file(
     return found, digest
 
 
-def say_named(named: Named, what: str, say: Callable[[str], None]) -> None:
-    """The first ones, and how many more there are."""
-    for text in named.first:
-        say(f"{what}: {text}")
-    if named.total > len(named.first):
-        say(f"… and {named.total - len(named.first):,} more.")
-
-
-def remove_meaningless(replaced: Collection[Batch], kept: Path) -> None:
-    """The results files of batches that never sent, and were replaced."""
-    for batch in replaced:
-        path = Path(batch.results)
-        if path != kept and path.is_file() and batch_id_in(path) == batch.id:
-            path.unlink(missing_ok=True)
-
-
-def remove_own(path: Path, batch_id: str) -> None:
-    """What was written of a batch that did not come about after all, at `path` or beside it."""
+def remove_results(path: Path, batch_id: str) -> None:
+    """What was written of a batch that is none after all, at `path` or beside it."""
     for found in path.parent.glob(f"*{path.suffix}"):
         if found.name.startswith(path.stem) and batch_id_in(found) == batch_id:
             found.unlink(missing_ok=True)
 
 
-def replaceable(path: Path, store: Store) -> str:
-    """With `--replace`: the finished batch whose results file is at `path`; "" where there is none.
+def replaceable(path: Path, store: Store) -> tuple[str, ...]:
+    """With `--replace`: the finished batch whose results file is at `path`; () where there is none.
 
     Raises ResultsError where that batch is not finished, or unknown: its results may be needed.
     """
     if not path.is_file():
-        return ""
+        return ()
     batch_id = batch_id_in(path)
     if batch_id is None:
         raise FileError(
@@ -173,9 +157,4 @@ def replaceable(path: Path, store: Store) -> str:
             remedy="Finish it first:",
             command=("resume", str(path)),
         )
-    return batch_id
-
-
-def is_open(rows: BatchRows) -> bool:
-    """Whether rows may still be created."""
-    return rows.has(*MAY_BE_SENT)
+    return (batch_id,)

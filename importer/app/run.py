@@ -7,28 +7,18 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from importer.app import sheet_questions, staging
-from importer.app.connecting import (
-    Session,
-    asked_fields,
-    looked_up,
-    persistently,
-    send_options,
-    session,
-)
-from importer.app.observer import SILENT, Observer, Progress, Stage, StopHandle
+from importer.app.connecting import asked_fields, looked_up, persistently
+from importer.app.observer import SILENT, Observer, Progress, Stage
 from importer.app.options import ResumeOptions, RunOptions
-from importer.app.plan import Plan, Preparation, discard, send_question, start
+from importer.app.plan import Plan, Preparation, discard, send_question
 from importer.app.questions import Choice, Question, QuestionKind
-from importer.app.records import NOTHING_FOUND, PlanFacts, RunResult
-from importer.app.results_file import remove_meaningless, remove_own, replaceable, write_results_file
+from importer.app.records import PlanFacts, RunResult
+from importer.app.results_file import remove_results, replaceable
 from importer.app.resume import prepare_resume
-from importer.app.running import (
-    Work,
-    plan_facts,
-    send_and_conclude,
-)
+from importer.app.running import send_and_conclude
 from importer.app.staging import AskedValues, Digests
 from importer.app.stores import remove_rehearsal_file
 from importer.checking.columns import mapping_findings
@@ -36,7 +26,6 @@ from importer.checking.survey import Survey
 from importer.errors import StoreError
 from importer.leadsquared.answers import CurrentUser
 from importer.leadsquared.lookups import to_plain
-from importer.mapping.row_mapper import RowMapper
 from importer.results.results_writer import results_path
 from importer.sending.engine import tenant_name
 from importer.sending.preflight import FoundActivity, look_at_first_row
@@ -45,13 +34,13 @@ from importer.settings import load_settings
 from importer.sheets import Sheet
 from importer.store.batch_rows import shown_counts
 from importer.store.duplicates import DuplicateCheck
-from importer.store.ownership import Ownership, Staging
+from importer.store.ownership import Staging
 from importer.store.records import Batch, RowStatus, iso
 from importer.store.store import Store, computer, os_user
 from importer.wording import be, count
 
 
-async def prepare_run(options: RunOptions, store: Store, observer: Observer = SILENT) -> Plan:
+async def prepare_run(options: RunOptions, store: Store, observer: Observer = SILENT) -> Plan[RunResult]:
     """Reads and maps the sheet, looks accounts and users up, and asks LeadSquared who and where we are.
     With `options.resume` and an open batch of the same sheet: the plan that continues it. Raises UserError
     with nothing left behind: SheetError, MappingError, SettingsError, TenantError, ImportedBeforeError (the
@@ -59,18 +48,7 @@ async def prepare_run(options: RunOptions, store: Store, observer: Observer = SI
     return await RunPreparation(options, store, observer).answered()
 
 
-def answers_in_advance(options: RunOptions) -> dict[str, str]:
-    """What the options answer."""
-    answers = (
-        (options.skip_invalid, QuestionKind.INVALID, "skip"),
-        (options.only_new, QuestionKind.OVERLAP, "only-new"),
-        (options.again, QuestionKind.EQUAL_ACTIVITY, "again"),
-        (options.yes, QuestionKind.SEND, "send"),
-    )
-    return {str(kind): value for given, kind, value in answers if given}
-
-
-class RunPreparation(Preparation[Plan, RunResult]):
+class RunPreparation(Preparation[RunResult]):
     """One `run`, from its options to its result."""
 
     of_known_batch = False
@@ -86,7 +64,13 @@ class RunPreparation(Preparation[Plan, RunResult]):
             self._look_first,
             self._sum_up,
         )
-        super().__init__(store, observer, steps, answers_in_advance(options))
+        given = (
+            (options.skip_invalid, QuestionKind.INVALID, "skip"),
+            (options.only_new, QuestionKind.OVERLAP, "only-new"),
+            (options.again, QuestionKind.EQUAL_ACTIVITY, "again"),
+            (options.yes, QuestionKind.SEND, "send"),
+        )
+        super().__init__(store, observer, steps, {kind: value for wanted, kind, value in given if wanted})
         self.options = options
         started_at = datetime.now(UTC)
         self.at = iso(started_at.timestamp())
@@ -95,48 +79,30 @@ class RunPreparation(Preparation[Plan, RunResult]):
         self.input = options.sheet
         self._staging: Staging
         self._sheet: Sheet
-        self._mapper: RowMapper
-        self._survey: Survey | None = None
+        self._survey: Survey
         self._digests: Digests
-        self._session: Session
-        self._batch: Batch
-        self._owned: Ownership
-        self._replaces = ""
         self._facts: PlanFacts | None = None
-        self._resumed: Plan | None = None
+        self._resumed: Plan[RunResult] | None = None
 
     @property
     def _rehearsal(self) -> bool:
         return self.options.calls.sandbox
 
-    @property
-    def _found(self) -> Survey:
-        assert self._survey is not None, "the sheet was read"
-        return self._survey
-
-    def plan(self) -> Plan:
+    def plan(self) -> Plan[RunResult]:
         """See `Preparation`."""
-        return self._resumed or Plan(
+        if self._resumed is not None:
+            return self._resumed
+        self.findings = sheet_questions.findings_of(self._survey)
+        return Plan(
             batch=self.batch_id,
             resumes=False,
             questions=self.open_questions,
-            counts=self._counts() if self._survey else {},
-            facts=self._facts,
-            findings=sheet_questions.findings_of(self._survey) if self._survey else NOTHING_FOUND,
-            nothing_to_send=self._facts is not None and not self._facts.to_send,
             preparation=self,
+            counts=self._counts(),
+            facts=self._facts,
+            findings=self.findings,
+            nothing_to_send=self._facts is not None and not self._facts.to_send,
         )
-
-    def begin(self) -> None:
-        """See `Preparation`."""
-        if self._resumed is None:
-            self._owned = self.opened.enter_context(self._publish())
-
-    async def discarded(self) -> None:
-        """See `Preparation`."""
-        if self._resumed is not None:
-            await discard(self._resumed)
-        await super().discarded()
 
     # ---- the steps --------------------------------------------------------------------------------
 
@@ -145,7 +111,7 @@ class RunPreparation(Preparation[Plan, RunResult]):
             load_settings(host=self.options.calls.host, rate=self.options.calls.rate)
         with staging.opened_sheet(self.input, self.mapping) as sheet:
             staging.bound(self.mapping, sheet, self.input)
-            self._results = results_path(
+            self.results = results_path(
                 sheet.path.absolute(), sheet.family, rehearsal=self._rehearsal,
                 explicit=self.options.sending.results,
             )  # fmt: skip
@@ -159,13 +125,13 @@ class RunPreparation(Preparation[Plan, RunResult]):
             await self._stage()
 
     async def _stage(self) -> None:
-        accepted = self.mapping.accept | self.options.accept
+        accepted = self.mapping.accept.union(self.options.accept)
         with staging.opened_sheet(self.input, self.mapping) as sheet:
-            self._sheet, self._mapper = sheet, self.mapping.bind(sheet.header)
-            self._survey = Survey(self._mapper, accepted)
+            self._sheet, self.mapper = sheet, self.mapping.bind(sheet.header)
+            self._survey = Survey(self.mapper, accepted)
             self._staging = self.opened.enter_context(self.store.stage(self.batch_id))
             self._digests = staging.stage_rows(
-                self._staging, staging.rows_of(sheet, self.input), self._mapper, self._survey, at=self.at,
+                self._staging, staging.rows_of(sheet, self.input), self.mapper, self._survey, at=self.at,
                 advance=lambda rows: self._progress(Stage.READING, rows),
             )  # fmt: skip
             sheet.check_unchanged()
@@ -178,47 +144,40 @@ class RunPreparation(Preparation[Plan, RunResult]):
     def _ask_about_invalid(self) -> None:
         trial = self.options.sending.limit is not None
         if self.answer_to(QuestionKind.INVALID) is None:
-            self.ask(sheet_questions.invalid_question(self._found, self._sheet, trial=trial))
+            self.ask(sheet_questions.invalid_question(self._survey, self._sheet, trial=trial))
 
     async def _connect(self) -> None:
-        asked = staging.asked_values(map(staging.source_row, self._staging.rows.rows()), self._mapper)
-        calls = self.options.calls
-        self._send_options = send_options(calls, self.options.sending)
-        opening = session(
-            calls, self._send_options, self.store, rehearsal=self.batch_id if self._rehearsal else "",
-            asked=asked,
-        )  # fmt: skip
-        self._session = await self.opened.enter_async_context(opening)
-        user = await self._session.user()
+        asked = staging.asked_values(map(staging.source_row, self._staging.rows.rows()), self.mapper)
+        await self.connect(self.options.calls, self.options.sending, self.batch_id, asked)
+        user = await self.session.user()
         if not self._rehearsal:
-            for code, fields in await asked_fields(self._session.connection.tenant, self.mapping):
+            for code, fields in await asked_fields(self.session.connection.tenant, self.mapping):
                 for finding in mapping_findings(self.mapping.fields, self.mapping.marker, code, fields):
-                    self._found.add_whole(finding)
+                    self._survey.add_whole(finding)
         if asked:
             await self._look_up(asked)
-        self._batch = self._make_batch(user)
+        self.batch = self._make_batch(user)
 
     async def _look_up(self, asked: AskedValues) -> None:
         resolved = await looked_up(
-            self._session.connection.tenant, asked, self.observer,
+            self.session.connection.tenant, asked, self.observer,
             max_outage_s=self.options.calls.max_outage_s,
         )  # fmt: skip
-        content = staging.map_looked_up(
-            self._staging, self._mapper, resolved, self._found, at=self.at,
+        self._digests = staging.map_looked_up(
+            self._staging, self.mapper, resolved, self._survey, at=self.at,
             advance=lambda rows: self._progress(Stage.MAPPING, rows),
         )  # fmt: skip
-        self._digests = Digests(content, self._digests.source_cells)
         with self._staging.change() as change:
             change.keep_lookups(to_plain(resolved))
-        sheet_questions.refuse_unsendable(self._found, self._sheet)
+        sheet_questions.refuse_unsendable(self._survey, self._sheet)
         self._ask_about_invalid()
 
     async def _compare(self) -> None:
         with self._staging.change() as change:
-            change.keep_facts(**self._batch.facts())
+            change.keep_facts(**self.batch.facts())
         if self._rehearsal or self.options.again:
             return
-        check = self.store.duplicates(self._batch)
+        check = self.store.duplicates(self.batch)
         same = check.same_sheet()
         if same and self.options.resume and (not self.options.only_new or same[0].open_rows):
             await self.opened.aclose()
@@ -227,6 +186,7 @@ class RunPreparation(Preparation[Plan, RunResult]):
                 results=same[0].batch.id, calls=options.calls, sending=options.sending, yes=options.yes
             )
             self._resumed = await prepare_resume(again, self.store, self.observer)
+            self.opened.push_async_callback(discard, self._resumed)
             self.steps.clear()
             return
         if not self.options.only_new:
@@ -238,17 +198,17 @@ class RunPreparation(Preparation[Plan, RunResult]):
     async def _check_place(self) -> None:
         """Only now: the unfinished batch whose file it is may be the one that goes on (`--resume`)."""
         if self.options.sending.replace:
-            self._replaces = replaceable(self._results, self.store)
+            self.replaces = replaceable(self.results, self.store)
 
     async def _look_first(self) -> None:
         """May these keys read? And has a colleague, whose store is not ours, imported this sheet?"""
         if self.answer_to(QuestionKind.OVERLAP) == "only-new":
-            already = sheet_questions.take_over(self._staging, self.store.duplicates(self._batch), self.at)
+            already = sheet_questions.take_over(self._staging, self.store.duplicates(self.batch), self.at)
             self.observer.notice(f"{count(already, 'row')} {be(already)} there already and not sent again.")
         if self._rehearsal:
             return
-        tenant = self._session.connection.tenant
-        claimed = OtherBatches(self.store, self._batch).claimed
+        tenant = self.session.connection.tenant
+        claimed = OtherBatches(self.store, self.batch).claimed
         found = await persistently(
             lambda: look_at_first_row(self._staging.rows, tenant, claimed),
             self.options.calls.max_outage_s, self.observer, what="Reading the first row's account",
@@ -264,37 +224,37 @@ class RunPreparation(Preparation[Plan, RunResult]):
 
     async def _sum_up(self) -> None:
         counts = self._counts()
-        self._facts = plan_facts(
-            self._batch, self._session.settings, self._batch.user, limit=self.options.sending.limit,
-            events=self._staging.rows.event_counts(RowStatus.PENDING), pending=counts["pending"],
-            left_out=counts["invalid"], already=counts["created"], results=self._results,
+        self._facts = self.facts_of(
+            self.batch.user, self._staging.rows.event_counts(RowStatus.PENDING), counts["pending"],
+            limit=self.options.sending.limit, left_out=counts["invalid"], already=counts["created"],
         )  # fmt: skip
         if not self._rehearsal and self._facts.to_send:
             self.ask(send_question())
 
     # ---- letting it in ----------------------------------------------------------------------------
 
-    def _publish(self) -> Ownership:
-        """The batch, visible and owned, and its results file with every row pending; or nothing at all. What
+    def begin(self) -> None:
+        """See `Preparation`: the batch, visible and owned, and its results file with every row pending. What
         another run did since the answers makes them void."""
-        check, already = self.store.duplicates(self._batch), self._counts()["created"]
+        check, already = self.store.duplicates(self.batch), self._counts()["created"]
         replaced = [] if self._rehearsal else [one.batch for one in check.replaced()]
-        owned = self.store.publish(self._staging, self._batch, self._still_new)
+        self.owned = self.store.publish(self._staging, self.batch, self._still_new)
         try:
             if self._rehearsal:
-                replaced = self.store.replace_rehearsals(self._batch.source, apart_from=self._batch.id)
+                replaced = self.store.replace_rehearsals(self.batch.source, apart_from=self.batch.id)
                 for batch in replaced:
                     remove_rehearsal_file(batch.id)
-            owned.keep_facts(already=already)
-            over = [one.id for one in replaced] + ([self._replaces] if self._replaces else [])
-            path = write_results_file(owned.rows, owned.keep_facts, self.observer, replaces=over)
+            self.owned.keep_facts(already=already)
+            self.replaces = (*(one.id for one in replaced), *self.replaces)
+            self.results = self.write_results()
         except BaseException:
             with suppress(StoreError):
-                self.store.withdraw(owned)
-            remove_own(self._results, self._batch.id)
+                self.store.withdraw(self.owned)
+            remove_results(self.results, self.batch.id)
             raise
-        remove_meaningless(replaced, path)
-        return owned
+        self.opened.enter_context(self.owned)
+        for batch in replaced:
+            remove_results(Path(batch.results), batch.id)
 
     def _still_new(self, check: DuplicateCheck) -> None:
         if self._rehearsal or self.options.again:
@@ -306,24 +266,15 @@ class RunPreparation(Preparation[Plan, RunResult]):
         if self.answer_to(QuestionKind.OVERLAP) != "again":
             sheet_questions.refuse_created_since(overlap)
 
-    async def send(self, stop: StopHandle) -> RunResult:
+    async def send(self) -> RunResult:
         """See `Preparation`."""
-        if self._resumed is not None:
-            return await start(self._resumed, self.answers, stop=stop)
-        findings = sheet_questions.findings_of(self._found)
-        work = Work(
-            self.store, self._owned, self._session, self._send_options, self._mapper, self.observer, stop,
-            questions=tuple(one.as_json() for one in findings.questions),
-            notices=tuple(one.as_json() for one in findings.notices),
-        )  # fmt: skip
-        return await send_and_conclude(
-            work, self.options.sending.canary, nothing=not self._owned.rows.has(RowStatus.PENDING)
-        )
+        nothing = not self.owned.rows.has(RowStatus.PENDING)
+        return await send_and_conclude(self, self.options.sending.canary, nothing=nothing)
 
     # ---- small things -----------------------------------------------------------------------------
 
     def _make_batch(self, user: CurrentUser) -> Batch:
-        sheet, settings = self._sheet, self._session.settings
+        sheet, settings = self._sheet, self.session.settings
         return Batch(
             id=self.batch_id,
             created_at=self.at,
@@ -343,9 +294,8 @@ class RunPreparation(Preparation[Plan, RunResult]):
             mapping=self.mapping.record(),
             content=self._digests.content,
             source_cells=self._digests.source_cells,
-            rows=self._found.rows,
-            skip_invalid=self._found.invalid > 0,
-            results=str(self._results),
+            rows=self._survey.rows,
+            results=str(self.results),
             marker=self.mapping.marker,
             os_user=os_user(),
             computer=computer(),
@@ -355,7 +305,7 @@ class RunPreparation(Preparation[Plan, RunResult]):
         return shown_counts(self._staging.rows.counts())
 
     def _progress(self, stage: Stage, rows: int) -> None:
-        invalid = {"invalid": self._found.invalid} if self._found.invalid else {}
+        invalid = {"invalid": self._survey.invalid} if self._survey.invalid else {}
         self.observer.progress(Progress(stage, rows, counts=invalid))
 
 
@@ -364,8 +314,7 @@ def _equal_question(found: FoundActivity) -> Question:
         QuestionKind.EQUAL_ACTIVITY,
         f"LeadSquared has an activity equal to row {found.row_number} already (Id {found.activity_id},"
         " created"
-        f" {found.created_on}). A colleague may have imported this sheet.",
+        f" {found.created_on}). A colleague may have imported this sheet: ask first.",
         (Choice("again", "Send all rows anyway", "--again"),),
-        "--again, after you asked your colleagues",
         rows=1,
     )

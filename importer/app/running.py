@@ -6,30 +6,22 @@ import asyncio
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from importer.app.connecting import Session
-from importer.app.observer import Observer, Progress, Stage, StopHandle, shown_regularly
-from importer.app.records import NextStep, PlanFacts, RunResult
-from importer.app.results_file import write_results_file
+from importer.app.observer import Progress, Stage, shown_regularly
+from importer.app.plan import Preparation
+from importer.app.records import NextStep, RunResult
 from importer.app.verify_batch import differences_of, read_back
-from importer.errors import FileError, ImporterError, ResultsError, StoreError, WorkError
-from importer.mapping.row_mapper import RowMapper
-from importer.pacing.pacing import Rate
-from importer.pacing.rules import MARGIN
+from importer.errors import FileError, ImporterError, ResultsError, WorkError
 from importer.remedies import remedy_for
 from importer.sending.engine import SendResult, send, unrecorded_error
 from importer.sending.outage import Stop, StopReason
-from importer.sending.run_state import RunState, SendOptions, TenantConnection
-from importer.settings import Settings
-from importer.sheets.rows import Cells
+from importer.sending.run_state import RunState
 from importer.store.batch_rows import BatchRows
-from importer.store.ownership import Ownership
-from importer.store.records import Batch, Problem, RowStatus, StoredRow
-from importer.store.store import Store
+from importer.store.records import Problem, RowStatus, StoredRow
 from importer.text import shown
 from importer.verification import readings
 from importer.wording import NOT_ANSWERING, count
@@ -52,48 +44,13 @@ STOP_CODES: Final = {
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """A batch that is owned and ready to be sent. session: None where nothing is left to send. results:
-    where its results file goes; None: where it was. read: digest of the results file when its changes were
-    taken over. typed: cells of created rows that a person changed. questions, notices: for `RunResult`.
-    replaces: finished batches whose results file may be overwritten."""
-
-    store: Store
-    owned: Ownership
-    session: Session | None
-    options: SendOptions
-    mapper: RowMapper
-    observer: Observer
-    stop: StopHandle
-    results: Path | None = None
-    read: str | None = None
-    typed: Mapping[int, Cells] = field(default_factory=dict)
-    replaces: tuple[str, ...] = ()
-    questions: tuple[dict[str, Any], ...] = ()
-    notices: tuple[dict[str, Any], ...] = field(default=())
-
-    @property
-    def rows(self) -> BatchRows:
-        """The batch's rows."""
-        return self.owned.rows
-
-    @property
-    def connection(self) -> TenantConnection:
-        """Only where something is sent."""
-        assert self.session is not None, "a batch without open rows needs no connection"
-        return self.session.connection
-
-
-def spoken_rate(rate: Rate) -> str:
-    """`25 calls in 5 seconds`."""
-    seconds = "second" if rate.period_s == 1 else "seconds"
-    return f"{count(rate.calls, 'call')} in {rate.period_s:g} {seconds}"
+Work = Preparation[RunResult]
+"""A batch that is owned and ready to be sent."""
 
 
 async def send_rows(work: Work, limit: int | None) -> SendResult:
     """Sends `limit` rows at most (None: all) while the observer is kept informed and the stop is heeded."""
-    options, start, runs = replace(work.options, limit=limit), _Start.of(work.rows, limit), []
+    start, runs = _Start.of(work.owned.rows, limit), []
     loop = asyncio.get_running_loop()
 
     def begin(run: RunState) -> None:
@@ -104,11 +61,11 @@ async def send_rows(work: Work, limit: int | None) -> SendResult:
         for run in runs:
             work.observer.progress(start.progress(run))
 
-    work.owned.keep_facts(rate=str(work.connection.pace.ceiling))  # for the report
-    work.observer.sending()
+    work.owned.keep_facts(rate=str(work.session.connection.pace.ceiling))  # for the report
+    work.observer.progress(Progress(Stage.SENDING, 0, start.total))
     async with shown_regularly(show):
         return await send(
-            work.store, work.owned, work.connection, options,
+            work.store, work.owned, work.session.connection, replace(work.session.options, limit=limit),
             observer=begin, columns=work.mapper.columns(),
         )  # fmt: skip
 
@@ -135,11 +92,7 @@ class _Start:
         done = min(self.total, max(0, self.pending - counts["pending"]) + settled)
         counts["created"] -= self.already
         note = NOT_ANSWERING if run.breaker.is_open else run.pace.describe()
-        rate = spoken_rate(run.pace.ceiling)
-        return Progress(
-            Stage.SENDING, done, self.total, +counts, note, run.pace.throttled, rate, run.counts.calls,
-            run.pace.ceiling,
-        )  # fmt: skip
+        return Progress(Stage.SENDING, done, self.total, +counts, note, run.counts.calls, run.pace.ceiling)
 
 
 class BrokenRunError(Exception):
@@ -168,54 +121,35 @@ async def send_and_conclude(work: Work, trial: int | None, *, nothing: bool) -> 
 
 
 def conclude(work: Work, sent: SendResult | None) -> RunResult:
-    """Writes the results file and says how the batch ended. sent: None where nothing was left to send.
-
-    Raises StoreError when the store is lost; Ids that are recorded nowhere are in its message then.
-    """
-    trouble = unrecorded_error(sent, work.rows.id) if sent else None
-    try:
-        return _concluded(work, sent, trouble)
-    except StoreError as error:
-        if trouble is None:
-            raise
-        raise StoreError(f"{trouble.what} {error}", where=trouble.where, remedy=trouble.remedy) from None
-
-
-def _concluded(work: Work, sent: SendResult | None, trouble: WorkError | None) -> RunResult:
-    batch = work.rows.batch()
-    for notice in sent.notices if sent else ():
-        work.observer.notice(notice, warning=True)
+    """Writes the results file and says how the batch ended. sent: None where nothing was left to send. Raises
+    StoreError when the store is lost."""
+    unrecorded = unrecorded_error(sent, work.batch.id) if sent else None
+    if unrecorded is not None:  # the Ids must be seen whatever happens next: they are nowhere else
+        work.observer.notice(str(unrecorded), warning=True)
+    work.say(sent.notices if sent else (), warning=True)
     path, written = _written(work)
-    already = work.rows.fact("already", 0)
-    counts = work.rows.shown_counts()
+    already = work.owned.rows.fact("already", 0)
+    counts = work.owned.rows.shown_counts()
     counts["created"] -= already
     stop = sent.stop if sent else None
     code = stop.exit_code if stop else exit_code_of(counts)
-    if not written:
-        code = max(3, code)
     result = RunResult(
-        batch=batch.id,
+        batch=work.batch.id,
         counts=counts,
         already=already,
         throttled=sent.throttled if sent else 0,
         seconds=sent.seconds if sent else 0.0,
         results=path,
         store=work.store.location,
-        exit_code=code,
+        exit_code=code if written and unrecorded is None else max(3, code),
         written=written,
         stopped=stop.message if stop else "",
         stop_code=STOP_CODES[stop.reason] if stop else "",
-        reasons=tuple(reasons(work.rows)),
-        questions=work.questions,
-        notices=work.notices,
-        rehearsal=batch.rehearsal,
+        reasons=tuple(reasons(work.owned.rows)),
+        findings=work.findings,
+        rehearsal=work.batch.rehearsal,
     )
-    result = replace(result, next_steps=tuple(next_steps(result)))
-    if trouble is None:
-        return result
-    # The Ids must be seen whatever happens next: they are nowhere else.
-    stopped = f"{trouble} {result.stopped}".rstrip()
-    return replace(result, stopped=stopped, stop_code="store", exit_code=max(3, result.exit_code))
+    return replace(result, next_steps=tuple(next_steps(result)))
 
 
 def exit_code_of(counts: Mapping[str, int]) -> int:
@@ -266,55 +200,17 @@ def next_steps(result: RunResult) -> Iterator[NextStep]:
 def _written(work: Work) -> tuple[Path, bool]:
     """Where the results file is, or was to be; and whether it could be written."""
     try:
-        path = write_results_file(
-            work.rows, work.owned.keep_facts, work.observer, work.results, read=work.read,
-            replaces=work.replaces, typed=work.typed,
-        )  # fmt: skip
+        return work.write_results(), True
     except (ResultsError, FileError, WorkError) as error:
         work.observer.notice(
             f"{error} What happened is in the store. Write the file again with --results PATH:"
-            f" importer resume {work.rows.id}",
+            f" importer resume {work.batch.id}",
             warning=True,
         )
         _log.warning("the results file could not be written: %s", error)
-        return work.results or Path(work.rows.batch().results), False
-    return path, True
+        return work.results, False
 
 
-def expected_s(rows: int, rate: Rate) -> float:
-    """How long it takes to send so many rows, spaced as the pace spaces them, in seconds."""
-    return rows / rate.per_s * MARGIN
-
-
-def plan_facts(
-    batch: Batch, settings: Settings, user: str, *, results: Path, events: Mapping[int, int], pending: int,
-    limit: int | None, in_doubt: int = 0, left_out: int, already: int,
-) -> PlanFacts:  # fmt: skip
-    """What a person sees before anything is sent. events: activity type → rows. limit: of rows to send."""
-    to_send = pending if limit is None else min(limit, pending)
-    return PlanFacts(
-        batch=batch.id,
-        source=batch.source_name,
-        sheet=batch.sheet,
-        organisation=batch.organisation or batch.tenant,
-        user=user,
-        host=settings.base_url,
-        keys_from=settings.origin,
-        events=tuple(sorted(events.items())),
-        to_send=to_send,
-        pending=pending,
-        in_doubt=in_doubt,
-        left_out=left_out,
-        already=already,
-        seconds=expected_s(to_send, settings.rate),
-        rate=spoken_rate(settings.rate),
-        results=results,
-        rehearsal=batch.rehearsal,
-    )
-
-
-ROWS_NAMED: Final = 3
-ERROR_LENGTH_MAX: Final = 200
 CONTINUE: Final = (
     "To continue anyway: importer resume RESULTS. With a corrected mapping: importer resume RESULTS"
     " -m MAPPING --remap."
@@ -323,13 +219,13 @@ CONTINUE: Final = (
 
 async def send_with_trial(work: Work, trial: int | None) -> SendResult:
     """Sends what may be sent; with a trial of so many rows first, and only those if they came back wrong."""
-    limit = work.options.limit
+    limit = work.session.options.limit
     if trial is None:
         return await send_rows(work, limit)
     first = trial if limit is None else min(trial, limit)
-    before = work.rows.last_attempt_id()
+    before = work.owned.rows.last_attempt_id()
     sent = await send_rows(work, first)
-    tried = work.rows.rows_attempted_since(before)
+    tried = work.owned.rows.rows_attempted_since(before)
     if sent.stop is not None or not tried:
         return sent
     stop = await _judged(work, tried)
@@ -337,7 +233,7 @@ async def send_with_trial(work: Work, trial: int | None) -> SendResult:
         return replace(sent, stop=stop)
     work.observer.notice(f"{_the_first(len(tried))} came back as sent.")
     left = None if limit is None else limit - first
-    if left == 0 or not work.rows.has(RowStatus.PENDING):
+    if left == 0 or not work.owned.rows.has(RowStatus.PENDING):
         return sent
     rest = await send_rows(work, left)
     return replace(
@@ -351,20 +247,21 @@ async def send_with_trial(work: Work, trial: int | None) -> SendResult:
 
 async def _judged(work: Work, tried: list[StoredRow]) -> Stop | None:
     """Why not to continue; None when every row was created and came back as sent."""
-    not_created = [row for row in tried if row.status is not RowStatus.CREATED]
-    if not_created:
-        return _stop(work, _failures(not_created, len(tried)))
+    failed = sum(row.status is not RowStatus.CREATED for row in tried)
+    if failed:
+        what = f"{failed:,} of {_the_first(len(tried)).lower()} could not be created."
+        return _stop(work, [what, *reasons(work.owned.rows)])
     only = [row.position for row in tried]
     try:
         whole = await read_back(
-            work.owned, work.connection, work.options, work.observer, work.stop,
-            total=len(only), only=only, settle_s=work.options.settle_s,
+            work.owned, work.session, work.observer, work.stop,
+            total=len(only), only=only, settle_s=work.session.options.settle_s,
         )  # fmt: skip
     except ImporterError as error:
         return _stop(work, [f"{_the_first(len(only))} could not be read back: {error}"])
     if not whole:
         return Stop(StopReason.INTERRUPTED, "Interrupted.", 130)
-    summary = readings.summarise(readings.read_rows(work.rows, only))
+    summary = readings.summarise(readings.read_rows(work.owned.rows, only))
     if summary.all_equal:
         return None
     differences = differences_of(summary, work.mapper.columns())
@@ -373,18 +270,9 @@ async def _judged(work: Work, tried: list[StoredRow]) -> Stop | None:
 
 def _stop(work: Work, sentences: list[str]) -> Stop:
     """Exit 3 as long as there is something to resume, 1 when the trial was all there was."""
-    pending = work.rows.has(RowStatus.PENDING)
+    pending = work.owned.rows.has(RowStatus.PENDING)
     end = f"Nothing more was sent. {CONTINUE}" if pending else "All rows had been sent."
     return Stop(StopReason.TRIAL, " ".join((*sentences, end)), 3 if pending else 1)
-
-
-def _failures(rows: list[StoredRow], tried: int) -> list[str]:
-    named = [
-        f"Row {row.number} is {row.status.shown}: {shown(row.error or row.error_code, ERROR_LENGTH_MAX)}"
-        for row in rows[:ROWS_NAMED]
-    ]
-    more = f"And {count(len(rows) - ROWS_NAMED, 'more row')}." if len(rows) > ROWS_NAMED else ""
-    return [f"{len(rows):,} of {_the_first(tried).lower()} could not be created.", *named, more]
 
 
 def _the_first(number: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from importer.checking.survey import Survey
 from importer.errors import ResultsError, SheetError, UserError
 from importer.mapping.row_mapper import RowMapper
 from importer.sheets import Sheet
+from importer.store.batch_rows import BatchRows
 from importer.store.duplicates import DuplicateCheck
 from importer.store.ownership import Staging
 from importer.store.records import BatchSummary, Overlap, RowChange, RowStatus
@@ -45,7 +47,6 @@ def accept_questions(found: Iterable[Finding]) -> Iterator[Question]:
             QuestionKind.ACCEPT,
             f"{heading}{first.cells_text()}: {first.message} {first.remedy}".rstrip(),
             (Choice("accept", "It is fine as it is", f"--accept {kind}"),),
-            f"--accept {kind} (it is fine as it is), or settle it in the mapping",
             subject=kind,
             details=tuple(f"{one.column or 'Rows'}: {one.cells_text()}" for one in findings[1:]),
             rows=sum(one.count for one in findings),
@@ -61,7 +62,6 @@ def invalid_question(survey: Survey, sheet: Sheet, *, trial: bool) -> Question |
         QuestionKind.INVALID,
         f"{sheet.place()}: {count(survey.invalid, 'row')} {be(survey.invalid)} invalid. {CORRECT}",
         (Choice("skip", "Send the other rows", "--skip-invalid"),),
-        "--skip-invalid (send the other rows)",
         rows=survey.invalid,
     )
 
@@ -99,7 +99,6 @@ def hidden_question(sheet: Sheet, accepted: Collection[str]) -> Question | None:
             Choice("include", "Send hidden rows too", "--hidden include"),
             Choice("skip", "Leave hidden rows out", "--hidden skip"),
         ),
-        "--hidden include (send hidden rows too) or --hidden skip (leave them out)",
         rows=rows,
     )
 
@@ -168,17 +167,16 @@ def refuse_created_since(overlap: Overlap) -> None:
         )
 
 
-def refuse_sent_elsewhere(check: DuplicateCheck, numbers: dict[int, int]) -> None:
-    """For `resume`: rows that go back to be sent must not be another batch's by now. numbers: position → row
-    number. Raises ResultsError."""
+def refuse_sent_elsewhere(check: DuplicateCheck, rows: BatchRows) -> None:
+    """For `resume`: rows that go back to be sent must not be another batch's by now. Raises ResultsError."""
     overlap = check.overlap()
     total = overlap.created + overlap.held
     if not total:
         return
     summary, _ = (overlap.created_by or overlap.held_by)[0]
-    rows = ", ".join(str(numbers[one.position]) for one, _ in zip(check.earlier(), range(10), strict=False))
+    named = ", ".join(str(rows.row(one.position).number) for one in islice(check.earlier(), 10))
     raise ResultsError(
-        f"{count(total, 'row')} that would be sent again{f' (rows {rows})' if rows else ''}"
+        f"{count(total, 'row')} that would be sent again{f' (rows {named})' if named else ''}"
         f" {'belongs' if total == 1 else 'belong'} to another batch by now: {summary.batch.id},"
         f" {summary.batch.source_name}. Nothing was sent.",
         remedy="Set import_status of these rows to skipped, then resume.",
@@ -200,7 +198,6 @@ def overlap_question(overlap: Overlap) -> Question | None:
             Choice("only-new", "Send only the other rows", "--only-new"),
             Choice("again", "Send all rows again (creates duplicates)", "--again"),
         ),
-        "--only-new (send only the other rows) or --again (send all of them again)",
         rows=overlap.created,
         batch=overlap.created_by[0][0].batch.id,
     )

@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from importer.mapping.references import Lookup, Resolved
 from importer.mapping.row_mapper import RowMapper
 from importer.results.results_reader import is_results_header
 from importer.sheets import Sheet, SheetOptions, open_sheet
-from importer.sheets.rows import CellsDigest, Row, decode_cells, encode_cells
+from importer.sheets.rows import Cells, CellsDigest, Row, decode_cells, encode_cells
 from importer.starter.header import find_header_row
 from importer.store.ownership import Staging
 from importer.store.records import CHUNK_ROWS, REHEARSAL, RowChange, RowStatus, StagedRow, StoredRow
@@ -139,12 +139,30 @@ AskedValues = dict[Lookup, dict[str, str]]
 """Lookup → key of a value → the value as the sheet spells it."""
 
 
-@dataclass(frozen=True, slots=True)
 class Digests:
-    """What a sheet is, whatever it is called: hexadecimal, of its activities and of its cells, in order."""
+    """What a sheet is, whatever it is called: of its activities and of its cells, each in order. A copy that
+    was saved again, or renamed, still has them."""
 
-    content: str
-    source_cells: str
+    def __init__(self) -> None:
+        self._content, self._cells = hashlib.blake2b(digest_size=32), CellsDigest()
+
+    def add(self, cells: Cells, body: bytes | None, encoded: str | None = None) -> bytes | None:
+        """The next row, and its activity if it has one, whose fingerprint is returned. encoded: the cells as
+        `encode_cells` made them."""
+        self._cells.add(cells, encoded)
+        known_by = None if body is None else fingerprint(body)
+        self._content.update(known_by or b"")
+        return known_by
+
+    @property
+    def content(self) -> str:
+        """64 characters for the activities so far."""
+        return self._content.hexdigest()
+
+    @property
+    def source_cells(self) -> str:
+        """64 characters for the cells so far."""
+        return self._cells.hexdigest()
 
 
 def new_batch_id(started: datetime, *, rehearsal: bool) -> str:
@@ -158,21 +176,6 @@ def described(problems: Iterable[CellFinding]) -> str:
     return " ".join(str(problem) for problem in problems)
 
 
-class ContentDigest:
-    """Of ordered activities: what a re-saved or renamed copy of a sheet still has in common with it."""
-
-    def __init__(self) -> None:
-        self._hash = hashlib.blake2b(digest_size=32)
-
-    def add(self, body: bytes) -> None:
-        """The next activity."""
-        self._hash.update(fingerprint(body))
-
-    def hexdigest(self) -> str:
-        """64 characters for what was added so far."""
-        return self._hash.hexdigest()
-
-
 def stage_rows(
     staging: Staging, rows: Iterable[Row], mapper: RowMapper, survey: Survey, *, at: str, advance: Advance
 ) -> Digests:
@@ -180,23 +183,21 @@ def stage_rows(
 
     at: UTC, ISO 8601. Raises SheetError where the file turns out to be damaged.
     """
-    cells_digest, content = CellsDigest(), ContentDigest()
+    digests = Digests()
 
     def staged() -> Iterator[StagedRow]:
         for row in rows:
             mapped = mapper.map(row)
             survey.take(row, mapped)
             one = staged_row(row, mapped)
-            if one.activity is not None:
-                content.add(one.activity)
-            cells_digest.add(row.cells, one.cells)
+            digests.add(row.cells, one.activity, one.cells)
             yield one
             if survey.rows % CHUNK_ROWS == 0:
                 advance(survey.rows)
 
     staging.add(staged(), at)
     advance(survey.rows)
-    return Digests(content.hexdigest(), cells_digest.hexdigest())
+    return digests
 
 
 def staged_row(row: Row, mapped: Activity | list[CellFinding]) -> StagedRow:
@@ -224,41 +225,39 @@ def asked_values(rows: Iterable[Row], mapper: RowMapper) -> AskedValues:
 
 def map_looked_up(
     staging: Staging, mapper: RowMapper, resolved: Resolved, survey: Survey, *, at: str, advance: Advance
-) -> str:
-    """Maps the staged rows once more, now that their lookups are answered; the digest of their activities.
+) -> Digests:
+    """Maps the staged rows once more, now that their lookups are answered.
 
     A row that was invalid stays so: it has other problems than values to be looked up.
     """
-    content = ContentDigest()
+    digests = Digests()
     done = after = 0
     while chunk := staging.rows.chunk(None, after, CHUNK_ROWS):
         after = chunk[-1].position
         changes = []
         for row in chunk:
-            mapped = mapper.map(source_row(row), resolved)
+            source = source_row(row)
+            mapped = mapper.map(source, resolved)
             valid = row.status is RowStatus.PENDING
             survey.looked_up(row.number, mapped, was_valid=valid)
+            body = mapped.encoded() if valid and isinstance(mapped, Activity) else None
+            digests.add(source.cells, body, row.cells)
             if valid:
-                changes.append(_looked_up(row, mapped, content, at))
+                changes.append(_looked_up(row, mapped, body, at))
         with staging.change() as change:
             change.change_rows(changes)
         done += len(chunk)
         advance(done)
-    return content.hexdigest()
+    return digests
 
 
 def _looked_up(
-    row: StoredRow, mapped: Activity | list[CellFinding], content: ContentDigest, at: str
+    row: StoredRow, mapped: Activity | list[CellFinding], body: bytes | None, at: str
 ) -> RowChange:
     if isinstance(mapped, Activity):
-        body = mapped.encoded()
-        content.add(body)
         return RowChange(row.position, activity=body)
+    error = described(mapped)
     return RowChange(
-        row.position,
-        activity=None,
-        status=RowStatus.INVALID,
-        error_code="invalid",
-        error=described(mapped),
+        row.position, activity=None, status=RowStatus.INVALID, error_code="invalid", error=error,
         changed_at=at,
-    )
+    )  # fmt: skip

@@ -25,7 +25,8 @@ from importer.results.results_writer import digest_of
 from importer.sheets import SheetOptions, open_sheet
 from importer.sheets.rows import CellsDigest
 from importer.store import store as stores
-from importer.store.records import REHEARSAL, BatchSummary, is_batch_id
+from importer.store.ownership import Ownership
+from importer.store.records import REHEARSAL, BatchSummary, RowStatus, is_batch_id
 from importer.store.store import Store, erased_error
 from importer.wording import NOT_ANSWERING, count
 
@@ -152,6 +153,26 @@ def batch_to_call(named: str, store: Store, *, sandbox: bool, remedy: str) -> Na
             remedy="Leave --sandbox out.",
         )
     return batch
+
+
+def own_created(named: NamedBatch, store: Store, verb: str) -> Ownership:
+    """A batch with created rows, owned, to `verb` them. Raises ResultsError."""
+    if not store.knows(named.id):
+        raise ResultsError(
+            "This store does not have the batch, and only there is what was sent.",
+            where=named.id,
+            remedy=f"{verb.capitalize()} on the computer that ran the import, or with the team's store.",
+        )
+    owned = store.own(named.id)
+    if not owned.rows.has(RowStatus.CREATED):
+        owned.close()
+        raise ResultsError(
+            f"No row of this batch is created, so there is nothing to {verb}.",
+            where=named.id,
+            remedy="See its progress:",
+            command=("status", named.id),
+        )
+    return owned
 
 
 def _batch_in(path: Path, store: Store) -> str | None:
@@ -328,7 +349,6 @@ def erase_question(batch_id: str, store: Store) -> Question:
         " longer"
         f" be resumed, verified or corrected.{open_rows} What is in LeadSquared stays.",
         (Choice("erase", "Erase", "--yes"),),
-        "--yes",
         rows=batch.rows,
         batch=batch.id,
     )

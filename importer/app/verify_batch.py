@@ -6,22 +6,22 @@ import asyncio
 from collections.abc import Collection, Iterator
 from collections.abc import Mapping as MappingOf
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from importer.app.connecting import send_options, session
+from importer.app.connecting import Session, session
 from importer.app.observer import SILENT, Observer, Progress, Stage, StopHandle, shown_regularly
-from importer.app.options import SendingOptions, VerifyOptions
+from importer.app.options import VerifyOptions
 from importer.app.records import NextStep, VerifyResult
 from importer.app.results_file import place_here
-from importer.app.stores import NamedBatch, batch_to_call
-from importer.errors import ResultsError, WorkError
+from importer.app.stores import NamedBatch, batch_to_call, own_created
+from importer.errors import WorkError
 from importer.leadsquared.calls import Unreachable
 from importer.mapping.mapping import Mapping
 from importer.results.beside import VERIFIED_ENDING, beside, write_verified
 from importer.sending.outage import StopReason
-from importer.sending.run_state import SendOptions, TenantConnection
 from importer.store.batch_rows import BatchRows
 from importer.store.ownership import Ownership
 from importer.store.records import Batch, RowStatus
@@ -41,8 +41,7 @@ SHOWN_VALUE_MAX: Final = 30
 
 async def read_back(
     owned: Ownership,
-    connection: TenantConnection,
-    options: SendOptions,
+    opened: Session,
     observer: Observer,
     stop: StopHandle,
     *,
@@ -56,6 +55,7 @@ async def read_back(
     total: rows to be read. settle_s: how long to wait first. Raises WorkError in an outage, TenantError for
     keys that may not read.
     """
+    connection, options = opened.connection, opened.options
     reading = VerificationPass(
         owned, connection.tenant, readers=options.workers, max_outage_s=options.max_outage_s, only=only
     )
@@ -132,33 +132,24 @@ def _value(text: str) -> str:
     return quoted(text, SHOWN_VALUE_MAX)
 
 
-class PartlyReadError(WorkError):
-    """An outage ended it before every row was read. result: what was read so far."""
-
-    def __init__(self, error: WorkError, result: VerifyResult) -> None:
-        super().__init__(error.what, where=error.where, remedy=error.remedy, code=error.error_code)
-        self.result = result
-
-
 async def verify(
     options: VerifyOptions, store: Store, observer: Observer = SILENT, stop: StopHandle | None = None
 ) -> VerifyResult:
     """Reads created activities back and compares them with what was sent. Continues one that was interrupted.
 
     The batch is owned meanwhile: a run elsewhere would create rows behind our back. Raises ResultsError (in
-    use, nothing created, erased), PartlyReadError in an outage, TenantError for keys that may not read.
+    use, nothing created, erased), TenantError for keys that may not read.
     """
     sandbox = options.calls.sandbox
     named = batch_to_call(
         options.results, store, sandbox=sandbox, remedy="Use --sandbox to read the rehearsal back."
     )
     async with AsyncExitStack() as stack:
-        owned = stack.enter_context(_owned(named, store))
+        owned = stack.enter_context(own_created(named, store, "verify"))
         batch = owned.rows.batch()
         total = owned.rows.counts()[RowStatus.CREATED]
-        how = send_options(options.calls, SendingOptions(settle_s=options.settle_s))
         opened = await stack.enter_async_context(
-            session(options.calls, how, store, rehearsal=batch.id if sandbox else "", asked={})
+            session(options.calls, store, rehearsal=batch.id if sandbox else "")
         )
         try:
             await opened.user_of(batch)
@@ -170,33 +161,15 @@ async def verify(
         wait_s = 0.0 if batch.rehearsal else unsettled_s(owned.rows, options.settle_s)
         try:
             whole = await read_back(
-                owned, opened.connection, how, observer, stop or StopHandle(),
+                owned, opened, observer, stop or StopHandle(),
                 total=total - done, settle_s=wait_s,
             )  # fmt: skip
         except WorkError as error:
-            raise PartlyReadError(error, _result(batch, _summary(owned), None, 3, ())) from error
+            found = _result(batch, _summary(owned), None, error.exit_code, ())
+            return replace(found, stopped=str(error), stop_code=error.error_code)
         if not whole:
             return _result(batch, _summary(owned), None, 130, ())
         return _conclude(named, owned, observer)
-
-
-def _owned(named: NamedBatch, store: Store) -> Ownership:
-    if not store.knows(named.id):
-        raise ResultsError(
-            "This store does not have the batch, and only there is what was sent.",
-            where=named.id,
-            remedy="Verify on the computer that ran the import, or with the team's store.",
-        )
-    owned = store.own(named.id)
-    if not owned.rows.has(RowStatus.CREATED):
-        owned.close()
-        raise ResultsError(
-            "No row of this batch is created, so there is nothing to read back.",
-            where=named.id,
-            remedy="See its progress:",
-            command=("status", named.id),
-        )
-    return owned
 
 
 def _summary(owned: Ownership) -> VerificationSummary:

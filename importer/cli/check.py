@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from importer.app.check_sheet import check as check_sheet
-from importer.app.options import CallOptions, CheckOptions
+from importer.app.options import CheckOptions
 from importer.app.records import CheckReport, EarlierImport, FirstRows, SheetFindings
 from importer.app.stores import open_store
 from importer.checking.findings import WHOLE_COLUMN, Finding
@@ -19,18 +19,7 @@ from importer.text import shown
 from importer.wording import SCREEN_COLUMNS, be, count, expected, local_time, pad, shorten, width, wrap
 
 
-def check(
-    console: Console,
-    *,
-    sheet: options.Sheet,
-    mapping: options.MappingFile,
-    accept: options.Accept = None,
-    report: options.ReportPath = None,
-    online: options.Online = False,
-    host: options.Host = None,
-    sandbox: options.Sandbox = False,
-    rate: options.RateLimit = None,
-) -> int:
+def check(console: Console, *, asked: options.Check) -> int:
     """Read and map every row of a sheet, and report what is wrong with it.
 
     Nothing is sent. It also says whether the sheet, or some of its rows, were imported before.
@@ -45,14 +34,6 @@ def check(
       importer check visits.csv -m visits.yaml --report visits-marked.xlsx
       importer check visits.csv -m visits.yaml --online
     """
-    asked = CheckOptions(
-        sheet=sheet,
-        mapping=mapping,
-        calls=CallOptions(host=host, sandbox=sandbox, rate=rate),
-        accept=options.accepted(accept),
-        online=online,
-        marked_copy=report,
-    )
     found = asyncio.run(_check(console, asked))
     console.result("\n".join(_whole(found)), found.as_json())
     if found.marked_copy is not None:

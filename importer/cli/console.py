@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import getpass
 import json
+import logging
 import os
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO
 
 from importer.errors import SettingsError, UserError
 from importer.text import command_line, json_line, printable
 from importer.wording import SCREEN_COLUMNS, wrap
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 BEFORE_COMMAND_MAX: Final = 40
 _RED: Final = "31"
@@ -38,14 +42,15 @@ class CommandEnd:
     chosen: bool = False
 
 
-class Interlude(Protocol):
-    """A progress display that steps aside while a line is written."""
+class Details(logging.Handler):
+    """Shows each call to LeadSquared as it is answered, with `--verbose`."""
 
-    def hide(self) -> None:
-        """Take the display off the screen."""
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
 
-    def show_again(self) -> None:
-        """Put it back."""
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.detail(record.getMessage())
 
 
 class Console:
@@ -62,7 +67,7 @@ class Console:
         self.verbose = verbose
         self.sending = False
         self.command_name = ""
-        self.interlude: Interlude | None = None
+        self.bar: tqdm[NoReturn] | None = None
         self._result: dict[str, Any] = {}
         self._json_written = False
         self._gone: set[int] = set()
@@ -227,14 +232,14 @@ class Console:
     def _write(self, stream: TextIO | None, text: str, end: str = "\n") -> None:
         if stream is None or id(stream) in self._gone:
             return
-        if self.interlude:
-            self.interlude.hide()
+        if self.bar is not None:  # it steps aside while a line is written
+            self.bar.clear()
         try:
             stream.write(text + end)
         except (OSError, ValueError):
             self._lose(stream)
-        if self.interlude:
-            self.interlude.show_again()
+        if self.bar is not None:
+            self.bar.refresh()
 
     def _flush(self, stream: TextIO | None) -> None:
         if stream is None or id(stream) in self._gone:

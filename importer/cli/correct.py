@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
+from dataclasses import replace
+from functools import partial
 
-from importer.app.correct_batch import CorrectionPlan, discard_correct, prepare_correct, start_correct
-from importer.app.options import (
-    DEFAULT_MAX_ATTEMPTS,
-    DEFAULT_SETTLE_S,
-    CorrectOptions,
-)
-from importer.app.questions import Answers, DeclinedError
+from importer.app.correct_batch import prepare_correct
 from importer.app.records import CorrectionOutcome
-from importer.app.stores import open_store
 from importer.cli import options
 from importer.cli.console import Console
-from importer.cli.plans import confirmed, show_result
-from importer.cli.progress import watched
+from importer.cli.plans import run_shown
 from importer.wording import count
 
 
-def correct(
-    console: Console,
-    *,
-    results: options.Results,
-    mapping: options.NewMappingFile = None,
-    remap: options.Remap = False,
-    overwrite: options.Overwrite = False,
-    undo: options.Undo = False,
-    yes: options.Yes = False,
-    calls: options.Calls,
-    settle: options.Settle = DEFAULT_SETTLE_S,
-    max_attempts: options.MaxAttempts = DEFAULT_MAX_ATTEMPTS,
-) -> int:
+def correct(console: Console, *, asked: options.Correct) -> int:
     """Send changed cells of created rows as updates.
 
     Change cells of created rows in the results file, then run this. It shows each difference and asks. Before
@@ -47,41 +28,8 @@ def correct(
       importer correct visits.results.csv --undo
       importer correct visits.results.csv -m corrected.yaml --remap
     """
-    asked = CorrectOptions(
-        results=results,
-        mapping=mapping,
-        remap=remap,
-        overwrite=overwrite,
-        undo=undo,
-        calls=calls,
-        settle_s=settle,
-        max_attempts=max_attempts,
-        yes=yes,
-        unattended=not console.has_terminal,
-    )
-    found = asyncio.run(_correct(console, asked))
-    return show_result(console, found, _described(found, undo=undo), stopped=found.stopped)
-
-
-async def _correct(console: Console, asked: CorrectOptions) -> CorrectionOutcome:
-    with watched(console) as (observer, stop), open_store(notice=console.warn) as store:
-        plan = await prepare_correct(asked, store, observer)
-        try:
-            answers = _answers(console, plan)
-        except BaseException:
-            await discard_correct(plan)
-            raise
-        return await start_correct(plan, answers, stop=stop)
-
-
-def _answers(console: Console, plan: CorrectionPlan) -> Answers:
-    """Raises DeclinedError for a "no"."""
-    answers = Answers()
-    for question in plan.questions:
-        if not confirmed(console, question):
-            raise DeclinedError("Nothing was changed.")
-        answers = answers.having(question.key, question.choices[0].value)
-    return answers
+    asked = replace(asked, unattended=not console.has_terminal)
+    return run_shown(console, partial(prepare_correct, asked), partial(_described, undo=asked.undo))
 
 
 def _described(found: CorrectionOutcome, *, undo: bool) -> list[str]:

@@ -20,7 +20,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
 from importlib import import_module
@@ -32,9 +32,9 @@ import typer
 from typer.core import TyperGroup
 
 from importer.app.questions import DeclinedError
-from importer.cli.console import CommandEnd, Console
+from importer.cli.console import CommandEnd, Console, Details
 from importer.errors import ImporterError
-from importer.home import home, open_log
+from importer.home import CALLS, home, open_log
 
 PROGRAM: Final = "importer"
 
@@ -155,7 +155,7 @@ AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on stdout at the end, and nothing else there.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show only results, warnings and errors.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show what happens in detail, too.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show each call to LeadSquared, too.")]
 _KEYWORD: Final = inspect.Parameter.KEYWORD_ONLY
 
 
@@ -165,8 +165,9 @@ def takes_console(function: Callable[..., int]) -> Callable[..., Callable[[], in
     Parsing gives the call to make instead of making it: typer turns some exceptions of a command into exits
     of its own, and how a command ends is for `ending_of` to say.
     """
-    own = tuple(_parameters(function))
-    parameters = [each for _, _, _, each in own]
+    own = inspect.signature(function, eval_str=True).parameters
+    asked = {name: each.annotation for name, each in own.items() if name != "console"}
+    parameters = [made for name, each in asked.items() for made in _parameters(name, each, own[name].default)]
     for name, kind in {"as_json": AsJson, "quiet": Quiet, "verbose": Verbose}.items():
         parameters.append(inspect.Parameter(name, _KEYWORD, default=False, annotation=kind))
     context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
@@ -178,17 +179,9 @@ def takes_console(function: Callable[..., int]) -> Callable[..., Callable[[], in
         assert console is not None, "main.run hands the console to typer"
         console.configure(as_json=as_json, quiet=quiet, verbose=verbose)
         console.command_name = function.__name__
-        given: dict[str, Any] = {}
-        records: dict[tuple[str, Any], dict[str, Any]] = {}
-        for name, record, field, parameter in own:
-            if record is None:
-                given[name] = values[parameter.name]
-            else:
-                records.setdefault((name, record), {})[field] = values[parameter.name]
 
         def call() -> int:
-            made = {name: record(**values_of) for (name, record), values_of in records.items()}
-            return function(console, **given, **made)
+            return function(console, **{name: _given(name, each, values) for name, each in asked.items()})
 
         return call
 
@@ -199,22 +192,27 @@ def takes_console(function: Callable[..., int]) -> Callable[..., Callable[[], in
     return command
 
 
-def _parameters(function: Callable[..., int]) -> Iterator[tuple[str, Any, str, inspect.Parameter]]:
-    """(parameter of the function, record, its field, parameter of the command line). A record of options,
-    annotated with what its fields are on the command line (`options.Calls`), is one there and many here."""
-    for name, each in inspect.signature(function, eval_str=True).parameters.items():
-        kind, *annotations = get_args(each.annotation) or (each.annotation,)
-        if name == "console":
-            continue
-        if not is_dataclass(kind):
-            # Keyword-only, so that options with and without defaults may stand in any order.
-            yield name, None, "", each.replace(kind=_KEYWORD)
-            continue
-        defaults = {one.name: one.default for one in fields(kind) if one.default is not MISSING}
-        for field, annotation in annotations[0].items():
-            default = defaults.get(field, inspect.Parameter.empty)
-            own = inspect.Parameter(f"{name}_{field}", _KEYWORD, default=default, annotation=annotation)
-            yield name, kind, field, own
+def _parameters(name: str, annotation: Any, default: Any) -> Iterator[inspect.Parameter]:  # noqa: ANN401
+    """The parameters of the command line that one of a function becomes. A record of options, annotated with
+    what its fields are on the command line (`options.Calls`), is one there and many here."""
+    kind, *fields_of = get_args(annotation) or (annotation,)
+    if is_dataclass(kind):
+        defaults = {one.name: one.default for one in fields(kind)}
+        for field, each in fields_of[0].items():
+            yield from _parameters(f"{name}_{field}", each, defaults[field])
+    else:
+        # Keyword-only, so that options with and without defaults may stand in any order.
+        default = inspect.Parameter.empty if default is MISSING else default
+        yield inspect.Parameter(name, _KEYWORD, default=default, annotation=annotation)
+
+
+def _given(name: str, annotation: Any, values: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    """What was given for it."""
+    kind, *fields_of = get_args(annotation) or (annotation,)
+    if not is_dataclass(kind):
+        return values[name]
+    make: Any = kind
+    return make(**{field: _given(f"{name}_{field}", each, values) for field, each in fields_of[0].items()})
 
 
 COMMANDS: Final[dict[str, str]] = {
@@ -335,7 +333,10 @@ def run(argv: Sequence[str]) -> int:
         return int(done.code or 0)
     if isinstance(work, int):  # --help, --version
         return work if argv else EXIT_USAGE
+    details = Details(console)
+    CALLS.addHandler(details)
     end = ending_of(console, work)
+    CALLS.removeHandler(details)
     if console.command_name in NOTIFYING and os.environ.get("IMPORTER_NOTIFY_URL"):
         _notify(console, end)
     console.finish(end)

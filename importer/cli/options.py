@@ -7,55 +7,49 @@ and named in the help text only; `settings.py` decides.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import typer
 from typer.models import ArgumentInfo, OptionInfo
 
-from importer.app.options import CallOptions, SendingOptions, SheetInput
-from importer.errors import UserError
+from importer.app.options import (
+    CallOptions,
+    CheckOptions,
+    CorrectOptions,
+    ResumeOptions,
+    RunOptions,
+    SendingOptions,
+    SheetInput,
+    VerifyOptions,
+)
 from importer.findings import QUESTIONS
 from importer.pacing.rules import Rate
 
 WORKERS_MOST: Final = 256
 HOUR_S: Final = 3600.0
 WEEK_S: Final = 7 * 24 * HOUR_S
-
-
+T = TypeVar("T", int, float)
 DELIMITER_NAMES: Final = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "pipe": "|"}
 
 
-def whole_number(least: int, most: int) -> Callable[[object], int]:
-    """A reader of whole numbers from `least` to `most`."""
+def number(kind: type[T], least: float, most: float) -> Callable[[object], T]:
+    """A reader of numbers from `least` to `most`."""
 
-    def read(given: object) -> int:
+    def read(given: object) -> T:
         try:
-            number = int(str(given))
+            found = kind(str(given))
         except ValueError:
-            raise typer.BadParameter(f"{given!r} is not a whole number.") from None
-        if not least <= number <= most:
-            raise typer.BadParameter(f"{given} is not between {least:,} and {most:,}.")
-        return number
+            raise typer.BadParameter(f"{given!r} is not a number of that kind.") from None
+        if not least <= found <= most:
+            raise typer.BadParameter(f"{given} is not between {least:,g} and {most:,g}.")
+        return found
 
     return read
 
 
-def seconds(least: float, most: float) -> Callable[[object], float]:
-    """A reader of lengths of time in seconds, from `least` to `most`; neither nan nor infinite."""
-
-    def read(given: object) -> float:
-        try:
-            number = float(str(given))
-        except ValueError:
-            raise typer.BadParameter(f"{given!r} is not a number of seconds.") from None
-        if not math.isfinite(number) or not least <= number <= most:
-            raise typer.BadParameter(f"{given} is not between {least:g} and {most:g} seconds.")
-        return number
-
-    return read
+AT_MOST_AN_HOUR: Final = number(float, 0, HOUR_S)
 
 
 def rate(given: str) -> Rate:
@@ -87,15 +81,11 @@ def delimiter(given: str) -> str:
     return character
 
 
-def accepted(kinds: list[str] | None) -> frozenset[str]:
-    """The kinds of `--accept`. Raises UserError for what is not a kind of question."""
-    for kind in kinds or ():
-        if kind not in QUESTIONS:
-            raise UserError(
-                f"--accept {kind}: that is not a kind of question.",
-                remedy=f"Use one of {', '.join(QUESTIONS)}.",
-            )
-    return frozenset(kinds or ())
+def question_kind(given: str) -> str:
+    """A kind of question."""
+    if given not in QUESTIONS:
+        raise typer.BadParameter(f"{given} is not a kind of question. Use one of {', '.join(QUESTIONS)}.")
+    return given
 
 
 def _argument(value: str, text: str) -> ArgumentInfo:
@@ -171,15 +161,17 @@ RateLimit = Annotated[
     ),
 ]
 Workers = Annotated[
-    int, _option("--workers N", "Send at most N calls at once.", whole_number(1, WORKERS_MOST))
+    int, _option("--workers N", "Send at most N calls at once.", number(int, 1, WORKERS_MOST))
 ]
-Timeout = Annotated[float, _option("--timeout SECONDS", "Wait so long for an answer.", seconds(0.1, HOUR_S))]
+Timeout = Annotated[
+    float, _option("--timeout SECONDS", "Wait so long for an answer.", number(float, 0.1, HOUR_S))
+]
 MaxOutage = Annotated[
     float,
     _option(
         "--max-outage SECONDS",
         "Wait so long for a tenant that does not answer, then stop (exit 3).",
-        seconds(0, WEEK_S),
+        number(float, 0, WEEK_S),
     ),
 ]
 
@@ -187,14 +179,14 @@ MaxOutage = Annotated[
 
 Yes = Annotated[bool, _option("--yes -y", "Send without asking.")]
 Limit = Annotated[
-    int | None, _option("--limit N", "Send at most N rows, then stop: a trial.", whole_number(1, 10_000_000))
+    int | None, _option("--limit N", "Send at most N rows, then stop: a trial.", number(int, 1, 10_000_000))
 ]
 Canary = Annotated[
     int | None,
     _option(
         "--canary N",
         "Send N rows, read them back, and go on only if all came back as sent.",
-        whole_number(1, 1_000),
+        number(int, 1, 1_000),
     ),
 ]
 Settle = Annotated[
@@ -202,11 +194,11 @@ Settle = Annotated[
     _option(
         "--settle SECONDS",
         "Time that a new activity may take to show up in LeadSquared's own look-up.",
-        seconds(0, HOUR_S),
+        AT_MOST_AN_HOUR,
     ),
 ]
 MaxAttempts = Annotated[
-    int, _option("--max-attempts N", "Make at most N Create calls for one row.", whole_number(1, 100))
+    int, _option("--max-attempts N", "Make at most N Create calls for one row.", number(int, 1, 100))
 ]
 KeepGoing = Annotated[
     bool, _option("--keep-going", "Continue when the first rows are all refused for the same reason.")
@@ -217,8 +209,12 @@ ResultsPath = Annotated[
 SkipInvalid = Annotated[bool, _option("--skip-invalid", "Send the valid rows although others are invalid.")]
 Replace = Annotated[bool, _option("--replace", "Replace the results file of a finished batch at that path.")]
 Accept = Annotated[
-    list[str] | None,
-    _option("--accept KIND", "Accept this kind of question as fine, such as mixed-dates; may be repeated."),
+    list[str],
+    _option(
+        "--accept KIND",
+        "Accept this kind of question as fine, such as mixed-dates; may be repeated.",
+        question_kind,
+    ),
 ]
 ResumeOpen = Annotated[
     bool, _option("--resume", "Continue an open batch of the same sheet instead of refusing it.")
@@ -258,10 +254,10 @@ ReportPath = Annotated[
 ]
 OutputMapping = Annotated[Path, _option("--output -o MAPPING", "The mapping to write.")]
 EventCode = Annotated[
-    int | None, _option("--event N", "The activity type's code.", whole_number(1, 999_999_999))
+    int | None, _option("--event N", "The activity type's code.", number(int, 1, 999_999_999))
 ]
 Port = Annotated[
-    int, _option("--port PORT", "The port to listen on; 0 takes a free one.", whole_number(0, 65_535))
+    int, _option("--port PORT", "The port to listen on; 0 takes a free one.", number(int, 0, 65_535))
 ]
 NoOpen = Annotated[bool, _option("--no-open", "Do not open the browser; only print the address.")]
 Rehearsing = Annotated[
@@ -275,11 +271,12 @@ SandboxRate = Annotated[
 ]
 Penalty = Annotated[
     float,
-    _option("--penalty SECONDS", "Refuse calls so long after the limit is exceeded.", seconds(0, HOUR_S)),
+    _option("--penalty SECONDS", "Refuse calls so long after the limit is exceeded.", AT_MOST_AN_HOUR),
 ]
-Latency = Annotated[float, _option("--latency SECONDS", "Take so long for each answer.", seconds(0, HOUR_S))]
+Latency = Annotated[float, _option("--latency SECONDS", "Take so long for each answer.", AT_MOST_AN_HOUR)]
 Lag = Annotated[
-    float, _option("--lag SECONDS", "Time that a new activity is missing from Retrieve.", seconds(0, HOUR_S))
+    float,
+    _option("--lag SECONDS", "Time that a new activity is missing from Retrieve.", AT_MOST_AN_HOUR),
 ]
 
 # Records of the use cases, each field with its option (`main.takes_console`)
@@ -311,3 +308,57 @@ Sending = Annotated[
         "keep_going": KeepGoing,
     },
 ]
+Check = Annotated[
+    CheckOptions,
+    {
+        "sheet": Sheet,
+        "mapping": MappingFile,
+        "accept": Accept,
+        "marked_copy": ReportPath,
+        "online": Online,
+        "calls": Annotated[CallOptions, {"host": Host, "sandbox": Sandbox, "rate": RateLimit}],
+    },
+]
+Run = Annotated[
+    RunOptions,
+    {
+        "sheet": Sheet,
+        "mapping": MappingFile,
+        "calls": Calls,
+        "yes": Yes,
+        "sending": Sending,
+        "skip_invalid": SkipInvalid,
+        "accept": Accept,
+        "again": Again,
+        "only_new": OnlyNew,
+        "resume": ResumeOpen,
+    },
+]
+Resume = Annotated[
+    ResumeOptions,
+    {
+        "results": Results,
+        "mapping": OptionalMappingFile,
+        "remap": Remap,
+        "retry_failed": RetryFailed,
+        "calls": Calls,
+        "yes": Yes,
+        "sending": Sending,
+    },
+]
+Correct = Annotated[
+    CorrectOptions,
+    {
+        "results": Results,
+        "mapping": NewMappingFile,
+        "remap": Remap,
+        "overwrite": Overwrite,
+        "undo": Undo,
+        "yes": Yes,
+        "calls": Calls,
+        "settle_s": Settle,
+        "max_attempts": MaxAttempts,
+    },
+]
+Verify = Annotated[VerifyOptions, {"results": Results, "calls": Calls, "settle_s": Settle}]
+WhoAmI = Annotated[CallOptions, {"host": Host, "sandbox": Sandbox, "rate": RateLimit, "timeout_s": Timeout}]

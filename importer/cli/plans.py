@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from importer.app.observer import Observer
 from importer.app.plan import CANNOT_BE_UNDONE, Plan, answer, discard, start
@@ -22,14 +22,12 @@ from importer.wording import count, duration
 LABEL_COLUMNS: Final = 15
 
 
-async def settled(console: Console, plan: Plan, *, shows_findings: bool = True) -> Plan:
+async def settled(console: Console, plan: Plan[ResultT]) -> Plan[ResultT]:
     """The plan once every question is answered. Raises QuestionOpenError where nobody can be asked,
     DeclinedError for a "no"; the plan is closed then."""
+    _show_findings(console, plan)
     shows_facts = True
     while True:
-        if shows_findings and plan.counts:
-            shows_findings = False
-            _show_findings(console, plan)
         if shows_facts and plan.facts is not None:
             shows_facts = False
             _show_facts(console, plan.facts)
@@ -38,13 +36,12 @@ async def settled(console: Console, plan: Plan, *, shows_findings: bool = True) 
         if not console.has_terminal:
             console.result("", _open_as_json(plan))
             raise QuestionOpenError(plan.questions)
-        answers = Answers()
+        answers: dict[str, str] = {}
         for question in plan.questions:
-            value = _asked(console, question)
-            answers = answers.having(question.key, value)
-            if value == STOP:
+            answers[question.key] = _asked(console, question)
+            if answers[question.key] == STOP:
                 break
-        plan = await answer(plan, answers)
+        plan = await answer(plan, Answers(answers))
 
 
 def confirmed(console: Console, question: Question) -> bool:
@@ -69,7 +66,7 @@ def _asked(console: Console, question: Question) -> str:
     return console.ask(text, choices) or STOP
 
 
-def _open_as_json(plan: Plan) -> dict[str, list[dict[str, Any]]]:
+def _open_as_json(plan: Plan[Any]) -> dict[str, list[dict[str, Any]]]:
     """What was found in the sheet, and the questions that are not about that."""
     found = plan.findings.as_json()
     of_findings = {QuestionKind.ACCEPT, QuestionKind.HIDDEN, QuestionKind.INVALID}
@@ -77,7 +74,7 @@ def _open_as_json(plan: Plan) -> dict[str, list[dict[str, Any]]]:
     return {**found, "questions": [*found["questions"], *others]}
 
 
-def _show_findings(console: Console, plan: Plan) -> None:
+def _show_findings(console: Console, plan: Plan[Any]) -> None:
     lines = findings_shown(plan.findings)
     for line in lines:
         console.say(line)
@@ -88,58 +85,65 @@ def _show_findings(console: Console, plan: Plan) -> None:
 def _show_facts(console: Console, facts: PlanFacts) -> None:
     for label, value in facts.lines():
         console.say(f"{label:{LABEL_COLUMNS}}{value}")
-    if facts.to_send and not facts.rehearsal:
+    if facts.to_send and not facts.batch.rehearsal:
         console.say(CANNOT_BE_UNDONE)
 
 
-Prepare = Callable[[Store, Observer], Coroutine[Any, Any, Plan]]
+ResultT = TypeVar("ResultT", RunResult, CorrectionOutcome)
 
 
-def run_shown(console: Console, prepare: Prepare) -> int:
-    """A plan, from its preparation to what was sent, and how it ended; the exit code. A fault of ours is
-    raised, after what was done."""
+def run_shown(
+    console: Console,
+    prepare: Callable[[Store, Observer], Coroutine[Any, Any, Plan[ResultT]]],
+    lines: Callable[[ResultT], Sequence[str]],
+) -> int:
+    """A plan, from its preparation to what was sent, and how it ended (`lines`); the exit code."""
+
+    async def done() -> ResultT:
+        with watched(console) as (observer, stop), open_store(notice=console.warn) as store:
+            plan = await prepare(store, observer)
+            try:
+                plan = await settled(console, plan)
+            except BaseException:
+                await discard(plan)
+                raise
+            if plan.nothing_to_send and not plan.resumes:
+                console.say("Nothing is new: every row of this sheet was sent before.")
+            return await start(plan, stop=stop)
+
     try:
-        result = asyncio.run(_done(console, prepare))
-    except BrokenRunError as broken:
+        result = asyncio.run(done())
+    except BrokenRunError as broken:  # a fault of ours is raised after what was done
         console.result("", broken.result.as_json())
         raise broken.__cause__ or broken from None
-    text = summary(result.counts, result.already, result.seconds, str(result.results))
-    return show_result(console, result, [text, *result.reasons], stopped=result.stopped)
+    return show_result(console, result, lines(result))
 
 
-async def _done(console: Console, prepare: Prepare) -> RunResult:
-    with watched(console) as (observer, stop), open_store(notice=console.warn) as store:
-        plan = await prepare(store, observer)
-        try:
-            plan = await settled(console, plan, shows_findings=not plan.resumes)
-        except BaseException:
-            await discard(plan)
-            raise
-        if plan.nothing_to_send and not plan.resumes:
-            console.say("Nothing is new: every row of this sheet was sent before.")
-        return await start(plan, stop=stop)
+def rows_sent(result: RunResult) -> list[str]:
+    """How many rows were sent, and why others were not."""
+    return [summary(result.counts, result.already, result.seconds, str(result.results)), *result.reasons]
 
 
 def show_result(
-    console: Console, result: RunResult | VerifyResult | CorrectionOutcome, lines: Sequence[str],
-    *, stopped: str = "",
-) -> int:  # fmt: skip
+    console: Console, result: RunResult | VerifyResult | CorrectionOutcome, lines: Sequence[str]
+) -> int:
     """How it ended, why, and what is next; the exit code."""
     console.result("\n".join(lines), result.as_json())
-    if stopped:
-        console.error(stopped)
+    if result.stopped:
+        console.error(result.stopped)
     for step in result.next_steps:
         console.command(step.command, before=step.text)
     return result.exit_code
 
 
-ALREADY: Final = "already there"
+def counted(counts: Mapping[str, int], already: int) -> list[str]:
+    """`39 created`, `1 failed`, …"""
+    found = {str(status): counts[status] for status in SHOWN_STATUSES} | {"already there": already}
+    return [f"{rows:,} {name}" for name, rows in found.items() if rows]
 
 
 def summary(counts: Mapping[str, int], already: int, seconds: float, results: str) -> str:
     """`40 rows: 39 created, 1 failed in 8 seconds.`, and where the results file is."""
-    parts = [f"{counts[status]:,} {status}" for status in SHOWN_STATUSES if counts[status]]
-    if already:
-        parts.append(f"{already:,} {ALREADY}")
     took = f" in {duration(seconds)}" if seconds >= 1 else ""
-    return f"{count(counts['rows'], 'row')}: {', '.join(parts) or 'none'}{took}.\nResults: {results}"
+    parts = ", ".join(counted(counts, already)) or "none"
+    return f"{count(counts['rows'], 'row')}: {parts}{took}.\nResults: {results}"

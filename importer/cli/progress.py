@@ -25,7 +25,7 @@ from importer.wording import SCREEN_COLUMNS, clock, count, duration
 LINE_EVERY_S: Final = 5.0
 NOTE_EVERY_S: Final = 10.0
 SPEED_OVER_S: Final = 30.0
-SAMPLES_MOST: Final = 300
+SAMPLES_MOST: Final = 1_000
 
 
 class Speed:
@@ -38,25 +38,16 @@ class Speed:
         return f"<Speed {self.rows_per_s:.2f} rows/s over {len(self._samples)} samples>"
 
     def note(self, now_s: float, done: int) -> None:
-        """`done` rows are done at `now_s`. Samples closer than a tenth of a second are not kept."""
-        if len(self._samples) > 1 and now_s - self._samples[-2][0] < SPEED_OVER_S / SAMPLES_MOST:
-            self._samples[-1] = (now_s, done)
-        else:
-            self._samples.append((now_s, done))
+        """`done` rows are done at `now_s`."""
+        self._samples.append((now_s, done))
         while len(self._samples) > 2 and now_s - self._samples[1][0] >= SPEED_OVER_S:
             self._samples.popleft()
 
     @property
     def rows_per_s(self) -> float:
         """0 while nothing can be said."""
-        if len(self._samples) < 2:
-            return 0.0
         (first_s, first), (last_s, last) = self._samples[0], self._samples[-1]
         return max(0.0, (last - first) / (last_s - first_s)) if last_s > first_s else 0.0
-
-    def left_s(self, remaining: int) -> float:
-        """Seconds until `remaining` rows are done; inf while nothing can be said."""
-        return remaining / self.rows_per_s if self.rows_per_s else math.inf
 
 
 class ProgressBar:
@@ -85,7 +76,7 @@ class ProgressBar:
         self._bar: Any = None
         if not console.quiet and _bar_is_seen():
             self._bar = _new_bar(what, total)
-            console.interlude = self
+            console.bar = self._bar
 
     def __repr__(self) -> str:
         return f"<ProgressBar {self._what} {self._done}/{self._total} {self._counts} {self._speed!r}>"
@@ -93,7 +84,7 @@ class ProgressBar:
     def close(self) -> None:
         """Leaves it as it is."""
         if self._bar is not None:
-            self._console.interlude = None
+            self._console.bar = None
             self._bar.set_postfix_str(self._details(clock, "/s"), refresh=True)
             self._bar.close()
             self._bar = None
@@ -116,14 +107,6 @@ class ProgressBar:
             self._line_at_s = now_s
             self._console.say(self._line())
 
-    def hide(self) -> None:
-        """Take the bar off the screen while a message is written."""
-        self._bar.clear()
-
-    def show_again(self) -> None:
-        """Put it back."""
-        self._bar.refresh()
-
     def _say_note(self, note: str, now_s: float) -> None:
         if note == self._note or now_s - self._note_at_s < NOTE_EVERY_S:
             return
@@ -141,7 +124,7 @@ class ProgressBar:
         parts = []
         speed = self._speed.rows_per_s
         if self._total is not None and 0 < self._done < self._total and speed:
-            parts.append(f"{spell(self._speed.left_s(self._total - self._done))} left")
+            parts.append(f"{spell((self._total - self._done) / speed)} left")
         if speed:
             parts.append(f"{speed:,.0f}{unit}" if speed >= 100 else f"{speed:.1f}{unit}")
         parts += [f"{number:,} {name}" for name, number in self._counts.items()]
@@ -197,6 +180,7 @@ class ConsoleObserver:
         if self._bar is None or self.stage is not progress.stage:
             self.close()
             self.stage = progress.stage
+            self._console.sending |= self.stage in {Stage.SENDING, Stage.CORRECTING}
             self._bar = ProgressBar(self._console, str(progress.stage), progress.total)
         counts = {name: rows for name, rows in progress.counts.items() if name in COUNTED}
         self._bar.show(progress.done, total=progress.total, note=progress.note, **counts)
@@ -207,10 +191,6 @@ class ConsoleObserver:
             self._console.warn(text)
         else:
             self._console.say(text)
-
-    def sending(self) -> None:
-        """From now on an unexpected end leaves something to resume."""
-        self._console.sending = True
 
     def close(self) -> None:
         """Leaves the last bar as it is."""

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
-from importer.app.options import ResumeOptions
 from importer.app.resume import prepare_resume
 from importer.cli import options
 from importer.cli.console import Console
-from importer.cli.plans import run_shown
+from importer.cli.plans import rows_sent, run_shown
 
 
-def resume(
-    console: Console,
-    *,
-    results: options.Results,
-    mapping: options.OptionalMappingFile = None,
-    remap: options.Remap = False,
-    retry_failed: options.RetryFailed = False,
-    calls: options.Calls,
-    yes: options.Yes = False,
-    sending: options.Sending,
-) -> int:
+def resume(console: Console, *, asked: options.Resume) -> int:
     """Continue a batch, with what you corrected in its results file.
 
     Sends pending rows, rows in doubt (looked up first), and rows that you corrected. Created rows are never
@@ -39,14 +29,5 @@ def resume(
       importer resume visits.results.csv --retry-failed
       importer resume visits.results.csv -m corrected.yaml --remap
     """
-    asked = ResumeOptions(
-        results=results,
-        mapping=mapping,
-        remap=remap,
-        retry_failed=retry_failed,
-        calls=calls,
-        sending=sending,
-        yes=yes,
-        unattended=not console.has_terminal,
-    )
-    return run_shown(console, partial(prepare_resume, asked))
+    asked = replace(asked, unattended=not console.has_terminal)
+    return run_shown(console, partial(prepare_resume, asked), rows_sent)

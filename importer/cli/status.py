@@ -9,8 +9,7 @@ from importer.app.records import BatchStatus
 from importer.app.stores import batch_status, list_batches, open_store
 from importer.cli import options
 from importer.cli.console import Console
-from importer.cli.plans import ALREADY, summary
-from importer.store.records import SHOWN_STATUSES
+from importer.cli.plans import counted, summary
 from importer.text import shown
 from importer.wording import count, local_time, pad, shorten
 
@@ -69,8 +68,7 @@ def _described(one: BatchStatus) -> list[str]:
 
 def _line(one: BatchStatus) -> str:
     """One batch in the list of all."""
-    parts = [f"{one.counts[each]:,} {each}" for each in SHOWN_STATUSES if one.counts.get(each)]
-    parts += [f"{one.already:,} {ALREADY}"] if one.already else []
+    parts = counted(one.counts, one.already)
     parts += [f"running ({shown(one.running_on)})" if one.running_on else "running"] if one.running else []
     parts += ["data removed"] if one.erased else []
     name = pad(shorten(shown(Path(one.source).name), NAME_COLUMNS), NAME_COLUMNS)

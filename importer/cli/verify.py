@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from importer.app.options import (
-    DEFAULT_SETTLE_S,
-    VerifyOptions,
-)
+from importer.app.options import VerifyOptions
 from importer.app.records import VerifyResult
 from importer.app.stores import open_store
-from importer.app.verify_batch import PartlyReadError
 from importer.app.verify_batch import verify as verify_batch
 from importer.cli import options
 from importer.cli.console import Console
@@ -19,13 +15,7 @@ from importer.cli.progress import watched
 from importer.wording import count
 
 
-def verify(
-    console: Console,
-    *,
-    results: options.Results,
-    calls: options.Calls,
-    settle: options.Settle = DEFAULT_SETTLE_S,
-) -> int:
+def verify(console: Console, *, asked: options.Verify) -> int:
     """Read created activities back and compare them with what was sent.
 
     Nothing is sent or changed in LeadSquared.
@@ -41,16 +31,7 @@ def verify(
       importer verify visits.csv --sandbox
       importer verify visits.results.csv --json
     """
-    asked = VerifyOptions(
-        results=results,
-        calls=calls,
-        settle_s=settle,
-    )
-    try:
-        found = asyncio.run(_verify(console, asked))
-    except PartlyReadError as error:
-        console.result("", error.result.as_json())
-        raise
+    found = asyncio.run(_verify(console, asked))
     return show_result(console, found, _described(found))
 
 

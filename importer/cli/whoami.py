@@ -5,21 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from importer.app.keys import whoami as ask_whoami
-from importer.app.options import DEFAULT_TIMEOUT_S, CallOptions
 from importer.app.records import Account
 from importer.cli import options
 from importer.cli.console import Console
 from importer.text import shown
 
 
-def whoami(
-    console: Console,
-    *,
-    host: options.Host = None,
-    sandbox: options.Sandbox = False,
-    rate: options.RateLimit = None,
-    timeout: options.Timeout = DEFAULT_TIMEOUT_S,
-) -> int:
+def whoami(console: Console, *, calls: options.WhoAmI) -> int:
     """Show which user, organisation and host the keys belong to.
 
     \b
@@ -28,7 +20,6 @@ def whoami(
       importer whoami --sandbox
       importer whoami --host api-in21.leadsquared.com
     """
-    calls = CallOptions(host=host, sandbox=sandbox, rate=rate, timeout_s=timeout)
     account = asyncio.run(ask_whoami(calls))
     console.result(described(account), account.as_json())
     return 0

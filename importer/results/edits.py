@@ -9,7 +9,7 @@ an Id, the activity is to be read back. Whatever else differs in our columns is 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Final
@@ -174,6 +174,12 @@ class Named:
         self.total += 1
         if len(self.first) < FIRST_NAMED_MAX:
             self.first.append(text)
+
+    def sentences(self, what: str) -> Iterator[str]:
+        """`Ignored: row 2, …`, and how many more there are."""
+        yield from (f"{what}: {text}" for text in self.first)
+        if self.total > len(self.first):
+            yield f"… and {self.total - len(self.first):,} more."
 
     def listed(self) -> str:
         """`row 2, row 3 and 340 more`."""

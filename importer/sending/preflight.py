@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -75,15 +75,20 @@ async def look_for_continuation(
 
 def assume_all_sent(change: BatchChange, since: float, marker: Marker | None) -> int:
     """Every pending row is in doubt back to `since` (Unix seconds, tenant's clock); how many."""
-    entry = remedy_for("sent-elsewhere")
     assumed = 0
     while pending := change.rows.chunk(RowStatus.PENDING, 0, CHUNK_ROWS):
-        sent = {row.position: sent_body(row, marker) for row in pending}
-        change.assume_sent(
-            sent, since, detail=entry.meaning, code=entry.code, error=f"{entry.meaning} {entry.action}"
-        )
-        assumed += len(sent)
+        assume_sent(change, {row.position: sent_body(row, marker) for row in pending}, since)
+        assumed += len(pending)
     return assumed
+
+
+def assume_sent(
+    change: BatchChange, sent: Mapping[int, bytes], since: float, code: str = "sent-elsewhere"
+) -> None:
+    """These rows (position → body) may have been sent without our knowledge, as `code` says."""
+    entry = remedy_for(code)
+    error = f"{entry.meaning} {entry.action}"
+    change.assume_sent(sent, since, detail=entry.meaning, code=entry.code, error=error)
 
 
 def _spread(rows: BatchRows) -> list[StoredRow]:

@@ -168,18 +168,17 @@ class Batch:
     rehearsal: bool
     source: str
     family: Literal["text", "workbook"]
-    sheet: str | None
     header: tuple[str, ...]
-    header_row: int
-    delimiter: str | None
-    encoding: str | None
-    hidden: Literal["include", "skip"] | None
     mapping: dict[str, Any]
     content: str
     source_cells: str
     rows: int
-    skip_invalid: bool
     results: str
+    sheet: str | None = None
+    header_row: int = 1
+    delimiter: str | None = None
+    encoding: str | None = None
+    hidden: Literal["include", "skip"] | None = None
     results_digest: str | None = None
     marker: str | None = None
     os_user: str = ""

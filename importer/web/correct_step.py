@@ -7,8 +7,9 @@ from typing import Final
 
 from aiohttp import web
 
-from importer.app.correct_batch import CorrectionPlan, discard_correct, prepare_correct, start_correct
+from importer.app.correct_batch import prepare_correct
 from importer.app.options import CorrectOptions, ScreenChanges
+from importer.app.plan import Plan, discard, start
 from importer.app.questions import Answers
 from importer.app.records import BatchStatus, CorrectionOutcome
 from importer.errors import UserError
@@ -30,9 +31,9 @@ async def page(screen: Screen, request: web.Request, own: WebImport) -> web.Resp
     options = _options(screen, own, status, undo=undo)
     key = f"correct:{own.id}:{hashlib.sha256(repr(options).encode()).hexdigest()}"
 
-    async def work(job: Job[CorrectionPlan]) -> CorrectionPlan:
+    async def work(job: Job[Plan[CorrectionOutcome]]) -> Plan[CorrectionOutcome]:
         plan = await prepare_correct(options, store, job)
-        await discard_correct(plan)
+        await discard(plan)
         return plan
 
     job = await screen.jobs.outcome(key, "correct", work)
@@ -58,10 +59,10 @@ async def send(screen: Screen, request: web.Request, own: WebImport) -> web.Resp
     async def work(job: Job[CorrectionOutcome]) -> CorrectionOutcome:
         plan = await prepare_correct(options, store, job)
         if _looks(plan) != form.get("looks"):
-            await discard_correct(plan)
+            await discard(plan)
             raise UserError("The changes are others by now. Nothing was sent.", remedy="Press Correct again.")
         yes = {each.key: each.choices[0].value for each in plan.questions}
-        return await start_correct(plan, Answers(yes), stop=job.stop)
+        return await start(plan, Answers(yes), stop=job.stop)
 
     own.changed(read_back=None)
     screen.jobs.begin(own.key, Job(CORRECTING, work))
@@ -82,9 +83,9 @@ def _options(
     )
 
 
-def _looks(plan: CorrectionPlan | None) -> str:
+def _looks(plan: Plan[CorrectionOutcome] | None) -> str:
     """A digest of what the page says, so that nothing else is sent than what was shown."""
-    shown = plan and (plan.rows, plan.unfinished, plan.changes, plan.refused)
+    shown = plan and (plan.unfinished, plan.changes, plan.refused)
     return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
 
 

@@ -78,9 +78,6 @@ class Job(Generic[_T]):
         """Something to know although the work goes on."""
         self.notices.append(text)
 
-    def sending(self) -> None:
-        """The first row is about to leave."""
-
     def left_s(self) -> float | None:
         """Seconds until the rows of this stage are done, as fast as lately; None while nothing can be
         said."""

@@ -23,7 +23,7 @@ from importer.app.resume import prepare_resume
 from importer.app.run import prepare_run
 from importer.app.stores import batch_status
 from importer.app.verify_batch import verify
-from importer.errors import ResultsError, SettingsError
+from importer.errors import ResultsError, SettingsError, WorkError
 from importer.store.store import Store
 from importer.web.check_step import bad_cells
 from importer.web.imports import ReadBack, WebImport
@@ -65,7 +65,7 @@ class SendJob(Job[RunResult | None]):
     ) -> None:
         super().__init__(TRIAL if limit else "import", lambda _: self._prepared_and_sent())
         self.signature = signature(own, status)
-        self.plan: Plan | None = None
+        self.plan: Plan[RunResult] | None = None
         self.waiting = False
         self._screen, self._store, self._own, self._status = screen, store, own, status
         self._limit, self._retry_failed = limit, retry_failed
@@ -111,7 +111,7 @@ class SendJob(Job[RunResult | None]):
             if plan is not None:
                 await discard(plan)
 
-    async def _prepare(self) -> Plan:
+    async def _prepare(self) -> Plan[RunResult]:
         """A batch goes on with the changes made on the screen, and with another mapping if it was changed."""
         own, here = self._own, self._own.here
         sending = SendingOptions(limit=self._limit, settle_s=self._screen.settle_s)
@@ -140,7 +140,7 @@ class SendJob(Job[RunResult | None]):
         ):
             self.plan = await answer(self.plan, Answers(known))
 
-    async def _send(self, plan: Plan) -> RunResult:
+    async def _send(self, plan: Plan[RunResult]) -> RunResult:
         self.started = True
         own = self._own.changed(batch=plan.batch, mapped=self._own.mapping_digest)
         yes = {each.key: each.choices[0].value for each in plan.questions}
@@ -254,6 +254,8 @@ async def read_back(screen: Screen, own: WebImport, store: Store, job: Job[Any])
     """Created rows compared with what was sent; how many are equal is kept for the pages."""
     asked = VerifyOptions(results=own.here.batch, calls=own.calls, settle_s=screen.settle_s)
     result = await verify(asked, store, job, job.stop)
+    if result.stopped:
+        raise WorkError(result.stopped)
     equal = f"{result.equal:,} of {result.rows:,} rows equal"
     by_field = {one["field"]: f"{one['equal']:,} of {one['sent']:,} equal" for one in result.fields}
     own.changed(read_back=ReadBack(equal, by_field, result.differences))
@@ -285,7 +287,7 @@ def signature(own: WebImport, status: BatchStatus | None) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def looks_of(plan: Plan) -> str:
+def looks_of(plan: Plan[RunResult]) -> str:
     """A digest of what the page says of a plan, so that nothing else is sent than what was shown."""
     lines = [line for line in plan.facts.lines() if line[0] != "Batch"] if plan.facts else []
     return hashlib.sha256(repr(lines).encode()).hexdigest()[:16]

@@ -153,7 +153,7 @@ def stage(
             id=batch_id, created_at=at, tenant=tenant_id, host="", organisation="Sandbox", user="Asha Rao",
             rehearsal=False, source=str(sheet), family=family, sheet=None, header=opened.header, header_row=1,
             delimiter=",", encoding="utf-8", hidden=None, mapping=plan.record(), content=digests.content,
-            source_cells=digests.source_cells, rows=survey.rows, skip_invalid=False,
+            source_cells=digests.source_cells, rows=survey.rows,
             results=str(home.parent / "visits.results.csv"),
         )  # fmt: skip
         began = time.perf_counter()

@@ -238,5 +238,5 @@ def _facts(rows: int, plan: Mapping) -> StoredBatch:
         id=BATCH, created_at=iso(EPOCH), tenant="t/o", host="https://t", organisation="O", user="U",
         rehearsal=False, source="/nowhere/visits.csv", family="text", sheet=None, header=HEADER, header_row=1,
         delimiter=",", encoding="utf-8", hidden=None, mapping=plan.record(), content="00", source_cells="00",
-        rows=rows, skip_invalid=False, results="/nowhere/visits.results.csv",
+        rows=rows, results="/nowhere/visits.results.csv",
     )  # fmt: skip
