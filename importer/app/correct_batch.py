@@ -75,6 +75,7 @@ class CorrectionPreparation(BatchPreparation[CorrectionOutcome]):
             preparation=self,
             changes=tuple(self._planned.shown),
             refused=tuple(self._planned.refused),
+            rows=len(self._planned.plans),
             unfinished=0 if self._withdraws else len(self._unfinished),
         )
 

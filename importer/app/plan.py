@@ -309,7 +309,8 @@ class Plan(Generic[ResultT]):
     which they are asked; the last one is SEND or CORRECT.
     facts: None until nothing but SEND is open (before that LeadSquared was not asked). counts: rows by shown
     status. changes: what `resume` takes over, or `correct` sends, sentences ("row 17, Outcome: 'Wno' →
-    'Won'"); refused: what `correct` cannot send. unfinished: rows that an earlier correction did not finish.
+    'Won'"); refused: what `correct` cannot send. rows: that `correct` would change;
+    unfinished: that an earlier correction did not finish.
     nothing_to_send: no row would be sent; `start` then only writes the results file.
     """
 
@@ -322,6 +323,7 @@ class Plan(Generic[ResultT]):
     findings: SheetFindings = NOTHING_FOUND
     changes: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
+    rows: int = 0
     unfinished: int = 0
     nothing_to_send: bool = False
 
