@@ -220,6 +220,24 @@ def test_each_form_that_sends_is_good_for_one_run(tenant: RunningTenant, home: P
     assert len([call for call in tenant.calls if call.kind == "update"]) == 1
 
 
+def test_a_status_that_was_set_is_taken_over_once(tenant: RunningTenant, home: Path) -> None:
+    """A row was skipped on the screen, and the batch goes on after that as often as one likes."""
+    with RunningScreen(home) as screen:
+        web = Pages(screen.address)
+        path = _begun(web, 8)
+        web.post(f"{path}/send/try", once=web.once(f"{path}/send"), mode="real")
+        web.wait_for(f"{path}/send", "3 of 3 rows equal")
+        web.post(f"{path}/results/row", row="9", query="", status="skipped")
+        web.post(f"{path}/send/try", once=web.once(f"{path}/results"), mode="real")
+        web.wait_for(f"{path}/send", "6 of 6 rows equal")
+        assert "changed here" not in web.get(f"{path}/results")
+        web.post(f"{path}/resume", once=web.once(f"{path}/results"), mode="real")
+        web.wait_for(f"{path}/results", "7 created")
+
+        assert "1 skipped" in web.get(f"{path}/results")
+    assert len(tenant.creates) == 7
+
+
 def test_screen_and_command_line_send_the_same(
     tenant: RunningTenant, importer: Importer, tmp_path: Path
 ) -> None:

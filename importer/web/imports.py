@@ -29,7 +29,7 @@ from pydantic import TypeAdapter
 from importer.app.options import CallOptions
 from importer.atomic_file import draft_beside, plain_errors, private_folder
 from importer.errors import SheetError
-from importer.store.records import iso
+from importer.store.records import StoredRow, iso
 from importer.web.guard import MULTIPART, SMALLER, UPLOAD_MAX_BYTES, too_large
 
 SHEET: Final = "sheet"
@@ -58,13 +58,14 @@ class ModeState:
     """What there is twice, for LeadSquared and for the rehearsal.
 
     batch: of this import, "" while it has none. mapped: the mapping's digest when it began. answers: to
-    questions, by their keys. marks: a status for a row, by its number, and ids: with `created` its activity.
+    questions, by their keys. marks: a status for a row, by its number, and when the row had last changed (see
+    `mark_of`); ids: with `created` its activity.
     """
 
     batch: str = ""
     mapped: str = ""
     answers: dict[str, str] = field(default_factory=dict)
-    marks: dict[int, str] = field(default_factory=dict)
+    marks: dict[int, tuple[str, str]] = field(default_factory=dict)
     ids: dict[int, str] = field(default_factory=dict)
     read_back: ReadBack | None = None
 
@@ -150,6 +151,12 @@ class WebImport:
         """The corrected cells by place: row as Excel numbers it, column from 0."""
         corrected = self.state.corrections.items()
         return {(row, column): text for row, cells in corrected for column, text in cells.items()}
+
+    def mark_of(self, row: StoredRow) -> str:
+        """What a person made of the row's status, "" if nothing. As in the results file it counts until the
+        row changes: it was taken over then, or is out of date."""
+        mark, changed_at = self.here.marks.get(row.number, ("", ""))
+        return mark if changed_at == row.changed_at else ""
 
     def having(self, **changes: Any) -> WebImport:
         """The import with these parts of its state changed, those of the mode too; not saved."""

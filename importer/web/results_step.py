@@ -23,7 +23,7 @@ from importer.web.check_step import save_correction
 from importer.web.imports import WebImport
 from importer.web.jobs import Job
 from importer.web.screen import Route, Screen, attachment, form_of, number_in, to_step
-from importer.web.send_step import CORRECTING, VERIFYING, open_rows, read_back, status_of
+from importer.web.send_step import CORRECTING, VERIFYING, open_rows, read_back, rows_numbered, status_of
 
 PAGE_ROWS: Final = 50
 RESULT_COLUMNS_MAX: Final = 40
@@ -65,7 +65,7 @@ async def save(screen: Screen, request: web.Request, own: WebImport) -> web.Resp
     status, number = await status_of(screen, own), number_in(form.get("row", ""))
     if status is not None and number is not None:
         store = await screen.store()
-        found = await asyncio.to_thread(_rows_numbered, store.open(status.batch), [number])
+        found = await asyncio.to_thread(rows_numbered, store.open(status.batch), [number])
         for row in found:
             _keep(own, row, form)
             sends = "Correct sends it as an update" if row.status is RowStatus.CREATED else "Resume sends it"
@@ -84,7 +84,7 @@ def _keep(own: WebImport, row: StoredRow, form: Mapping[str, str]) -> None:
     marks = {each: kept for each, kept in own.here.marks.items() if each != row.number}
     ids = {each: kept for each, kept in own.here.ids.items() if each != row.number}
     if mark in _marks_of(row.status.shown):
-        marks[row.number] = mark
+        marks[row.number] = mark, row.changed_at
         if mark == Shown.CREATED:
             ids[row.number] = form.get("id", "").strip()
     own.changed(marks=marks, ids=ids)
@@ -144,14 +144,9 @@ def _page_of(
     changed on the screen and not sent since."""
     statuses = [each for each in RowStatus if each.shown == asked["status"]]
     found = rows.search(statuses=statuses, text=asked["text"], after=asked["after"], limit=PAGE_ROWS + 1)
-    views = [_view(row, own) for row in _rows_numbered(rows, [*own.state.corrections, *own.here.marks])]
+    views = [_view(row, own) for row in rows_numbered(rows, [*own.state.corrections, *own.here.marks])]
     changed = [view["status"] for view in views if view["changed"] or view["mark"] in view["marks"]]
     return tuple(rows.batch().header), found, changed
-
-
-def _rows_numbered(rows: BatchRows, numbers: list[int]) -> list[StoredRow]:
-    """Those that there are."""
-    return [rows.row(position) for position in rows.positions(dict.fromkeys(numbers)).values()]
 
 
 def _written_as(rows: BatchRows, own: WebImport, results: Path, ending: str) -> Path:
@@ -178,7 +173,7 @@ def _view(row: StoredRow, own: WebImport) -> dict[str, Any]:
         "remedy": remedy_for(row.error_code).action if row.error_code else "",
         "cells": [corrected.get(place, cell) for place, cell in enumerate(cells)],
         "changed": {place for place, cell in enumerate(cells) if corrected.get(place, cell) != cell},
-        "mark": own.here.marks.get(row.number, ""),
+        "mark": own.mark_of(row),
         "marks": _marks_of(row.status.shown),
         "id": own.here.ids.get(row.number, ""),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -24,6 +25,8 @@ from importer.app.run import prepare_run
 from importer.app.stores import batch_status
 from importer.app.verify_batch import verify
 from importer.errors import ResultsError, SettingsError, WorkError
+from importer.store.batch_rows import BatchRows
+from importer.store.records import StoredRow
 from importer.store.store import Store
 from importer.web.check_step import bad_cells
 from importer.web.imports import ReadBack, WebImport
@@ -124,8 +127,10 @@ class SendJob(Job[RunResult | None]):
             )  # fmt: skip
             return await prepare_run(run, self._store, self)
         remap = bool(own.mapping_text and here.mapped and here.mapped != own.mapping_digest)
-        changes = ScreenChanges(cells=own.corrections, statuses=here.marks, ids=here.ids)
-        made_here = own.has_sheet or here.marks or own.state.corrections
+        rows = rows_numbered(self._store.open(self._status.batch), here.marks)
+        marks = {row.number: mark for row in rows if (mark := own.mark_of(row))}
+        changes = ScreenChanges(cells=own.corrections, statuses=marks, ids=here.ids)
+        made_here = own.has_sheet or marks or own.state.corrections
         resume = ResumeOptions(
             results=self._status.batch, mapping=own.mapping if remap else None, remap=remap,
             retry_failed=self._retry_failed, calls=own.calls, sending=sending,
@@ -269,6 +274,11 @@ async def status_of(screen: Screen, own: WebImport) -> BatchStatus | None:
         return await asyncio.to_thread(batch_status, own.here.batch, await screen.store())
     except ResultsError:
         return None
+
+
+def rows_numbered(rows: BatchRows, numbers: Iterable[int]) -> list[StoredRow]:
+    """Those that there are."""
+    return [rows.row(position) for position in rows.positions(dict.fromkeys(numbers)).values()]
 
 
 def open_rows(status: BatchStatus) -> int:
