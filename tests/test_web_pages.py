@@ -61,6 +61,7 @@ def test_no_message_on_the_screen_names_an_option_of_the_command_line() -> None:
         ("No row was accepted for 15 minutes (--max-outage). Resume when it answers again.",
          "No row was accepted for 15 minutes. Resume when it answers again."),
         ("A dash -- and `code` stay.", "A dash -- and `code` stay."),
+        ("Correct the cell in the results file, then resume.", "Correct the cell here, then press Resume."),
     ],
 )  # fmt: skip
 def test_options_become_buttons(message: str, words: str) -> None:

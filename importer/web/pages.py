@@ -136,9 +136,8 @@ def sent(value: object, most: int = NAME_LENGTH_MAX) -> Markup:
 def screen_words(text: object) -> str:
     """A message in the screen's own words: the command line's options are of no use here."""
     said = str(text)
-    if "--" in said or "importer " in said or "`" in said:
-        for pattern, words in _SCREENS_WORDS:
-            said = pattern.sub(words, said)
+    for pattern, words in _SCREENS_WORDS:
+        said = pattern.sub(words, said)
     return said
 
 
