@@ -5,39 +5,33 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from importer.activity import Activity, Marker, addressed
-from importer.app.observer import Observer, Progress, Stage
-from importer.app.options import ScreenChanges
+from importer.app.observer import Progress, Stage
+from importer.app.plan import BatchPreparation
 from importer.app.questions import Choice, Question, QuestionKind
 from importer.app.staging import described
 from importer.errors import ResultsError
 from importer.findings import CellFinding
-from importer.leadsquared.calls import ReadFailed, Tenant, Unreachable
+from importer.leadsquared.calls import ReadFailed, Unreachable
 from importer.mapping.references import Resolved
 from importer.mapping.row_mapper import RowMapper
 from importer.results.edits import (
-    ACCEPTED,
-    CellChange,
-    Edits,
     Named,
     NewerLine,
     RowEdit,
     StatusEdit,
-    StatusWord,
 )
 from importer.sending.preflight import Presence, assume_sent, presence, why_not_this_rows
 from importer.sending.reconcile.account_lookup import OtherBatches
 from importer.sending.reconcile.doubts import sent_body
-from importer.sheets.rows import Cells, Row, column_letters, decode_cells, encode_cells
+from importer.sheets.rows import Cells, Row, decode_cells, encode_cells
 from importer.store.batch_rows import BatchRows
 from importer.store.ownership import BatchChange
 from importer.store.records import IN_DOUBT, Batch, RowChange, RowStatus, StoredRow
-from importer.store.store import Store
-from importer.text import shown
 from importer.wording import be, count
 
 OLDER: Final = " (from an older copy of the results file)"
@@ -270,42 +264,6 @@ def _events_pending(rows: Iterable[StoredRow]) -> Iterator[int]:
             yield Activity.decoded(row.activity).event
 
 
-def from_screen(changes: ScreenChanges, rows: BatchRows, header: Cells) -> Edits:
-    """What was changed on the screen, as if it had been read from a results file. Raises ResultsError for
-    rows that do not exist."""
-    by_row: dict[int, dict[int, str]] = {}
-    for (number, index), text in changes.cells.items():
-        by_row.setdefault(number, {})[index] = text
-    positions = rows.positions({*by_row, *changes.statuses})
-    unknown = ({*by_row, *changes.statuses} - set(positions)) or None
-    if unknown:
-        raise ResultsError(f"This batch has no row {min(unknown)}.")
-    edits = Edits()
-    for number, by_index in by_row.items():
-        row = rows.row(positions[number])
-        before = decode_cells(row.cells)
-        after = tuple(by_index.get(index, cell) for index, cell in enumerate(before))
-        found = tuple(
-            CellChange(header[index] or f"column {column_letters(index)}", index, before[index], text)
-            for index, text in sorted(by_index.items())
-            if before[index] != text
-        )
-        if found:
-            edit = RowEdit(number, after, found)
-            (edits.corrections if row.status is RowStatus.CREATED else edits.rows).append(edit)
-    for number, word in changes.statuses.items():
-        said = _said(word, rows.row(positions[number]).status)
-        edits.words.append(StatusWord(number, said, changes.ids.get(number, "")))
-    return edits
-
-
-def _said(word: str, status: RowStatus) -> StatusEdit:
-    said = ACCEPTED.get((status.shown, word.strip().lower()))
-    if said is None:
-        raise ResultsError(f"A row that is {status.shown} cannot be set to {shown(word)}.")
-    return said
-
-
 def differences(before: bytes | None, after: bytes | None) -> str:
     """What differs between two activities, for a person."""
     one, two = ({} if body is None else Activity.decoded(body).parts() for body in (before, after))
@@ -321,128 +279,108 @@ READ_TOGETHER: Final = 8
 """Questions about single Ids under way at a time; the pace spaces them."""
 DELETED_NAMED_MAX: Final = 10
 BY_WORD: Final = {
-    StatusEdit.SKIP: "never sent, as you asked.",
-    StatusEdit.TAKE_BACK: "to be sent after all.",
-    StatusEdit.NOT_THERE: "not in LeadSquared, as you found; it is looked up once more, then sent.",
-}
+    StatusEdit.SKIP: ("never sent, as you asked.", BatchChanges.skip),
+    StatusEdit.TAKE_BACK: ("to be sent after all.", BatchChanges.take_back),
+    StatusEdit.NOT_THERE: (
+        "not in LeadSquared, as you found; it is looked up once more, then sent.", BatchChanges.not_there,
+    ),
+}  # fmt: skip
+Work = BatchPreparation[Any]
 
 
-class StatusWords:
-    """wait_s: between two look-ups of an activity that seems to be deleted."""
+async def record_newer(work: Work, changes: BatchChanges) -> int:
+    """What a colleague's run wrote into the file is read back: what is confirmed is created; every other
+    such row is looked up before it is sent. How many were confirmed."""
+    newer = work.edits.newer
+    if not newer:
+        return 0
+    positions = work.owned.rows.positions(line.number for line in newer)
+    gate = asyncio.Semaphore(READ_TOGETHER)
+    done = 0
 
-    def __init__(
-        self,
-        store: Store,
-        rows: BatchRows,
-        batch: Batch,
-        tenant: Tenant,
-        *,
-        observer: Observer,
-        wait_s: float,
-    ) -> None:
-        self._store, self._rows, self._batch, self._tenant = store, rows, batch, tenant
-        self._observer, self._wait_s = observer, wait_s
+    async def confirm(line: NewerLine) -> str:
+        nonlocal done
+        row = changes.as_sent_elsewhere(positions[line.number], line.edit)
+        async with gate:
+            why = await _why_not(work, row, line.activity_id, equal=True)
+        done += 1
+        work.observer.progress(Progress(Stage.LOOKING_UP, done, len(newer)))
+        return why
 
-    async def record_newer(self, newer: Sequence[NewerLine], changes: BatchChanges) -> int:
-        """What a colleague's run wrote into the file is read back: what is confirmed is created; every other
-        such row is looked up before it is sent. How many were confirmed."""
-        if not newer:
-            return 0
-        positions = self._rows.positions(line.number for line in newer)
-        gate = asyncio.Semaphore(READ_TOGETHER)
-        done = 0
-
-        async def confirm(line: NewerLine) -> str:
-            nonlocal done
-            row = changes.as_sent_elsewhere(positions[line.number], line.edit)
-            async with gate:
-                why = await self._why_not(row, line.activity_id, equal=True)
-            done += 1
-            self._observer.progress(Progress(Stage.LOOKING_UP, done, len(newer)))
-            return why
-
-        answers = await asyncio.gather(*(confirm(line) for line in newer))
-        confirmed = 0
-        for line, why in zip(newer, answers, strict=True):
-            if why:
-                self._observer.notice(
-                    f"Row {line.number}: the file says created, but {why} It is looked up.", warning=True
-                )
-                changes.sent_elsewhere(positions[line.number])
-            else:
-                changes.created_elsewhere(positions[line.number], line)
-                confirmed += 1
-        self._observer.notice(
-            f"This batch was continued elsewhere: {count(confirmed, 'row')} of the file {be(confirmed)}"
-            " confirmed in LeadSquared and recorded as created."
-        )
-        return confirmed
-
-    async def heed(self, words: Sequence[StatusWord], changes: BatchChanges) -> Question | None:
-        """Takes over every word that holds; says which does not, and why. The question about rows that were
-        deleted in LeadSquared, if there are any."""
-        positions = self._rows.positions(word.number for word in words)
-        deleted: list[int] = []
-        for word in words:
-            position = positions[word.number]
-            if word.said in BY_WORD:
-                self._observer.notice(f"Row {word.number}: {BY_WORD[word.said]}")
-            if word.said is StatusEdit.SKIP:
-                changes.skip(position)
-            elif word.said is StatusEdit.TAKE_BACK:
-                changes.take_back(position)
-            elif word.said is StatusEdit.NOT_THERE:
-                changes.not_there(position)
-            elif word.said is StatusEdit.DELETED:
-                if await self._is_gone(changes.row(position)):
-                    changes.deleted(position)
-                    deleted.append(word.number)
-            else:
-                await self._take_created(changes, position, word.activity_id)
-        return _deleted_question(deleted) if deleted else None
-
-    async def _take_created(self, changes: BatchChanges, position: int, activity_id: str) -> None:
-        row = changes.row(position)
-        why = await self._why_not(row, activity_id, equal=False)
+    answers = await asyncio.gather(*(confirm(line) for line in newer))
+    confirmed = 0
+    for line, why in zip(newer, answers, strict=True):
         if why:
-            self._observer.notice(f"Row {row.number}: {why} It stays uncertain.", warning=True)
+            work.observer.notice(
+                f"Row {line.number}: the file says created, but {why} It is looked up.", warning=True
+            )
+            changes.sent_elsewhere(positions[line.number])
         else:
-            changes.created(position, activity_id)
-            self._observer.notice(f"Row {row.number}: created, as you found, with Id {activity_id}.")
+            changes.created_elsewhere(positions[line.number], line)
+            confirmed += 1
+    work.observer.notice(
+        f"This batch was continued elsewhere: {count(confirmed, 'row')} of the file {be(confirmed)}"
+        " confirmed in LeadSquared and recorded as created."
+    )
+    return confirmed
 
-    async def _why_not(self, row: StoredRow, activity_id: str, *, equal: bool) -> str:
-        rows, elsewhere = self._rows, OtherBatches(self._store, self._batch).claimed
 
-        def claimed(ids: Collection[str]) -> Collection[str]:
-            return {*rows.claimed(ids), *elsewhere(ids)}
+async def heed(work: Work, changes: BatchChanges) -> Question | None:
+    """Takes over every word that holds; says which does not, and why. The question about rows that were
+    deleted in LeadSquared, if there are any."""
+    positions = work.owned.rows.positions(word.number for word in work.edits.words)
+    deleted: list[int] = []
+    for word in work.edits.words:
+        position = positions[word.number]
+        if word.said in BY_WORD:
+            sentence, make = BY_WORD[word.said]
+            work.observer.notice(f"Row {word.number}: {sentence}")
+            make(changes, position)
+        elif word.said is StatusEdit.DELETED:
+            if await _is_gone(work, changes.row(position)):
+                changes.deleted(position)
+                deleted.append(word.number)
+        elif why := await _why_not(work, changes.row(position), word.activity_id, equal=False):
+            work.observer.notice(f"Row {word.number}: {why} It stays uncertain.", warning=True)
+        else:
+            changes.created(position, word.activity_id)
+            work.observer.notice(f"Row {word.number}: created, as you found, with Id {word.activity_id}.")
+    return _deleted_question(deleted) if deleted else None
 
-        return await why_not_this_rows(
-            activity_id, row, self._tenant, claimed, marker=self._batch.marker, equal=equal
+
+async def _why_not(work: Work, row: StoredRow, activity_id: str, *, equal: bool) -> str:
+    rows, elsewhere = work.owned.rows, OtherBatches(work.store, work.batch).claimed
+
+    def claimed(ids: Collection[str]) -> Collection[str]:
+        return {*rows.claimed(ids), *elsewhere(ids)}
+
+    return await why_not_this_rows(
+        activity_id, row, work.session.connection.tenant, claimed, marker=work.batch.marker, equal=equal
+    )
+
+
+async def _is_gone(work: Work, row: StoredRow) -> bool:
+    """Whether a created row's activity was deleted by hand."""
+    account = addressed(row.activity or b"")[0]
+    attempts = work.owned.rows.attempts(row.position)
+    start = min((one.marked_at for one in attempts), default=0.0)
+    since = dt.datetime.fromtimestamp(max(start - 86_400, 0), dt.UTC)
+    until = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
+    try:
+        tenant, wait_s = work.session.connection.tenant, work.session.options.settle_s
+        found = await presence(row.activity_id or "", account, (since, until), tenant, wait_s=wait_s)
+    except Unreachable:
+        raise
+    except ReadFailed as error:
+        work.observer.notice(f"Row {row.number}: {error.what} It stays created.", warning=True)
+        return False
+    if found is not Presence.GONE:
+        why = "is still there" if found is Presence.THERE else "could not be looked up completely"
+        work.observer.notice(
+            f"Row {row.number}: its activity {row.activity_id} {why} in LeadSquared. It stays created.",
+            warning=True,
         )
-
-    async def _is_gone(self, row: StoredRow) -> bool:
-        """Whether a created row's activity was deleted by hand."""
-        account = addressed(row.activity or b"")[0]
-        attempts = self._rows.attempts(row.position)
-        start = min((one.marked_at for one in attempts), default=0.0)
-        since = dt.datetime.fromtimestamp(max(start - 86_400, 0), dt.UTC)
-        until = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
-        try:
-            found = await presence(
-                row.activity_id or "", account, (since, until), self._tenant, wait_s=self._wait_s
-            )
-        except Unreachable:
-            raise
-        except ReadFailed as error:
-            self._observer.notice(f"Row {row.number}: {error.what} It stays created.", warning=True)
-            return False
-        if found is not Presence.GONE:
-            why = "is still there" if found is Presence.THERE else "could not be looked up completely"
-            self._observer.notice(
-                f"Row {row.number}: its activity {row.activity_id} {why} in LeadSquared. It stays created.",
-                warning=True,
-            )
-        return found is Presence.GONE
+    return found is Presence.GONE
 
 
 def _deleted_question(numbers: list[int]) -> Question:

@@ -25,7 +25,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final, Generic, TypeVar
 
-from importer.app.changes import from_screen
 from importer.app.connecting import Session, looked_up, session
 from importer.app.observer import Observer, StopHandle
 from importer.app.options import BatchOptions, CallOptions, SendingOptions
@@ -40,7 +39,7 @@ from importer.app.questions import (
     QuestionOpenError,
 )
 from importer.app.records import NOTHING_FOUND, PlanFacts, SheetFindings
-from importer.app.results_file import edits_of_file, place_here, write_results_file
+from importer.app.results_file import edits_of_file, from_screen, place_here, write_results_file
 from importer.app.staging import AskedValues, asked_values
 from importer.app.stores import NamedBatch, batch_to_call
 from importer.errors import StoreError, UserError, WorkError

@@ -10,14 +10,16 @@ from types import MappingProxyType
 from typing import Final
 
 from importer.app.observer import Observer, Progress, Stage
+from importer.app.options import ScreenChanges
 from importer.errors import FileError, ResultsError
-from importer.results.edits import Edits, edits
+from importer.results.edits import ACCEPTED, CellChange, Edits, RowEdit, StatusEdit, StatusWord, edits
 from importer.results.results_reader import ResultLine, batch_id_in, read_results
 from importer.results.results_writer import Written, digest_of, write_results
-from importer.sheets.rows import Cells, decode_cells
+from importer.sheets.rows import Cells, column_letters, decode_cells
 from importer.store.batch_rows import BatchRows
-from importer.store.records import Batch
+from importer.store.records import Batch, RowStatus
 from importer.store.store import Store, computer
+from importer.text import shown
 from importer.wording import be, count
 
 CHANGED: Final = "results_changed"
@@ -120,6 +122,42 @@ def edits_of_file(
             " is ignored there."
         )
     return found, digest
+
+
+def from_screen(changes: ScreenChanges, rows: BatchRows, header: Cells) -> Edits:
+    """What was changed on the screen, as if it had been read from a results file. Raises ResultsError for
+    rows that do not exist."""
+    by_row: dict[int, dict[int, str]] = {}
+    for (number, index), text in changes.cells.items():
+        by_row.setdefault(number, {})[index] = text
+    positions = rows.positions({*by_row, *changes.statuses})
+    unknown = ({*by_row, *changes.statuses} - set(positions)) or None
+    if unknown:
+        raise ResultsError(f"This batch has no row {min(unknown)}.")
+    edits = Edits()
+    for number, by_index in by_row.items():
+        row = rows.row(positions[number])
+        before = decode_cells(row.cells)
+        after = tuple(by_index.get(index, cell) for index, cell in enumerate(before))
+        found = tuple(
+            CellChange(header[index] or f"column {column_letters(index)}", index, before[index], text)
+            for index, text in sorted(by_index.items())
+            if before[index] != text
+        )
+        if found:
+            edit = RowEdit(number, after, found)
+            (edits.corrections if row.status is RowStatus.CREATED else edits.rows).append(edit)
+    for number, word in changes.statuses.items():
+        said = _said(word, rows.row(positions[number]).status)
+        edits.words.append(StatusWord(number, said, changes.ids.get(number, "")))
+    return edits
+
+
+def _said(word: str, status: RowStatus) -> StatusEdit:
+    said = ACCEPTED.get((status.shown, word.strip().lower()))
+    if said is None:
+        raise ResultsError(f"A row that is {status.shown} cannot be set to {shown(word)}.")
+    return said
 
 
 def remove_results(path: Path, batch_id: str) -> None:

@@ -8,7 +8,7 @@ import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 
-from importer.app.changes import WITHOUT_REFUSAL, BatchChanges, StatusWords
+from importer.app.changes import WITHOUT_REFUSAL, BatchChanges, heed, record_newer
 from importer.app.connecting import persistently
 from importer.app.observer import SILENT, Observer
 from importer.app.options import ResumeOptions
@@ -138,17 +138,13 @@ class ResumePreparation(BatchPreparation[RunResult]):
             at=iso(dt.datetime.now(dt.UTC).timestamp()), clock_s=tenant.clock_difference_s,
         )  # fmt: skip
         self._changes = changes
-        words = StatusWords(
-            self.store, self.owned.rows, self.batch, tenant, observer=self.observer,
-            wait_s=self.options.sending.settle_s,
-        )  # fmt: skip
-        confirmed = await words.record_newer(self.edits.newer, changes)
+        confirmed = await record_newer(self, changes)
         if confirmed < self.edits.unknown_created:
             self.read = None  # the file stays as it is; ours goes beside it
         if self._remaps:
             changes.remap()
         changes.correct(self.edits.rows)
-        self.ask(await words.heed(self.edits.words, changes))
+        self.ask(await heed(self, changes))
         if self.mapper.needs_lookups:
             changes.map_invalid()
         changes.retry(refused_too=self.options.retry_failed)
