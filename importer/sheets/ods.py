@@ -7,6 +7,7 @@ odfpy, the library for the format, builds the whole document: 20,000 rows of ten
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,7 @@ from importer.sheets.numbers import (
     date_cell_of,
     duration_cell,
 )
-from importer.sheets.package import Elements, Target, parse
+from importer.sheets.package import DEPTH_MAX, parse
 from importer.sheets.rows import BooleanCell, ErrorCell, NumberCell, column_letters, error_cell, sendable
 from importer.sheets.sheet import COLUMNS_MAX, Worksheet
 from importer.sheets.text_damage import ERRORS, OFFICE_ERROR
@@ -58,6 +59,10 @@ TABLE, ROW, GROUP = _name("table:table"), _name("table:table-row"), _name("table
 CELL_TAGS: Final = frozenset((_name("table:table-cell"), _name("table:covered-table-cell")))
 COLUMN: Final = _name("table:table-column")
 PARENTS: Final = (TABLE, GROUP, _name("table:table-header-rows"), _name("table:table-rows"))
+WANTED: Final = (
+    *((parent, ROW) for parent in PARENTS), (TABLE, COLUMN), (_name("table:table-columns"), COLUMN)
+)  # fmt: skip
+SUBTABLE: Final = _name("table:is-sub-table")
 STYLE, TABLE_NAME, STYLE_NAME = _name("style:style"), _name("table:name"), _name("style:name")
 CELL_STYLE, DISPLAY = _name("table:style-name"), _name("table:display")
 ROWS_REPEATED, COLUMNS_REPEATED = _name("table:number-rows-repeated"), _name("table:number-columns-repeated")
@@ -76,71 +81,6 @@ _BY_THOUSANDS: Final = re.compile(r"\d{1,3}(?:[.,'\s]\d{3})+", re.ASCII)
 _SHOWN_NUMBER: Final = re.compile(r"([^0-9+-]*)([+-]?)([0-9](?:[0-9.,'\s]*[0-9])?)([^0-9]*)", re.DOTALL)
 
 
-class _Outline(Target):
-    """Target of the parser for a first look: which tables there are, and the styles that matter.
-
-    tables: name and style. hidden: styles of tables that are not shown. flat: of rows of no height.
-    durations: of cells that show hours beyond a day.
-    """
-
-    def __init__(self) -> None:
-        self.tables: list[tuple[str, str]] = []
-        self.hidden: set[str] = set()
-        self.flat: set[str] = set()
-        self.durations: set[str] = set()
-        self._around: list[str] = []
-        self._style = ""
-        self._endless: set[str] = set()
-
-    def start(self, tag: str, attributes: dict[str, str]) -> None:
-        parent = self._around[-1] if self._around else ""
-        self._around.append(tag)
-        if tag == TABLE and parent == _name("office:spreadsheet"):
-            self.tables.append((attributes.get(TABLE_NAME, ""), attributes.get(CELL_STYLE, "")))
-        elif tag == _name("number:time-style"):
-            if attributes.get(_name("number:truncate-on-overflow")) == "false":
-                self._endless.add(attributes.get(STYLE_NAME, ""))
-        elif tag == STYLE:
-            self._style = attributes.get(STYLE_NAME, "")
-            if attributes.get(_name("style:data-style-name")) in self._endless:
-                self.durations.add(self._style)
-        elif tag == _name("style:table-properties") and attributes.get(DISPLAY) == "false":
-            self.hidden.add(self._style)
-        elif tag == _name("style:table-row-properties") and FLAT.fullmatch(
-            attributes.get(_name("style:row-height"), "")
-        ):
-            self.flat.add(self._style)
-
-    def end(self, _tag: str) -> None:
-        self._around.pop()
-
-
-class _Rows(Elements):
-    """Target of the parser that builds the rows of one table; those of collapsed groups are marked."""
-
-    def __init__(self, table: str) -> None:
-        rows = tuple((parent, ROW) for parent in PARENTS)
-        super().__init__(*rows, (TABLE, COLUMN), (_name("table:table-columns"), COLUMN))
-        self._rows, self._wanted = self._wanted, frozenset()
-        self._table = table
-        self._groups: list[bool] = []
-
-    def start(self, tag: str, attributes: dict[str, str]) -> None:
-        if self._builder is None:
-            if tag == TABLE and self._around[-1:] == [_name("office:spreadsheet")]:
-                self._wanted = self._rows if attributes.get(TABLE_NAME, "") == self._table else frozenset()
-            elif tag == GROUP:
-                self._groups.append(attributes.get(DISPLAY) == "false")
-            elif tag == ROW and any(self._groups):
-                attributes = {**attributes, DISPLAY: "false"}
-        super().start(tag, attributes)
-
-    def end(self, tag: str) -> None:
-        if self._builder is None and tag == GROUP:
-            self._groups.pop()
-        super().end(tag)
-
-
 class OdsBook:
     """An .ods file, looked over once."""
 
@@ -150,12 +90,11 @@ class OdsBook:
         self.merges: list[str] = []
         self._archive = open_archive(path)
         self._refuse_encrypted()
-        self._styles = found = _Outline()
-        shared = ["styles.xml"] if "styles.xml" in self._archive.namelist() else []
-        for part in (*shared, "content.xml"):  # cell formats of converted workbooks are in the first
-            for _ in parse(path, self._archive, part, found):
-                pass
-        self.worksheets = [Worksheet(name, style not in found.hidden) for name, style in found.tables]
+        self._flat: set[str] = set()
+        """Styles of rows of no height."""
+        self._durations: set[str] = set()
+        """Styles of cells that show hours beyond a day."""
+        self.worksheets = list(self._outline())
         if not self.worksheets:
             raise damaged(path, "it has no sheet")
 
@@ -172,13 +111,44 @@ class OdsBook:
                 remedy="Open it in LibreOffice and save it without a password.",
             )
 
+    def _outline(self) -> Iterator[Worksheet]:
+        """A first look: which tables there are, and the styles that matter."""
+        style = ""
+        endless: set[str | None] = set()
+        hidden: set[str | None] = set()
+        shared = ["styles.xml"] if "styles.xml" in self._archive.namelist() else []
+        # Cell formats of converted workbooks are in the first.
+        parts = (parse(self._path, self._archive, part) for part in (*shared, "content.xml"))
+        for parsed in itertools.chain.from_iterable(parts):
+            for element in parsed.begun:
+                if (
+                    element.tag == TABLE
+                    and element.get(TABLE_NAME) is not None
+                    and element.get(SUBTABLE) != "true"
+                ):
+                    yield Worksheet(element.get(TABLE_NAME, ""), element.get(CELL_STYLE) not in hidden)
+                elif element.tag == _name("number:time-style"):
+                    if element.get(_name("number:truncate-on-overflow")) == "false":
+                        endless.add(element.get(STYLE_NAME))
+                elif element.tag == STYLE:
+                    style = element.get(STYLE_NAME, "")
+                    if element.get(_name("style:data-style-name")) in endless:
+                        self._durations.add(style)
+                elif element.tag == _name("style:table-properties") and element.get(DISPLAY) == "false":
+                    hidden.add(style)
+                elif element.tag == _name("style:table-row-properties") and FLAT.fullmatch(
+                    element.get(_name("style:row-height"), "")
+                ):
+                    self._flat.add(style)
+
     def rows(self, name: str) -> Iterator[RawRow]:
         """The rows of that sheet that have cells. Raises SheetError."""
-        target = _Rows(name)
         defaults: list[str] = []
         number = 1
-        for _ in parse(self._path, self._archive, "content.xml", target):
-            for element in target.take():
+        for parsed in parse(self._path, self._archive, "content.xml", *WANTED):
+            for around, element in parsed.found:
+                if not any(each.tag == TABLE and each.get(TABLE_NAME) == name for each in around):
+                    continue
                 if element.tag == COLUMN:
                     style = element.get(_name("table:default-cell-style-name"), "")
                     defaults += [style] * min(
@@ -186,7 +156,8 @@ class OdsBook:
                     )
                     continue
                 repeated = _repeated(element, ROWS_REPEATED)
-                raw = self._row(element, number, defaults)
+                folded = any(each.tag == GROUP and each.get(DISPLAY) == "false" for each in around)
+                raw = self._row(element, number, defaults, hidden=folded or self._is_hidden(element))
                 if len(raw.cells) * repeated > REPEATED_CELLS_MAX:
                     raise damaged(self._path, f"its row {number} is repeated {repeated:,} times")
                 if raw.cells or raw.problem:
@@ -195,13 +166,9 @@ class OdsBook:
                 number += repeated
 
     def _is_hidden(self, row: Element) -> bool:
-        return (
-            row.get(_name("table:visibility"), "visible") != "visible"
-            or row.get(DISPLAY) == "false"
-            or row.get(CELL_STYLE) in self._styles.flat
-        )
+        return row.get(_name("table:visibility"), "visible") != "visible" or row.get(CELL_STYLE) in self._flat
 
-    def _row(self, row: Element, number: int, defaults: list[str]) -> RawRow:
+    def _row(self, row: Element, number: int, defaults: list[str], *, hidden: bool) -> RawRow:
         """The row, and its merged ranges into `merges`. Raises SheetError."""
         cells: dict[int, str] = {}
         formulas: list[int] = []
@@ -218,7 +185,7 @@ class OdsBook:
                     self.merges.append(range_name(number - 1, column, number - 1 + below, column + right))
                 style = element.get(CELL_STYLE) or (defaults[column] if column < len(defaults) else "")
                 try:
-                    text = _cell(element, endless=style in self._styles.durations)
+                    text = _cell(element, endless=style in self._durations)
                 except (ValueError, ArithmeticError):
                     text, problem = "", _unreadable(column, element)
                 if text or isinstance(text, ErrorCell):
@@ -233,7 +200,7 @@ class OdsBook:
                         unseen += places
             column += repeated
         unfilled = nothing_typed(cells, formulas)
-        return RawRow(number, self._is_hidden(row), cells, problem, (), unseen, unfilled)
+        return RawRow(number, hidden, cells, problem, (), unseen, unfilled)
 
 
 def _unreadable(column: int, cell: Element) -> str:
@@ -295,14 +262,16 @@ def _text(element: Element) -> str:
     return re.sub(r"[ \t\r\n]+", " ", "".join(pieces)).strip(" ").translate(_TO_TEXT)
 
 
-def _pieces(element: Element) -> Iterator[str]:
+def _pieces(element: Element, depth: int = 0) -> Iterator[str]:
+    if depth > DEPTH_MAX:
+        raise ValueError("tags in tags without end")
     yield element.text or ""
     for child in element:
         if child.tag in _LITERALS:
             blanks = child.get(_name("text:c"), "1")
             yield _LITERALS[child.tag] * (min(int(blanks), 32_767) if blanks.isdecimal() else 1)
         elif child.tag not in UNSHOWN:
-            yield from _pieces(child)
+            yield from _pieces(child, depth + 1)
         yield child.tail or ""
 
 

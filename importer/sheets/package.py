@@ -14,8 +14,8 @@ from array import array
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, cast
-from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
+from typing import Final, NamedTuple, cast
+from xml.etree.ElementTree import Element, ParseError, XMLParser, XMLPullParser
 
 from defusedxml.common import DefusedXmlException, DTDForbidden
 from openpyxl.packaging.relationship import Relationship
@@ -30,15 +30,20 @@ from importer.sheets.sheet import Worksheet
 from importer.sheets.zip_safety import Archive, damaged, reason_of
 
 BLOCK_BYTES: Final = 1 << 16
+PIECE_BYTES: Final = 1 << 12
+"""Parsed at a time: of greater pieces so many elements live at once that the garbage collector looks through
+everything again and again, which doubles the time of a sheet."""
+
 TOKEN_MAX_BYTES: Final = 4 << 20
-"""Longest stretch without a `>`: a cell text of 32,767 characters, Excel's limit, is far below it."""
+"""Longest stretch in which no tag begins: a text of 32,767 characters, Excel's limit, is far below it."""
 
 DEPTH_MAX: Final = 64
 ELEMENT_TAGS_MAX: Final = 500_000
 """Tags in one row: Excel's 16,384 cells have two or three each, or some dozens where their text is rich."""
 ENDLESS: Final = "tags in tags without end"
 
-Blocks = Generator[bytes, None, None]
+Pairs = frozenset[tuple[str, str]]
+Around = tuple[Element, ...]
 
 STRICT_NAMES: Final = (
     (b"http://purl.oclc.org/ooxml/spreadsheetml/main", SHEET_MAIN_NS.encode()),
@@ -57,109 +62,125 @@ ARCHIVE_ERRORS: Final = (
 )
 
 
-class Target:
-    """What an XML parser hands a part's tags and texts to. Every kind of entity bomb begins with a document
-    type; defusedxml's own parser refuses them in Python, which takes twice the time of a part."""
+class _NoDocumentType:
+    """A parser's target that builds nothing. Every kind of entity bomb begins with a document type."""
 
     def doctype(self, name: str, public_id: str | None, system_id: str | None) -> None:
         """Raises DTDForbidden."""
         raise DTDForbidden(name, system_id, public_id)
 
 
-class Elements(Target):
-    """A target that builds the wanted elements, and nothing of what is around them.
+class Parsed(NamedTuple):
+    """What is known after a piece of a part. position: the bytes before it, or fewer. begun: the elements
+    that began in it, by their attributes. found: those that are wanted and finished since, each with what is
+    around it, outermost first."""
 
-    wanted: pairs of parent's and element's tag. Finished elements gather until the caller takes them.
+    position: int
+    begun: list[Element]
+    found: list[tuple[Around, Element]]
+
+
+def parse(
+    path: Path, archive: zipfile.ZipFile, part: str, *wanted: tuple[str, str]
+) -> Generator[Parsed, None, None]:
+    """The part, piece by piece, through the tree builder in C; what is finished and not wanted is dropped.
+
+    wanted: pairs of parent's and element's tag. Raises SheetError where the part is missing, breaks off,
+    makes no sense, has endless texts or tags, or declares a document type.
     """
-
-    def __init__(self, *wanted: tuple[str, str]) -> None:
-        self._wanted = frozenset(wanted)
-        self._done: list[Element] = []
-        self._around: list[str] = []
-        self._builder: TreeBuilder | None = None
-        self._depth = self._tags = 0  # in the element that is being built
-
-    def take(self) -> list[Element]:
-        """The elements finished since the last call."""
-        done, self._done = self._done, []
-        return done
-
-    def start(self, tag: str, attributes: dict[str, str]) -> None:
-        """Raises ParseError for tags nested as no spreadsheet program does."""
-        if self._builder is None:
-            if not self._around or (self._around[-1], tag) not in self._wanted:
-                self._around.append(tag)
-                if len(self._around) > DEPTH_MAX:
-                    raise ParseError(ENDLESS)
-                return
-            self._builder = TreeBuilder()
-        self._builder.start(tag, attributes)
-        self._depth += 1
-        self._tags += 1
-        if self._tags > ELEMENT_TAGS_MAX or self._depth > DEPTH_MAX:
-            raise ParseError(ENDLESS)
-
-    def end(self, tag: str) -> None:
-        """Closes the element, and takes it out of the builder if it is a wanted one."""
-        if self._builder is None:
-            self._around.pop()
-            return
-        self._builder.end(tag)
-        self._depth -= 1
-        if not self._depth:
-            self._done.append(self._builder.close())
-            self._builder = None
-            self._tags = 0
-
-    def data(self, text: str) -> None:
-        """Text counts inside a wanted element only."""
-        if self._builder is not None:
-            self._builder.data(text)
-
-
-def parse(path: Path, archive: zipfile.ZipFile, part: str, target: Target) -> Generator[int, None, None]:
-    """Run a part through the target's `start`, `end` and `data`; gives the bytes read after each block.
-
-    Raises SheetError where the part is missing, breaks off, makes no sense, or declares a document type.
-    """
-    parser = XMLParser(target=target)  # noqa: S314 - the target refuses document types
-    position = 0
+    guard = XMLParser(target=_NoDocumentType())  # noqa: S314 - it refuses document types
+    parser: XMLPullParser[Element] = XMLPullParser(("start",))
+    pairs = frozenset(wanted)
+    root: Element | None = None
+    position = silent_bytes = tags = 0
     try:
-        for block in blocks(path, archive, part):
-            parser.feed(transitional(block))
-            position += len(block)
-            yield position
+        for position, piece in _pieces(path, archive, part):
+            if root is None:
+                guard.feed(piece)  # a document type is before the first element
+            parser.feed(piece)
+            events = cast("Iterator[tuple[str, Element]]", parser.read_events())
+            begun = [element for _, element in events]
+            if root is None and begun:
+                root = begun[0]
+            found: list[tuple[Around, Element]] = []
+            inside = root is not None and _take_finished(root, pairs, found)
+            silent_bytes = 0 if begun else silent_bytes + len(piece)
+            tags = len(begun) + (tags if inside and not found else 0)
+            if silent_bytes > TOKEN_MAX_BYTES:
+                raise _endless_text(path, part)
+            if tags > ELEMENT_TAGS_MAX:
+                raise damaged(path, f"{part}: {ENDLESS}")
+            yield Parsed(position, begun, found)
         parser.close()
+        found = []
+        if root is not None:
+            for child in root:
+                _take(child, (root,), pairs, found)
+        yield Parsed(position, [], found)
     except DefusedXmlException as error:
         raise entities_refused(path) from error
     except ParseError as error:
         raise damaged(path, f"{part}: {error}") from error
 
 
+def _take_finished(root: Element, wanted: Pairs, found: list[tuple[Around, Element]]) -> bool:
+    """Take everything finished out of the elements that are open; whether a wanted one may be among them."""
+    around: Around = (root,)
+    while len(node := around[-1]):
+        for child in node[:-1]:
+            _take(child, around, wanted, found)
+        del node[:-1]
+        if (node.tag, node[0].tag) in wanted:
+            return True
+        if len(around) > DEPTH_MAX:
+            raise ParseError(ENDLESS)
+        around = *around, node[0]
+    return False
+
+
+def _take(element: Element, around: Around, wanted: Pairs, found: list[tuple[Around, Element]]) -> None:
+    """Find the wanted ones in a finished element."""
+    if (around[-1].tag, element.tag) in wanted:
+        found.append((around, element))
+        return
+    if len(around) > DEPTH_MAX:
+        raise ParseError(ENDLESS)
+    for child in element:
+        _take(child, (*around, element), wanted, found)
+
+
 def elements(path: Path, archive: zipfile.ZipFile, part: str, *wanted: tuple[str, str]) -> Iterator[Element]:
     """The wanted elements of a part, one after the other. Raises SheetError, as `parse` does."""
-    target = Elements(*wanted)
-    for _ in parse(path, archive, part, target):
-        yield from target.take()
+    for block in parse(path, archive, part, *wanted):
+        for _, element in block.found:
+            yield element
 
 
-def blocks(path: Path, archive: zipfile.ZipFile, part: str) -> Blocks:
-    """The unpacked part, block by block. Raises SheetError if it is damaged, missing or one endless token."""
-    run_bytes = 0
+def blocks(path: Path, archive: zipfile.ZipFile, part: str) -> Iterator[bytes]:
+    """The unpacked part, block by block. Raises SheetError if it is damaged or missing."""
     try:
         with archive.open(part) as stream:
             while block := stream.read(BLOCK_BYTES):
-                last = block.rfind(b">")
-                run_bytes = run_bytes + len(block) if last < 0 else len(block) - last
-                if run_bytes > TOKEN_MAX_BYTES:
-                    raise SheetError(
-                        f"A cell or tag of {part} is longer than {TOKEN_MAX_BYTES >> 20} MB: it is refused.",
-                        where=path.name,
-                        remedy="No cell of Excel holds more than 32,767 characters. Export the sheet again.",
-                    )
                 yield block
     except ARCHIVE_ERRORS as error:
         raise damaged(path, f"{part}: {reason_of(error)}") from error
+
+
+def _pieces(path: Path, archive: zipfile.ZipFile, part: str) -> Iterator[tuple[int, bytes]]:
+    position = 0
+    for block in blocks(path, archive, part):
+        text = transitional(block)
+        for at in range(0, len(text), PIECE_BYTES):
+            yield position, text[at : at + PIECE_BYTES]
+        position += len(block)
+
+
+def _endless_text(path: Path, part: str) -> SheetError:
+    return SheetError(
+        f"A cell or tag of {part} is longer than {TOKEN_MAX_BYTES >> 20} MB: it is refused.",
+        where=path.name,
+        remedy="No cell of Excel holds more than 32,767 characters. Export the sheet again.",
+    )
 
 
 def transitional(block: bytes) -> bytes:
@@ -195,6 +216,10 @@ LOCALE_TIMES: Final = dict.fromkeys((32, 33, 34, 35, 55, 56), "h:mm:ss")
 def tag(name: str) -> str:
     """A tag of SpreadsheetML, as the parsers name it."""
     return f"{{{SHEET_MAIN_NS}}}{name}"
+
+
+TEXT: Final = tag("t")
+RUN_TEXT: Final = f"{tag('r')}/{TEXT}"
 
 
 def builtin_code(number: str) -> str:
@@ -295,6 +320,12 @@ def _format_codes(path: Path, archive: zipfile.ZipFile, part: str) -> Iterator[s
             raise damaged(path, f"it has more than {STYLES_MAX:,} cell formats")
 
 
+def item_text(item: Element) -> str:
+    """The text of a shared item, or of a cell that holds its own: plain, then its runs; readings left out."""
+    plain = item.findtext(TEXT) or ""
+    return plain if len(item) == 1 else plain + "".join(run.text or "" for run in item.iterfind(RUN_TEXT))
+
+
 class SharedTexts:
     """The workbook's shared texts, kept as UTF-8 in one piece: a quarter of what a list of `str` takes.
 
@@ -308,11 +339,8 @@ class SharedTexts:
         self._ends = array("Q", [0])
         if part is None:
             return
-        text, run, run_text = tag("t"), tag("r"), f"{tag('r')}/{tag('t')}"
         for item in elements(path, archive, part, (tag("sst"), tag("si"))):
-            self._bytes += (item.findtext(text) or "").encode("utf-8")
-            if item.find(run) is not None:
-                self._bytes += "".join(piece.text or "" for piece in item.iterfind(run_text)).encode("utf-8")
+            self._bytes += item_text(item).encode("utf-8")
             self._ends.append(len(self._bytes))
             if len(self._bytes) > TEXTS_MAX_BYTES or len(self._ends) > TEXTS_MAX:
                 raise SheetError(

@@ -1,14 +1,12 @@
-"""Binary Excel workbooks (.xlsb): values through pandas and calamine, everything else from the file's
-records.
+"""Binary Excel workbooks (.xlsb): sheets and shared texts through pandas and calamine, everything else from
+the file's records ([MS-XLSB] 2.1.4).
 
 calamine gives no number formats, so that dates are day counts, takes error cells for empty ones, and leaves
-out rich texts in cells. These are in the records of the sheet ([MS-XLSB] 2.1.4), which are walked beside its
-rows.
+out rich texts in cells.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +16,7 @@ import pandas as pd
 from openpyxl.packaging.relationship import get_dependents
 from python_calamine import SheetTypeEnum, SheetVisibleEnum
 
-from importer.sheets.numbers import converter, date_cell_of, duration_cell, hides, number_cell
+from importer.sheets.numbers import converter, hides, shown_words
 from importer.sheets.package import builtin_code
 from importer.sheets.rows import BooleanCell, error_cell, sendable
 from importer.sheets.sheet import Worksheet
@@ -36,7 +34,7 @@ ERROR_TEXTS: Final = {
     0x2B: "#GETTING_DATA",
 }
 ROW, RK, ERROR, BOOLEAN, REAL, TEXT = 0, 2, 3, 4, 5, 6
-RICH_TEXT = 62
+SHARED_TEXT, RICH_TEXT = 7, 62
 FORMULA_TEXT, FORMULA_NUMBER, FORMULA_BOOLEAN, FORMULA_ERROR = 8, 9, 10, 11
 CELL_RECORDS: Final = frozenset((1, *range(RK, FORMULA_ERROR + 1), RICH_TEXT))
 FORMULAS: Final = frozenset((FORMULA_TEXT, FORMULA_NUMBER, FORMULA_BOOLEAN, FORMULA_ERROR))
@@ -69,25 +67,19 @@ class XlsbBook:
     def rows(self, name: str) -> Iterator[RawRow]:
         """The rows of that sheet that have cells."""
         frame = pd.read_excel(self._excel, sheet_name=name, header=None, dtype=object, na_filter=False)
-        dense = enumerate(frame.itertuples(index=False, name=None), 1)
-        at, values = next(dense, (0, ()))
-        for special in self._special_rows(name):
-            while at < special.number:
-                at, values = next(dense, (special.number, ()))
-            plain = enumerate(values if at == special.number else ())
-            cells = {column: text for column, value in plain if (text := _cell(value))} | special.cells
-            if cells:
-                yield special._replace(
-                    cells=dict(sorted(cells.items())),
-                    formulas=special.formulas if self._recalculated else (),
-                    unfilled=nothing_typed(cells, special.formulas),
+        for row in self._rows(name, frame.to_numpy()):
+            if row.cells:
+                yield row._replace(
+                    formulas=row.formulas if self._recalculated else (),
+                    unfilled=nothing_typed(row.cells, row.formulas),
                 )
 
-    def _special_rows(self, name: str) -> Iterator[RawRow]:
-        """Every row of the sheet, all its formulas, and the cells that calamine does not show as they are."""
+    def _rows(self, name: str, seen: Any) -> Iterator[RawRow]:  # noqa: ANN401 - numpy's arrays of objects
+        """Every row of the sheet, and all its formulas. seen: what calamine makes of the cells."""
         row = RawRow(0, hidden=False, cells={})
         formulas: list[int] = []
         unseen: list[int] = []
+        shared: Any = ()
         for kind, content in _records(self._archive.read(self._parts[name])):
             if kind == ROW:
                 if row.number:
@@ -95,17 +87,18 @@ class XlsbBook:
                 number, _, height = struct.unpack_from("<LLH", content)
                 hidden = bool(content[11] & HIDDEN) or not height
                 formulas, unseen = [], []
+                shared = seen[number] if number < len(seen) else ()
                 row = RawRow(number + 1, hidden, {}, None, formulas, unseen)
             elif kind in CELL_RECORDS:
                 column, style = struct.unpack_from("<LL", content)
                 style &= 0xFFFFFF
                 code = self._codes[style] if style < len(self._codes) else "General"
-                text = self._special_cell(kind, content, code)
+                text = shown_words(self._cell(kind, content, code, shared), code)
                 if text:
                     row.cells[column] = text
                 if kind in FORMULAS:
                     formulas.append(column)
-                if hides(code, text):
+                if text and hides(code, text):
                     unseen.append(column)
             elif kind == MERGE:
                 first, last, left, right = struct.unpack_from("<4L", content)
@@ -113,8 +106,8 @@ class XlsbBook:
         if row.number:
             yield row
 
-    def _special_cell(self, kind: int, content: bytes, code: str) -> str:
-        """A cell as it is, where calamine is not to be asked; empty for a shared text, of which it is."""
+    def _cell(self, kind: int, content: bytes, code: str, shared: Any) -> str:  # noqa: ANN401
+        """One of our cells. shared: the row's texts that are kept once."""
         text = ""
         if kind in (ERROR, FORMULA_ERROR):
             text = error_cell(ERROR_TEXTS.get(content[8], "#ERROR!"))
@@ -125,6 +118,10 @@ class XlsbBook:
             text = converter(code, epoch_1904=self._epoch_1904)(repr(value))
         elif kind in (TEXT, FORMULA_TEXT, RICH_TEXT):
             text = sendable(_wide_text(content, 9 if kind == RICH_TEXT else 8)[0])
+        elif kind == SHARED_TEXT:
+            (column,) = struct.unpack_from("<L", content)
+            text = shared[column] if column < len(shared) else ""
+            text = sendable(text) if isinstance(text, str) else ""
         return text
 
     def _read_workbook(self) -> None:
@@ -154,27 +151,6 @@ class XlsbBook:
             elif kind == STYLE and styles:
                 number = struct.unpack_from("<H", content, 2)[0]
                 yield own.get(number) or builtin_code(str(number))
-
-
-def _cell(value: object) -> str:
-    """One of our cells for a value as calamine gives it."""
-    text = ""
-    match value:
-        case str():
-            text = sendable(value)
-        case bool():
-            text = BooleanCell("TRUE" if value else "FALSE")
-        case int() | float() if value == value:  # noqa: PLR0124 - NaN, which pads, differs from itself
-            text = number_cell(repr(value), "General")
-        case dt.datetime() | dt.date() | dt.time():
-            text = date_cell_of(value)
-        case dt.timedelta():
-            text = duration_cell(value / dt.timedelta(days=1), "[h]:mm:ss")
-        case None | float():
-            pass
-        case _:
-            text = sendable(str(value))
-    return text
 
 
 def _rk_number(content: bytes) -> float:

@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Final
 from xml.etree.ElementTree import Element
 
-from openpyxl.cell.text import Text
 from openpyxl.utils.cell import column_index_from_string
 from openpyxl.utils.datetime import from_ISO8601
 
 from importer.errors import SheetError
-from importer.sheets.numbers import converter, date_cell_of, duration_cell, hides, shown_words
-from importer.sheets.package import Elements, SharedTexts, blocks, parse, read_package, tag
+from importer.sheets.numbers import Converter, converter, date_cell_of, duration_cell, hides, shown_words
+from importer.sheets.package import Parsed, SharedTexts, blocks, item_text, parse, read_package, tag
 from importer.sheets.rows import BooleanCell, ErrorCell, column_letters, error_cell, plain_text
 from importer.sheets.sheet import (
     BLANK_ROWS_MAX,
@@ -92,10 +91,8 @@ RICH_VALUE: Final = (
 CELL: Final = tag("c")
 FORMULA: Final = tag("f")
 INLINE: Final = tag("is")
-TEXT: Final = tag("t")
 VALUE: Final = tag("v")
 BOOLEANS: Final = {"1": "TRUE", "true": "TRUE", "0": "FALSE", "false": "FALSE"}
-DIGITS: Final = "0123456789"
 
 
 class XlsxSheet(WorkbookSheet):
@@ -104,13 +101,15 @@ class XlsxSheet(WorkbookSheet):
     def __init__(self, path: Path, how: SheetOptions) -> None:
         """Raises SheetError for a hostile or damaged file, or if no sheet can be chosen."""
         super().__init__(path, how)
-        self._running: set[Generator[int, None, None]] = set()
+        self._running: set[Generator[Parsed, None, None]] = set()
         try:
             self._archive = open_archive(path)
         except (OSError, MemoryError) as error:
             raise unreadable(path, error) from error
         try:
             self._package = read_package(path, self._archive)
+            self._styles = [self._converter(code) for code in self._package.codes]
+            self._general = self._converter("General")
             self.sheet_names = tuple(sheet.name for sheet in self._package.sheets if sheet.visible)
             chosen = choose_sheet(path, self._package.sheets, how.sheet)
             self.name, self._part = chosen.name, chosen.part
@@ -139,22 +138,19 @@ class XlsxSheet(WorkbookSheet):
 
     def raw_rows(self) -> Iterator[RawRow]:
         """Below the header only as far as there is content: blank rows after it are not read to their end."""
-        found = Elements((tag("sheetData"), tag("row")))
-        parsing = parse(self.path, self._archive, self._part, found)
+        parsing = parse(self.path, self._archive, self._part, (tag("sheetData"), tag("row")))
         self._running.add(parsing)
         number, last = 0, self.header_row
         try:
-            for position in parsing:
-                for element in found.take():
+            for position, _, found in parsing:
+                for _, element in found:
                     raw = self._row(element, number)
                     number = raw.number
                     last = last if raw.is_blank else max(last, number)
                     yield raw
-                if self.header and number - last > BLANK_ROWS_MAX:
-                    if self._scan.content_end_bytes > position:
-                        raise self.far_below(last, "there is something further down")
-                    if self._scan.content_end_bytes < position:
-                        return
+                blank = number - last > BLANK_ROWS_MAX
+                if found and blank and self.header and self._scan.content_end_bytes <= position:
+                    return
         finally:
             self._running.discard(parsing)
             parsing.close()
@@ -169,6 +165,7 @@ class XlsxSheet(WorkbookSheet):
         """The row; what makes no sense in one of its cells is a problem of it. before: the last row's number.
         Raises SheetError for a row that is where no row can be."""
         number = self._row_number(row.get("r"), before)
+        ending = str(number)
         cells: dict[int, str] = {}
         formulas: list[int] = []
         unseen: list[int] = []
@@ -177,10 +174,14 @@ class XlsxSheet(WorkbookSheet):
         for element in row:
             if element.tag != CELL:
                 continue
-            column = self._column(element.get("r"), number, column)
+            place = element.get("r")
+            column = column + 1 if place is None else self._column(place, number, ending)
             try:
-                code = self._code(element.get("s"))
-                text = shown_words(self._text(element, code, number), code)
+                style = int(element.get("s") or 0)
+                code, convert = self._styles[style] if 0 <= style < len(self._styles) else self._general
+                text = shown_words(self._text(element, convert, number), code)
+            except LookupError as error:
+                raise self._unreadable_row(number, str(error)) from None
             except (ValueError, ArithmeticError):
                 problem = _unreadable(column, number, element)
                 continue
@@ -210,33 +211,30 @@ class XlsxSheet(WorkbookSheet):
             raise self._damage(f"it has a row {number:,}, and a sheet ends at {ROWS_MAX:,}")
         return number
 
-    def _column(self, place: str | None, number: int, before: int) -> int:
-        """The index of a cell's column. Raises SheetError for a place that is none in this row."""
-        if place is None:
-            return before + 1
-        letters = place.rstrip(DIGITS)
-        column = _column_index(letters) if place[len(letters) :] == str(number) else None
+    def _column(self, place: str, number: int, ending: str) -> int:
+        """The index of a cell's column. ending: the row's number as text. Raises SheetError."""
+        column = _column_index(place.removesuffix(ending))
         if column is None:
             raise self._unreadable_row(number, f"there is no cell {shown(place, 20)} in it")
         return column
 
-    def _code(self, style: str | None) -> str:
-        """The number format of a style. Raises ValueError."""
-        at, codes = int(style or 0), self._package.codes
-        return codes[at] if 0 <= at < len(codes) else "General"
+    def _converter(self, code: str) -> tuple[str, Converter]:
+        """A number format, and what makes cells of the numbers that have it."""
+        return code, converter(code, epoch_1904=self._package.epoch_1904)
 
-    def _text(self, cell: Element, code: str, number: int) -> str:
+    def _text(self, cell: Element, convert: Converter, number: int) -> str:
         value = cell.findtext(VALUE)
         kind = cell.get("t", "n")
         if kind == "inlineStr":
-            return _inline_text(cell.find(INLINE))
+            inside = cell.find(INLINE)
+            return "" if inside is None else plain_text(item_text(inside))
         if not value:
             return _without_value(cell, kind, value)
         match kind:
             case "s":
-                text = plain_text(self._shared_text(value, number))
+                text = plain_text(self._texts[int(value)])
             case "n":
-                text = converter(code, epoch_1904=self._package.epoch_1904)(value.strip())
+                text = convert(value.strip())
             case "str":
                 text = plain_text(value)
             case "b":
@@ -248,12 +246,6 @@ class XlsxSheet(WorkbookSheet):
             case _:
                 raise self._unreadable_row(number, f"unknown cell type {shown(kind, 20)}")
         return text
-
-    def _shared_text(self, value: str, number: int) -> str:
-        try:
-            return self._texts[int(value)]
-        except (ValueError, LookupError) as error:
-            raise self._unreadable_row(number, str(error)) from None
 
 
 def _without_value(cell: Element, kind: str, value: str | None) -> str:
@@ -295,17 +287,6 @@ def _unreadable(column: int, number: int, cell: Element) -> str:
         " Excel and"
         " save it."
     )
-
-
-def _inline_text(inside: Element | None) -> str:
-    if inside is None:
-        return ""
-    if len(inside) == 1 and inside[0].tag == TEXT:
-        # One text without runs: openpyxl makes six objects of it, a third of the time that such a sheet
-        # takes.
-        return plain_text(inside[0].text or "")
-    rich = Text.from_tree(inside)  # type: ignore[arg-type]  # the stubs want lxml's
-    return "" if rich is None else plain_text(rich.content or "")
 
 
 def _iso_cell(text: str) -> str:
