@@ -12,6 +12,7 @@ import pytest
 from sheets import raw_workbook, sheet_xml, text_rows, written_workbook
 from test_sheets_text import cells, read, refusal
 
+from importer.errors import SheetError
 from importer.findings import Severity
 from importer.sheets import SheetOptions, open_sheet
 from importer.sheets.rows import ErrorCell, Row
@@ -54,11 +55,11 @@ def test_a_value_that_makes_no_sense_is_a_problem_of_its_row(path: Path, bad: st
     assert "Cell B3" in (rows[1].problem or "")
 
 
-def test_two_rows_of_one_number_are_one_row_that_is_refused(path: Path) -> None:
+def test_two_rows_of_one_number_are_refused(path: Path) -> None:
     """Which of them Excel shows is not known."""
     row = '<row r="2"><c r="A2"><v>1</v></c></row>'
-    rows = rows_below(path, f'{row}{row}<row r="3"><c r="A3"><v>1</v></c></row>')
-    assert [(row.number, row.problem is None) for row in rows] == [(2, False), (3, True)]
+    with pytest.raises(SheetError, match="row 2 follows row 2"):
+        rows_below(path, f'{row}{row}<row r="3"><c r="A3"><v>1</v></c></row>')
 
 
 def test_rows_of_no_height_are_hidden(path: Path) -> None:

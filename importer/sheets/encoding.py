@@ -24,7 +24,6 @@ SHOWN_BEFORE: Final = 40
 SHOWN_AFTER: Final = 40
 EDGE_BYTES: Final = 4096
 MARK_MAX_CHARACTERS: Final = 8
-LONG_LINE_CHARACTERS: Final = 1 << 17
 
 BYTE_ORDER_MARKS: Final = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -92,13 +91,11 @@ class _FirstBytes(io.FileIO):
 @dataclass(slots=True)
 class TextFacts:
     """What a reading of the whole text showed. holds: which of the texts that were looked for are in it.
-    mixed_ends: there are line ends of several kinds, perhaps inside of cells. long_lines: some line
-    may be longer than `LONG_LINE_CHARACTERS`."""
+    mixed_ends: there are line ends of several kinds, perhaps inside of cells."""
 
     warnings: list[str] = field(default_factory=list)
     holds: set[str] = field(default_factory=set)
     mixed_ends: bool = False
-    long_lines: bool = False
 
 
 def find_encoding(path: Path, announced: str | None) -> tuple[Encoding, str | None]:
@@ -183,7 +180,6 @@ def check_text(path: Path, encoding: Encoding, marks: Collection[str] = ()) -> T
         window, tail = tail + text, text[-MARK_MAX_CHARACTERS:]
         plain = window.isascii()  # most of it, and then most marks need not be looked for
         missing -= {mark for mark in missing if not (plain and mark > "\x7f") and mark in window}
-        facts.long_lines = facts.long_lines or _has_long_line(text)
         if rival is not None:
             try:
                 foreign = not rival.decode(block, final=not block).isascii() or foreign
@@ -213,15 +209,6 @@ def _decoded(path: Path, encoding: Encoding) -> Iterator[tuple[bytes, str]]:
             yield block, text
             if not block:
                 return
-
-
-def _has_long_line(text: str) -> bool:
-    """Whether some stretch of the text has no line end for half of what counts as long."""
-    step = LONG_LINE_CHARACTERS // 2
-    return any(
-        text.find("\n", at, at + step) < 0 and text.find("\r", at, at + step) < 0
-        for at in range(0, len(text) - step, step)
-    )
 
 
 def _check_lines(path: Path, text: str, open_line: int) -> int:

@@ -64,7 +64,7 @@ class LegacySheet(WorkbookSheet):
     def close(self) -> None:
         self._spool.close()
 
-    def raw_rows(self) -> Iterator[RawRow]:
+    def stored_rows(self) -> Iterator[RawRow]:
         lines = self._lines()
         next(lines)
         for line in lines:

@@ -59,11 +59,7 @@ class Record(NamedTuple):
     raw: str = ""
 
 
-RecordParts = tuple[int, list[str], int, int, str]
-"""The fields of a `Record`: of a million rows, hardly one has to become one."""
-
-
-def read_records(stream: Iterable[str], delimiter: str, *, keep_raw: bool = False) -> Iterator[RecordParts]:
+def read_records(stream: Iterable[str], delimiter: str, *, keep_raw: bool = False) -> Iterator[Record]:
     """The records of a text, one after the other. Raises csv.Error where quotation marks do not fit."""
     taken: list[str] = []
 
@@ -80,7 +76,7 @@ def read_records(stream: Iterable[str], delimiter: str, *, keep_raw: bool = Fals
         if keep_raw:
             raw = "".join(taken)
             taken.clear()
-        yield number, cells, before + 1, end - before, raw
+        yield Record(number, cells, before + 1, end - before, raw)
         before = end
 
 
@@ -307,7 +303,7 @@ class ShapeSurvey:
         self._profiled = 0
         self._zeros: Counter[int] = Counter(dict.fromkeys(range(width), 0))
 
-    def learn(self, records: Iterable[RecordParts], *, mixed_ends: bool, point_zero: bool) -> Shape:
+    def learn(self, records: Iterable[Record], *, mixed_ends: bool, point_zero: bool) -> Shape:
         """The file's shape. records: those below the headings, their raw lines kept if ends are mixed."""
         shape = self._shape
         width = shape.width

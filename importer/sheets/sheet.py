@@ -15,7 +15,7 @@ from typing import Final, Literal, Self
 
 from importer.errors import SheetError
 from importer.findings import CellFinding, Severity
-from importer.sheets.rows import Row, column_letters
+from importer.sheets.rows import ErrorCell, Row, column_letters
 from importer.text import listed, quoted
 
 Family = Literal["text", "workbook"]
@@ -206,13 +206,17 @@ class Sheet(ABC):
             remedy=remedy,
         )
 
-    def surplus(self, number: int, index: int, cell: str) -> str:
-        """The `Row.problem` of a row whose cell at `index`, right of the last heading, holds `cell`."""
-        return (
-            f"Cell {column_letters(index)}{number} holds {quoted(cell)}, but the headings end at column"
-            f" {column_letters(len(self.header) - 1)}: the row's values may have moved. Put each value under"
-            " its heading, or give that column a heading."
-        )
+    def surplus(self, number: int, cells: Iterable[tuple[int, str]]) -> str | None:
+        """The `Row.problem` of a row with content right of the last heading. cells: with their index, in
+        order."""
+        for index, cell in cells:
+            if index >= len(self.header) and (cell.strip() or isinstance(cell, ErrorCell)):
+                return (
+                    f"Cell {column_letters(index)}{number} holds {quoted(cell)}, but the headings end at"
+                    f" column {column_letters(len(self.header) - 1)}: the row's values may have moved. Put"
+                    " each value under its heading, or give that column a heading."
+                )
+        return None
 
     def far_below(self, last: int, what: str) -> SheetError:
         """The error of content so far below the table that it may not belong to it."""

@@ -18,14 +18,7 @@ from typing import Final, Literal
 from importer.errors import SheetError
 from importer.findings import VALUE_SHOWN_MAX, CellFinding, Severity
 from importer.sheets.encoding import check_text, find_encoding
-from importer.sheets.record_shape import (
-    Record,
-    RecordParts,
-    Shape,
-    ShapeSurvey,
-    moved_by_quotes,
-    read_records,
-)
+from importer.sheets.record_shape import Record, Shape, ShapeSurvey, moved_by_quotes, read_records
 from importer.sheets.rows import Row, column_letters
 from importer.sheets.sheet import Sheet, SheetOptions, unreadable
 from importer.sheets.text_damage import CELL_LENGTH_MAX, EMPTY_WORDS, MARKS, DamageFinder
@@ -155,7 +148,7 @@ class TextSheet(Sheet):
             facts = check_text(path, self._encoding, (*MARKS, *QUOTE_MARKS, ".0"))
             self.warnings += facts.warnings
             self._holds = facts.holds
-            self._mixed_ends, self._long_lines = facts.mixed_ends, facts.long_lines
+            self._mixed_ends = facts.mixed_ends
             self.encoding = self._encoding.codec
             with self._stream() as stream:
                 separator = separator_line(stream.readline())
@@ -198,12 +191,12 @@ class TextSheet(Sheet):
             raise
         return stream
 
-    def _records(self, stream: Iterable[str], *, keep_raw: bool = False) -> Iterator[RecordParts]:
+    def _records(self, stream: Iterable[str], *, keep_raw: bool = False) -> Iterator[Record]:
         """The stream's records. Raises SheetError that names the quotation mark which does not fit."""
         number = 0
         try:
             for record in read_records(stream, self.delimiter or ",", keep_raw=keep_raw):
-                number = record[0]
+                number = record.number
                 yield record
         except csv.Error as error:
             raise self._broken_record(number + 1, error) from error
@@ -232,7 +225,7 @@ class TextSheet(Sheet):
         header: Record | None = None
         filled: int | None = None
         with self._stream(self._skip_lines) as stream:
-            records = map(Record._make, self._records(stream, keep_raw=True))
+            records = self._records(stream, keep_raw=True)
             for record in itertools.islice(records, max(self.header_row, FIRST_FILLED_SEARCH)):
                 if filled is None and any(cell.strip() for cell in record.cells):
                     filled = record.number
@@ -316,7 +309,7 @@ class TextSheet(Sheet):
             QUOTE_MARKS
         )
         zeros = () if self._shape is None else self._shape.point_zero
-        before: RecordParts | None = None
+        before: Record | None = None
         records = itertools.islice(self._records(stream, keep_raw=careful), self.header_row, None)
         for record, after in itertools.pairwise(itertools.chain(records, (None,))):
             if record is None:
@@ -324,18 +317,18 @@ class TextSheet(Sheet):
             number, cells, _, lines, _ = record
             problem: str | None = None
             findings: tuple[CellFinding, ...] = ()
-            goes_on = after is not None and len(after[1]) == 1  # a text may have been cut by a line break
+            goes_on = after is not None and len(after.cells) == 1  # a text may have been cut by a line break
             if careful or goes_on or lines > 1 or len(cells) != self._width:
                 problem, findings = self._doubts(record, before, after)
             before = record
             if len(cells) != width or not cells[0].strip():
                 if not any(cell.strip() for cell in cells):
                     continue
-                problem = problem or self._surplus(number, cells)
+                problem = problem or self.surplus(number, enumerate(cells))
                 cells = (cells + [""] * (width - len(cells)))[:width]
             if damage.active:
                 findings += damage.look(cells)
-            if (self._long_lines or lines > 1) and sum(map(len, cells)) > CELL_LENGTH_MAX:
+            if sum(map(len, cells)) > CELL_LENGTH_MAX:
                 damage.shorten(cells)
             if zeros:
                 findings += tuple(
@@ -345,25 +338,18 @@ class TextSheet(Sheet):
                 )
             yield Row(number, tuple(cells), problem, findings)
 
-    def _surplus(self, number: int, cells: list[str]) -> str | None:
-        """The problem of content right of the headings."""
-        width = len(self.header)
-        at = next((index for index in range(width, len(cells)) if cells[index].strip()), None)
-        return None if at is None else self.surplus(number, at, cells[at])
-
     def _doubts(
-        self, parts: RecordParts, before: RecordParts | None, after: RecordParts | None
+        self, record: Record, before: Record | None, after: Record | None
     ) -> tuple[str | None, tuple[CellFinding, ...]]:
         """What speaks against a record's shape: a problem, or a question."""
         delimiter = self.delimiter or ","
-        record = Record._make(parts)
         problem = None
         if not self._holds.isdisjoint(QUOTE_MARKS):
             problem = moved_by_quotes(record, delimiter, self._width)
         shape = self._shape
         if shape is None:
             lines = "".join(record.cells) if record.lines > 1 else ""
-            goes_on = after is not None and len(after[1]) == 1 < self._width
+            goes_on = after is not None and len(after.cells) == 1 < self._width
             if (
                 problem is None
                 and len(record.cells) == self._width
@@ -372,12 +358,8 @@ class TextSheet(Sheet):
             ):
                 return None, ()
             shape = self._shape = self._learn_shape()
-        problem = problem or shape.fault(
-            record,
-            None if before is None else Record._make(before),
-            None if after is None else Record._make(after),
-            unfinished=after is None and self._is_unfinished(),
-        )
+        unfinished = after is None and self._is_unfinished()
+        problem = problem or shape.fault(record, before, after, unfinished=unfinished)
         if problem is not None or record.lines == 1:
             return problem, ()
         swallowed = shape.swallowed(record, delimiter)

@@ -136,7 +136,7 @@ ZEROS_NAMED: Final = 1_000
 
 
 class DamageFinder:
-    """Looks at the cells of one text file, of which it is known what occurs somewhere in it."""
+    """Looks at the texts of one file, of which it is known what occurs somewhere in it."""
 
     def __init__(self, header: Sequence[str], holds: Collection[str]) -> None:
         """holds: which of `MARKS` the file has."""
@@ -155,25 +155,16 @@ class DamageFinder:
         self.active = bool(starts or self._inside or self._may_be_misread)
 
     def look(self, cells: list[str]) -> tuple[CellFinding, ...]:
-        """What is found in a row's cells, which are replaced where they show something else."""
+        """What is found in a row's texts, which are replaced where they show something else."""
         if not self._may_hold(cells):
             return ()
         found: list[CellFinding] = []
         for index, cell in enumerate(cells):
-            if cell:
+            if cell and type(cell) is str:
                 cells[index], finding = self._examined(index, cell)
                 if finding is not None:
                     found.append(finding)
         return tuple(found)
-
-    def look_at_texts(self, cells: dict[int, str]) -> tuple[dict[int, str], tuple[CellFinding, ...]]:
-        """The same of a workbook's row, cells by column: what replaces texts, and what is found."""
-        texts = {index: cell for index, cell in cells.items() if type(cell) is str}
-        if not self._may_hold(texts.values()):
-            return {}, ()
-        looked = {index: self._examined(index, cell) for index, cell in sorted(texts.items())}
-        changed = {index: cell for index, (cell, _) in looked.items() if cell is not texts[index]}
-        return changed, tuple(finding for _, finding in looked.values() if finding is not None)
 
     def _may_hold(self, cells: Collection[str]) -> bool:
         return not self._starts.isdisjoint(map(_FIRST_CHARACTER, cells)) or self._is_odd("\x1f".join(cells))

@@ -97,14 +97,20 @@ class WorkbookSheet(Sheet):
     family: Literal["text", "workbook"] = "workbook"
 
     @abstractmethod
+    def stored_rows(self) -> Iterator[RawRow]:
+        """Every row that has cells, from the first on."""
+
     def raw_rows(self) -> Iterator[RawRow]:
-        """Every row that has cells, in order, from the first on."""
+        """The same, in order. Raises SheetError for a row that is there twice, or behind a later one."""
+        before = 0
+        for raw in self.stored_rows():
+            if raw.number <= before:
+                raise damaged(self.path, f'sheet "{self.name}": row {raw.number} follows row {before}')
+            before = raw.number
+            yield raw
 
     def table(self) -> Iterator[RawRow]:
         """The rows with content below the header. Raises SheetError for content far below the table's end."""
-        return merged(self._filled_rows())
-
-    def _filled_rows(self) -> Iterator[RawRow]:
         last = self.header_row
         for raw in self.raw_rows():
             if raw.number <= self.header_row or raw.is_blank:
@@ -128,22 +134,19 @@ class WorkbookSheet(Sheet):
         damage = DamageFinder(self.header, set(MARKS) - {"="})  # Excel shows ="00417" in a workbook as it is
         skip_hidden = self.how.hidden == "skip"
         for raw in self.table():
-            number, hidden, cells, problem, formulas, unseen, unfilled = raw
-            if hidden and skip_hidden:
+            if raw.hidden and skip_hidden:
                 continue
-            changed, damaged_texts = damage.look_at_texts(cells)
-            get = (cells | changed).get if changed else cells.get
-            row = tuple([get(index, "") for index in columns])
+            cells, get = raw.cells, raw.cells.get
+            row = [get(index, "") for index in columns]
+            findings = damage.look(row)
+            problem = raw.problem
             if problem is None and cells and max(cells) not in columns:
-                problem = self._surplus(number, cells)
-            if unfilled:
-                self.computed.add(number)
-            findings = self._findings(raw) if formulas or unseen else ()
-            yield Row(number, row, problem, findings + damaged_texts)
-
-    def _surplus(self, number: int, cells: dict[int, str]) -> str | None:
-        surplus = min(index for index in cells if index >= len(self.header))
-        return None if cells[surplus].isspace() else self.surplus(number, surplus, cells[surplus])
+                problem = self.surplus(raw.number, sorted(cells.items()))
+            if raw.unfilled:
+                self.computed.add(raw.number)
+            if raw.formulas or raw.unseen:
+                findings = self._findings(raw) + findings
+            yield Row(raw.number, tuple(row), problem, findings)
 
     def _findings(self, raw: RawRow) -> tuple[CellFinding, ...]:
         """What is to be said of cells whose value is not what a person sees, or will see."""
@@ -234,21 +237,3 @@ class WorkbookSheet(Sheet):
                     remedy="Delete it if it is there by mistake (Ctrl+End shows it).",
                 )
             before = column
-
-
-def merged(rows: Iterable[RawRow]) -> Iterator[RawRow]:
-    """The rows; those of one number, which a damaged workbook may have, are one that cannot be trusted."""
-    held: RawRow | None = None
-    for raw in rows:
-        if held is not None and raw.number == held.number:
-            held = held._replace(
-                cells=held.cells | raw.cells,
-                problem="The workbook holds this row more than once. Open it in Excel, save it under"
-                " another name, and use that file.",
-            )
-            continue
-        if held is not None:
-            yield held
-        held = raw
-    if held is not None:
-        yield held

@@ -136,7 +136,7 @@ class XlsxSheet(WorkbookSheet):
             raise self._damage(f"it has a row {ROWS_MAX + 1:,}, and a sheet ends at {ROWS_MAX:,}")
         return found
 
-    def raw_rows(self) -> Iterator[RawRow]:
+    def stored_rows(self) -> Iterator[RawRow]:
         """Below the header only as far as there is content: blank rows after it are not read to their end."""
         parsing = parse(self.path, self._archive, self._part, (tag("sheetData"), tag("row")))
         self._running.add(parsing)
@@ -205,8 +205,6 @@ class XlsxSheet(WorkbookSheet):
             number = int(text)
         else:
             raise self._damage(f"row {shown(text, 20)} cannot be read")
-        if number < before:
-            raise self._damage(f"row {number} follows row {before}")
         if number > ROWS_MAX:
             raise self._damage(f"it has a row {number:,}, and a sheet ends at {ROWS_MAX:,}")
         return number
