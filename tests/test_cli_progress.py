@@ -12,6 +12,7 @@ from contextlib import closing
 import pytest
 from conftest import child_environment
 
+from importer.app.observer import Progress, Stage
 from importer.cli.console import Console
 from importer.cli.progress import ProgressBar, Speed, ends_at_sigterm, watched
 
@@ -26,13 +27,17 @@ class Clock:
         return self.now_s
 
 
+def sending(done: int, total: int | None = None, note: str = "", **counts: int) -> Progress:
+    return Progress(Stage.SENDING, done, total, counts, note)
+
+
 def test_a_plain_line_every_few_seconds(capsys: pytest.CaptureFixture[str]) -> None:
     """Without a terminal: rows done, what became of them, rows a second, time left, every five seconds."""
     clock = Clock()
-    with closing(ProgressBar(Console(), "Sending", 100, now=clock)) as progress:
+    with closing(ProgressBar(Console(), sending(0, 100), now=clock)) as progress:
         for second in range(1, 11):
             clock.now_s = 1000.0 + second
-            progress.show(second * 5, created=second * 5 - 2, failed=2, uncertain=0)
+            progress.show(sending(second * 5, 100, created=second * 5 - 2, failed=2, uncertain=0))
 
     assert capsys.readouterr().err.splitlines() == [
         "Sending: 25 of 100 rows, 15 seconds left, 5.0 rows/s, 23 created, 2 failed",
@@ -44,9 +49,9 @@ def test_a_plain_line_every_few_seconds(capsys: pytest.CaptureFixture[str]) -> N
 def test_reading_has_no_end_in_sight(capsys: pytest.CaptureFixture[str]) -> None:
     """Where the total is unknown there is no time left to tell, and no closing line."""
     clock = Clock()
-    with closing(ProgressBar(Console(), "Reading", now=clock)) as progress:
+    with closing(ProgressBar(Console(), Progress(Stage.READING, 0), now=clock)) as progress:
         clock.now_s += 5
-        progress.show(60_000)
+        progress.show(Progress(Stage.READING, 60_000))
 
     assert capsys.readouterr().err == "Reading: 60,000 rows, 12,000 rows/s\n"
 
@@ -54,9 +59,9 @@ def test_reading_has_no_end_in_sight(capsys: pytest.CaptureFixture[str]) -> None
 def test_quiet_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
     """`--quiet` shows no progress at all."""
     clock = Clock()
-    with closing(ProgressBar(Console(quiet=True), "Sending", 10, now=clock)) as progress:
+    with closing(ProgressBar(Console(quiet=True), sending(0, 10), now=clock)) as progress:
         clock.now_s += 50
-        progress.show(10, note="Waiting.", created=10)
+        progress.show(sending(10, 10, note="Waiting.", created=10))
 
     assert capsys.readouterr() == ("", "")
 
@@ -64,10 +69,10 @@ def test_quiet_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_note_is_said_when_it_changes(capsys: pytest.CaptureFixture[str]) -> None:
     """What the pace has to tell is said once, not with every row, and not more often than one can read."""
     clock = Clock()
-    with closing(ProgressBar(Console(), "Sending", now=clock)) as progress:
+    with closing(ProgressBar(Console(), sending(0), now=clock)) as progress:
         for note in ("", "Another integration is busy.", "Another integration is busy.", "Flutter."):
             clock.now_s += 1
-            progress.show(1, note=note)
+            progress.show(sending(1, note=note))
 
     assert capsys.readouterr().err == "Another integration is busy.\n"
 
@@ -99,11 +104,12 @@ def test_a_terminal_shows_a_bar_of_80_columns() -> None:
 
     code = (
         "from contextlib import closing\n"
+        "from importer.app.observer import Progress, Stage\n"
         "from importer.cli.console import Console\nfrom importer.cli.progress import ProgressBar\n"
         "console = Console()\n"
-        "with closing(ProgressBar(console, 'Sending', 500)) as progress:\n"
+        "with closing(ProgressBar(console, Progress(Stage.SENDING, 0, 500))) as progress:\n"
         "    for done in range(0, 501, 100):\n"
-        "        progress.show(done, created=done)\n"
+        "        progress.show(Progress(Stage.SENDING, done, 500, {'created': done}))\n"
         "    console.say('a message')\n"
     )
     ours, theirs = pty.openpty()

@@ -83,6 +83,11 @@ class Console:
         return _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
 
     @property
+    def shows_progress(self) -> bool:
+        """Is there a screen for a bar, and is it wanted?"""
+        return not self.quiet and _is_terminal(sys.stderr)
+
+    @property
     def data(self) -> Mapping[str, Any]:
         """What the command has given as its result so far."""
         return self._result

@@ -50,36 +50,28 @@ class Speed:
         return max(0.0, (last - first) / (last_s - first_s)) if last_s > first_s else 0.0
 
 
-class ProgressBar:
-    """`bar.show(done, created=…, failed=…)` until `bar.close()`; on the screen at once, where there is one.
+COUNTED: Final = ("created", "corrected", "conflict", "failed", "invalid", "uncertain")
 
-    what: a verb in its -ing form. total: rows, None while unknown (reading).
+
+class ProgressBar:
+    """`bar.show(progress)` until `bar.close()`; on the screen at once, where there is one.
+
     `show` may be called as often as one likes; the screen is touched a few times a second at most.
     """
 
     def __init__(
-        self,
-        console: Console,
-        what: str,
-        total: int | None = None,
-        *,
-        now: Callable[[], float] = time.monotonic,
+        self, console: Console, first: Progress, *, now: Callable[[], float] = time.monotonic
     ) -> None:
-        self._console, self._what, self._total, self._now = console, what, total, now
+        self._console, self._latest, self._now = console, first, now
         self._speed = Speed()
-        self._done = 0
-        self._counts: dict[str, int] = {}
-        self._note = ""
-        self._note_at_s = -math.inf
+        self._note, self._note_at_s = "", -math.inf
         self._line_at_s = now()
         self._speed.note(self._line_at_s, 0)
-        self._bar: Any = None
-        if not console.quiet and _bar_is_seen():
-            self._bar = _new_bar(what, total)
-            console.bar = self._bar
+        self._bar = _new_bar(first) if console.shows_progress else None
+        console.bar = self._bar
 
     def __repr__(self) -> str:
-        return f"<ProgressBar {self._what} {self._done}/{self._total} {self._counts} {self._speed!r}>"
+        return f"<ProgressBar {self._latest} {self._speed!r}>"
 
     def close(self) -> None:
         """Leaves it as it is."""
@@ -88,77 +80,65 @@ class ProgressBar:
             self._bar.set_postfix_str(self._details(clock, "/s"), refresh=True)
             self._bar.close()
             self._bar = None
-        elif self._total is not None and self._done:
+        elif self._latest.total is not None and self._latest.done:
             self._console.say(self._line())
 
-    def show(self, done: int, *, total: int | None = None, note: str = "", **counts: int) -> None:
-        """`done` rows so far; `counts` (created=…, failed=…) are shown where not 0; `note` is one plain
-        sentence of what is going on, said when it changes. total: if it is another one by now."""
-        now_s = self._now()
-        self._done, self._counts = done, {name: number for name, number in counts.items() if number}
-        self._total = total if total is not None else self._total
-        self._speed.note(now_s, done)
-        self._say_note(note, now_s)
+    def show(self, latest: Progress) -> None:
+        """How far the work is. Its note is said when it changes."""
+        self._latest, now_s = latest, self._now()
+        self._speed.note(now_s, latest.done)
+        if latest.note != self._note and now_s - self._note_at_s >= NOTE_EVERY_S:
+            self._note, self._note_at_s = latest.note, now_s
+            if latest.note:
+                self._console.say(latest.note)
         if self._bar is not None:
-            self._bar.total = self._total
+            self._bar.total = latest.total
             self._bar.set_postfix_str(self._details(clock, "/s"), refresh=False)
-            self._bar.update(done - self._bar.n)
+            self._bar.update(latest.done - self._bar.n)
         elif now_s - self._line_at_s >= LINE_EVERY_S:
             self._line_at_s = now_s
             self._console.say(self._line())
 
-    def _say_note(self, note: str, now_s: float) -> None:
-        if note == self._note or now_s - self._note_at_s < NOTE_EVERY_S:
-            return
-        self._note, self._note_at_s = note, now_s
-        if note:
-            self._console.say(note)
-
     def _line(self) -> str:
-        of = f" of {self._total:,}" if self._total is not None else ""
+        done, total = self._latest.done, self._latest.total
         details = self._details(duration, " rows/s")
-        rows = f"{self._done:,}{of} rows" if of else count(self._done, "row")
-        return f"{self._what}: {rows}" + (f", {details}" if details else "")
+        rows = count(done, "row") if total is None else f"{done:,} of {total:,} rows"
+        return f"{self._latest.stage}: {rows}" + (f", {details}" if details else "")
 
     def _details(self, spell: Callable[[float], str], unit: str) -> str:
-        parts = []
+        parts, latest = [], self._latest
         speed = self._speed.rows_per_s
-        if self._total is not None and 0 < self._done < self._total and speed:
-            parts.append(f"{spell((self._total - self._done) / speed)} left")
+        if latest.total is not None and 0 < latest.done < latest.total and speed:
+            parts.append(f"{spell((latest.total - latest.done) / speed)} left")
         if speed:
             parts.append(f"{speed:,.0f}{unit}" if speed >= 100 else f"{speed:.1f}{unit}")
-        parts += [f"{number:,} {name}" for name, number in self._counts.items()]
+        parts += [f"{rows:,} {name}" for name, rows in latest.counts.items() if rows and name in COUNTED]
         return ", ".join(parts)
 
 
-def _bar_is_seen() -> bool:
-    return sys.stderr is not None and sys.stderr.isatty()
-
-
-def _new_bar(what: str, total: int | None) -> Any:  # noqa: ANN401 - tqdm's own type is generic over an iterable
+def _new_bar(first: Progress) -> Any:  # noqa: ANN401 - tqdm's own type is generic over an iterable
     # Its watchdog thread would outlive the bar, and there is nothing for it to watch: `show` sets the pace.
     tqdm.monitor_interval = 0
     encoding = (getattr(sys.stderr, "encoding", None) or "").lower()
     layout = "{desc} {percentage:3.0f}% {bar} {n_fmt}/{total_fmt}{postfix}"  # the bar takes what is left
     return tqdm(
-        desc=what,
-        total=total,
+        desc=str(first.stage),
+        total=first.total,
         file=sys.stderr,
         ascii=not encoding.startswith("utf"),
         ncols=max(SCREEN_COLUMNS, shutil.get_terminal_size().columns) - 1,
         nrows=24,  # a pseudo-terminal without a size has 0 rows, and tqdm would show nothing on it
-        bar_format=layout if total is not None else "{desc} {n_fmt} rows{postfix}",
+        bar_format=layout if first.total is not None else "{desc} {n_fmt} rows{postfix}",
         mininterval=0.2,
         # 0: whatever the number of rows since, or a burst at the start would set it so high that the bar
         # stands still for minutes.
         miniters=0,
-        leave=total is not None,
+        leave=first.total is not None,
     )
 
 
 IN_GOOD_ORDER: Final = frozenset({Stage.SENDING, Stage.READING_BACK, Stage.CORRECTING})
 """Stages in which Ctrl-C lets calls under way end first."""
-COUNTED: Final = ("created", "corrected", "conflict", "failed", "invalid", "uncertain")
 STOPPING: Final = (
     "Stopping: no further row is sent; waiting for the calls under way."
     " Press Ctrl-C again to stop immediately."
@@ -181,9 +161,8 @@ class ConsoleObserver:
             self.close()
             self.stage = progress.stage
             self._console.sending |= self.stage in {Stage.SENDING, Stage.CORRECTING}
-            self._bar = ProgressBar(self._console, str(progress.stage), progress.total)
-        counts = {name: rows for name, rows in progress.counts.items() if name in COUNTED}
-        self._bar.show(progress.done, total=progress.total, note=progress.note, **counts)
+            self._bar = ProgressBar(self._console, progress)
+        self._bar.show(progress)
 
     def notice(self, text: str, *, warning: bool = False) -> None:
         """A line."""
