@@ -55,8 +55,8 @@ class CorrectionPreparation(BatchPreparation[CorrectionOutcome]):
     options: CorrectOptions
 
     def __init__(self, options: CorrectOptions, store: Store, observer: Observer) -> None:
-        steps = (self._own, self._read, self._connect, self._plan)
-        super().__init__(options, store, observer, steps, {QuestionKind.CORRECT: "correct"})
+        super().__init__(options, store, observer, {QuestionKind.CORRECT: "correct"})
+        self.steps = [self._own, self._read, self._connect, self._plan]
         self._planned = PlannedChanges()
         self._unfinished: dict[int, dict[str, StoredCorrection]] = {}
         """What an earlier correction left, by position and field; an undo withdraws it."""

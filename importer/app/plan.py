@@ -18,7 +18,7 @@ stored): a server runs them in a thread with a loop of its own.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from collections.abc import Mapping as MappingOf
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -78,18 +78,12 @@ class Preparation(ABC, Generic[ResultT]):
     owned: Ownership
     results: Path
 
-    def __init__(
-        self,
-        store: Store,
-        observer: Observer,
-        steps: Sequence[Callable[[], Awaitable[None]]],
-        given: MappingOf[QuestionKind, str],
-    ) -> None:
+    def __init__(self, store: Store, observer: Observer, given: MappingOf[QuestionKind, str]) -> None:
         self.store, self.observer = store, observer
         self.answers = Answers({str(kind): value for kind, value in given.items()})
         self.opened = AsyncExitStack()
         self.stop = StopHandle()
-        self.steps = list(steps)
+        self.steps: list[Callable[[], Awaitable[None]]] = []
         self.replaces: tuple[str, ...] = ()
         self.read: str | None = None
         self.findings = NOTHING_FOUND
@@ -237,14 +231,9 @@ class BatchPreparation(Preparation[ResultT]):
     named: NamedBatch
 
     def __init__(
-        self,
-        options: BatchOptions,
-        store: Store,
-        observer: Observer,
-        steps: Sequence[Callable[[], Awaitable[None]]],
-        given: MappingOf[QuestionKind, str],
+        self, options: BatchOptions, store: Store, observer: Observer, given: MappingOf[QuestionKind, str]
     ) -> None:
-        super().__init__(store, observer, steps, given if options.yes else {})
+        super().__init__(store, observer, given if options.yes else {})
         self.options = options
         self.edits = Edits()
         self.asked: AskedValues = {}

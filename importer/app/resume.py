@@ -57,15 +57,10 @@ class ResumePreparation(BatchPreparation[RunResult]):
             QuestionKind.DELETED: "again",
             QuestionKind.SEND: "send",
         }
-        steps = (
-            self._own,
-            self._read_changes,
-            self._connect,
-            self._compute,
-            self._look_elsewhere,
-            self._sum_up,
-        )
-        super().__init__(options, store, observer, steps, given)
+        super().__init__(options, store, observer, given)
+        self.steps = [
+            self._own, self._read_changes, self._connect, self._compute, self._look_elsewhere, self._sum_up,
+        ]  # fmt: skip
         self._user: CurrentUser
         self._changes: BatchChanges | None = None
         self._remaps = options.remap

@@ -54,23 +54,17 @@ class RunPreparation(Preparation[RunResult]):
     of_known_batch = False
 
     def __init__(self, options: RunOptions, store: Store, observer: Observer) -> None:
-        steps = (
-            self._begin,
-            self._stage,
-            self._leave_out_hidden_rows,
-            self._connect,
-            self._compare,
-            self._check_place,
-            self._look_first,
-            self._sum_up,
-        )
         given = (
             (options.skip_invalid, QuestionKind.INVALID, "skip"),
             (options.only_new, QuestionKind.OVERLAP, "only-new"),
             (options.again, QuestionKind.EQUAL_ACTIVITY, "again"),
             (options.yes, QuestionKind.SEND, "send"),
         )
-        super().__init__(store, observer, steps, {kind: value for wanted, kind, value in given if wanted})
+        super().__init__(store, observer, {kind: value for wanted, kind, value in given if wanted})
+        self.steps = [
+            self._begin, self._stage, self._leave_out_hidden_rows, self._connect, self._compare,
+            self._check_place, self._look_first, self._sum_up,
+        ]  # fmt: skip
         self.options = options
         started_at = datetime.now(UTC)
         self.at = iso(started_at.timestamp())

@@ -92,9 +92,7 @@ def _posted(url: str, body: bytes) -> str:
             answer.read(1)
     except urllib.error.HTTPError as error:
         return f"it answered with status {error.code}"
-    except urllib.error.URLError as error:
-        return f"it could not be reached ({type(error.reason).__name__})"
     except (OSError, HTTPException, ValueError) as error:
         # Not the error's words: they may quote the address.
-        return f"it could not be reached ({type(error).__name__})"
+        return f"it could not be reached ({type(getattr(error, 'reason', error)).__name__})"
     return ""
