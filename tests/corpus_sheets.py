@@ -127,6 +127,7 @@ RECORDS: Final = (
     TextTrap("formulas in a text file", 'Account,Value\n@1,"=HYPERLINK(""https://x"",""y"")"\n@2,=A1*2\n@3,=+919876500001\n@4,=> called\n@5,== new ==\n', ("notice formula B2 B3 B4",), ('=HYPERLINK("https://x","y")', "=A1*2", "=+919876500001", "=> called", "== new ==")),
     TextTrap("a long number cut short", "Account,Value\n@1,9.19877E+11\n@2,1E5\n", ("problem unusable-cell B2",), ("-", "1E5")),
     TextTrap("an error value", "Account,Value\n@1,#N/A\n@2,NA\n", ("problem unusable-cell B2",), ("-", "NA")),
+    TextTrap("what Google Sheets was still loading", "Account,Value\n@1,Loading...\n@2,Loading dock\n", ("problem unusable-cell B2",), ("-", "Loading dock")),
     TextTrap("an error value nobody maps", "Account,Value,Note\n@1,a,#N/A\n", (), ("a",)),
     TextTrap("an error value of another language", "Account,Value\n@1,#ЗНАЧ!\n@2,#WAARDE!\n", ("problem unusable-cell B2", "problem unusable-cell B3"), ("-", "-")),
     TextTrap("a small number cut short", "Account,Value\n@1,1.52E-05\n@2,E-05\n", ("problem unusable-cell B2",), ("-", "E-05")),

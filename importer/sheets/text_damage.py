@@ -20,7 +20,7 @@ CELL_LENGTH_MAX: Final = 131_072
 
 _ERRORS_ENGLISH: Final = """
 #N/A #REF! #NAME? #VALUE! #DIV/0! #NULL! #NUM! #SPILL! #CALC! #FIELD! #BLOCKED! #CONNECT! #UNKNOWN! #BUSY!
-#GETTING_DATA #EXTERNAL! #PYTHON! #ERROR!"""
+#GETTING_DATA #EXTERNAL! #PYTHON! #ERROR! Loading..."""
 _ERRORS_ELSEWHERE: Final = """
 #NV #BEZUG! #WERT! #ZAHL! #FELD! #ÜBERLAUF! #KALK! #N/D #VALEUR! #NOM? #NOMBRE! #NUL! #PROPAGATION!
 #¡REF! #¡VALOR! #¿NOMBRE? #¡NUM! #¡DIV/0! #¡NULO! #RIF! #NOME? #VALORE! #NULLO! #VALOR! #NÚM! #NULO!
@@ -68,11 +68,11 @@ POINT_ZERO: Final = re.compile(r"[+-]?\d+\.0", re.ASCII)
 MARKS: Final = (
     "=", "#", "Err:5", "E+", "E-0", "E-1", "'", "NULL", "null", "\\N", "NaN", "nan", "NaT", "<NA>", "\x0b",
     "Â", "Ã", "Ð", "Ñ", "â€", "à¤", "à¥", "à¦", "à§", "à¨", "ä", "å", "æ", "ç", "è", "é",
-    "√", "¬", "‚Ä", "├", "┬", "ΓÇ", "ÔÇ", "????", "?? ??", "e+",
+    "Loading...", "√", "¬", "‚Ä", "├", "┬", "ΓÇ", "ÔÇ", "????", "?? ??", "e+",
 )  # fmt: skip
 """Without one of these in the file there is nothing to look for."""
 
-_FIRST: Final = {"=": "=", "#": "#", "Err:5": "E", "'": "'", "\\N": "\\", "<NA>": "<"}
+_FIRST: Final = {"=": "=", "#": "#", "Err:5": "E", "'": "'", "\\N": "\\", "<NA>": "<", "Loading...": "L"}
 _FIRST_CHARACTER: Final = itemgetter(slice(1))
 _ERROR_REASON: Final = (
     "The cell shows {}, an error that a spreadsheet left there as text. Correct the formula in the workbook"
