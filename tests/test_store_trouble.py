@@ -157,11 +157,8 @@ def test_a_server_with_too_many_connections_is_said_so(place: Place, tmp_path: P
 # ---- during a run ---------------------------------------------------------------------------------------
 
 
-def test_a_store_that_was_idle_while_its_server_was_restarted_goes_on(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_store_that_was_idle_while_its_server_was_restarted_goes_on(place: Place) -> None:
     """The screen is open for days: a connection that nobody used is tried before it is used."""
-    monkeypatch.setattr(postgresql, "UNUSED_S", 0.0)
     with place.open() as store:
         published(store).close()
         _end_backends(place)

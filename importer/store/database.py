@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from importlib.resources import files
 from typing import Any, Final
@@ -30,12 +30,8 @@ class IdTakenError(StoreError):
     """A row was given the Id that another row of the tenant has. Nothing of this change was written."""
 
 
-class Lock(ABC):
-    """A name that one process holds until `release` or its end."""
-
-    @abstractmethod
-    def release(self) -> None:
-        """Idempotent; never raises."""
+Release = Callable[[], object]
+"""Gives a lock back. Idempotent; never raises."""
 
 
 def close_quietly(connection: Connection) -> None:
@@ -48,11 +44,10 @@ class Database(ABC):
     """Connections to one database. location: for a person, never with a password."""
 
     engine: Engine
-    long_engine: Engine
-    quick_engine: Engine
     dialect: str
     location: str
     read_options: Mapping[str, Any]
+    snapshot_options: Mapping[str, Any]
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.location}>"
@@ -69,11 +64,7 @@ class Database(ABC):
     def snapshot(self) -> Iterator[Connection]:
         """For several questions that must see the same."""
         with self.trouble(), self.engine.connect() as connection:
-            yield (
-                connection.execution_options(isolation_level="REPEATABLE READ")
-                if (self.dialect == "postgresql")
-                else connection
-            )
+            yield connection.execution_options(**self.snapshot_options)
 
     @contextmanager
     def writing(self, connection: Connection | None = None, *, patient: bool = False) -> Iterator[Connection]:
@@ -89,12 +80,10 @@ class Database(ABC):
                     stack.enter_context(self.patience(connection))
                 yield connection
 
+    @abstractmethod
     def connection(self, *, durable: bool = True) -> Connection:
         """One for a long time, to be closed by the caller: for `writing(connection)`. durable: every commit
         is on the disk before it returns (else only once a durable one of this database is)."""
-        with self.trouble():
-            engine = self.long_engine if durable else self.quick_engine
-            return engine.connect().execution_options(**WRITES)
 
     @contextmanager
     def trouble(self) -> Iterator[None]:
@@ -135,8 +124,9 @@ class Database(ABC):
         return float(connection.execute(select(self.clock())).scalar_one())
 
     @abstractmethod
-    def lock(self, name: str, connection: Connection) -> Lock | None:
-        """Takes the name without waiting, on this connection where that matters; None when another has it."""
+    def lock(self, name: str, connection: Connection) -> Release | None:
+        """Takes a name that one process holds until it is given back or ends; without waiting, on this
+        connection where that matters. None when another has it."""
 
     def forget_lock(self, name: str) -> None:  # noqa: B027 - most keep nothing
         """Removes what is kept of a lock that this process holds and nobody will ask for again."""
@@ -153,12 +143,12 @@ class Database(ABC):
     @contextmanager
     def holding(self, name: str, connection: Connection) -> Iterator[bool]:
         """The name's lock for a while; False when another process has it."""
-        lock = self.lock(name, connection)
+        release = self.lock(name, connection)
         try:
-            yield lock is not None
+            yield release is not None
         finally:
-            if lock is not None:
-                lock.release()
+            if release is not None:
+                release()
 
     def one_at_a_time(self, connection: Connection, name: str) -> None:  # noqa: B027 - one writes at a time
         """Waits inside a transaction until no other one holds the name; held until its end."""
@@ -181,26 +171,25 @@ class Database(ABC):
 
     def close(self) -> None:
         """Idempotent."""
-        for engine in (self.engine, self.long_engine, self.quick_engine):
-            engine.dispose()
+        self.engine.dispose()
 
     # ---- both ---------------------------------------------------------------------------------------
 
     def upsert(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Inserts rows, each replacing the one of the same key."""
-        if not rows:
-            return
-        keys = [column.name for column in table.primary_key]
-        make = sqlite.insert if self.dialect == "sqlite" else postgresql.insert
-        insert = make(table)
-        others = {name: insert.excluded[name] for name in rows[0] if name not in keys}
-        connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=others), list(rows))
+        if rows:
+            keys = [column.name for column in table.primary_key]
+            inserted = self._insert(table)
+            others = {name: inserted.excluded[name] for name in rows[0] if name not in keys}
+            connection.execute(inserted.on_conflict_do_update(index_elements=keys, set_=others), list(rows))
 
     def insert_missing(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Inserts rows of which no row of the same key is there."""
         if rows:
-            make = sqlite.insert if self.dialect == "sqlite" else postgresql.insert
-            connection.execute(make(table).on_conflict_do_nothing(), list(rows))
+            connection.execute(self._insert(table).on_conflict_do_nothing(), list(rows))
+
+    def _insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
+        return sqlite.insert(table) if self.dialect == "sqlite" else postgresql.insert(table)
 
     def tenant_key(self, connection: Connection, name: str) -> int:
         """The number of a tenant, which is added where it is new."""
@@ -232,14 +221,10 @@ class Database(ABC):
                     remedy="Update the importer, then try again. Nothing was changed.",
                 )
             if version != VERSIONS[-1]:
-                self.begin_schema(connection)
                 _upgrade(connection)
 
     def expect_in_place(self) -> None:  # noqa: B027 - most have nothing to do
         """Raises OSError when what is written would be found by nobody."""
-
-    def begin_schema(self, connection: Connection) -> None:  # noqa: B027 - most have nothing to do
-        """What has to be done before the first step."""
 
 
 def _upgrade(connection: Connection) -> None:

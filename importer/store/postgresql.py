@@ -8,13 +8,11 @@ packets. A password is in no message, log or traceback: only this module sees th
 from __future__ import annotations
 
 import hashlib
-import socket
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, Final, TypeVar
-from weakref import WeakSet
 
 import psycopg
 from psycopg import conninfo
@@ -24,28 +22,23 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Double,
-    Engine,
     Table,
     cast,
     create_engine,
-    event,
     func,
     literal,
     select,
     text,
 )
-from sqlalchemy.exc import DisconnectionError
-from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from importer.errors import StoreError, StoreUnusableError
-from importer.store.database import Database, Lock
+from importer.store.database import WRITES, Database, Release
 
 T = TypeVar("T")
 VERSION_MIN: Final = 140_000
 SILENCE_MAX_S: Final = 15.0
 PATIENCE_S: Final = 900.0
 """For statements that move a whole batch."""
-WATCH_EVERY_S: Final = 0.5
 _DEFAULTS: Final = {
     "application_name": "importer",
     "connect_timeout": "10",
@@ -99,63 +92,31 @@ _PHRASES: Final = {
     'FATAL: role "': "28000",
     'FATAL: database "': "3D000",
 }
-UNUSED_S: Final = 5.0
-"""A connection that nobody used for so long is tried before it is used: the server may have been
-restarted."""
 
 
 class GuardedConnection(psycopg.Connection[Any]):
     """A connection that is given up when it does not answer for `silence_max_s`."""
 
     silence_max_s: float = SILENCE_MAX_S
-    waiting_since: float | None = None
 
     def wait(self, gen: PQGen[T], *arguments: Any, **named: Any) -> T:
         """Every exchange with the server passes here."""
-        self.waiting_since = time.monotonic()
+        return super().wait(self._until_silent(gen), *arguments, **named)
+
+    def _until_silent(self, gen: PQGen[T]) -> PQGen[T]:
+        """`gen`, which is resumed several times a second, also while nothing arrives."""
+        until = time.monotonic() + self.silence_max_s
         try:
-            return super().wait(gen, *arguments, **named)
-        finally:
-            self.waiting_since = None
-
-    def give_up(self) -> None:
-        """Whatever waits for an answer ends with an error."""
-        with suppress(OSError, psycopg.Error):
-            end = socket.socket(fileno=self.fileno())
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            finally:
-                end.detach()
-
-
-class _Watch:
-    """One thread that gives up silent connections of this process."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._connections: WeakSet[GuardedConnection] = WeakSet()
-        self._thread: threading.Thread | None = None
-
-    def add(self, connection: GuardedConnection) -> None:
-        with self._lock:
-            self._connections.add(connection)
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._watch, name="store-watch", daemon=True)
-                self._thread.start()
-
-    def _watch(self) -> None:
-        while True:
-            time.sleep(WATCH_EVERY_S)
-            with self._lock:
-                connections = list(self._connections)
-            now = time.monotonic()
-            for connection in connections:
-                since = connection.waiting_since
-                if since is not None and now - since > connection.silence_max_s:
-                    connection.give_up()
-
-
-_watch: Final = _Watch()
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if time.monotonic() > until:
+                    self.pgconn.finish()
+                    raise psycopg.OperationalError(f"no answer for {self.silence_max_s:g} s")
+                wanted = gen.send(ready)
+        except StopIteration as ended:
+            result: T = ended.value
+            return result
 
 
 class PostgresqlDatabase(Database):
@@ -163,6 +124,7 @@ class PostgresqlDatabase(Database):
 
     dialect = "postgresql"
     read_options: Mapping[str, Any] = {"isolation_level": "AUTOCOMMIT"}
+    snapshot_options: Mapping[str, Any] = {"isolation_level": "REPEATABLE READ"}
 
     def __init__(self, url: str) -> None:
         try:
@@ -178,22 +140,26 @@ class PostgresqlDatabase(Database):
             str(known[name]) for name in ("password", "sslpassword") if known.get(name) is not None
         )
         complete = conninfo.make_conninfo(url, **{k: v for k, v in _DEFAULTS.items() if k not in known})
-        self.engine = self._engine(complete, pool_size=3, max_overflow=7, pool_use_lifo=True)
-        event.listen(self.engine, "checkin", _note_use)
-        event.listen(self.engine, "checkout", _try_first)
-        # Closed, and not kept, so that no lock outlives its owner.
-        self.long_engine = self.quick_engine = self._engine(complete, poolclass=NullPool)
 
-    def _engine(self, complete: str, **pool: Any) -> Engine:
         def connect() -> psycopg.Connection[Any]:
             connection = GuardedConnection.connect(complete, autocommit=True)
-            _watch.add(connection)
             for setting in _SETTINGS:
                 connection.execute(setting)
             connection.autocommit = False
             return connection
 
-        return create_engine("postgresql+psycopg://", creator=connect, hide_parameters=True, **pool)
+        self.engine = create_engine(
+            "postgresql+psycopg://", creator=connect, hide_parameters=True, pool_size=3, max_overflow=7,
+            pool_use_lifo=True, pool_pre_ping=True,
+        )  # fmt: skip
+
+    def connection(self, *, durable: bool = True) -> Connection:
+        """Closed, and not kept, so that no lock outlives its owner."""
+        del durable
+        with self.trouble():
+            connection = self.engine.connect()
+            connection.detach()
+            return connection.execution_options(**WRITES)
 
     def expect_fit(self) -> None:
         """Raises StoreUnusableError where the server cannot keep what is promised."""
@@ -217,10 +183,8 @@ class PostgresqlDatabase(Database):
     @contextmanager
     def patience(self, connection: Connection) -> Iterator[None]:
         """A longer deadline, the server's and ours."""
-        raw = connection.connection.driver_connection
+        raw = _raw(connection)
         connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{PATIENCE_S:.0f}s'")
-        if not isinstance(raw, GuardedConnection):
-            raise TypeError("this is not a connection of ours")
         before, raw.silence_max_s = raw.silence_max_s, PATIENCE_S
         try:
             yield
@@ -231,7 +195,7 @@ class PostgresqlDatabase(Database):
         """The server's."""
         return cast(func.extract("epoch", func.clock_timestamp()), Double)
 
-    def lock(self, name: str, connection: Connection) -> Lock | None:
+    def lock(self, name: str, connection: Connection) -> Release | None:
         """An advisory lock of this connection; it ends with it."""
         key = self._key(connection, name)
         alone = not connection.in_transaction()
@@ -240,7 +204,7 @@ class PostgresqlDatabase(Database):
             taken = connection.execute(asked).scalar_one()
             if alone:
                 connection.commit()
-        return _AdvisoryLock(connection, key) if taken else None
+        return partial(_release, connection, key) if taken else None
 
     def locked(self, names: Sequence[str]) -> set[str]:
         """From the server's table of locks."""
@@ -259,11 +223,11 @@ class PostgresqlDatabase(Database):
     def _holders(self, connection: Connection) -> dict[int, int]:
         """Numbers of locks that are held → the server's process that holds it."""
         found = connection.exec_driver_sql(
-            "SELECT classid::bigint, objid::bigint, pid FROM pg_locks WHERE locktype = 'advisory'"
+            "SELECT classid::bigint << 32 | objid::bigint, pid FROM pg_locks WHERE locktype = 'advisory'"
             " AND objsubid = 1 AND granted"
             " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
         ).all()
-        return {_signed(high << 32 | low): process for high, low, process in found}
+        return {key: process for key, process in found}  # noqa: C416 - rows are no pairs to the type
 
     def one_at_a_time(self, connection: Connection, name: str) -> None:
         """An advisory lock of the transaction."""
@@ -275,12 +239,9 @@ class PostgresqlDatabase(Database):
         if not rows:
             return
         names = list(rows[0])
-        raw = connection.connection.driver_connection
-        if not isinstance(raw, GuardedConnection):
-            raise TypeError("this is not a connection of ours")
         columns = psycopg.sql.SQL(", ").join(map(psycopg.sql.Identifier, names))
         copy = psycopg.sql.SQL("COPY {} ({}) FROM STDIN").format(psycopg.sql.Identifier(table.name), columns)
-        with raw.cursor() as cursor, cursor.copy(copy) as target:
+        with _raw(connection).cursor() as cursor, cursor.copy(copy) as target:
             for row in rows:
                 target.write_row([row[name] for name in names])
 
@@ -335,35 +296,21 @@ class PostgresqlDatabase(Database):
         return int.from_bytes(digest, "big", signed=True)
 
 
-class _AdvisoryLock(Lock):
-    def __init__(self, connection: Connection, key: int) -> None:
-        self._connection = connection
-        self._key: int | None = key
-
-    def release(self) -> None:
-        key, self._key = self._key, None
-        if key is None or self._connection.closed or self._connection.invalidated:
-            return
-        try:
-            self._connection.execute(select(func.pg_advisory_unlock(literal(key, BigInteger))))
-            self._connection.commit()
-        except Exception:  # noqa: BLE001 - a connection that is lost has no lock; one that is not must not keep it
-            with suppress(Exception):
-                self._connection.invalidate()
+def _raw(connection: Connection) -> GuardedConnection:
+    raw = connection.connection.dbapi_connection
+    assert isinstance(raw, GuardedConnection)
+    return raw
 
 
-def _note_use(_connection: object, record: ConnectionPoolEntry) -> None:
-    record.info["used_at"] = time.monotonic()
-
-
-def _try_first(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:  # noqa: ANN401
-    if time.monotonic() - record.info.get("used_at", time.monotonic()) < UNUSED_S:
+def _release(connection: Connection, key: int) -> None:
+    if connection.closed or connection.invalidated:
         return
     try:
-        connection.execute("SELECT 1")
-        connection.rollback()
-    except psycopg.Error as error:
-        raise DisconnectionError from error  # the pool makes another one
+        connection.execute(select(func.pg_advisory_unlock(literal(key, BigInteger))))
+        connection.commit()
+    except Exception:  # noqa: BLE001 - a connection that is lost has no lock; one that is not must not keep it
+        with suppress(Exception):
+            connection.invalidate()
 
 
 def has_password(url: str) -> bool:
@@ -372,10 +319,6 @@ def has_password(url: str) -> bool:
         known = conninfo.conninfo_to_dict(url)
         return known.get("password") is not None or known.get("sslpassword") is not None
     return False
-
-
-def _signed(number: int) -> int:
-    return number - (1 << 64) if number >= 1 << 63 else number
 
 
 def _shown(known: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ import stat
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
@@ -20,21 +21,21 @@ from sqlalchemy import ColumnElement, Connection, Double, Engine, Table, create_
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from importer.errors import StoreError, StoreUnusableError
-from importer.store.database import WRITES, Database, Lock
+from importer.store.database import WRITES, Database, Release
 from importer.store.schema import APPLICATION_ID
 
 FILE_NAME: Final = "importer.db"
 WAIT_S: Final = 30.0
 """For another process that writes. The longest transaction publishes a million rows."""
 BUSY_AGAIN_S: Final = 0.005
-_READS: Final = {"importer_reads": True}
 
 
 class SqliteDatabase(Database):
     """The file `importer.db` in `home`; in memory while there is nothing to keep (`home` None)."""
 
     dialect = "sqlite"
-    read_options = _READS
+    read_options: Mapping[str, Any] = {"importer_reads": True}
+    snapshot_options: Mapping[str, Any] = {}
 
     def __init__(self, home: Path | None) -> None:
         self.home = home
@@ -44,8 +45,8 @@ class SqliteDatabase(Database):
         if self.path is not None:
             _prepare(self.path)
             self._inode = self.path.stat().st_ino
-        self.engine = self.long_engine = self._engine(durable=True)
-        self.quick_engine = self.engine if self.path is None else self._engine(durable=False)
+        self.engine = self._engine(durable=True)
+        self._quick_engine = self.engine if self.path is None else self._engine(durable=False)
 
     def _engine(self, *, durable: bool) -> Engine:
         def connect() -> sqlite3.Connection:
@@ -56,46 +57,61 @@ class SqliteDatabase(Database):
         event.listen(engine, "begin", _begin)
         return engine
 
+    def connection(self, *, durable: bool = True) -> Connection:
+        """From one of two engines."""
+        with self.trouble():
+            engine = self.engine if durable else self._quick_engine
+            return engine.connect().execution_options(**WRITES)
+
+    def close(self) -> None:
+        """Both engines."""
+        super().close()
+        self._quick_engine.dispose()
+
     def clock(self) -> ColumnElement[float]:
         """This computer's."""
         return literal(time.time(), Double)
 
-    def lock(self, name: str, connection: Connection) -> Lock | None:
+    def lock(self, name: str, connection: Connection) -> Release | None:
         """A lock on a file of this name, which ends with the process."""
-        if self.home is None:
-            return _NoLock()
-        folder = self.home / "locks"
+        del connection
+        return self._lock(self._lock_file(name))
+
+    def _lock_file(self, name: str) -> Path | None:
+        return None if self.home is None else self.home / "locks" / f"{name}.lock"
+
+    def _lock(self, file: Path | None) -> Release | None:
+        if file is None:
+            return _no_lock
         with self.trouble():
-            folder.mkdir(mode=0o700, exist_ok=True)
-            lock = FileLock(folder / f"{name}.lock", timeout=0, mode=0o600, thread_local=False)
+            file.parent.mkdir(mode=0o700, exist_ok=True)
+            lock = FileLock(file, timeout=0, mode=0o600, thread_local=False)
             try:
                 lock.acquire()
             except Timeout:
                 return None
             except (NotImplementedError, RuntimeError) as error:
                 raise OSError(f"the folder does not support locks: {error}") from error
-        return _FileLock(lock)
+        return partial(lock.release, force=True)
 
     def forget_lock(self, name: str) -> None:
         """Its file."""
-        if self.home is not None:
+        if file := self._lock_file(name):
             with suppress(OSError):  # Windows keeps a file that is open
-                (self.home / "locks" / f"{name}.lock").unlink()
+                file.unlink()
 
     def locked(self, names: Sequence[str]) -> set[str]:
-        """By trying each."""
-        if self.home is None:
-            return set()
+        """By trying each that has a file. One that cannot be tried may be held."""
         found = set()
         for name in names:
-            if not (self.home / "locks" / f"{name}.lock").exists():
-                continue
-            lock = FileLock(self.home / "locks" / f"{name}.lock", timeout=0, mode=0o600, thread_local=False)
-            try:
-                lock.acquire()
-                lock.release()
-            except (Timeout, OSError):
+            file = self._lock_file(name)
+            release: Release | None = None
+            with suppress(StoreError):
+                release = self._lock(file) if file and file.exists() else _no_lock
+            if release is None:
                 found.add(name)
+            else:
+                release()
         return found
 
     def insert_rows(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -158,22 +174,9 @@ class SqliteDatabase(Database):
         if self.path is not None and self.path.stat().st_ino != self._inode:
             raise OSError("the file was replaced by another")
 
-    def begin_schema(self, connection: Connection) -> None:
-        """The file says what it is."""
-        connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
 
-
-class _FileLock(Lock):
-    def __init__(self, lock: FileLock) -> None:
-        self._lock = lock
-
-    def release(self) -> None:
-        self._lock.release(force=True)
-
-
-class _NoLock(Lock):
-    def release(self) -> None:
-        pass
+def _no_lock() -> None:
+    """Nothing was kept yet, so nobody can have it."""
 
 
 def _begin(connection: Connection) -> None:

@@ -465,9 +465,9 @@ class Store:
         held.callback(close_quietly, connection)
         name, silent_s = "", 0.0
         for tried in range(TRIES):
-            lock = self.database.lock(batch_id, connection)
-            if lock is not None:
-                held.callback(lock.release)
+            release = self.database.lock(batch_id, connection)
+            if release is not None:
+                held.callback(release)
                 return connection
             if not tried:
                 name, silent_s = self._owner(batch_id)
