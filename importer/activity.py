@@ -63,6 +63,11 @@ class Activity(NamedTuple):
         note = {} if self.note is None else {NOTE: self.note}
         return {ACCOUNT: self.company_id, EVENT: str(self.event), **note, **dict(self.fields)}
 
+    def corrected(self, after: Mapping[str, str]) -> Self:
+        """With these values of note and fields."""
+        fields = {**dict(self.fields), **{name: value for name, value in after.items() if name != NOTE}}
+        return self._replace(note=after.get(NOTE, self.note), fields=tuple(fields.items()))
+
     @classmethod
     def decoded(cls, body: bytes) -> Self:
         """The activity whose `encoded()` is `body`. Raises StoreError on anything else: bodies are read from

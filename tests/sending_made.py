@@ -19,7 +19,7 @@ from importer.sending.engine import SendResult, connected, send
 from importer.sending.run_state import RunState, SendOptions, TenantConnection
 from importer.sheets.rows import encode_cells
 from importer.store.ownership import Ownership
-from importer.store.records import RowStatus, StagedRow, iso
+from importer.store.records import RowStatus, StoredRow, iso
 from importer.store.store import Store
 
 ACCOUNT: Final = "8933fa5e-5b39-11e9-826a-0622360da6f{}"
@@ -37,7 +37,7 @@ def staged(store: Store, activities: Sequence[Activity], number: int = 1) -> Own
     began = iso(time.time() - 3600)
     facts = replace(batch(number, rows=len(activities)), tenant=TENANT, created_at=began)
     rows = [
-        StagedRow(row, encode_cells([one.note or ""]), one.encoded(), None, RowStatus.PENDING)
+        StoredRow(row, encode_cells([one.note or ""]), one.encoded(), None, RowStatus.PENDING)
         for row, one in enumerate(activities, start=2)
     ]
     staging = store.stage(facts.id)

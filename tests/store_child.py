@@ -106,7 +106,6 @@ class Commands:
 
     async def _write(self, position: int, activity_id: str | None) -> dict[str, Any]:
         writer = StoreWriter(self._mine())
-        writer.start()
         try:
             attempt, _ = await writer.mark(position, None, 0.0)
             if activity_id is not None:

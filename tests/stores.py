@@ -26,8 +26,8 @@ import psycopg
 
 from importer.activity import Activity
 from importer.sheets.rows import encode_cells
-from importer.store.ownership import Ownership
-from importer.store.records import Batch, RowStatus, StagedRow
+from importer.store.ownership import BatchChange, Ownership
+from importer.store.records import Batch, RowStatus, StoredRow
 from importer.store.store import Store, open_store
 
 AT = "2026-11-28T04:00:00.000Z"
@@ -103,9 +103,9 @@ def guid(number: int) -> str:
     return f"CCCCCCCC-0000-4000-8000-{number:012d}"
 
 
-def staged(number: int, **changed: Any) -> StagedRow:
+def staged(number: int, **changed: Any) -> StoredRow:
     """Row `number` of a sheet, pending unless `changed`."""
-    row = StagedRow(
+    row = StoredRow(
         number + 1,
         encode_cells([f"cell {number}", "secret"]),
         activity(number).encoded(),
@@ -113,6 +113,11 @@ def staged(number: int, **changed: Any) -> StagedRow:
         RowStatus.PENDING,
     )
     return row._replace(**changed)
+
+
+def changed(change: BatchChange, position: int, **values: Any) -> StoredRow:
+    """A row of a batch as it is to be."""
+    return change.rows.row(position)._replace(**values)
 
 
 def batch(number: int = 1, *, rows: int = 3, **changed: Any) -> Batch:

@@ -13,7 +13,7 @@ import pytest
 from conftest import Importer, RunningTenant
 from hypothesis import given
 from hypothesis import strategies as st
-from stores import AT, activity, batch, batch_id, guid, published, staged
+from stores import AT, activity, batch, batch_id, changed, guid, published, staged
 
 from importer.report import facts as report_facts
 from importer.report.charts import OUTCOMES, calls_chart, outcomes_chart, traffic
@@ -21,7 +21,7 @@ from importer.report.facts import RowNumbers, gather, moment, rows_for_search
 from importer.report.page import write_report
 from importer.sheets.rows import encode_cells
 from importer.store.batch_rows import BatchRows
-from importer.store.records import PlannedCorrection, RowChange, RowStatus
+from importer.store.records import PlannedCorrection, RowStatus
 from importer.store.store import Store, open_store
 from importer.text import one_line
 
@@ -206,16 +206,25 @@ def seven(store: Store) -> BatchRows:
     """Rows 2 to 7 of a sheet: row 3 failed, row 5 is invalid, the others are created."""
     with published(store, rows=6, mapping=MAPPED) as owned, owned.change() as change:
         for position in range(1, 7):
-            changed = RowChange(position, status=RowStatus.CREATED, activity_id=guid(position))
+            row = changed(change, position, status=RowStatus.CREATED, activity_id=guid(position))
             if position == 2:
-                changed = RowChange(
-                    position, status=RowStatus.FAILED, error_code="MXInvalidInputException", error="No"
+                row = changed(
+                    change,
+                    position,
+                    status=RowStatus.FAILED,
+                    error_code="MXInvalidInputException",
+                    error="No",
                 )
             if position == 4:
-                changed = RowChange(
-                    position, status=RowStatus.INVALID, activity=None, error_code="invalid", error="Wno"
+                row = changed(
+                    change,
+                    position,
+                    status=RowStatus.INVALID,
+                    activity=None,
+                    error_code="invalid",
+                    error="Wno",
                 )
-            change.change_rows([changed])
+            change.change_rows([row])
     return store.open(batch_id(1))
 
 
@@ -286,7 +295,7 @@ def test_corrections_are_shown_with_what_they_replaced(store: Store, tmp_path: P
     seven(store)
     with store.own(batch_id(1)) as owned, owned.change() as change:
         fields = {"mx_Custom_1": ("<b>Wno</b>", "Won")}
-        plan = PlannedCorrection(1, fields, encode_cells(["a", "b"]), activity(1, "other").encoded())
+        plan = PlannedCorrection(1, fields, encode_cells(["a", "b"]))
         change.plan_corrections([plan], at=AT)
     text = page_of(store.open(batch_id(1)), tmp_path)
 

@@ -16,7 +16,7 @@ from importer.sending.corrections import CorrectionPass, CorrectionSummary
 from importer.sending.outage import StopReason
 from importer.sending.run_state import SendOptions
 from importer.store.ownership import Ownership
-from importer.store.records import CorrectionStatus, PlannedCorrection
+from importer.store.records import CorrectionStatus, PlannedCorrection, RowStatus
 from importer.store.store import Store
 
 QUICK = SendOptions(workers=4, settle_s=0.05, max_attempts=4, max_outage_s=20.0)
@@ -31,15 +31,13 @@ def corrected(activity: Activity, changes: Mapping[str, str]) -> Activity:
 def plan(owned: Ownership, changes: Mapping[str, str], positions: Sequence[int] = ()) -> None:
     """Every created row (or those at `positions`) is to hold these values."""
     plans: list[PlannedCorrection] = []
-    for row in owned.rows.created_rows(positions or None):
+    for row in owned.rows.rows(RowStatus.CREATED):
+        if positions and row.position not in positions:
+            continue
         now = Activity.decoded(row.holds or row.activity or b"")
         before = {"ActivityNote": now.note or "", **dict(now.fields)}
         fields = {name: (before[name], after) for name, after in changes.items()}
-        plans.append(
-            PlannedCorrection(
-                row.position, fields, json.dumps(["corrected"]), corrected(now, changes).encoded()
-            )
-        )
+        plans.append(PlannedCorrection(row.position, fields, json.dumps(["corrected"])))
     with owned.change() as change:
         change.plan_corrections(plans, at=AT)
 

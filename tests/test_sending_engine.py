@@ -126,7 +126,6 @@ async def test_a_row_in_doubt_of_a_batch_that_nobody_works_on_holds_nothing_up(
 async def _marked(owned: Ownership) -> None:
     """A process that ended between its mark and its call."""
     writer = StoreWriter(owned)
-    writer.start()
     await writer.mark(1, None, 0.0)
     await writer.close()
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import update
-from stores import AT, Place, activity, batch, batch_id, guid, published, staged
+from stores import AT, TENANT, Place, activity, batch, batch_id, changed, guid, published, staged
 
 from importer.errors import ResultsError, StoreError
 from importer.store import schema
-from importer.store.records import RowChange, RowStatus
+from importer.store.records import RowStatus
 from importer.store.store import Store, os_user
 
 
@@ -66,22 +66,22 @@ def test_changes_between_runs_are_whole_or_not_at_all(store: Store) -> None:
     """What is raised inside undoes all of it."""
     with published(store) as owned:
         with suppress(ZeroDivisionError), owned.change() as change:
-            change.change_rows([RowChange(1, status=RowStatus.SKIPPED)])
+            change.change_rows([changed(change, 1, status=RowStatus.SKIPPED)])
             assert change.rows.counts() == {RowStatus.PENDING: 2, RowStatus.SKIPPED: 1}
             raise ZeroDivisionError
         assert owned.rows.counts() == {RowStatus.PENDING: 3}
         with owned.change() as change:
             change.change_rows(
                 [
-                    RowChange(1, status=RowStatus.SKIPPED),
-                    RowChange(2, status=RowStatus.CREATED, activity_id=guid(2)),
-                    RowChange(3, activity=activity(9).encoded(), error="x\0y"),
+                    changed(change, 1, status=RowStatus.SKIPPED),
+                    changed(change, 2, status=RowStatus.CREATED, activity_id=guid(2)),
+                    changed(change, 3, activity=activity(9).encoded(), error="x\0y"),
                 ]
             )
         assert owned.rows.shown_counts() == {
             "rows": 3, "created": 1, "failed": 0, "invalid": 0, "uncertain": 0, "pending": 1, "skipped": 1,
         }  # fmt: skip
-        assert owned.rows.claimed([guid(2).lower(), guid(3)]) == {guid(2).lower()}
+        assert list(store.holders(TENANT, [guid(2).lower(), guid(3)])) == [guid(2).lower()]
         assert owned.rows.row(3).activity == activity(9).encoded()
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from stores import AT, TENANT, Place, activity, batch_id, guid, postgres_database, published
+from stores import AT, TENANT, Place, activity, batch_id, changed, guid, postgres_database, published
 
 from importer.errors import ResultsError
 from importer.store.copying import _Copying
-from importer.store.records import PlannedCorrection, RowChange, RowStatus
+from importer.store.records import Earlier, PlannedCorrection, RowStatus
 from importer.store.store import Store
 
 
@@ -26,15 +26,18 @@ def embedded(tmp_path: Path) -> Iterator[Store]:
     with Place(tmp_path / "home", None).open() as store:
         with published(store, 1, rows=2500) as owned, owned.change() as change:
             change.keep_lookups({"a": guid(9)})
-            change.change_rows([RowChange(1, status=RowStatus.CREATED, activity_id=guid(1), attempts=1)])
-            change.change_rows([RowChange(2, status=RowStatus.CREATED, activity_id=guid(2), attempts=1)])
+            change.change_rows(
+                [changed(change, 1, status=RowStatus.CREATED, activity_id=guid(1), attempts=1)]
+            )
+            change.change_rows(
+                [changed(change, 2, status=RowStatus.CREATED, activity_id=guid(2), attempts=1)]
+            )
             change.assume_sent({3: activity(3).encoded()}, 5.0, detail="", code="store-lost", error="…")
             change.keep_readings({1: []}, AT)
-            change.plan_corrections([PlannedCorrection(1, {"f": ("1", "2")}, "[]", b"{}")], at=AT)
+            change.plan_corrections([PlannedCorrection(1, {"f": ("1", "2")}, "[]")], at=AT)
             change.deleted_by_hand([2], AT)
         with published(store, 2, first=1) as owned, owned.change() as change:
-            taken = RowChange(1, status=RowStatus.CREATED, activity_id=guid(1), taken_from=(batch_id(1), 1))
-            change.change_rows([taken])
+            change.take_over([Earlier(1, guid(1), batch_id(1), 1)], AT)
         yield store
 
 

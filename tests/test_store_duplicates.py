@@ -5,13 +5,13 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from stores import AT, TENANT, Place, activity, batch, batch_id, guid, published, staged
+from stores import AT, TENANT, Place, activity, batch, batch_id, changed, guid, published, staged
 
 from importer.activity import fingerprint
 from importer.errors import ResultsError, StoreError, UserError
 from importer.store.duplicates import DuplicateCheck
 from importer.store.ownership import Ownership
-from importer.store.records import Earlier, RowChange, RowStatus, StagedRow
+from importer.store.records import Earlier, RowStatus, StoredRow
 from importer.store.store import Store
 
 
@@ -19,12 +19,14 @@ def create(owned: Ownership, *positions: int) -> None:
     """Rows of a batch as created, each by a call."""
     with owned.change() as change:
         change.change_rows(
-            RowChange(at, status=RowStatus.CREATED, activity_id=guid(1000 * owned.rows.key + at), attempts=1)
+            changed(
+                change, at, status=RowStatus.CREATED, activity_id=guid(1000 * owned.rows.key + at), attempts=1
+            )
             for at in positions
         )
 
 
-def candidate(store: Store, rows: list[StagedRow], number: int = 9, **changed: object) -> DuplicateCheck:
+def candidate(store: Store, rows: list[StoredRow], number: int = 9, **changed: object) -> DuplicateCheck:
     """A staged batch that asks to be let in."""
     one = batch(number, rows=len(rows), **changed)
     store.stage(one.id).add(rows, AT)
@@ -66,10 +68,10 @@ def test_rows_that_failed_or_are_left_out_are_in_nobodys_way(store: Store) -> No
     with published(store, 1, rows=4) as owned, owned.change() as change:
         change.change_rows(
             [
-                RowChange(1, status=RowStatus.FAILED, attempts=1),
-                RowChange(2, status=RowStatus.FAILED, doubted=True),
-                RowChange(3, status=RowStatus.SKIPPED),
-                RowChange(4, status=RowStatus.UNCERTAIN),
+                changed(change, 1, status=RowStatus.FAILED, attempts=1),
+                changed(change, 2, status=RowStatus.FAILED, doubted=True),
+                changed(change, 3, status=RowStatus.SKIPPED),
+                changed(change, 4, status=RowStatus.UNCERTAIN),
             ]
         )
     overlap = candidate(store, [staged(number) for number in (1, 2, 3, 4)]).overlap()
@@ -106,15 +108,11 @@ def test_rows_that_are_taken_over_are_counted_once(store: Store) -> None:
     staging = store.stage(one.id)
     staging.add([staged(number) for number in (1, 2, 3)], AT)
     with staging.change() as change:
-        change.change_rows(
-            RowChange(each.position, status=RowStatus.CREATED, activity_id=each.activity_id,
-                      taken_from=(each.batch, each.batch_position), changed_at=AT)
-            for each in store.duplicates(one).earlier()
-        )  # fmt: skip
+        change.take_over(store.duplicates(one).earlier(), AT)
     again = store.duplicates(one).overlap()
     assert (again.created, again.held) == (0, 1)
     with owned_of(store, batch_id(1)) as first, first.change() as change:
-        change.change_rows([RowChange(3, status=RowStatus.SKIPPED)])
+        change.change_rows([changed(change, 3, status=RowStatus.SKIPPED)])
     with store.publish(staging, one) as second:
         assert second.rows.shown_counts()["created"] == 2
         create(second, 3)
@@ -133,7 +131,7 @@ def test_only_the_rows_that_are_asked_for_are_compared(store: Store) -> None:
     one = batch(2, rows=3)
     with published(store, 2, first=5) as second:
         with suppress(UserError), second.change() as change:
-            change.change_rows([RowChange(2, activity=activity(1).encoded())])
+            change.change_rows([changed(change, 2, activity=activity(1).encoded())])
             assert change.duplicates(one, [1]).overlap().created == 0
             assert change.duplicates(one, [2]).overlap().created == 1
             assert change.duplicates(one, []).overlap().created == 0
@@ -197,10 +195,9 @@ def test_ids_are_claimed_across_batches(store: Store) -> None:
     with published(store, 1) as owned:
         create(owned, 1)
     made = guid(1000 * owned.rows.key + 1)
-    assert store.claimed(TENANT, [made.lower(), guid(5)]) == {made.lower(): batch_id(1)}
-    assert store.claimed(TENANT, [f"{{{made}}}"]) == {f"{{{made}}}": batch_id(1)}
-    assert store.claimed(TENANT, [made], apart_from=batch_id(1)) == {}
-    assert store.claimed("other/tenant", [made]) == {}
+    assert store.holders(TENANT, [made.lower(), guid(5)]) == {made.lower(): (batch_id(1), 1)}
+    assert store.holders(TENANT, [f"{{{made}}}"]) == {f"{{{made}}}": (batch_id(1), 1)}
+    assert store.holders("other/tenant", [made]) == {}
 
 
 def test_rows_in_doubt_elsewhere_are_known_by_their_account(store: Store) -> None:

@@ -6,11 +6,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from stores import AT, TENANT, Place, activity, batch, batch_id, guid, published, staged
+from stores import AT, TENANT, Place, activity, batch, batch_id, changed, guid, published, staged
 
 from importer.errors import ResultsError, StoreError
 from importer.sheets.rows import encode_cells
-from importer.store.records import PlannedCorrection, RowChange, RowStatus
+from importer.store.records import PlannedCorrection, RowStatus
 from importer.store.store import Store
 
 SECRET = "Priya Sharma"
@@ -46,9 +46,9 @@ def filled(store: Store) -> None:
         owned = store.publish(staging, one)
     with owned, owned.change() as change:
         change.assume_sent({1: body}, 5.0, detail=SECRET, code="store-lost", error=SECRET)
-        change.change_rows([RowChange(1, status=RowStatus.CREATED, activity_id=guid(1))])
+        change.change_rows([changed(change, 1, status=RowStatus.CREATED, activity_id=guid(1))])
         change.keep_readings({1: [["ActivityNote", "altered", "note of a person", "came back"]]}, AT)
-        plan = PlannedCorrection(1, {"ActivityNote": ("note of a person", "corrected to")}, SECRET, body)
+        plan = PlannedCorrection(1, {"ActivityNote": ("note of a person", "corrected to")}, SECRET)
         change.plan_corrections([plan], at=AT)
 
 
@@ -58,7 +58,11 @@ def test_no_byte_of_the_data_is_left_in_any_file(tmp_path: Path) -> None:
         filled(store)
         with published(store, 2, first=50) as other, other.change() as change:
             change.change_rows(
-                [RowChange(1, cells="stays"), RowChange(2, cells=SECRET), RowChange(2, cells="gone")]
+                [
+                    changed(change, 1, cells="stays"),
+                    changed(change, 2, cells=SECRET),
+                    changed(change, 2, cells="gone"),
+                ]
             )
         before = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
         assert all(secret.encode() in before for secret in SECRETS)

@@ -11,12 +11,12 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
-from stores import AT, Place, batch, batch_id, guid, published, staged
+from stores import AT, Place, batch, batch_id, changed, guid, published, staged
 
 from importer.errors import StoreError, StoreUnusableError
 from importer.store import schema
 from importer.store.ownership import Ownership
-from importer.store.records import RowChange, RowStatus
+from importer.store.records import Earlier, RowStatus
 from importer.store.store import Store, open_store
 
 BACKWARDS = [
@@ -48,7 +48,7 @@ def owned(store: Store) -> Ownership:
     """Row 1 is created, rows 2 and 3 are pending."""
     owned = published(store)
     with owned.change() as change:
-        change.change_rows([RowChange(1, status=RowStatus.CREATED, activity_id=guid(1))])
+        change.change_rows([changed(change, 1, status=RowStatus.CREATED, activity_id=guid(1))])
     return owned
 
 
@@ -123,19 +123,13 @@ def test_a_batch_with_an_id_that_another_one_has_is_not_published(store: Store, 
 def test_a_row_that_was_taken_over_points_to_the_row_that_created_it(store: Store, owned: Ownership) -> None:
     """It has the same Id, which is claimed once."""
     with published(store, 2) as other, other.change() as change:
-        taken = RowChange(
-            1, status=RowStatus.CREATED, activity_id=guid(1).lower(), taken_from=(batch_id(1), 1)
-        )
-        change.change_rows([taken])
-        assert change.rows.claimed([guid(1)]) == {guid(1)}
+        assert change.take_over([Earlier(1, guid(1).lower(), batch_id(1), 1)], AT) == 1
     with (
         published(store, 3) as third,
         pytest.raises(StoreError, match=schema.NOT_CREATED_THERE),
         third.change() as change,
     ):
-        change.change_rows(
-            [RowChange(1, status=RowStatus.CREATED, activity_id=guid(2), taken_from=(batch_id(1), 1))]
-        )
+        change.take_over([Earlier(1, guid(2), batch_id(1), 1)], AT)
     assert store.holders(batch().tenant, [guid(1)]) == {guid(1): (batch_id(1), 1)}
     owned.close()
 
@@ -148,10 +142,9 @@ def test_a_row_whose_activity_was_deleted_by_hand_is_pending_again_and_its_id_st
         change.deleted_by_hand([1], AT)
     row = owned.rows.row(1)
     assert (row.status, row.activity_id) == (RowStatus.PENDING, None)
-    assert owned.rows.claimed([guid(1)]) == {guid(1)}
-    assert store.claimed(batch().tenant, [guid(1)]) == {guid(1): batch_id(1)}
+    assert store.holders(batch().tenant, [guid(1)]) == {guid(1): (batch_id(1), 1)}
     with owned.change() as change:
-        change.change_rows([RowChange(1, status=RowStatus.CREATED, activity_id=guid(7))])
+        change.change_rows([changed(change, 1, status=RowStatus.CREATED, activity_id=guid(7))])
     assert owned.rows.row(1).activity_id == guid(7)
     owned.close()
 

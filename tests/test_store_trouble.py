@@ -169,7 +169,6 @@ async def test_a_connection_that_is_cut_ends_the_writer_at_once(place: Place, wi
     """Rule 8: nothing more is taken, so no further call can leave."""
     with open_store(place.home, wire.url) as store, published(store) as owned:
         writer = StoreWriter(owned)
-        writer.start()
         await writer.mark(1, None, 0.0)
         wire.cut()
         with pytest.raises(StoreError, match="cannot be reached"):
@@ -195,7 +194,6 @@ async def test_what_the_server_says_in_mid_run_is_a_sentence_and_ends_the_writer
     """Rule 8. The server refuses the second mark as one does whose disk is full."""
     with place.open() as store, published(store) as owned:
         writer = StoreWriter(owned)
-        writer.start()
         await writer.mark(1, None, 0.0)
         with psycopg.connect(place.url or "", autocommit=True) as connection:
             connection.execute(
@@ -221,7 +219,6 @@ async def test_a_silent_connection_is_given_up(
     with open_store(place.home, f"{wire.url}?connect_timeout=2") as store:
         owned = published(store)
         writer = StoreWriter(owned)
-        writer.start()
         wire.silent.set()
         with pytest.raises(StoreError, match="cannot be reached"):
             await writer.mark(1, None, 0.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, Final
 
@@ -31,7 +31,7 @@ from importer.sending.reconcile.doubts import sent_body
 from importer.sheets.rows import Cells, Row, decode_cells, encode_cells
 from importer.store.batch_rows import BatchRows
 from importer.store.ownership import BatchChange
-from importer.store.records import IN_DOUBT, Batch, RowChange, RowStatus, StoredRow
+from importer.store.records import IN_DOUBT, Batch, RowStatus, StoredRow
 from importer.wording import be, count
 
 OLDER: Final = " (from an older copy of the results file)"
@@ -188,7 +188,8 @@ class BatchChanges:
         deleted = [one for one in changed if self._before[one].status is RowStatus.CREATED]
         bodies = [one for one, row in changed.items() if row.activity != self._before[one].activity]
         change.keep_sent_bodies(bodies)
-        change.change_rows(self._as_change(one) for one in sorted(changed.keys() - set(deleted)))
+        kept = sorted(changed.keys() - set(deleted))
+        change.change_rows(changed[one]._replace(changed_at=self._at) for one in kept)
         change.deleted_by_hand(deleted, self._at)
         started = datetime.fromisoformat(self._batch.created_at).timestamp() + self._clock_s
         if self._batch.rebuilt is not None:
@@ -199,14 +200,6 @@ class BatchChanges:
             }
             assume_sent(change, assumed, started, REBUILT)
         assume_sent(change, self._elsewhere, started)
-
-    def _as_change(self, position: int) -> RowChange:
-        before, after = self._before[position], self._now[position]
-        names = ("cells", "activity", "problem", "status", "released", "activity_id", "error_code", "error")
-        fields = {
-            name: getattr(after, name) for name in names if getattr(after, name) != getattr(before, name)
-        }
-        return RowChange(position, changed_at=self._at, **fields)
 
     # ---- one row ----------------------------------------------------------------------------------
 
@@ -349,11 +342,7 @@ async def heed(work: Work, changes: BatchChanges) -> Question | None:
 
 
 async def _why_not(work: Work, row: StoredRow, activity_id: str, *, equal: bool) -> str:
-    rows, elsewhere = work.owned.rows, OtherBatches(work.store, work.batch).claimed
-
-    def claimed(ids: Collection[str]) -> Collection[str]:
-        return {*rows.claimed(ids), *elsewhere(ids)}
-
+    claimed = OtherBatches(work.store, work.batch).claimed
     return await why_not_this_rows(
         activity_id, row, work.session.connection.tenant, claimed, marker=work.batch.marker, equal=equal
     )

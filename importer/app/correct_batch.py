@@ -217,7 +217,7 @@ class CorrectionPreparation(BatchPreparation[CorrectionOutcome]):
             return None
         sent = {name: one.after for name, one in left.items() if one.status is CorrectionStatus.SENDING}
         fields = {name: (sent.get(name, before), after) for name, (before, after) in plan.fields.items()}
-        return replace(plan, fields=fields)
+        return plan._replace(fields=fields)
 
     def _has_new_edits(self) -> bool:
         """Whether the file holds changes that no correction was to make: those that are undone are not kept

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from importer.activity import ACCOUNT, EVENT, NOTE, Activity
+from importer.activity import ACCOUNT, EVENT, Activity
 from importer.app.staging import described
 from importer.mapping.references import Resolved
 from importer.mapping.row_mapper import RowMapper
@@ -15,8 +15,8 @@ from importer.sheets.rows import Cells, Row, decode_cells, encode_cells
 from importer.store.batch_rows import BatchRows
 from importer.store.records import (
     CorrectionStatus,
-    CreatedRow,
     PlannedCorrection,
+    RowStatus,
     StoredCorrection,
     StoredRow,
 )
@@ -39,13 +39,11 @@ class PlannedChanges:
     takes_back: int = 0
     unsent: dict[int, Cells] = field(default_factory=dict)
 
-    def add(self, row: CreatedRow, changes: Changes, cells: str, columns: dict[str, str]) -> None:
+    def add(self, row: StoredRow, changes: Changes, cells: str, columns: dict[str, str]) -> None:
         """One row's."""
         if not changes:
             return
-        now = Activity.decoded(row.holds or row.activity or b"")
-        after = {name: value for name, (_, value) in changes.items()}
-        self.plans.append(PlannedCorrection(row.position, changes, cells, _holding(now, after).encoded()))
+        self.plans.append(PlannedCorrection(row.position, changes, cells))
         for name, (before, value) in changes.items():
             heading = f" (column {quoted(columns[name])})" if columns.get(name) else ""
             self.shown.append(f"row {row.number}, {name}{heading}: {quoted(before)} → {quoted(value)}")
@@ -59,10 +57,9 @@ def from_edits(
     planned, columns = PlannedChanges(), mapper.columns()
     by_number = {edit.number: edit for edit in edits}
     positions = rows.positions(by_number)
-    for row in rows.created_rows(list(positions.values())) if positions else ():
+    for row in map(rows.row, positions.values()):
         edit = by_number[row.number]
-        stored = rows.row(row.position)
-        before = mapper.map(Row(row.number, decode_cells(stored.cells)), resolved)
+        before = mapper.map(Row(row.number, decode_cells(row.cells)), resolved)
         after = mapper.map(Row(row.number, edit.cells), resolved)
         if not isinstance(after, Activity):
             planned.refused.append(f"Row {row.number}: {described(after)}")
@@ -133,11 +130,10 @@ class FormerValues:
 def from_mapping(rows: BatchRows, mapper: RowMapper, resolved: Resolved) -> PlannedChanges:
     """All created rows, through another mapping."""
     planned, columns = PlannedChanges(), mapper.columns()
-    for row in rows.created_rows():
-        stored = rows.row(row.position)
-        after = mapper.map(Row(row.number, decode_cells(stored.cells)), resolved)
+    for row in rows.rows(RowStatus.CREATED):
+        after = mapper.map(Row(row.number, decode_cells(row.cells)), resolved)
         if isinstance(after, Activity):
-            planned.add(row, _changes(row, after, None, planned), stored.cells, columns)
+            planned.add(row, _changes(row, after, None, planned), row.cells, columns)
         else:
             planned.refused.append(f"Row {row.number}: {described(after)}")
     return planned
@@ -151,13 +147,13 @@ def taking_back(rows: BatchRows, mapper: RowMapper, resolved: Resolved) -> Plann
     for one in _last_round(rows):
         planned.takes_back = one.round
         by_row.setdefault(one.position, []).append(one)
-    for row in rows.created_rows(list(by_row)) if by_row else ():
+    for row in map(rows.row, sorted(by_row)):
         changes: Changes = {}
         for one in by_row[row.position]:
             back = one.before if one.replaced is None else one.replaced
             changes[one.field] = (one.after, back)
         cells = _cells_back(
-            rows.row(row.position).cells, row.number, changes,
+            row.cells, row.number, changes,
             mapper=mapper, resolved=resolved, header=rows.batch().header,
         )  # fmt: skip
         planned.add(row, changes, cells, columns)
@@ -177,7 +173,7 @@ def _last_round(rows: BatchRows) -> list[StoredCorrection]:
     return []
 
 
-def _changes(row: CreatedRow, after: Activity, touched: set[str] | None, planned: PlannedChanges) -> Changes:
+def _changes(row: StoredRow, after: Activity, touched: set[str] | None, planned: PlannedChanges) -> Changes:
     """touched: only these fields; None: all."""
     now = Activity.decoded(row.holds or row.activity or b"")
     for what, one, two in (
@@ -200,13 +196,6 @@ def _differing(before: Activity, after: Activity) -> Changes:
 def _values(activity: Activity) -> dict[str, str]:
     """What can be corrected."""
     return {name: value for name, value in activity.parts().items() if name not in {ACCOUNT, EVENT}}
-
-
-def _holding(now: Activity, after: dict[str, str]) -> Activity:
-    fields = [(name, after.get(name, value)) for name, value in now.fields]
-    known = {name for name, _ in fields}
-    fields += [(name, value) for name, value in after.items() if name not in known and name != NOTE]
-    return Activity(now.company_id, now.event, after.get(NOTE, now.note), tuple(fields))
 
 
 def _cells_back(

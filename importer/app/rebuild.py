@@ -29,7 +29,7 @@ from importer.sending.reconcile.doubts import sent_body
 from importer.sending.reconcile.normalise import id_key
 from importer.sheets.rows import Row, encode_cells
 from importer.store.ownership import Ownership, Staging
-from importer.store.records import CHUNK_ROWS, Batch, RowChange, RowStatus, StagedRow, iso
+from importer.store.records import CHUNK_ROWS, Batch, Earlier, RowStatus, StoredRow, iso
 from importer.store.store import computer, os_user
 from importer.wording import count
 
@@ -123,17 +123,13 @@ def _take_over(staging: Staging, reading: _Reading, at: str) -> int:
     """Rows that another batch of the store created (`--only-new`) point to its rows; how many."""
     positions = staging.rows.positions(reading.taken_over)
     with staging.change() as change:
-        change.change_rows(
-            RowChange(
-                positions[number],
-                status=RowStatus.CREATED,
-                activity_id=made,
-                taken_from=reading.held[made],
-                changed_at=at,
-            )
-            for number, made in reading.taken_over.items()
+        return change.take_over(
+            (
+                Earlier(positions[number], made, *reading.held[made])
+                for number, made in reading.taken_over.items()
+            ),
+            at,
         )
-    return len(positions)
 
 
 class _Reading:
@@ -149,7 +145,7 @@ class _Reading:
         self.rows = 0
         self._seen: dict[int, int] = {}
 
-    def staged(self, resolved: Resolved) -> Iterator[StagedRow]:
+    def staged(self, resolved: Resolved) -> Iterator[StoredRow]:
         """Raises ResultsError for lines without a row number, or with one that another line has."""
         for line in self.file.lines():
             number = self._number(line)
@@ -172,7 +168,7 @@ class _Reading:
         self._seen[number] = line.place
         return number
 
-    def _row(self, line: FileLine, number: int, body: bytes | None, problems: str) -> StagedRow:
+    def _row(self, line: FileLine, number: int, body: bytes | None, problems: str) -> StoredRow:
         cells = encode_cells(line.cells)
         word = (line.ours.status or "").casefold()
         made = (line.ours.activity_id or "").strip()
@@ -181,13 +177,13 @@ class _Reading:
             if made in self.held:
                 self._demand_taken_over(line, number, made)
                 self.taken_over[number] = made
-                return StagedRow(number, cells, body, None, RowStatus.SKIPPED)
-            return StagedRow(number, cells, body, None, RowStatus.CREATED, activity_id=made, attempts=1)
+                return StoredRow(number, cells, body, None, RowStatus.SKIPPED)
+            return StoredRow(number, cells, body, None, RowStatus.CREATED, activity_id=made, attempts=1)
         if word == "skipped":
-            return StagedRow(number, cells, body, None, RowStatus.SKIPPED)
+            return StoredRow(number, cells, body, None, RowStatus.SKIPPED)
         if body is None:
-            return StagedRow(number, cells, None, None, RowStatus.INVALID, "invalid", problems)
-        return StagedRow(number, cells, body, None, RowStatus.PENDING)
+            return StoredRow(number, cells, None, None, RowStatus.INVALID, "invalid", problems)
+        return StoredRow(number, cells, body, None, RowStatus.PENDING)
 
     def _demand_taken_over(self, line: FileLine, number: int, made: str) -> None:
         """A row that another batch created was never sent by this one (`--only-new`). Raises ResultsError."""

@@ -21,7 +21,7 @@ from importer.sending.engine import SendResult, send, unrecorded_error
 from importer.sending.outage import Stop, StopReason
 from importer.sending.run_state import RunState
 from importer.store.batch_rows import BatchRows
-from importer.store.records import Problem, RowStatus, StoredRow
+from importer.store.records import RowStatus, StoredRow
 from importer.text import shown
 from importer.verification import readings
 from importer.wording import NOT_ANSWERING, count
@@ -161,15 +161,15 @@ def exit_code_of(counts: Mapping[str, int]) -> int:
 
 def reasons(rows: BatchRows) -> Iterator[str]:
     """Why rows were not created: a sentence for each status and code, the most frequent first."""
-    found: dict[tuple[RowStatus, str], tuple[int, Problem]] = {}
+    found: dict[tuple[RowStatus, str], tuple[int, StoredRow]] = {}
     for problem in rows.problems():
         if problem.status in {RowStatus.CREATED, RowStatus.SKIPPED, RowStatus.PENDING}:
             continue
-        number, first = found.get((problem.status, problem.code), (0, problem))
-        found[problem.status, problem.code] = number + 1, first
+        number, first = found.get((problem.status, problem.error_code), (0, problem))
+        found[problem.status, problem.error_code] = number + 1, first
     ordered = sorted(found.values(), key=lambda one: -one[0])
     for number, first in ordered[:REASONS_MAX]:
-        why = shown(first.error, REASON_LENGTH_MAX) if first.error else remedy_for(first.code).meaning
+        why = shown(first.error, REASON_LENGTH_MAX) if first.error else remedy_for(first.error_code).meaning
         row = f"row {first.number}" if number == 1 else f"row {first.number} and {number - 1:,} more"
         yield f"{first.status.shown.capitalize()}, {row}: {why}"
     if len(ordered) > REASONS_MAX:

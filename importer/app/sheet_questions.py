@@ -18,7 +18,7 @@ from importer.sheets import Sheet
 from importer.store.batch_rows import BatchRows
 from importer.store.duplicates import DuplicateCheck
 from importer.store.ownership import Staging
-from importer.store.records import BatchSummary, Overlap, RowChange, RowStatus
+from importer.store.records import BatchSummary, Overlap
 from importer.wording import be, count, local_time
 
 HIDDEN_KIND: Final = "hidden-rows"
@@ -205,20 +205,11 @@ def overlap_question(overlap: Overlap) -> Question | None:
 
 def take_over(staging: Staging, check: DuplicateCheck, at: str) -> int:
     """Rows that were created before end as created, with the earlier Id and without an attempt; how many."""
-    changes = [
-        RowChange(
-            one.position,
-            status=RowStatus.CREATED,
-            activity_id=one.activity_id,
-            taken_from=(one.batch, one.batch_position),
-            changed_at=at,
-        )
-        for one in check.earlier()
-    ]
+    earlier = list(check.earlier())
     with staging.change() as change:
-        change.change_rows(changes)
-        change.keep_facts(already=len(changes))
-    return len(changes)
+        already = change.take_over(earlier, at)
+        change.keep_facts(already=already)
+    return already
 
 
 def resumable(summary: BatchSummary) -> str:

@@ -25,7 +25,7 @@ from importer.sheets import Sheet, SheetOptions, open_sheet
 from importer.sheets.rows import Cells, CellsDigest, Row, decode_cells, encode_cells
 from importer.starter.header import find_header_row
 from importer.store.ownership import Staging
-from importer.store.records import CHUNK_ROWS, REHEARSAL, RowChange, RowStatus, StagedRow, StoredRow
+from importer.store.records import CHUNK_ROWS, REHEARSAL, RowStatus, StoredRow
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -185,7 +185,7 @@ def stage_rows(
     """
     digests = Digests()
 
-    def staged() -> Iterator[StagedRow]:
+    def staged() -> Iterator[StoredRow]:
         for row in rows:
             mapped = mapper.map(row)
             survey.take(row, mapped)
@@ -200,12 +200,12 @@ def stage_rows(
     return digests
 
 
-def staged_row(row: Row, mapped: Activity | list[CellFinding]) -> StagedRow:
+def staged_row(row: Row, mapped: Activity | list[CellFinding]) -> StoredRow:
     """A row on its way into a batch."""
     cells = encode_cells(row.cells)
     if isinstance(mapped, Activity):
-        return StagedRow(row.number, cells, mapped.encoded(), None, RowStatus.PENDING)
-    return StagedRow(row.number, cells, None, row.problem, RowStatus.INVALID, "invalid", described(mapped))
+        return StoredRow(row.number, cells, mapped.encoded(), None, RowStatus.PENDING)
+    return StoredRow(row.number, cells, None, row.problem, RowStatus.INVALID, "invalid", described(mapped))
 
 
 def source_row(row: StoredRow) -> Row:
@@ -253,11 +253,8 @@ def map_looked_up(
 
 def _looked_up(
     row: StoredRow, mapped: Activity | list[CellFinding], body: bytes | None, at: str
-) -> RowChange:
+) -> StoredRow:
     if isinstance(mapped, Activity):
-        return RowChange(row.position, activity=body)
-    error = described(mapped)
-    return RowChange(
-        row.position, activity=None, status=RowStatus.INVALID, error_code="invalid", error=error,
-        changed_at=at,
-    )  # fmt: skip
+        return row._replace(activity=body)
+    invalid = row._replace(activity=None, status=RowStatus.INVALID, error_code="invalid")
+    return invalid._replace(error=described(mapped), changed_at=at)

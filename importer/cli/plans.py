@@ -15,7 +15,7 @@ from importer.app.stores import open_store
 from importer.cli.check import findings_shown
 from importer.cli.console import Console
 from importer.cli.progress import watched
-from importer.store.records import SHOWN_STATUSES
+from importer.store.records import Shown
 from importer.store.store import Store
 from importer.wording import count, duration
 
@@ -138,7 +138,7 @@ def show_result(
 
 def counted(counts: Mapping[str, int], already: int) -> list[str]:
     """`39 created`, `1 failed`, …"""
-    found = {str(status): counts[status] for status in SHOWN_STATUSES} | {"already there": already}
+    found = {str(status): counts[status] for status in Shown} | {"already there": already}
     return [f"{rows:,} {name}" for name, rows in found.items() if rows]
 
 

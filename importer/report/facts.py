@@ -129,7 +129,6 @@ class ReportFacts:
     last_change: str
     written_at: str
     running: bool
-    erased_at: str | None
     groups: tuple[ErrorGroup, ...]
     traffic: Traffic
     rate: Rate
@@ -159,7 +158,6 @@ def gather(rows: BatchRows, *, running: bool) -> ReportFacts:
         last_change=rows.last_change() or batch.created_at,
         written_at=datetime.now(UTC).isoformat(timespec="seconds"),
         running=running,
-        erased_at=rows.erased_at(),
         groups=_groups(rows),
         traffic=traffic(calls, rate.period_s),
         rate=rate,
@@ -197,8 +195,9 @@ def source_name(batch: Batch) -> str:
 def _groups(rows: BatchRows) -> tuple[ErrorGroup, ...]:
     """Rows with something to say, those that need a person first."""
     groups: dict[tuple[RowStatus, str], ErrorGroup] = {}
-    for number, status, code, error in rows.problems():
-        groups.setdefault((status, code), ErrorGroup(status.shown, code)).add(number, error)
+    for row in rows.problems():
+        group = ErrorGroup(row.status.shown, row.error_code)
+        groups.setdefault((row.status, row.error_code), group).add(row.number, row.error)
     order = (Shown.UNCERTAIN, Shown.FAILED, Shown.INVALID, Shown.PENDING, Shown.CREATED, Shown.SKIPPED)
     return tuple(sorted(groups.values(), key=lambda each: (order.index(each.status), -each.rows.count)))
 

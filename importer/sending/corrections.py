@@ -24,7 +24,7 @@ from importer.sending.reconcile.normalise import same_value
 from importer.sending.run_state import SendOptions, TenantConnection
 from importer.sending.worker_pool import with_columns
 from importer.store.ownership import Ownership
-from importer.store.records import CorrectionMark, CorrectionResult, CorrectionStatus, StoredCorrection
+from importer.store.records import CorrectionChange, CorrectionStatus, StoredCorrection
 from importer.store.writer import StoreWriter
 
 READ_BACKS_MAX: Final = 3
@@ -92,7 +92,6 @@ class CorrectionPass(TenantWork):
         """Corrects all that is planned; row by row until the first Update has shown whether it changes more
         than it should. Raises what only a fault of ours raises, after the other rows have ended in good
         order."""
-        self._writer.start()
         waiting = iter(self._planned)
         try:
             while not self._tried and not self.stopping and (row := next(waiting, None)):
@@ -157,8 +156,8 @@ class CorrectionPass(TenantWork):
 
     async def _update(self, row: _Planned, wanted: list[str], stored: StoredActivity) -> Outcome:
         """The intent, durably, and then one Update that was answered or whose answer was lost."""
-        replaced = {name: _value(stored, name) for name in wanted}
-        await self._writer.write(CorrectionMark(row.position, time.time(), replaced))
+        found = {name: _value(stored, name) for name in wanted}
+        await self._writer.write(CorrectionChange(row.position, time.time(), CorrectionStatus.SENDING, found))
         note = row.fields[NOTE].after if NOTE in wanted else None
         fields = tuple((name, row.fields[name].after) for name in wanted if name != NOTE)
         for failures in count(1):
@@ -223,8 +222,10 @@ class CorrectionPass(TenantWork):
                 entry = remedy_for(own) if own else None
                 words = f"{entry.meaning} {entry.action}" if entry else ""
                 error = message if message and status is CorrectionStatus.FAILED else words
-                result = CorrectionResult(row.position, time.time(), tuple(fields), status, own, error)
-                await self._writer.write(result)
+                ended = dict.fromkeys(fields)
+                await self._writer.write(
+                    CorrectionChange(row.position, time.time(), status, ended, own, error)
+                )
                 worst = status
         self.counts[worst] += 1
 

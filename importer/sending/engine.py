@@ -88,7 +88,6 @@ async def send(
     started, throttled = loop.time(), connection.pace.throttled
     mark_interrupted(owned)
     writer = StoreWriter(owned, wall)
-    writer.start()
     try:
         run = RunState(store, owned, writer, connection, options, wall=wall)
         observer(run)

@@ -17,7 +17,7 @@ from importer.activity import GUID, Activity, Marker, StoredActivity
 from importer.leadsquared.calls import Reading, Tenant, Unreachable
 from importer.leadsquared.outcomes import REFUSALS, OutcomeKind
 from importer.remedies import remedy_for
-from importer.sending.reconcile.account_lookup import ClaimedElsewhere
+from importer.sending.reconcile.account_lookup import Claimed
 from importer.sending.reconcile.doubts import contents, in_doubt, sent_body
 from importer.sending.reconcile.matching import WINDOW_MARGIN, compare, match_key
 from importer.sending.reconcile.normalise import Comparison, id_key
@@ -51,7 +51,7 @@ class SentBeforeCheck:
     cannot_read: str = ""
 
 
-async def look_at_first_row(rows: BatchRows, tenant: Tenant, claimed: ClaimedElsewhere) -> SentBeforeCheck:
+async def look_at_first_row(rows: BatchRows, tenant: Tenant, claimed: Claimed) -> SentBeforeCheck:
     """Reads the account of the first row that is to be sent, 30 days back.
 
     Raises Unreachable when the tenant does not answer: then nothing should be sent either.
@@ -60,9 +60,7 @@ async def look_at_first_row(rows: BatchRows, tenant: Tenant, claimed: ClaimedEls
     return await _look(rows, rows.chunk(RowStatus.PENDING, 0, 1), tenant, claimed, since)
 
 
-async def look_for_continuation(
-    rows: BatchRows, tenant: Tenant, claimed: ClaimedElsewhere
-) -> SentBeforeCheck:
+async def look_for_continuation(rows: BatchRows, tenant: Tenant, claimed: Claimed) -> SentBeforeCheck:
     """Reads the accounts of the first, a middle and the last open row, back to the batch's start.
 
     What is found means that the batch was continued elsewhere (another computer, a copy of its results file):
@@ -111,7 +109,7 @@ def _spread(rows: BatchRows) -> list[StoredRow]:
 
 
 async def _look(
-    rows: BatchRows, chosen: list[StoredRow], tenant: Tenant, claimed: ClaimedElsewhere, since: dt.datetime
+    rows: BatchRows, chosen: list[StoredRow], tenant: Tenant, claimed: Claimed, since: dt.datetime
 ) -> SentBeforeCheck:
     marker = rows.batch().marker
     until = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=tenant.clock_difference_s) + LOOK_AHEAD
@@ -129,7 +127,7 @@ async def _look(
             if _equal(activity, one, marker) and (one.created_on is None or one.created_on >= since)
         ]  # fmt: skip
         ids = [one.id for one in equal]
-        taken = {id_key(one) for one in (*rows.claimed(ids), *claimed(ids))}
+        taken = {id_key(one) for one in claimed(ids)}
         if match_key(activity) not in known:
             found += [_found(row, one) for one in equal if id_key(one.id) not in taken][:1]
     return SentBeforeCheck(tuple(found))

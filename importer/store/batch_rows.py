@@ -6,11 +6,10 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from heapq import heappush, heappushpop
 from itertools import islice
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Executable, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Executable, Select, and_, func, or_, select, tuple_
 
 from importer.activity import GUID, Activity
 from importer.errors import StoreError
@@ -19,14 +18,12 @@ from importer.store.database import Database
 from importer.store.records import (
     CHUNK_ROWS,
     IN_DOUBT,
-    SHOWN_STATUSES,
     Batch,
     BatchSummary,
-    Call,
     CorrectionStatus,
     CreatedRow,
-    Problem,
     RowStatus,
+    Shown,
     StoredAttempt,
     StoredCorrection,
     StoredRow,
@@ -35,18 +32,15 @@ from importer.store.records import (
 T = TypeVar("T")
 ASKED_MAX: Final = 500
 """So many values go into one `IN (…)`."""
-UNREAD_ROWS: Final = 20_000
-OVERTAKEN_MAX: Final = 1_000
+SHORT_ROWS_TOGETHER: Final = 20_000
+"""Rows of a few numbers are read so many at once."""
 RATE_ATTEMPTS_MAX: Final = 100_000
 _STATUSES: Final = tuple(RowStatus)
 _batch: Final = schema.batch.c
 _fact: Final = schema.fact.c
 _row: Final = schema.row.c
 _attempt: Final = schema.attempt.c
-_ROW: Final = select(
-    _row.position, _row.number, _row.cells, _row.activity, _row.problem, _row.status, _row.doubted,
-    _row.released, _row.activity_id, _row.error_code, _row.error, _row.attempts, _row.changed_at,
-)  # fmt: skip
+_ROW: Final = select(*(_row[name] for name in StoredRow._fields))
 
 
 def chunked(values: Iterable[T], size: int = ASKED_MAX) -> Iterator[list[T]]:
@@ -91,11 +85,6 @@ class BatchRows:
     def fact(self, name: str, default: Any = None) -> Any:  # noqa: ANN401  (JSON, as it was kept)
         """One fact. Run facts in use: seconds, throttled, rate, going_on, read_back."""
         return self.facts().get(name, default)
-
-    def erased_at(self) -> str | None:
-        """When its customer data was removed (UTC); None if it was not."""
-        erased: str | None = self._one(select(_batch.erased_at).where(_batch.key == self.key))
-        return erased
 
     def lookups(self) -> dict[str, str]:
         """What was looked up: question → Id (see `lookups.to_plain`)."""
@@ -142,11 +131,11 @@ class BatchRows:
             raise StoreError(f"The store has no row at position {position}.", where=self.id)
         return found[0]
 
-    def rows(self, status: RowStatus | None = None, after: int = 0) -> Iterator[StoredRow]:
-        """Rows behind position `after` in source order, streamed; of one status only, if it is given."""
-        while chunk := self.chunk(status, after, CHUNK_ROWS):
-            yield from chunk
-            after = chunk[-1].position
+    def rows(self, status: RowStatus | None = None) -> Iterator[StoredRow]:
+        """Rows in source order, streamed; of one status only, if it is given."""
+        # One status at a time: then the index on it gives them in order.
+        wanted = _ROW if status is None else _ROW.where(_row.status == int(status))
+        return self._paged_rows(wanted)
 
     def chunk(self, status: RowStatus | None, after: int, limit: int) -> list[StoredRow]:
         """At most `limit` rows behind position `after`, in source order."""
@@ -185,19 +174,9 @@ class BatchRows:
             asked = asked.where(or_(*places))
         return self._rows(asked.order_by(_row.position).limit(limit))
 
-    def problems(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[StoredRow]:
         """Rows with an error code, in source order."""
-        after = 0
-        while True:
-            asked = select(_row.position, _row.number, _row.status, _row.error_code, _row.error).where(
-                _row.batch == self.key, _row.position > after, _row.error_code != ""
-            )
-            chunk = self._all(asked.order_by(_row.position).limit(CHUNK_ROWS))
-            with self._sound("rows"):
-                yield from (Problem(number, RowStatus(status), *rest) for _, number, status, *rest in chunk)
-            if len(chunk) < CHUNK_ROWS:
-                return
-            after = chunk[-1][0]
+        return self._paged_rows(_ROW.where(_row.error_code != ""))
 
     def event_counts(self, status: RowStatus | None = None) -> dict[int, int]:
         """Activity type's code → rows that have an activity of it (of one status only, if it is given)."""
@@ -213,25 +192,6 @@ class BatchRows:
             asked = asked.where(_row.status == int(status))
         latest: str | None = self._one(asked)
         return latest
-
-    def claimed(self, activity_ids: Iterable[str]) -> set[str]:
-        """Those of the Ids that a row of this batch holds, or held before its activity was deleted by hand;
-        as they were asked for (GUIDs are compared in any case)."""
-        asked = {claim_key(one): one for one in activity_ids}
-        found: set[str] = set()
-        tenant = select(schema.batch.c.tenant).where(schema.batch.c.key == self.key).scalar_subquery()
-        for some in chunked(asked):
-            claims = select(schema.claim.c.activity_id).where(
-                schema.claim.c.tenant == tenant,  # the index of Ids is by tenant
-                schema.claim.c.activity_id.in_(some),
-                schema.claim.c.batch == self.key,
-            )
-            key = func.lower(func.trim(_row.activity_id, "{}"))
-            taken_over = select(key).where(
-                _row.batch == self.key, _row.taken_batch.is_not(None), key.in_(some)
-            )
-            found |= {asked[one] for (one,) in (*self._all(claims), *self._all(taken_over))}
-        return found
 
     # ---- attempts -----------------------------------------------------------------------------------
 
@@ -261,26 +221,16 @@ class BatchRows:
         )
         return not any(self._all(asked.limit(1)) for asked in sent)
 
-    def calls(self) -> Iterator[Call]:
-        """Create calls by when they left (marked, where that is not known), assumed ones left out. In order
-        as far as calls do not overtake `OVERTAKEN_MAX` others."""
-        waiting: list[Call] = []
-        for call in self._calls_as_marked():
-            if len(waiting) < OVERTAKEN_MAX:
-                heappush(waiting, call)
-            else:
-                yield heappushpop(waiting, call)
-        yield from sorted(waiting)
-
-    def _calls_as_marked(self) -> Iterator[Call]:
-        after = 0
+    def calls(self) -> Iterator[tuple[float, str]]:
+        """Create calls by when they left (marked, where that is not known), assumed ones left out: Unix
+        seconds, outcome ("" of one that was interrupted)."""
         left_at = func.coalesce(_attempt.left_at, _attempt.marked_at)
-        asked = select(_attempt.id, left_at, func.coalesce(_attempt.outcome, "")).where(
+        asked = select(left_at, func.coalesce(_attempt.outcome, "")).where(
             _attempt.batch == self.key, ~_attempt.assumed
         )
-        while chunk := self._all(asked.where(_attempt.id > after).order_by(_attempt.id).limit(UNREAD_ROWS)):
-            yield from (Call(at, outcome) for _, at, outcome in chunk)
-            after = chunk[-1][0]
+        with self._database.snapshot() as connection:
+            streamed = connection.execution_options(yield_per=SHORT_ROWS_TOGETHER)
+            yield from ((at, outcome) for at, outcome in streamed.execute(asked.order_by(left_at)))
 
     def calls_per_s(self, over_s: float) -> float:
         """Create calls a second, over the last seconds before the newest one that has ended."""
@@ -331,26 +281,19 @@ class BatchRows:
 
     def created_rows(self, positions: Collection[int] | None = None) -> Iterator[CreatedRow]:
         """Every created row (or those at `positions`) in source order, with attempts and reading."""
-        created = select(
-            _row.position, _row.number, _row.activity_id, _row.activity, _row.holds,
-        ).where(_row.batch == self.key, _row.status == int(RowStatus.CREATED))  # fmt: skip
-        if positions is not None:
-            for some in chunked(sorted(positions)):
-                yield from self._created(
-                    self._all(created.where(_row.position.in_(some)).order_by(_row.position))
-                )
-            return
-        after = 0
-        while chunk := self._all(
-            created.where(_row.position > after).order_by(_row.position).limit(CHUNK_ROWS)
-        ):
-            yield from self._created(chunk)
-            after = chunk[-1][0]
+        created = _ROW.where(_row.batch == self.key, _row.status == int(RowStatus.CREATED))
+        if positions is None:
+            pages = self._pages(created, _row.position)
+        else:
+            some = (created.where(_row.position.in_(each)) for each in chunked(sorted(positions)))
+            pages = (self._all(each.order_by(_row.position)) for each in some)
+        for page in pages:
+            yield from self._created(self._sound_rows(page))
 
-    def _created(self, chunk: Sequence[Any]) -> Iterator[CreatedRow]:
-        if not chunk:
+    def _created(self, rows: Sequence[StoredRow]) -> Iterator[CreatedRow]:
+        if not rows:
             return
-        first, last = chunk[0][0], chunk[-1][0]
+        first, last = rows[0].position, rows[-1].position
         attempts: dict[int, list[StoredAttempt]] = {}
         for attempt in self._attempts(_attempt.position.between(first, last)):
             attempts.setdefault(attempt.position, []).append(attempt)
@@ -360,28 +303,20 @@ class BatchRows:
         )
         with self._sound("a reading"):
             read = {position: (at, json.loads(found)) for position, at, found in self._all(asked)}
-        for position, number, activity_id, activity, holds in chunk:
-            at, differences = read.get(position, (None, None))
-            calls = tuple(attempts.get(position, ()))
-            yield CreatedRow(position, number, activity_id, activity, holds, calls, at, differences)
+        for row in rows:
+            at, differences = read.get(row.position, (None, None))
+            yield CreatedRow(row, tuple(attempts.get(row.position, ())), at, differences)
 
     def unread(self, positions: Collection[int] | None = None) -> Iterator[tuple[str, int]]:
         """(account in lower case, position) of created rows that were not read back yet, by account."""
-        wanted = None if positions is None else set(positions)
         read = select(schema.reading.c.position).where(
             schema.reading.c.batch == _row.batch, schema.reading.c.position == _row.position
         )
-        after = ("", 0)
-        while True:
-            behind = or_(_row.account > after[0], and_(_row.account == after[0], _row.position > after[1]))
-            asked = select(_row.account, _row.position).where(
-                _row.batch == self.key, _row.status == int(RowStatus.CREATED), behind, ~read.exists()
-            )
-            chunk = self._all(asked.order_by(_row.account, _row.position).limit(UNREAD_ROWS))
-            yield from ((account, at) for account, at in chunk if wanted is None or at in wanted)
-            if len(chunk) < UNREAD_ROWS:
-                return
-            after = (chunk[-1][0], chunk[-1][1])
+        asked = select(_row.account, _row.position).where(
+            _row.batch == self.key, _row.status == int(RowStatus.CREATED), ~read.exists()
+        )
+        for page in self._pages(asked, _row.account, _row.position, size=SHORT_ROWS_TOGETHER):
+            yield from ((account, at) for account, at in page if positions is None or at in positions)
 
     def readings_count(self) -> int:
         """How many created rows were read back."""
@@ -449,8 +384,26 @@ class BatchRows:
         return found
 
     def _rows(self, asked: Executable) -> list[StoredRow]:
+        return self._sound_rows(self._all(asked))
+
+    def _sound_rows(self, found: Sequence[Any]) -> list[StoredRow]:
         with self._sound("a row"):
-            return [stored_row(values) for values in self._all(asked)]
+            return [stored_row(values) for values in found]
+
+    def _paged_rows(self, asked: Select[*tuple[Any, ...]]) -> Iterator[StoredRow]:
+        for page in self._pages(asked.where(_row.batch == self.key), _row.position):
+            yield from self._sound_rows(page)
+
+    def _pages(
+        self, asked: Select[*tuple[Any, ...]], *keys: ColumnElement[Any], size: int = CHUNK_ROWS
+    ) -> Iterator[Sequence[Any]]:
+        """What is asked for, in the order of `keys`, which are among the columns; no transaction is open
+        between pages."""
+        behind = asked
+        while page := self._all(behind.order_by(*keys).limit(size)):
+            yield page
+            last = page[-1]._mapping  # noqa: SLF001 - SQLAlchemy's public name
+            behind = asked.where(tuple_(*keys) > tuple_(*(last[key] for key in keys)))
 
     def _all(self, asked: Executable) -> Sequence[Any]:
         with self._reading() as connection:
@@ -482,23 +435,19 @@ class BatchRows:
             ) from None
 
 
+_KINDS: Final = (
+    int, str, bytes | None, str | None, int, str, str, str | None, int, bool, bool, bytes | None, str, int,
+)  # fmt: skip
+"""Of `StoredRow`'s fields: SQLite takes any value in any column."""
+
+
 def stored_row(values: Sequence[Any]) -> StoredRow:
     """A row of `_ROW`. Raises ValueError for what was never written."""
-    position, number, cells, activity, problem, status, doubted, released, *rest = values
-    sound = (
-        type(number) is int
-        and type(cells) is str
-        and (activity is None or type(activity) is bytes)
-        and type(status) is int
-        and 0 <= status < len(_STATUSES)
-    )
-    activity_id, *texts = rest[0], *rest[1:3], rest[4]
-    sound = sound and (activity_id is None or GUID.fullmatch(str(activity_id)) is not None)
-    if not sound or not all(type(each) is str for each in texts):
-        raise ValueError(f"row at position {position}")
-    return StoredRow(
-        position, number, cells, activity, problem, _STATUSES[status], bool(doubted), bool(released), *rest
-    )
+    row = StoredRow(*values)
+    sound = all(map(isinstance, row, _KINDS))
+    if not sound or not (row.activity_id is None or GUID.fullmatch(row.activity_id)):
+        raise ValueError(f"row at position {row.position}")
+    return row._replace(status=_STATUSES[row.status])
 
 
 def claim_key(activity_id: str) -> str:
@@ -574,7 +523,7 @@ def _sound_batch(database: Database, batch_id: str, facts: dict[str, str]) -> tu
 def shown_counts(counts: dict[RowStatus, int], *, running: bool = False) -> dict[str, int]:
     """By the word that people read; every word is there, and `rows` is their sum. running: a call under way
     is no doubt yet."""
-    shown: dict[str, int] = dict.fromkeys(map(str, SHOWN_STATUSES), 0)
+    shown: dict[str, int] = dict.fromkeys(map(str, Shown), 0)
     for status, count in counts.items():
         under_way = running and status is RowStatus.SENDING
         shown[RowStatus.PENDING.shown if under_way else status.shown] += count

@@ -10,10 +10,9 @@ import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import fields
 from typing import Any, Final, Self
 
-from sqlalchemy import Connection, and_, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import Connection, Update, and_, bindparam, case, delete, func, insert, select, update
 
 from importer.activity import addressed, fingerprint
 from importer.errors import StoreError
@@ -23,13 +22,12 @@ from importer.store.database import Database
 from importer.store.duplicates import DuplicateCheck
 from importer.store.records import (
     CHUNK_ROWS,
-    UNSET,
     Batch,
     CorrectionStatus,
+    Earlier,
     PlannedCorrection,
-    RowChange,
     RowStatus,
-    StagedRow,
+    StoredRow,
     iso,
 )
 
@@ -39,7 +37,6 @@ _attempt: Final = schema.attempt.c
 _ERASED: Final = (schema.lookup, schema.reading, schema.correction, schema.correction_plan, schema.fact)
 _KEPT_FACTS: Final = ("seconds", "throttled", "rate")
 REMOVED_TOGETHER: Final = 20_000
-_CHANGING: Final = tuple(each.name for each in fields(RowChange) if each.name != "position")
 
 
 def plain(text: str) -> str:
@@ -55,6 +52,12 @@ def of_activity(body: bytes | None) -> dict[str, Any]:
     return {"activity": body, "fingerprint": fingerprint(body), "account": account.lower(), "event": event}
 
 
+def columns_of(row: StoredRow) -> dict[str, Any]:
+    """Column → value of a row."""
+    texts = {"error_code": plain(row.error_code), "error": plain(row.error)}
+    return {**row._asdict(), "status": int(row.status), **texts, **of_activity(row.activity)}
+
+
 class BatchChange:
     """One transaction on a batch that is owned or staged: all of it, or nothing. See `Ownership.change`.
 
@@ -67,30 +70,36 @@ class BatchChange:
         self._key = key
         self.rows = BatchRows(database, key, batch_id, connection)
 
-    def change_rows(self, changes: Iterable[RowChange]) -> int:
-        """Applies them in chunks; how many. Raises StoreError where one fits no row or breaks a rule of the
-        schema (a created row goes back; IdTakenError: an Id that another row has)."""
-        changed = 0
-        for some in chunked(changes, CHUNK_ROWS):
-            keys = self._batch_keys({each.taken_from[0] for each in some if each.taken_from is not UNSET})
-            alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-            for each in some:
-                values = _values(each, keys)
-                if values:
-                    alike.setdefault(tuple(values), []).append({**values, "b_position": each.position})
-            for names, parameters in alike.items():
-                self._update(names, parameters)
-            changed += len(some)
-        return changed
+    def change_rows(self, rows: Iterable[StoredRow]) -> None:
+        """Rows as they are from now on, written in chunks. A row that is being sent stays so: only the writer
+        marks, and only `interrupted` unmarks. Raises StoreError where one is not there or breaks a rule of
+        the schema (a created row goes back; IdTakenError: an Id that another row has)."""
+        for some in chunked(rows, CHUNK_ROWS):
+            for statement, sending in ((_CHANGE, False), (_CHANGE_SENDING, True)):
+                changed = [
+                    {f"b_{name}": value for name, value in columns_of(row).items()}
+                    for row in some
+                    if (row.status is RowStatus.SENDING) == sending
+                ]
+                self.execute_each(statement, changed)
 
-    def _update(self, names: tuple[str, ...], parameters: list[dict[str, Any]]) -> None:
-        one = and_(_row.batch == self._key, _row.position == bindparam("b_position"))
-        statement = update(schema.row).where(one).values({name: bindparam(f"b_{name}") for name in names})
-        bound = [
-            {name if name == "b_position" else f"b_{name}": value for name, value in values.items()}
-            for values in parameters
-        ]
-        expect(self._connection.execute(statement, bound).rowcount, len(bound))
+    def execute_each(self, statement: Update, parameters: Iterable[dict[str, Any]]) -> None:
+        """For this room. Each of them must fit one row, in the state that it is in."""
+        if bound := [{"b_batch": self._key, **each} for each in parameters]:
+            expect(self._connection.execute(statement, bound).rowcount, len(bound))
+
+    def take_over(self, found: Iterable[Earlier], at: str) -> int:
+        """Rows that another batch created are created, with its row's Id and without an attempt; how many.
+        at: UTC, ISO 8601."""
+        taken = [
+            {
+                "b_position": one.position, "b_activity_id": one.activity_id, "b_creator": one.batch,
+                "b_taken_position": one.batch_position, "b_changed_at": at,
+            }
+            for one in found
+        ]  # fmt: skip
+        self.execute_each(_TAKE_OVER, taken)
+        return len(taken)
 
     def keep_sent_bodies(self, positions: Iterable[int]) -> None:
         """What earlier attempts of these rows sent is kept with them. To be called before a row's activity
@@ -114,7 +123,10 @@ class BatchChange:
         (position → body) at `since` (Unix seconds, by the tenant's clock), and the row is DOUBTFUL."""
         last = self.rows.last_attempt_id()
         insertion = insert(schema.attempt).values(stored_at=self._database.clock())
-        for some in chunked(sent.items(), CHUNK_ROWS):
+        doubtful = {
+            "status": int(RowStatus.DOUBTFUL), "doubted": True, "error_code": code, "error": plain(error),
+        }  # fmt: skip
+        for some in chunked(sent.items()):
             attempts = [
                 {
                     "batch": self._key, "id": last + count, "position": position, "body": body,
@@ -124,10 +136,7 @@ class BatchChange:
             ]  # fmt: skip
             last += len(some)
             self._connection.execute(insertion, attempts)
-            self.change_rows(
-                RowChange(position, status=RowStatus.DOUBTFUL, doubted=True, error_code=code, error=error)
-                for position, _ in some
-            )
+            self._change_at([position for position, _ in some], doubtful)
 
     def interrupted(self, *, code: str, error: str) -> int:
         """Rows that are marked while nobody sends: their calls were interrupted, and are in doubt. How
@@ -149,16 +158,12 @@ class BatchChange:
                 .where(claim.batch == self._key, claim.position.in_(some), claim.deleted_at.is_(None))
                 .values(deleted_at=at)
             )
-            found = self._connection.execute(
-                update(schema.row)
-                .where(
-                    _row.batch == self._key, _row.position.in_(some), _row.status == int(RowStatus.CREATED)
-                )
-                .values(
-                    status=int(RowStatus.PENDING), activity_id=None, error_code="", error="", changed_at=at
-                )
-            )
-            expect(found.rowcount, len(some))
+            pending = {"status": int(RowStatus.PENDING), "activity_id": None, "changed_at": at}
+            self._change_at(some, {**pending, "error_code": "", "error": ""})
+
+    def _change_at(self, positions: Collection[int], values: dict[str, Any]) -> None:
+        statement = update(schema.row).where(_row.batch == self._key, _row.position.in_(positions))
+        expect(self._connection.execute(statement.values(values)).rowcount, len(positions))
 
     def keep_facts(self, **facts: object) -> None:
         """Keeps facts (JSON values), each replacing the one of the same name."""
@@ -212,7 +217,7 @@ class BatchChange:
                 [
                     {
                         "batch": self._key, "round": number, "position": each.position, "cells": each.cells,
-                        "holds": each.holds, "undo": undo,
+                        "undo": undo,
                     }
                     for each in some
                 ],
@@ -260,13 +265,6 @@ class BatchChange:
     def duplicates(self, batch: Batch, positions: Collection[int]) -> DuplicateCheck:
         """Pending rows at `positions`, as they are inside this transaction, compared with other batches."""
         return DuplicateCheck(self._database, batch, positions=positions, connection=self._connection)
-
-    def _batch_keys(self, ids: set[str]) -> dict[str, int]:
-        if not ids:
-            return {}
-        batch = schema.batch.c
-        found = self._connection.execute(select(batch.id, batch.key).where(batch.id.in_(ids))).all()
-        return {batch_id: key for batch_id, key in found}  # noqa: C416 - rows are no pairs to the type
 
 
 class Ownership:
@@ -384,32 +382,19 @@ class Staging:
     def __repr__(self) -> str:
         return f"<Staging {self.id} rows={self._last}>"
 
-    def add(self, rows: Iterable[StagedRow], at: str) -> int:
+    def add(self, rows: Iterable[StoredRow], at: str) -> int:
         """Appends rows in the source's order, committed in chunks; how many. No transaction is open while the
         iterable computes. at: UTC, ISO 8601."""
         before = self._last
         for some in chunked(rows, CHUNK_ROWS):
-            values = [self._column_values(row, at, self._last + count) for count, row in enumerate(some, 1)]
+            values = [
+                {"batch": self.rows.key, **columns_of(row._replace(position=position, changed_at=at))}
+                for position, row in enumerate(some, self._last + 1)
+            ]
             with self._database.writing(self.connection) as connection:
                 self._database.insert_rows(connection, schema.row, values)
             self._last += len(some)
         return self._last - before
-
-    def _column_values(self, row: StagedRow, at: str, position: int) -> dict[str, Any]:
-        return {
-            "batch": self.rows.key,
-            "position": position,
-            "number": row.number,
-            "cells": row.cells,
-            "problem": row.problem,
-            "status": int(row.status),
-            "activity_id": row.activity_id,
-            "error_code": row.error_code,
-            "error": plain(row.error),
-            "attempts": row.attempts,
-            "changed_at": at,
-            **of_activity(row.activity),
-        }
 
     @contextmanager
     def change(self) -> Iterator[BatchChange]:
@@ -483,28 +468,33 @@ def expect(found: int, wanted: int) -> None:
         raise StoreError(f"A change was written that fits no row ({wanted - found} of {wanted}).")
 
 
-def _values(change: RowChange, keys: Mapping[str, int]) -> dict[str, Any]:
-    """Column → value of what is set."""
-    values: dict[str, Any] = {}
-    for name in _CHANGING:
-        value = getattr(change, name)
-        if value is UNSET:
-            continue
-        if name == "activity":
-            values |= of_activity(value)
-        elif name == "taken_from":
-            batch, position = value
-            if batch not in keys:
-                raise StoreError(
-                    f"There is no batch {batch} in the store that a row could be taken over from."
-                )
-            values |= {"taken_batch": keys[batch], "taken_position": position}
-        elif name == "status":
-            values["status"] = int(value)
-        else:
-            values[name] = plain(value) if isinstance(value, str) else value
-    return values
-
-
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+THIS_ROW: Final = and_(_row.batch == bindparam("b_batch"), _row.position == bindparam("b_position"))
+_KEPT_IN_STEP: Final = ("fingerprint", "account", "event")
+_CHANGE_SENDING: Final = (
+    update(schema.row)
+    .where(THIS_ROW)
+    .values(
+        {
+            name: bindparam(f"b_{name}")
+            for name in (*StoredRow._fields, *_KEPT_IN_STEP)
+            if name not in {"position", "status"}
+        }
+    )
+)
+_CHANGE: Final = _CHANGE_SENDING.values(status=bindparam("b_status"))
+_CREATOR: Final = select(schema.batch.c.key).where(schema.batch.c.id == bindparam("b_creator"))
+_TAKE_OVER: Final = (
+    update(schema.row)
+    .where(THIS_ROW)
+    .values(
+        status=int(RowStatus.CREATED),
+        activity_id=bindparam("b_activity_id"),
+        taken_batch=_CREATOR.scalar_subquery(),
+        taken_position=bindparam("b_taken_position"),
+        changed_at=bindparam("b_changed_at"),
+    )
+)

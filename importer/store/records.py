@@ -8,10 +8,12 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, NoReturn, Self, assert_never
+from typing import Any, Final, Literal, NamedTuple, NoReturn
+
+from pydantic import NonNegativeInt, TypeAdapter, ValidationError
 
 from importer.errors import damaged
 
@@ -62,58 +64,22 @@ class RowStatus(enum.IntEnum):
 
     @property
     def shown(self) -> Shown:
-        """The word of the results file. A status that is new fails the type check here until it has one."""
-        match self:
-            case RowStatus.PENDING:
-                return Shown.PENDING
-            case RowStatus.SENDING | RowStatus.DOUBTFUL | RowStatus.UNCERTAIN:
-                return Shown.UNCERTAIN
-            case RowStatus.CREATED:
-                return Shown.CREATED
-            case RowStatus.FAILED:
-                return Shown.FAILED
-            case RowStatus.INVALID:
-                return Shown.INVALID
-            case RowStatus.SKIPPED:
-                return Shown.SKIPPED
-        assert_never(self)
+        """The word of the results file: its own, or `uncertain`."""
+        return Shown.UNCERTAIN if self in IN_DOUBT else Shown[self.name]
 
 
 IN_DOUBT: Final = (RowStatus.SENDING, RowStatus.DOUBTFUL, RowStatus.UNCERTAIN)
 MAY_BE_SENT: Final = (RowStatus.PENDING, *IN_DOUBT)
 """A row in one of these has an activity."""
-SHOWN_STATUSES: Final = tuple(Shown)
-
-
-class Unset(enum.Enum):
-    """For fields of a change that keep what is there."""
-
-    UNSET = enum.auto()
-
-
-UNSET: Final = Unset.UNSET
 
 
 class StoredRow(NamedTuple):
-    """One row as it is now. `cells` as `sheets.rows.encode_cells` wrote them, `activity` a request body."""
-
-    position: int
-    number: int
-    cells: str
-    activity: bytes | None
-    problem: str | None
-    status: RowStatus
-    doubted: bool
-    released: bool
-    activity_id: str | None
-    error_code: str
-    error: str
-    attempts: int
-    changed_at: str
-
-
-class StagedRow(NamedTuple):
-    """A row on its way into a new batch. An invalid one has no activity, and its problems as the error."""
+    """One row as it is now, or is to be. The names are those of the columns. cells: as
+    `sheets.rows.encode_cells` wrote them. activity: a request body; None while the row is invalid (its
+    problems are the error then). problem: why the record cannot be trusted as a whole, if so. holds: what its
+    activity holds after corrections, None while nothing was corrected. position: 1, 2, 3 … in the source's
+    order; it is given when the row is staged, as the first `changed_at` is.
+    """
 
     number: int
     cells: str
@@ -124,29 +90,11 @@ class StagedRow(NamedTuple):
     error: str = ""
     activity_id: str | None = None
     attempts: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class RowChange:
-    """What changes in one row between runs; what is UNSET stays.
-
-    activity: its fingerprint, account and event are kept in step by the store. taken_from: (batch id,
-    position) of the row that created the activity, for a row that is taken over with its Id (`--only-new`).
-    """
-
-    position: int
-    cells: str | Unset = UNSET
-    activity: bytes | Unset | None = UNSET
-    problem: str | Unset | None = UNSET
-    status: RowStatus | Unset = UNSET
-    doubted: bool | Unset = UNSET
-    released: bool | Unset = UNSET
-    activity_id: str | Unset = UNSET
-    error_code: str | Unset = UNSET
-    error: str | Unset = UNSET
-    attempts: int | Unset = UNSET
-    changed_at: str | Unset = UNSET
-    taken_from: tuple[str, int] | Unset = UNSET
+    doubted: bool = False
+    released: bool = False
+    holds: bytes | None = None
+    changed_at: str = ""
+    position: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +120,7 @@ class Batch:
     mapping: dict[str, Any]
     content: str
     source_cells: str
-    rows: int
+    rows: NonNegativeInt
     results: str
     sheet: str | None = None
     header_row: int = 1
@@ -185,16 +133,20 @@ class Batch:
     computer: str = ""
     rebuilt: float | None = None
 
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        datetime.fromisoformat(self.created_at)
+        if not is_batch_id(self.id):
+            raise ValueError("the batch's id is not one")
+
     @classmethod
-    def of(cls, facts: Mapping[str, Any]) -> Self:
+    def of(cls, facts: Mapping[str, Any]) -> Batch:
         """From `BatchRows.facts()`. Raises ValueError when one is missing or of another kind."""
-        known = {each.name: facts[each.name] for each in fields(cls) if each.name in facts}
         try:
-            batch = cls(**{**known, "header": tuple(known["header"])})
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"a fact is missing or wrong: {error}") from error
-        batch._validate()
-        return batch
+            return _BATCH.validate_python(facts)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
     def facts(self) -> dict[str, Any]:
         """Name → JSON value."""
@@ -205,22 +157,8 @@ class Batch:
         """The sheet's file name."""
         return Path(self.source).name
 
-    def _validate(self) -> None:
-        known: dict[str, Any] = asdict(self)
-        texts = ("created_at", "tenant", "host", "organisation", "user", "source", "content", "source_cells",
-                 "results", "os_user", "computer")  # fmt: skip
-        sound = (
-            all(isinstance(known[name], str) for name in texts)
-            and is_batch_id(self.id)
-            and type(known["rows"]) is int
-            and self.rows >= 0
-            and known["family"] in {"text", "workbook"}
-            and isinstance(known["mapping"], dict)
-            and all(isinstance(each, str) for each in known["header"])
-        )
-        if not sound:
-            raise ValueError("a fact is of another kind than it should be")
-        datetime.fromisoformat(self.created_at)
+
+_BATCH: Final = TypeAdapter(Batch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,35 +207,12 @@ class StoredAttempt:
     marked_ago_s: float = 0.0
 
 
-class Call(NamedTuple):
-    """A Create call for statistics: when it left (Unix seconds), its outcome ("": interrupted)."""
-
-    at: float
-    outcome: str
-
-
-class Problem(NamedTuple):
-    """A row that has something to say."""
-
-    number: int
-    status: RowStatus
-    code: str
-    error: str
-
-
 @dataclass(frozen=True, slots=True)
 class CreatedRow:
-    """A created row with all that reading back needs: its attempts, what it holds now, what was read last.
+    """A created row with what reading back needs: its attempts, and what was read last. differences: as
+    `keep_readings` got them; None when it was not read."""
 
-    activity: what the row's cells map to (None after `erase`). holds: what it holds after corrections, None
-    while nothing was corrected. differences: as `keep_readings` got them; None when it was not read.
-    """
-
-    position: int
-    number: int
-    activity_id: str
-    activity: bytes | None
-    holds: bytes | None
+    row: StoredRow
     attempts: tuple[StoredAttempt, ...]
     read_at: str | None
     differences: list[list[str]] | None
@@ -394,16 +309,13 @@ class CorrectionStatus(enum.IntEnum):
     WITHDRAWN = 5  # a later change of the same field replaced it before it was sent
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedCorrection:
+class PlannedCorrection(NamedTuple):
     """The changes of one created row: field → (before, after). before: what we sent, or what it holds since
-    the last correction. cells: the row's cells as they are after it. holds: the activity as it is after
-    it."""
+    the last correction. cells: the row's cells as they are once all of it is corrected."""
 
     position: int
     fields: Mapping[str, tuple[str, str]]
     cells: str
-    holds: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -430,25 +342,18 @@ class StoredCorrection:
     undo: bool
 
 
-class CorrectionMark(NamedTuple):
-    """An Update of these fields of a row is about to leave. replaced: field → what LeadSquared holds now."""
+class CorrectionChange(NamedTuple):
+    """What becomes of fields of a row that were planned or are being sent; before an Update leaves, they are
+    SENDING. fields: field → what LeadSquared holds now (None: not asked). Of what is CORRECTED the row holds
+    the planned value; once that is all that was planned, it has the planned cells too."""
 
     position: int
     at: float
-    replaced: Mapping[str, str]
-
-
-class CorrectionResult(NamedTuple):
-    """What became of fields of a row that were planned or being sent. When all that was planned for a row is
-    CORRECTED, the row's cells and what it holds are those of the plan."""
-
-    position: int
-    at: float
-    fields: tuple[str, ...]
     status: CorrectionStatus
+    fields: Mapping[str, str | None]
     code: str = ""
     error: str = ""
 
 
-Entry = AttemptResult | Resolution | Fact | CorrectionMark | CorrectionResult
+Entry = AttemptResult | Resolution | Fact | CorrectionChange
 """What can be written while a batch is sent or corrected."""

@@ -204,7 +204,6 @@ correction_plan: Final = Table(
     Column("round", Integer, primary_key=True, autoincrement=False),
     Column("position", Integer, primary_key=True, autoincrement=False),
     Column("cells", Text, nullable=False),  # the row's once all is corrected
-    Column("holds", LargeBinary, nullable=False),
     Column("undo", Boolean, nullable=False),
     ForeignKeyConstraint(
         ["batch", "position"], ["sheet_row.batch", "sheet_row.position"], ondelete="CASCADE"

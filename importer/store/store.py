@@ -177,16 +177,10 @@ class Store:
         with self.database.reading() as connection:
             return BatchRows(self.database, self._key(connection, batch_id), batch_id)
 
-    def claimed(
-        self, tenant: str, activity_ids: Iterable[str], apart_from: str | None = None
-    ) -> dict[str, str]:
-        """Those of the Ids (as asked for) that a row of a batch of the tenant holds or held, and the batch's
-        id. apart_from: a batch whose own claims its caller knows."""
-        holders = self.holders(tenant, activity_ids)
-        return {one: batch for one, (batch, _) in holders.items() if batch != apart_from}
-
     def holders(self, tenant: str, activity_ids: Iterable[str]) -> dict[str, tuple[str, int]]:
-        """The same as (batch id, position) of the row that created the activity."""
+        """Those of the Ids (as asked for; GUIDs are compared in any case) that a row of a batch of the tenant
+        holds, or held before its activity was deleted by hand: (batch id, position) of the row that created
+        the activity."""
         asked = {claim_key(one): one for one in activity_ids}
         claim = schema.claim.c
         found: dict[str, tuple[str, int]] = {}

@@ -1,30 +1,27 @@
 """The one writer of a batch while it is sent: many rows, one commit.
 
-A thread takes whatever has gathered since its last commit and writes it in one transaction; only then is it
-said to be there. A failure is final: nothing more is taken, so no further call can leave without its mark.
+Whatever has gathered since the last commit is written in one transaction, in a thread; only then is it said
+to be there. A failure is final: nothing more is taken, so no further call can leave without its mark.
 """
 
 from __future__ import annotations
 
 import asyncio
-import queue
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
-from sqlalchemy import Boolean, Connection, Update, and_, bindparam, func, insert, not_, or_, select, update
+from sqlalchemy import Boolean, and_, bindparam, func, insert, not_, or_, select, update
 
-from importer.activity import NOTE, Activity
+from importer.activity import Activity
 from importer.errors import StoreError
 from importer.store import schema
 from importer.store.database import IdTakenError
-from importer.store.ownership import Ownership, expect, keep_facts, plain
+from importer.store.ownership import THIS_ROW, BatchChange, Ownership, plain
 from importer.store.records import (
     AttemptResult,
-    CorrectionMark,
-    CorrectionResult,
+    CorrectionChange,
     CorrectionStatus,
     Entry,
     Fact,
@@ -57,39 +54,27 @@ _Waiting = tuple[Entry | _Mark, asyncio.Future[None]]
 
 
 class StoreWriter:
-    """Writes from `start` to `close`. To be used from one event loop. wall: Unix seconds.
+    """Writes until `close`. To be used from one event loop. wall: Unix seconds.
 
-    failure: why nothing more is taken; None as long as all is well. outstanding: entries not yet durable.
+    failure: why nothing more is taken; None as long as all is well.
     """
 
     def __init__(self, owned: Ownership, wall: Callable[[], float] = time.time) -> None:
         self.owned = owned
         self.wall = wall
         self.failure: StoreError | None = None
-        self.outstanding = 0
         self._attempt = owned.rows.last_attempt_id()
-        self._entries: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._write, name="store-writer", daemon=True)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._closed = False
+        self._waiting: deque[_Waiting] = deque()
+        self._writing: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         batch = self.owned.rows.id
-        return f"<StoreWriter {batch} outstanding={self.outstanding} failure={self.failure!r}>"
-
-    def start(self) -> None:
-        """Starts the thread. To be called in the loop."""
-        self._loop = asyncio.get_running_loop()
-        self._thread.start()
+        return f"<StoreWriter {batch} waiting={len(self._waiting)} failure={self.failure!r}>"
 
     async def close(self) -> bool:
         """Returns when all that was submitted is durable (True), or has failed. Idempotent."""
-        if not self._closed:
-            self._closed = True
-            self._entries.put(None)
-            while self._thread.is_alive():
-                await asyncio.to_thread(self._thread.join)
-            await asyncio.sleep(0)  # futures are resolved in the loop
+        if self._writing is not None:
+            await asyncio.wait([self._writing])
         whole = self.failure is None or self.failure is _OVER
         if whole:
             self.failure = _OVER
@@ -114,83 +99,56 @@ class StoreWriter:
         StoreError at once when something before it could not be written."""
         if self.failure is not None:
             raise self.failure
-        if self._loop is None:
-            raise RuntimeError("the writer was not started")
-        future: asyncio.Future[None] = self._loop.create_future()
-        future.add_done_callback(self._done)
-        self.outstanding += 1
-        self._entries.put((entry, future))
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(_seen)
+        self._waiting.append((entry, future))
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write())
         return future
 
-    def _done(self, future: asyncio.Future[None]) -> None:
-        self.outstanding -= 1
-        if not future.cancelled():
-            future.exception()  # whoever waits gets it; nobody has to
+    async def _write(self) -> None:
+        """All that waits, at most GROUP_MAX at a time."""
+        while self._waiting:
+            await self._commit([self._waiting.popleft() for _ in range(min(GROUP_MAX, len(self._waiting)))])
 
-    # ---- the thread ---------------------------------------------------------------------------------
-
-    def _write(self) -> None:
-        while (group := self._gather()) is not None:
-            try:
-                self._commit(group)
-            except StoreError as error:
-                self._refuse(group, error)
-                return
-            except Exception as error:  # noqa: BLE001 - a fault of ours must not leave anybody waiting
-                self._refuse(group, StoreError(f"The store's writer failed: {error!r}."))
-                return
-
-    def _gather(self) -> list[_Waiting] | None:
-        """All that has gathered, at most GROUP_MAX; waits for the first. None at the end."""
-        group = []
-        found = self._entries.get()
-        while found is not None:
-            group.append(found)
-            if len(group) >= GROUP_MAX:
-                return group
-            try:
-                found = self._entries.get_nowait()
-            except queue.Empty:
-                return group
-        if group:
-            self._entries.put(None)
-        return group or None
-
-    def _commit(self, group: list[_Waiting]) -> None:
+    async def _commit(self, group: list[_Waiting]) -> None:
         try:
-            self._apply([entry for entry, _ in group])
+            if self.failure is not None:
+                raise self.failure  # noqa: TRY301 - what waited behind it
+            await asyncio.to_thread(self._apply, [entry for entry, _ in group])
         except IdTakenError as error:
             if len(group) == 1:
-                self._resolve(group, error)
+                _resolve(group, error)
                 return
             # One of the group gives a row the Id of another: the others are not to suffer for it.
             for each in group:
-                self._commit([each])
+                await self._commit([each])
+        except StoreError as error:
+            self.failure = error
+            _resolve(group, error)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not leave anybody waiting
+            self.failure = StoreError(f"The store's writer failed: {error!r}.")
+            _resolve(group, self.failure)
         else:
-            self._resolve(group, None)
+            _resolve(group, None)
 
     def _apply(self, entries: Sequence[Entry | _Mark]) -> None:
         with self.owned.transaction() as connection:
+            writing = _Writing(self.owned.database, connection, self.owned.rows.key, self.owned.rows.id)
             for some in _apart(entries):
-                _Writing(connection, self.owned).write(some)
-
-    def _refuse(self, group: list[_Waiting], error: StoreError) -> None:
-        self.failure = error
-        self._resolve(group, error)
-        while (following := self._entries.get()) is not None:  # until close()
-            self._resolve([following], error)
-
-    def _resolve(self, group: Sequence[_Waiting], error: StoreError | None) -> None:
-        if self._loop is not None:
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                self._loop.call_soon_threadsafe(_resolved, [future for _, future in group], error)
+                writing.write(some)
 
 
 _OVER: Final = StoreError("Nothing more is written: the run is over.")
 
 
-def _resolved(futures: list[asyncio.Future[None]], error: StoreError | None) -> None:
-    for future in futures:
+def _seen(future: asyncio.Future[None]) -> None:
+    if not future.cancelled():
+        future.exception()  # whoever waits gets it; nobody has to
+
+
+def _resolve(group: Sequence[_Waiting], error: StoreError | None) -> None:
+    for _, future in group:
         if future.done():  # who was cancelled meanwhile still finds the entry whole in the store
             continue
         if error is None:
@@ -213,33 +171,17 @@ def _apart(entries: Sequence[Entry | _Mark]) -> Iterator[list[Entry | _Mark]]:
     yield some
 
 
-class _Writing:
+class _Writing(BatchChange):
     """What one transaction does for entries of different rows: their order does not matter."""
-
-    def __init__(self, connection: Connection, owned: Ownership) -> None:
-        self._connection = connection
-        self._database = owned.database
-        self._key = owned.rows.key
 
     def write(self, entries: Sequence[Entry | _Mark]) -> None:
         """Each kind as one statement or two."""
         if marks := _of(entries, _Mark):
             self._marks(marks)
-        if results := _of(entries, AttemptResult):
-            self._results(results)
-        if resolutions := _of(entries, Resolution):
-            self._change(_RESOLVE, map(_row_values, resolutions))
-        if facts := _of(entries, Fact):
-            keep_facts(self._database, self._connection, self._key, {one.name: one.value for one in facts})
-        if correction_marks := _of(entries, CorrectionMark):
-            self._correction_marks(correction_marks)
-        if correction_results := _of(entries, CorrectionResult):
-            self._correction_results(correction_results)
-
-    def _change(self, statement: Update, parameters: Iterable[dict[str, Any]]) -> None:
-        """Each of them must fit one row, in the state that it is in."""
-        bound = [{"b_batch": self._key, **each} for each in parameters]
-        expect(self._connection.execute(statement, bound).rowcount, len(bound))
+        self._results(_of(entries, AttemptResult))
+        self.execute_each(_RESOLVE, map(_row_values, _of(entries, Resolution)))
+        self.keep_facts(**{one.name: one.value for one in _of(entries, Fact)})
+        self._corrections(_of(entries, CorrectionChange))
 
     def _marks(self, marks: list[_Mark]) -> None:
         self._connection.execute(
@@ -252,12 +194,12 @@ class _Writing:
                 for mark in marks
             ],
         )  # fmt: skip
-        self._change(
+        self.execute_each(
             _MARK_ROW, ({"b_position": mark.position, "b_changed_at": iso(mark.at)} for mark in marks)
         )
 
     def _results(self, results: list[AttemptResult]) -> None:
-        self._change(
+        self.execute_each(
             _END_ATTEMPT,
             (
                 {
@@ -268,7 +210,7 @@ class _Writing:
                 for one in results
             ),
         )  # fmt: skip
-        self._change(
+        self.execute_each(
             _END_ROW,
             (
                 {**_row_values(one), "b_unspent": int(not one.spent), "b_doubted": one.doubted}
@@ -276,54 +218,41 @@ class _Writing:
             ),
         )
 
-    def _correction_marks(self, marks: list[CorrectionMark]) -> None:
+    def _corrections(self, changes: list[CorrectionChange]) -> None:
         """What LeadSquared held before the first Update of a field stays."""
-        self._change(
-            _MARK_FIELD,
-            (
-                {
-                    "b_position": mark.position, "b_field": field, "b_replaced": plain(value),
-                    "b_changed_at": iso(mark.at),
-                }
-                for mark in marks
-                for field, value in mark.replaced.items()
-            ),
-        )  # fmt: skip
-
-    def _correction_results(self, results: list[CorrectionResult]) -> None:
-        self._change(
-            _END_FIELD,
+        self.execute_each(
+            _CHANGE_FIELD,
             (
                 {
                     "b_position": one.position, "b_field": field, "b_status": int(one.status),
-                    "b_code": plain(one.code), "b_error": plain(one.error), "b_changed_at": iso(one.at),
+                    "b_replaced": None if held is None else plain(held), "b_code": plain(one.code),
+                    "b_error": plain(one.error), "b_changed_at": iso(one.at),
+                    "b_left": int(one.status is CorrectionStatus.SENDING),
                 }
-                for one in results
-                for field in one.fields
+                for one in changes
+                for field, held in one.fields.items()
             ),
         )  # fmt: skip
-        for one in results:
+        for one in changes:
             if one.status is CorrectionStatus.CORRECTED:
-                self._take_over(one)
+                self._take_over_correction(one)
 
-    def _take_over(self, one: CorrectionResult) -> None:
+    def _take_over_correction(self, one: CorrectionChange) -> None:
         """What the row holds now; its cells once all that was planned is corrected."""
         ours = and_(_plan.batch == self._key, _plan.position == one.position)
-        planned = select(_plan.round, _plan.cells, _plan.holds).where(ours).order_by(_plan.round.desc())
-        last, cells, holds = self._connection.execute(planned.limit(1)).one()
-        left = select(_field.field, _field.before).where(
-            _field.batch == self._key,
-            _field.round == last,
-            _field.position == one.position,
-            _field.status != int(CorrectionStatus.CORRECTED),
+        planned = select(_plan.round, _plan.cells).where(ours).order_by(_plan.round.desc()).limit(1)
+        last, cells = self._connection.execute(planned).one()
+        asked = select(_field.field, _field.after, _field.status).where(
+            _field.batch == self._key, _field.round == last, _field.position == one.position
         )
-        before = {field: value for field, value in self._connection.execute(left)}  # noqa: C416 - rows are no pairs
-        values = {"holds": _without(holds, before), "changed_at": iso(one.at)}
-        self._connection.execute(
-            update(schema.row)
-            .where(_row.batch == self._key, _row.position == one.position)
-            .values(values if before else {**values, "cells": cells})
-        )
+        fields = self._connection.execute(asked).all()
+        after = {field: text for field, text, _ in fields if field in one.fields}
+        row = self.rows.row(one.position)
+        holds = Activity.decoded(row.holds or row.activity or b"").corrected(after).encoded()
+        values = {"holds": holds, "changed_at": iso(one.at)}
+        if all(status == int(CorrectionStatus.CORRECTED) for *_, status in fields):
+            values["cells"] = cells
+        self._change_at([one.position], values)
 
 
 def _of(entries: Sequence[Entry | _Mark], kind: type[T]) -> list[T]:
@@ -337,23 +266,10 @@ def _row_values(one: AttemptResult | Resolution) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _without(holds: bytes, before: dict[str, str]) -> bytes:
-    """An activity with these fields as they were."""
-    if not before:
-        return holds
-    planned = Activity.decoded(holds)
-    fields = [(name, before.get(name, value)) for name, value in planned.fields]
-    known = {name for name, _ in fields}
-    fields += [(name, value) for name, value in before.items() if name not in known and name != NOTE]
-    kept = tuple((name, value) for name, value in fields if value or name not in before)
-    return Activity(planned.company_id, planned.event, before.get(NOTE, planned.note), kept).encoded()
-
-
-_THIS_ROW: Final = and_(_row.batch == bindparam("b_batch"), _row.position == bindparam("b_position"))
 _SENDING: Final = int(RowStatus.SENDING)
 _MARK_ROW: Final = (
     update(schema.row)
-    .where(_THIS_ROW, _row.status == int(RowStatus.PENDING))
+    .where(THIS_ROW, _row.status == int(RowStatus.PENDING))
     .values(status=_SENDING, attempts=_row.attempts + 1, changed_at=bindparam("b_changed_at"))
 )
 _ENDING: Final = ("left_at", "ended_at", "http_status", "outcome", "code", "detail")
@@ -365,11 +281,11 @@ _END_ATTEMPT: Final = (
 _RESOLVED: Final[dict[str, Any]] = {
     name: bindparam(f"b_{name}") for name in ("status", "activity_id", "error_code", "error", "changed_at")
 }
-_RESOLVE: Final = update(schema.row).where(_THIS_ROW).values(_RESOLVED)
+_RESOLVE: Final = update(schema.row).where(THIS_ROW).values(_RESOLVED)
 # What a person saw was seen before this call: of what it may have created they know nothing.
 _END_ROW: Final = (
     update(schema.row)
-    .where(_THIS_ROW, _row.status == _SENDING)
+    .where(THIS_ROW, _row.status == _SENDING)
     .values(
         {
             **_RESOLVED,
@@ -387,18 +303,14 @@ _THIS_FIELD: Final = and_(
         _field.status == int(CorrectionStatus.PLANNED), _field.status == int(CorrectionStatus.SENDING)
     ),  # not IN: it cannot be executed for many rows at once
 )
-_MARK_FIELD: Final = (
+_CHANGE_FIELD: Final = (
     update(schema.correction)
     .where(_THIS_FIELD)
     .values(
-        status=int(CorrectionStatus.SENDING),
-        attempts=_field.attempts + 1,
-        replaced=func.coalesce(_field.replaced, bindparam("b_replaced")),
-        changed_at=bindparam("b_changed_at"),
+        {
+            **{name: bindparam(f"b_{name}") for name in ("status", "code", "error", "changed_at")},
+            "attempts": _field.attempts + bindparam("b_left"),
+            "replaced": func.coalesce(_field.replaced, bindparam("b_replaced")),
+        }
     )
-)
-_END_FIELD: Final = (
-    update(schema.correction)
-    .where(_THIS_FIELD)
-    .values({name: bindparam(f"b_{name}") for name in ("status", "code", "error", "changed_at")})
 )

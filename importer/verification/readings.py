@@ -183,9 +183,9 @@ def _read(plain: list[list[str]]) -> tuple[Difference, ...]:
     )
 
 
-def sent_row(row: CreatedRow) -> SentRow:
+def sent_row(created: CreatedRow) -> SentRow:
     """What the row should hold in LeadSquared, markers included. Never what its cells say now."""
-    making = _making(row.attempts)
+    row, making = created.row, _making(created.attempts)
     sent = tuple(map(Activity.decoded, dict.fromkeys(one.body for one in making)))
     if not making and row.activity is not None:  # another batch created it, or the batch was rebuilt
         sent = (Activity.decoded(row.activity),)
@@ -193,7 +193,7 @@ def sent_row(row: CreatedRow) -> SentRow:
         sent = (Activity.decoded(row.holds),)
     since = min((one.marked_at + one.clock_difference for one in making), default=None)
     until = max(((one.ended_at or one.marked_at) + one.clock_difference for one in making), default=None)
-    return SentRow(row.position, row.number, row.activity_id, sent, since, until)
+    return SentRow(row.position, row.number, row.activity_id or "", sent, since, until)
 
 
 def _making(attempts: Sequence[StoredAttempt]) -> list[StoredAttempt]:
@@ -205,13 +205,13 @@ def _making(attempts: Sequence[StoredAttempt]) -> list[StoredAttempt]:
 
 def read_rows(rows: BatchRows, only: Collection[int] | None = None) -> Iterator[ReadRow]:
     """Every created row (or those at the positions `only`), in the source's order, with what was read."""
-    for row in rows.created_rows(only):
-        sent = sent_row(row).sent
+    for one in rows.created_rows(only):
+        sent = sent_row(one).sent
         yield ReadRow(
-            row.number,
-            row.activity_id,
-            row.read_at or "",
-            None if row.differences is None else _read(row.differences),
+            one.row.number,
+            one.row.activity_id or "",
+            one.read_at or "",
+            None if one.differences is None else _read(one.differences),
             sent_names(sent[-1]) if sent else (),
         )
 

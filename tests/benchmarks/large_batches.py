@@ -210,7 +210,7 @@ def nearly_done(sheet: Path, mapping: Path, home: Path, tenant_id: str) -> None:
 
     from importer.app.observer import SILENT
     from importer.app.results_file import write_results_file
-    from importer.store.records import RowChange, RowStatus, iso
+    from importer.store.records import RowStatus, iso
 
     with stage(sheet, mapping, "text", home, tenant_id) as owned:
         last = owned.batch().rows - LEFT
@@ -225,11 +225,12 @@ def nearly_done(sheet: Path, mapping: Path, home: Path, tenant_id: str) -> None:
                 {"at": STARTED.timestamp(), "last": last},
             )
         created = (
-            RowChange(
-                position, status=RowStatus.CREATED, activity_id=str(uuid.uuid4()), attempts=1,
+            row._replace(
+                status=RowStatus.CREATED, activity_id=str(uuid.uuid4()), attempts=1,
                 changed_at=iso(STARTED.timestamp()),
             )
-            for position in range(1, last + 1)
+            for row in owned.rows.rows()
+            if row.position <= last
         )  # fmt: skip
         with owned.change() as change:
             change.change_rows(created)

@@ -22,7 +22,7 @@ from stores import AT, batch, guid, staged
 
 from benchmarks.measuring import folder, machine, postgresql, table
 from importer.store.ownership import Ownership
-from importer.store.records import AttemptResult, RowStatus, StagedRow
+from importer.store.records import AttemptResult, RowStatus, StoredRow
 from importer.store.store import Store, open_store
 from importer.store.writer import StoreWriter
 
@@ -69,7 +69,7 @@ def measured(store: Store, rows: int, sent: int) -> Iterator[tuple[str, ...]]:
     yield from compared(store, prepared)
 
 
-def compared(store: Store, rows: list[StagedRow]) -> Iterator[tuple[str, ...]]:
+def compared(store: Store, rows: list[StoredRow]) -> Iterator[tuple[str, ...]]:
     """The same rows once more, in another order: each has an equal one."""
     two = batch(2, rows=len(rows))
     with store.stage(two.id) as staging:
@@ -84,7 +84,6 @@ def compared(store: Store, rows: list[StagedRow]) -> Iterator[tuple[str, ...]]:
 async def send(owned: Ownership, rows: int) -> None:
     """As a run does, with a tenant that answers at once."""
     writer = StoreWriter(owned)
-    writer.start()
     positions = iter(range(1, rows + 1))
 
     async def work() -> None:

@@ -28,7 +28,7 @@ from importer.sending.outage import Stop, StopReason
 from importer.sending.run_state import RunState, SendOptions, TenantConnection
 from importer.sheets.rows import Row, decode_cells, encode_cells
 from importer.store.records import Batch as StoredBatch
-from importer.store.records import RowStatus, StagedRow, iso
+from importer.store.records import RowStatus, StoredRow, iso
 from importer.store.store import Store, open_store
 from model.world import EPOCH, SETTLE_S, TIMEOUT_S, ModelTenant, World
 
@@ -86,11 +86,11 @@ class Batch:
         empty_home(home)
         batch = cls(folder, world, plan, home, options=options)
         mapper = plan.bind(HEADER)
-        staged: list[StagedRow] = []
+        staged: list[StoredRow] = []
         for number, cells in enumerate(rows, start=2):
             activity = _mapped(mapper, number, cells)
             world.wanted[activity] += 1
-            staged.append(StagedRow(number, encode_cells(cells), activity.encoded(), None, RowStatus.PENDING))
+            staged.append(StoredRow(number, encode_cells(cells), activity.encoded(), None, RowStatus.PENDING))
         with batch.opened() as store:
             staging = store.stage(BATCH)
             staging.add(staged, iso(EPOCH))
@@ -116,7 +116,6 @@ class Batch:
             connection = TenantConnection(cast("Tenant", tenant), Pace(Rate(1000, 1.0), clock=loop.time))
 
             def begins(run: RunState) -> None:
-                loop.outstanding = lambda: run.writer.outstanding > 0
                 if killed_after_s is not None:
                     loop.call_later(killed_after_s, self._kill, tenant, run)
 

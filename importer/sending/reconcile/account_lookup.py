@@ -38,8 +38,8 @@ class Unread:
 Finding = Created | NotCreated | Uncertain | Unread
 CallsEnded = Callable[[set[str]], Awaitable[None]]
 """Waits until the calls that are under way on these accounts have ended and are recorded."""
-ClaimedElsewhere = Callable[[Collection[str]], Collection[str]]
-"""Those of the Ids that rows of other batches of the tenant hold."""
+Claimed = Callable[[Collection[str]], Collection[str]]
+"""Those of the Ids that rows of any batch of the tenant hold, or held."""
 
 
 class AccountLookup:
@@ -53,7 +53,7 @@ class AccountLookup:
         self,
         tenant: Tenant,
         rows: BatchRows,
-        claimed: ClaimedElsewhere,
+        claimed: Claimed,
         *,
         marker: Marker | None,
         proves: bool,
@@ -117,8 +117,7 @@ class AccountLookup:
         """Those that no row of this batch or of another one holds."""
         found = list(stored)
         ids = [activity.id for activity in found]
-        taken = {identifier.lower() for identifier in self._rows.claimed(ids)}
-        taken |= {identifier.lower() for identifier in self._claimed(ids)}
+        taken = {identifier.lower() for identifier in self._claimed(ids)}
         return [activity for activity in found if activity.id.lower() not in taken]
 
     def _judge(self, doubt: Doubt, unclaimed: Sequence[StoredActivity]) -> matching.MatchResult:
@@ -222,10 +221,8 @@ class OtherBatches:
         self._batch = batch
 
     def claimed(self, activity_ids: Collection[str]) -> Collection[str]:
-        """Those of the Ids that their rows hold, or held."""
-        if self._batch.rehearsal:
-            return ()
-        return self._store.claimed(self._batch.tenant, activity_ids, apart_from=self._batch.id)
+        """Those of the Ids that their rows or the batch's own hold, or held."""
+        return self._store.holders(self._batch.tenant, activity_ids)
 
     def conflict(self, activity: Activity, keys_of: Callable[[Activity], Collection[bytes]]) -> bool:
         """Whether a running batch has a row, being sent or in doubt, that could be taken for one which sends
