@@ -85,7 +85,7 @@ def test_an_erased_sheet_is_still_recognised_and_its_ids_are_claimed(place: Plac
     assert [one.batch.id for one in store.duplicates(batch(2, content=batch(1).content)).same_sheet()] == [
         batch_id(1)
     ]
-    assert store.claimed(TENANT, [guid(1)]) == {guid(1): batch_id(1)}
+    assert store.holders(TENANT, [guid(1)]) == {guid(1): (batch_id(1), 1)}
     again = batch(3, rows=1)
     with store.stage(again.id) as staging:
         staging.add([staged(1, activity=activity(1, "note of a person").encoded())], AT)

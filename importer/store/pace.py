@@ -12,7 +12,7 @@ from sqlalchemy import Connection, delete, select
 
 from importer.pacing.rules import Rate
 from importer.pacing.sharing import LEARNT_S, PaceEntry
-from importer.store.database import Database
+from importer.store.database import Database, close_quietly
 from importer.store.schema import pace
 
 
@@ -56,9 +56,7 @@ class StoredPace:
         with self._one_at_a_time:
             connection, self._connection = self._connection, None
             if connection is not None:
-                with self._database.trouble():
-                    connection.invalidate()
-                    connection.close()
+                close_quietly(connection)
 
 
 def _aged(line: dict[str, Any], silent_s: float) -> PaceEntry:

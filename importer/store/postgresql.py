@@ -310,7 +310,7 @@ def _release(connection: Connection, key: int) -> None:
         connection.commit()
     except Exception:  # noqa: BLE001 - a connection that is lost has no lock; one that is not must not keep it
         with suppress(Exception):
-            connection.invalidate()
+            _raw(connection).close()
 
 
 def has_password(url: str) -> bool:

@@ -175,7 +175,7 @@ class Batch:
             for row in list(rows.rows(RowStatus.UNCERTAIN)):
                 sent = {Activity.decoded(one.body) for one in rows.attempts(row.position)}
                 there = [one.id for one in self.world.held if one.sent in sent and one.by == "us"]
-                if not set(there) - rows.claimed(there):
+                if not set(there) - set(store.holders(rows.batch().tenant, there)):
                     gone.append(row.position)
 
         def not_there(changes: BatchChanges) -> None:
