@@ -30,6 +30,7 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.pool import NullPool
 
 from importer.errors import StoreError, StoreUnusableError
 from importer.store.database import WRITES, Database, Release
@@ -148,18 +149,15 @@ class PostgresqlDatabase(Database):
             connection.autocommit = False
             return connection
 
-        self.engine = create_engine(
-            "postgresql+psycopg://", creator=connect, hide_parameters=True, pool_size=3, max_overflow=7,
-            pool_use_lifo=True, pool_pre_ping=True,
-        )  # fmt: skip
+        made = partial(create_engine, "postgresql+psycopg://", creator=connect, hide_parameters=True)
+        self.engine = made(pool_size=3, max_overflow=7, pool_use_lifo=True, pool_pre_ping=True)
+        self._kept_engine = made(poolclass=NullPool)
 
     def connection(self, *, durable: bool = True) -> Connection:
         """Closed, and not kept, so that no lock outlives its owner."""
         del durable
         with self.trouble():
-            connection = self.engine.connect()
-            connection.detach()
-            return connection.execution_options(**WRITES)
+            return self._kept_engine.connect().execution_options(**WRITES)
 
     def expect_fit(self) -> None:
         """Raises StoreUnusableError where the server cannot keep what is promised."""
@@ -310,7 +308,7 @@ def _release(connection: Connection, key: int) -> None:
         connection.commit()
     except Exception:  # noqa: BLE001 - a connection that is lost has no lock; one that is not must not keep it
         with suppress(Exception):
-            _raw(connection).close()
+            connection.invalidate()
 
 
 def has_password(url: str) -> bool:
