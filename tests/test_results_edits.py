@@ -18,8 +18,16 @@ from hypothesis import strategies as st
 from openpyxl import load_workbook
 
 from importer.errors import ResultsError
-from importer.results import results_reader
-from importer.results.edits import CellChange, Edits, NewerLine, RowEdit, StatusEdit, StatusWord, edits
+from importer.results.edits import (
+    CellChange,
+    Edits,
+    NewerLine,
+    RowEdit,
+    StatusEdit,
+    StatusWord,
+    Stored,
+    edits,
+)
 from importer.results.respelling import is_respelling
 from importer.results.results_reader import COLUMNS, ResultLine, batch_id_in, is_results_header, read_results
 from importer.results.results_writer import write_results
@@ -52,9 +60,13 @@ def written(
     return write_results(folder / name, rows, batch=BATCH, header=header, rows=len(rows)).path
 
 
+def stored(rows: Sequence[ResultLine]) -> Stored:
+    return lambda numbers: [each for each in rows if numbers is None or each.number in numbers]
+
+
 def found(path: Path, rows: Sequence[ResultLine], header: tuple[str, ...] = HEADER) -> Edits:
     with read_results(path) as file:
-        return edits(file, header, lambda: rows)
+        return edits(file, header, stored(rows), len(rows))
 
 
 def resave(
@@ -347,11 +359,8 @@ def test_an_id_pasted_on_an_uncertain_row_is_a_persons_word(tmp_path: Path) -> N
 # ---- lines ----------------------------------------------------------------------------------------
 
 
-def test_a_file_that_was_sorted_is_put_in_order_on_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A million lines are never in memory at once: here three are."""
-    monkeypatch.setattr(results_reader, "SORTED_IN_MEMORY", 3)
+def test_a_file_may_be_sorted(tmp_path: Path) -> None:
+    """Rows are found by their numbers, wherever they are."""
     rows = [row(n, f"0{n}", "Won\ud7ff") for n in range(2, 40)]
     path = written(tmp_path, rows)
     resave(path, lambda records: records.__setitem__(slice(1, None), records[:0:-1]))
@@ -597,8 +606,8 @@ def test_progress_is_told_while_reading(tmp_path: Path) -> None:
     rows = [row(n) for n in range(2, 2502)]
     told: list[int] = []
     with read_results(written(tmp_path, rows)) as file:
-        edits(file, HEADER, lambda: rows, progress=told.append)
-    assert told == [1000, 2000]
+        edits(file, HEADER, stored(rows), len(rows), progress=told.append)
+    assert told == [1000, 2000, 2500]
 
 
 # ---- any table ------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
@@ -17,7 +17,7 @@ from importer.results.results_reader import ResultLine, batch_id_in, read_result
 from importer.results.results_writer import Written, digest_of, write_results
 from importer.sheets.rows import Cells, column_letters, decode_cells
 from importer.store.batch_rows import BatchRows
-from importer.store.records import Batch, RowStatus
+from importer.store.records import Batch, RowStatus, StoredRow
 from importer.store.store import Store, computer
 from importer.text import shown
 from importer.wording import be, count
@@ -27,9 +27,11 @@ CHANGED: Final = "results_changed"
 for `correct`, or a correction has begun since."""
 
 
-def result_lines(rows: BatchRows, typed: Mapping[int, Cells] = MappingProxyType({})) -> Iterator[ResultLine]:
-    """Every row of a batch, as its results file shows it. typed: cells that are shown instead."""
-    for row in rows.rows():
+def result_lines(
+    rows: Iterable[StoredRow], typed: Mapping[int, Cells] = MappingProxyType({})
+) -> Iterator[ResultLine]:
+    """Rows of a batch, as its results file shows them. typed: cells that are shown instead."""
+    for row in rows:
         yield ResultLine(
             row.number,
             row.status.shown,
@@ -76,7 +78,7 @@ def write_results_file(
     total = rows.shown_counts()["rows"]
     written: Written = write_results(
         path or place_here(rows),
-        result_lines(rows, typed),
+        result_lines(rows.rows(), typed),
         batch=batch.id,
         header=batch.header,
         rows=total,
@@ -111,8 +113,11 @@ def edits_of_file(
     def advance(done: int) -> None:
         observer.progress(Progress(Stage.COMPARING, done))
 
+    def stored(numbers: Collection[int] | None) -> Iterator[ResultLine]:
+        return result_lines(rows.rows() if numbers is None else rows.numbered(numbers))
+
     with read_results(path) as file:
-        found = edits(file, batch.header, lambda: result_lines(rows), progress=advance)
+        found = edits(file, batch.header, stored, batch.rows, progress=advance)
     said = (found.ignored.sentences("Ignored"), found.respelt.sentences("Kept the original value"))
     for note in chain(found.notes, *said):
         observer.notice(note)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -18,7 +19,7 @@ from importer.atomic_file import Placed, draft_beside, put_in_place
 from importer.results.results_reader import PROGRESS_ROWS
 from importer.store.records import CorrectionStatus, StoredCorrection
 from importer.text import no_formula
-from importer.verification.readings import Difference, ReadRow, VerificationSummary, summarise
+from importer.verification.readings import Difference, ReadRow, VerificationSummary
 
 VERIFIED_ENDING: Final = ".verified.csv"
 VERIFIED_COLUMNS: Final = (
@@ -75,17 +76,14 @@ def write_verified(
     differs. Sums up on the way. Raises FileError."""
     summary = VerificationSummary()
 
-    def write(writer: Callable[[Iterable[_Record]], object]) -> None:
-        nonlocal summary
-
-        def line(row: ReadRow) -> None:
-            writer(_verified(row, batch))
+    def records() -> Iterator[_Record]:
+        for row in rows:
+            summary.add(row)
+            yield from _verified(row, batch)
             if row.number % PROGRESS_ROWS == 0:
                 progress(row.number)
 
-        summary = summarise(rows, line)
-
-    return _write_csv(path, VERIFIED_COLUMNS, write, batch), summary
+    return _write_csv(path, VERIFIED_COLUMNS, records(), batch), summary
 
 
 def _verified(row: ReadRow, batch: str) -> Iterator[_Record]:
@@ -103,21 +101,14 @@ def write_corrections(path: Path, corrections: Iterable[StoredCorrection], batch
             rest = map(no_formula, (one.replaced or "", one.error, one.activity_id))
             yield (one.number, *texts, OUTCOME_WORDS[one.status], one.changed_at, *rest, batch)
 
-    return _write_csv(path, CORRECTIONS_COLUMNS, lambda writer: writer(records()), batch)
+    return _write_csv(path, CORRECTIONS_COLUMNS, records(), batch)
 
 
-def _write_csv(
-    path: Path,
-    columns: tuple[str, ...],
-    write: Callable[[Callable[[Iterable[_Record]], object]], object],
-    batch: str,
-) -> Placed:
+def _write_csv(path: Path, columns: tuple[str, ...], records: Iterable[_Record], batch: str) -> Placed:
     """columns: the headings, by which a file of this kind is known; the last is that of the batch."""
 
-    def whole(stream: TextIO) -> None:
-        writer = csv.writer(stream, lineterminator="\r\n")
-        writer.writerow(columns)
-        write(writer.writerows)
+    def write(stream: TextIO) -> None:
+        csv.writer(stream, lineterminator="\r\n").writerows(chain([columns], records))
 
     def batch_in(found: Path) -> str | None:
         try:
@@ -127,4 +118,4 @@ def _write_csv(
         except (OSError, ValueError, csv.Error):
             return None
 
-    return write_whole(path, whole, batch=batch, batch_in=batch_in, encoding="utf-8-sig")
+    return write_whole(path, write, batch=batch, batch_in=batch_in, encoding="utf-8-sig")

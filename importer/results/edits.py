@@ -9,7 +9,7 @@ an Id, the activity is to be read back. Whatever else differs in our columns is 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Final
@@ -23,13 +23,13 @@ from importer.results.results_reader import (
     ResultLine,
     ResultsFile,
     align,
-    in_row_order,
     row_number,
     shown_code,
     shown_error,
 )
 from importer.sending.reconcile.normalise import id_key
 from importer.sheets.rows import Cells, ErrorCell, column_letters
+from importer.store.batch_rows import chunked
 from importer.store.records import Shown
 from importer.text import QUOTED_LENGTH_MAX, listed, shown
 
@@ -210,76 +210,66 @@ class Edits:
     notes: list[str] = field(default_factory=list)
 
 
+Stored = Callable[[Collection[int] | None], Iterable[ResultLine]]
+"""The batch's rows of these numbers; None: all."""
+
+
 def edits(
     file: ResultsFile,
     header: Cells,
-    stored: Callable[[], Iterable[ResultLine]],
+    stored: Stored,
+    total: int,
     *,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Edits:
-    """What a person changed in `file` against what the store would write now.
+    """What a person changed in `file` against what the store would write now, in the file's order.
 
-    header: the sheet's headings. stored: gives every row in source order, each time it is called (twice if
-    the file was sorted). Neither is ever held in memory. Raises ResultsError, all faults in one, when rows
-    are missing that are not created, or lines are there twice, without a number, unknown, or of another
-    batch.
+    header: the sheet's headings. total: how many rows the batch has. Neither file nor batch is ever held in
+    memory. Raises ResultsError, all faults in one, when rows are missing that are not created, or lines are
+    there twice, without a number, unknown, or of another batch.
     """
-    try:
-        return _Comparison(file, header, progress).compared(file.lines(), stored())
-    except _OutOfOrderError:
-        return _Comparison(file, header, progress).compared(in_row_order(file.lines()), stored())
-
-
-class _OutOfOrderError(Exception):
-    """The lines are not in the order of their rows."""
+    comparison = _Comparison(file, header)
+    done = 0
+    for lines in chunked(file.lines(), PROGRESS_ROWS):
+        comparison.compare(lines, stored)
+        done += len(lines)
+        progress(done)
+    if len(comparison.seen) < total:
+        comparison.look_for_missing(stored(None))
+    comparison.raise_faults()
+    return comparison.found
 
 
 class _Comparison:
-    """One pass over the file beside the store's rows."""
+    """Lines of the file, each beside its row in the store."""
 
-    def __init__(self, file: ResultsFile, header: Cells, progress: Callable[[int], None]) -> None:
+    def __init__(self, file: ResultsFile, header: Cells) -> None:
         self.file = file
         self.header = header
         self.alignment = align(header, file.header, file.path.name)
-        self.progress = progress
         self.found = Edits(notes=self.alignment.notes())
+        self.seen: set[int] = set()
         self.faults: dict[str, Named] = {}
         self.pasted: dict[str, int] = {}
 
-    def compared(self, lines: Iterable[FileLine], stored: Iterable[ResultLine]) -> Edits:
-        rows = iter(stored)
-        row = next(rows, None)
-        last = -1
-        for done, line in enumerate(lines, 1):
-            if done % PROGRESS_ROWS == 0:
-                self.progress(done)
-            number = row_number(line.ours.row)
+    def compare(self, lines: Iterable[FileLine], stored: Stored) -> None:
+        numbered = [(row_number(line.ours.row), line) for line in lines]
+        rows = {row.number: row for row in stored([each for each, _ in numbered if each is not None])}
+        for number, line in numbered:
             if number is None:
                 self._fault("unnumbered", f"line {line.place}")
-                continue
-            if number < last:
-                raise _OutOfOrderError
-            if number == last:
+            elif number in self.seen:
                 self._fault("twice", f"row {number} (line {line.place})")
-                continue
-            last = number
-            while row is not None and row.number < number:
-                self._missing(row)
-                row = next(rows, None)
-            if row is None or row.number > number:
+            elif number not in rows:
                 self._fault("unknown", f"row {number} (line {line.place})")
-                continue
-            self._line(line, row)
-            row = next(rows, None)
-        while row is not None:
-            self._missing(row)
-            row = next(rows, None)
-        self._raise_faults()
-        return self.found
+            else:
+                self.seen.add(number)
+                self._line(line, rows[number])
 
-    def _missing(self, row: ResultLine) -> None:
-        if row.status != Shown.CREATED:
-            self._fault("missing", f"row {row.number}")
+    def look_for_missing(self, rows: Iterable[ResultLine]) -> None:
+        for row in rows:
+            if row.number not in self.seen and row.status != Shown.CREATED:
+                self._fault("missing", f"row {row.number}")
 
     def _line(self, line: FileLine, row: ResultLine) -> None:
         if line.ours.batch not in (None, "", self.file.batch):
@@ -377,7 +367,7 @@ class _Comparison:
     def _fault(self, kind: str, text: str) -> None:
         self.faults.setdefault(kind, Named()).add(text)
 
-    def _raise_faults(self) -> None:
+    def raise_faults(self) -> None:
         if self.faults:
             kinds = [kind for kind in _FAULTS if kind in self.faults]
             found = [f"{self.faults[kind].listed()} {_FAULTS[kind][0]}" for kind in kinds]

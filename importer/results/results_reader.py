@@ -7,14 +7,11 @@ removed, rows sorted or filtered. Our columns are found by their names, the shee
 
 from __future__ import annotations
 
-import heapq
 import itertools
-import json
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -26,7 +23,7 @@ from importer.results.workbook_cells import ERROR_WORDS
 from importer.sheets import open_sheet
 from importer.sheets.detect import Kind, find_kind
 from importer.sheets.encoding import UnknownEncodingError
-from importer.sheets.rows import Cells, ErrorCell, decode_cells, encode_cells
+from importer.sheets.rows import Cells, ErrorCell
 from importer.sheets.sheet import Sheet, SheetOptions
 from importer.sheets.text import separator_line
 from importer.store.records import is_batch_id
@@ -53,7 +50,6 @@ ERROR_MAX_CHARACTERS: Final = 2_000
 SHOWN_CODE_MAX_CHARACTERS: Final = 200
 PEEK_BYTES: Final = 1 << 20
 PEEK_ROWS: Final = 1_000
-SORTED_IN_MEMORY: Final = 50_000
 
 _MARKS: Final = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"))
 _BESIDE_OURS: Final = re.compile(
@@ -291,30 +287,3 @@ def row_number(text: str | None) -> int | None:
     if match := _WHOLE.fullmatch(text):
         return int(match.group(1))
     return int(re.sub(r"\D", "", text)) if _GROUPED.fullmatch(text) else None
-
-
-def in_row_order(lines: Iterable[FileLine]) -> Iterator[FileLine]:
-    """The lines by row number, those of one number in the file's order; sorted on disk, not in memory."""
-    lines = iter(lines)
-    with ExitStack() as stack:
-        runs = []
-        while run := sorted(itertools.islice(lines, SORTED_IN_MEMORY), key=_order):
-            # Without a name where the system can do that: it holds customer data.
-            spool = stack.enter_context(
-                tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogatepass", prefix="importer-")
-            )
-            for line in run:
-                spool.write(json.dumps([line.place, line.ours, encode_cells(line.cells)]) + "\n")
-            spool.seek(0)
-            runs.append(map(_line, spool))
-        yield from heapq.merge(*runs, key=_order)
-
-
-def _order(line: FileLine) -> tuple[int, int]:
-    number = row_number(line.ours.row)
-    return (-1 if number is None else number, line.place)
-
-
-def _line(text: str) -> FileLine:
-    place, ours, cells = json.loads(text)
-    return FileLine(place, OurCells(*ours), decode_cells(cells))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import groupby, islice
@@ -288,13 +288,11 @@ class VerificationSummary:
         return self.fields.setdefault(name, FieldSummary(name))
 
 
-def summarise(rows: Iterable[ReadRow], each: Callable[[ReadRow], None] | None = None) -> VerificationSummary:
-    """The summary of `rows`; `each` is called with every one of them on the way."""
+def summarise(rows: Iterable[ReadRow]) -> VerificationSummary:
+    """The summary of `rows`."""
     summary = VerificationSummary()
     for row in rows:
         summary.add(row)
-        if each is not None:
-            each(row)
     return summary
 
 
