@@ -25,7 +25,7 @@ def test_a_batch_is_invisible_until_it_is_published_and_whole_from_then_on(store
         with pytest.raises(ResultsError, match="no batch"):
             store.open(one.id)
         with store.publish(staging, one) as owned:
-            assert owned.batch() == one
+            assert owned.rows.batch() == one
     (summary,) = store.batches()
     assert (summary.batch, summary.counts["pending"], summary.running) == (one, 2500, False)
     rows = list(store.open(one.id).rows())

@@ -171,7 +171,7 @@ def test_what_the_check_raises_leaves_nothing(store: Store) -> None:
     with pytest.raises(UserError, match="no, b2026"):
         store.publish(staging, one, refuse)
     assert store.batches() == []
-    store.stage(one.id).discard()
+    store.stage(one.id).close()
 
 
 def test_a_batch_must_have_the_rows_that_it_says(store: Store) -> None:

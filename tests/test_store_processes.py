@@ -115,7 +115,7 @@ def test_publishing_is_whole_or_nothing_whenever_it_is_killed(place: Place, stor
 def _eventually_clear(store: Store) -> None:
     """What a killed process leaves is removed by the next command that stages."""
     time.sleep(0.2)
-    store.stage(batch_id(999)).discard()
+    store.stage(batch_id(999)).close()
 
 
 @pytest.mark.load

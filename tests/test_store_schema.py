@@ -116,7 +116,7 @@ def test_a_batch_with_an_id_that_another_one_has_is_not_published(store: Store, 
     with pytest.raises(StoreError, match="Another row has this Id"):
         store.publish(staging, batch(2, rows=1))
     assert store.summary(batch_id(2)) is None
-    store.stage(batch_id(2)).discard()
+    store.stage(batch_id(2)).close()
     owned.close()
 
 

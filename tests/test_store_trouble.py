@@ -118,7 +118,7 @@ def test_a_user_who_may_not_change_the_schema_gets_a_sentence_for_the_administra
             )
             connection.execute(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}")
         with open_store(place.home, theirs) as store, published(store) as owned:
-            store.duplicates(owned.batch()).overlap()
+            store.duplicates(owned.rows.batch()).overlap()
             assert owned.rows.counts() == {RowStatus.PENDING: 3}
         with open_store(place.home, theirs) as store:
             store.erase(batch_id(1))

@@ -113,7 +113,7 @@ class RunPreparation(Preparation[RunResult]):
     async def _leave_out_hidden_rows(self) -> None:
         """Everything was read with them, so that all questions are known at once."""
         if self.answer_to(QuestionKind.HIDDEN) == "skip":
-            self._staging.discard()
+            self._staging.close()
             self.input = replace(self.input, hidden="skip")
             self.forget({QuestionKind.HIDDEN, QuestionKind.ACCEPT, QuestionKind.INVALID})
             await self._stage()

@@ -63,11 +63,15 @@ class BatchRows:
     ) -> None:
         self.id = batch_id
         self.key = key
-        self._database = database
+        self.database = database
         self._connection = connection
 
+    def inside(self, connection: Connection) -> BatchRows:
+        """The same, read in the transaction of this connection."""
+        return BatchRows(self.database, self.key, self.id, connection)
+
     def __repr__(self) -> str:
-        return f"<BatchRows {self.id} of {self._database.location}>"
+        return f"<BatchRows {self.id} of {self.database.location}>"
 
     # ---- the batch as a whole -----------------------------------------------------------------------
 
@@ -233,7 +237,7 @@ class BatchRows:
         asked = select(left_at, func.coalesce(_attempt.outcome, "")).where(
             _attempt.batch == self.key, ~_attempt.assumed
         )
-        with self._database.snapshot() as connection:
+        with self.database.snapshot() as connection:
             streamed = connection.execution_options(yield_per=SHORT_ROWS_TOGETHER)
             yield from ((at, outcome) for at, outcome in streamed.execute(asked.order_by(left_at)))
 
@@ -375,7 +379,7 @@ class BatchRows:
             select(
                 _attempt.id, _attempt.position, body, _attempt.marked_at, _attempt.clock_difference,
                 _attempt.ended_at, _attempt.http_status, _attempt.outcome, _attempt.code, _attempt.detail,
-                _attempt.assumed, self._database.clock() - _attempt.stored_at,
+                _attempt.assumed, self.database.clock() - _attempt.stored_at,
             )
             .join_from(schema.attempt, schema.row, _same_row())
             .where(_attempt.batch == self.key, which)
@@ -421,10 +425,10 @@ class BatchRows:
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         if self._connection is None:
-            with self._database.reading() as connection:
+            with self.database.reading() as connection:
                 yield connection
         else:
-            with self._database.trouble():
+            with self.database.trouble():
                 yield self._connection
 
     @contextmanager
@@ -435,7 +439,7 @@ class BatchRows:
         except (ValueError, TypeError, KeyError, IndexError) as error:
             raise StoreError(
                 f"The store holds {what} of this batch that is damaged: {error}.",
-                where=f"{self._database.location}, batch {self.id}",
+                where=f"{self.database.location}, batch {self.id}",
                 remedy="Restore the store from a backup. Nothing more was sent.",
             ) from None
 

@@ -16,7 +16,7 @@ from importer.store.records import CHUNK_ROWS
 _batch: Final = schema.batch.c
 _PARTS: Final = (
     schema.row, schema.attempt, schema.lookup, schema.reading, schema.correction_plan, schema.correction,
-    schema.fact, schema.digest,
+    schema.fact,
 )  # fmt: skip
 """What belongs to a batch, in an order in which nothing is missing."""
 _COMPARED: Final = (schema.row, schema.attempt, schema.correction)
@@ -27,86 +27,54 @@ def copy_batches(source: Database, target: Database, progress: Callable[[int], N
 
     The source is read-only before anything is visible at the target: a copy that is interrupted is repeated.
     """
+    rows = 0
     with ExitStack() as stack:
         batches = _batches(source)
         ours = stack.enter_context(source.connection())
         for each in batches:
             stack.enter_context(_locked(source, ours, each.id))
-        there = {each.key: key for each in batches if (key := _whole(source, target, each)) is not None}
-        wanted = [each for each in batches if each.key not in there]
+        keys = {each.key: key for each in batches if (key := _whole(source, target, each)) is not None}
+        wanted = [each for each in batches if each.key not in keys]
         _move(source, target)
         connection = stack.enter_context(target.connection(durable=False))
         for each in wanted:
             stack.enter_context(_locked(target, connection, each.id))
-        copying = _Copying(source, target, connection, there, progress)
-        for each in wanted:
-            copying.copy(each)
+            with target.writing(connection) as writing:
+                made = writing.execute(insert(schema.batch).values(id=each.id).returning(_batch.key))
+                keys[each.key] = made.scalar_one()
+            for table, chunk in _chunks(source, each.key):
+                with target.writing(connection, patient=True) as writing:
+                    target.insert_rows(writing, table, [_with_keys(values, keys) for values in chunk])
+                if table is schema.row:
+                    rows += len(chunk)
+                    if progress is not None:
+                        progress(rows)
         durable = stack.enter_context(target.durable(connection))
         with target.writing(durable, patient=True) as writing:
             for each in wanted:
-                copying.publish(writing, each)
-    return copying.rows
+                target.one_at_a_time(writing, f"tenant {each.tenant}")
+                _publish(writing, each, keys[each.key], _deleted_by_hand(source, each.key))
+    return rows
 
 
-class _Copying:
+def _publish(writing: Connection, batch: Any, key: int, former: list[dict[str, Any]]) -> None:  # noqa: ANN401
+    """Visible, with its claims. former: those of activities that were deleted by hand."""
+    values = {name: value for name, value in batch._mapping.items() if name not in {"key", "id"}}  # noqa: SLF001
+    published = writing.execute(
+        update(schema.batch).where(_batch.key == key, ~_batch.published).values(values)
+    )
+    if published.rowcount != 1:
+        raise StoreError("The copied batch is not there any more.", where=batch.id)
+    if former:
+        writing.execute(
+            insert(schema.claim), [{**one, "tenant": batch.tenant, "batch": key} for one in former]
+        )
+
+
+def _with_keys(values: dict[str, Any], keys: dict[int, int]) -> dict[str, Any]:
     """keys: a batch's key at the source → at the target."""
-
-    def __init__(
-        self,
-        source: Database,
-        target: Database,
-        connection: Connection,
-        keys: dict[int, int],
-        progress: Callable[[int], None] | None,
-    ) -> None:
-        self.rows = 0
-        self._source = source
-        self._target = target
-        self._connection = connection
-        self._keys = keys
-        self._progress = progress
-
-    def copy(self, batch: Any) -> None:  # noqa: ANN401 - a row
-        """All that belongs to a batch, invisible yet."""
-        with self._target.writing(self._connection) as writing:
-            made = writing.execute(insert(schema.batch).values(id=batch.id).returning(_batch.key))
-            self._keys[batch.key] = made.scalar_one()
-        for table in _PARTS:
-            for chunk in _chunks(self._source, table, batch.key):
-                copied = [self._with_keys(values) for values in chunk]
-                with self._target.writing(self._connection, patient=True) as writing:
-                    self._target.insert_rows(writing, table, copied)
-                if table is schema.row:
-                    self.rows += len(chunk)
-                    if self._progress is not None:
-                        self._progress(self.rows)
-
-    def publish(self, writing: Connection, batch: Any) -> None:  # noqa: ANN401 - a row
-        """Visible, with its claims; Ids of activities that were deleted by hand among them."""
-        self._target.one_at_a_time(writing, f"tenant {batch.name}")
-        tenant, key = self._target.tenant_key(writing, batch.name), self._keys[batch.key]
-        published = writing.execute(
-            update(schema.batch)
-            .where(_batch.key == key, ~_batch.published)
-            .values(
-                tenant=tenant, published=True, rehearsal=batch.rehearsal, source=batch.source,
-                created_at=batch.created_at, erased_at=batch.erased_at, owner=batch.owner,
-                owner_name=batch.owner_name, owner_seen=batch.owner_seen,
-            )
-        )  # fmt: skip
-        if published.rowcount != 1:
-            raise StoreError("The copied batch is not there any more.", where=batch.id)
-        former = [
-            {**one, "tenant": tenant, "batch": key} for one in _deleted_by_hand(self._source, batch.key)
-        ]
-        if former:
-            writing.execute(insert(schema.claim), former)
-
-    def _with_keys(self, values: dict[str, Any]) -> dict[str, Any]:
-        values["batch"] = self._keys[values["batch"]]
-        if values.get("taken_batch") is not None:
-            values["taken_batch"] = self._keys[values["taken_batch"]]
-        return values
+    ours = {name: keys[values[name]] for name in ("batch", "taken_batch") if values.get(name) is not None}
+    return {**values, **ours}
 
 
 def _deleted_by_hand(source: Database, key: int) -> list[dict[str, Any]]:
@@ -133,10 +101,8 @@ def _locked(database: Database, connection: Connection, batch_id: str) -> Iterat
 def _batches(source: Database) -> list[Any]:
     """In the order in which they were made: those that others were taken over from come first."""
     with source.reading() as connection:
-        asked = select(schema.batch, schema.tenant.c.name).join(
-            schema.tenant, schema.tenant.c.key == _batch.tenant
-        )
-        return list(connection.execute(asked.where(_batch.published).order_by(_batch.key)).all())
+        asked = select(schema.batch).where(_batch.published).order_by(_batch.key)
+        return list(connection.execute(asked).all())
 
 
 def _whole(source: Database, target: Database, batch: Any) -> int | None:  # noqa: ANN401 - a row
@@ -163,9 +129,10 @@ def _move(source: Database, target: Database) -> None:
         source.upsert(connection, schema.store_fact, [{"name": "moved_to", "value": target.location}])
 
 
-def _chunks(source: Database, table: Table, key: int) -> Iterator[list[dict[str, Any]]]:
+def _chunks(source: Database, key: int) -> Iterator[tuple[Table, list[dict[str, Any]]]]:
     with source.reading() as connection:
-        asked = select(table).where(table.c.batch == key).order_by(*table.primary_key.columns)
-        found = connection.execution_options(yield_per=CHUNK_ROWS).execute(asked)
-        for chunk in found.mappings().partitions():
-            yield [dict(each) for each in chunk]
+        streamed = connection.execution_options(yield_per=CHUNK_ROWS)
+        for table in _PARTS:
+            asked = select(table).where(table.c.batch == key).order_by(*table.primary_key.columns)
+            for chunk in streamed.execute(asked).mappings().partitions():
+                yield table, [dict(each) for each in chunk]

@@ -19,7 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from importer.errors import StoreError, StoreUnusableError
-from importer.store.schema import VERSIONS, tenant
+from importer.store.schema import VERSIONS
 
 TAKEN_ID: Final = ("pk_claim", "claim.tenant, claim.activity_id")
 """How the databases name the constraint that an Id belongs to one row."""
@@ -179,22 +179,9 @@ class Database(ABC):
         """Inserts rows, each replacing the one of the same key."""
         if rows:
             keys = [column.name for column in table.primary_key]
-            inserted = self._insert(table)
+            inserted = (sqlite if self.dialect == "sqlite" else postgresql).insert(table)
             others = {name: inserted.excluded[name] for name in rows[0] if name not in keys}
             connection.execute(inserted.on_conflict_do_update(index_elements=keys, set_=others), list(rows))
-
-    def insert_missing(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Inserts rows of which no row of the same key is there."""
-        if rows:
-            connection.execute(self._insert(table).on_conflict_do_nothing(), list(rows))
-
-    def _insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
-        return sqlite.insert(table) if self.dialect == "sqlite" else postgresql.insert(table)
-
-    def tenant_key(self, connection: Connection, name: str) -> int:
-        """The number of a tenant, which is added where it is new."""
-        self.insert_missing(connection, tenant, [{"name": name}])
-        return int(connection.execute(select(tenant.c.key).where(tenant.c.name == name)).scalar_one())
 
     def version(self, connection: Connection) -> str | None:
         """The step that the schema is at; None when there is none yet."""

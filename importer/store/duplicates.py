@@ -65,6 +65,10 @@ def _held(column: Any) -> ColumnElement[bool]:  # noqa: ANN401 - the columns of 
     return or_(column.status.in_(_OPEN), and_(column.status == int(RowStatus.FAILED), column.doubted))
 
 
+def _same_sheet(content: str, source_cells: str) -> ColumnElement[bool]:
+    return or_(_batch.content == content, _batch.source_cells == source_cells)
+
+
 class DuplicateCheck:
     """A staged batch, or rows of one that `resume` would send, compared with the tenant's other batches. Rows
     to be sent are those that are pending at the time of each call. Rehearsals are compared with nothing."""
@@ -199,19 +203,13 @@ class DuplicateCheck:
     def _same(self, connection: Connection) -> list[tuple[int, BatchSummary]]:
         if self.batch.rehearsal:
             return []
-        digest = schema.digest.c
-        alike = select(digest.batch).where(digest.value.in_((self.batch.content, self.batch.source_cells)))
-        return summaries(self._database, connection, and_(self._of_tenant(), _batch.key.in_(alike)))
+        alike = _same_sheet(self.batch.content, self.batch.source_cells)
+        return summaries(self._database, connection, and_(self._of_tenant(), alike))
 
     def _of_tenant(self) -> ColumnElement[bool]:
         """Batches that ours is compared with."""
-        tenant = select(schema.tenant.c.key).where(schema.tenant.c.name == self.batch.tenant)
-        return and_(
-            _batch.published,
-            ~_batch.rehearsal,
-            _batch.id != self.batch.id,
-            _batch.tenant == tenant.scalar_subquery(),
-        )
+        ours = _batch.tenant == self.batch.tenant
+        return and_(_batch.published, ~_batch.rehearsal, _batch.id != self.batch.id, ours)
 
     def _void(self, connection: Connection) -> list[tuple[int, BatchSummary]]:
         holders = self._others([]).with_only_columns(_row.batch).where(_held(_row)).distinct()
@@ -304,9 +302,9 @@ class Recognition:
             return []
         self._look()
         with self._database.snapshot() as connection:
-            digest = schema.digest.c
-            alike = select(digest.batch).where(digest.value.in_((content, source_cells)))
-            whole = set(connection.execute(alike).scalars())
+            whole = set(
+                connection.execute(select(_batch.key).where(_same_sheet(content, source_cells))).scalars()
+            )
             rows: Counter[int] = Counter()
             for some in chunked(self._counted):
                 for fingerprint, key, theirs in connection.execute(_known_rows(some)):

@@ -64,11 +64,11 @@ class BatchChange:
     rows: reads inside this transaction, and sees what was changed in it.
     """
 
-    def __init__(self, database: Database, connection: Connection, key: int, batch_id: str) -> None:
-        self._database = database
+    def __init__(self, rows: BatchRows, connection: Connection) -> None:
+        self._database = rows.database
         self._connection = connection
-        self._key = key
-        self.rows = BatchRows(database, key, batch_id, connection)
+        self._key = rows.key
+        self.rows = rows.inside(connection)
 
     def change_rows(self, rows: Iterable[StoredRow]) -> None:
         """Rows as they are from now on, written in chunks. A row that is being sent stays so: only the writer
@@ -279,10 +279,9 @@ class Ownership:
 
     def __init__(
         self,
-        database: Database,
+        rows: BatchRows,
         connection: Connection,
         held: ExitStack,
-        rows: BatchRows,
         *,
         number: int,
         taken_over_s: float | None = None,
@@ -290,24 +289,22 @@ class Ownership:
         self.rows = rows
         self.number = number
         self.taken_over_s = taken_over_s
-        self.location = database.location
-        self.database = database
-        self._connection = connection
+        self.connection = connection
         self._held: ExitStack | None = held
         self._one_at_a_time = threading.RLock()
         self._ended = threading.Event()
-        if database.dialect == "postgresql":
+        if rows.database.dialect == "postgresql":
             threading.Thread(target=self._keep_alive, name="store-owner", daemon=True).start()
 
     def __repr__(self) -> str:
-        return f"<Ownership {self.number} of {self.rows.id}>"
+        return f"<{type(self).__name__} {self.number} of {self.rows.id}>"
 
     @contextmanager
     def change(self) -> Iterator[BatchChange]:
         """One transaction for changes while no call is under way. Hold it for computing and writing only,
         never while a person thinks."""
         with self.transaction(patient=True) as connection:
-            yield BatchChange(self.database, connection, self.rows.key, self.rows.id)
+            yield BatchChange(self.rows, connection)
 
     @contextmanager
     def transaction(self, *, patient: bool = False) -> Iterator[Connection]:
@@ -315,12 +312,12 @@ class Ownership:
         with self._one_at_a_time:
             if self._held is None:
                 raise StoreError("This process does not own the batch any more.", where=self.rows.id)
-            with self.database.writing(self._connection, patient=patient) as connection:
+            with self.rows.database.writing(self.connection, patient=patient) as connection:
                 batch = schema.batch.c
                 still = (
                     update(schema.batch)
                     .where(batch.key == self.rows.key, batch.owner == self.number)
-                    .values(owner_seen=self.database.clock())
+                    .values(owner_seen=self.rows.database.clock())
                 )
                 if connection.execute(still).rowcount != 1:
                     raise StoreError(
@@ -344,16 +341,17 @@ class Ownership:
         with self.change() as change:
             change.keep_facts(**facts)
 
-    def batch(self) -> Batch:
-        """`rows.batch()`."""
-        return self.rows.batch()
-
-    def close(self) -> None:
-        """Gives the batch back. Idempotent."""
+    def release(self) -> ExitStack | None:
+        """For this room: what gives lock and connection back is the caller's from now on; None if it was
+        given back."""
         self._ended.set()
         with self._one_at_a_time:
             held, self._held = self._held, None
-        if held is not None:
+        return held
+
+    def close(self) -> None:
+        """Gives the batch back. Idempotent."""
+        if held := self.release():
             held.close()
 
     def __enter__(self) -> Self:
@@ -363,24 +361,16 @@ class Ownership:
         self.close()
 
 
-class Staging:
-    """Rows on their way to a batch, invisible until `Store.publish`. A context manager: what was not
-    published at its end is discarded. What a killed process leaves is removed by the next command that
-    stages.
+class Staging(Ownership):
+    """Rows on their way to a batch, invisible until `Store.publish`. What was not published at its end is
+    discarded. What a killed process leaves is removed by the next command that stages.
 
     rows: reads what was staged so far (facts are empty until it is published).
     """
 
-    def __init__(self, database: Database, connection: Connection, held: ExitStack, rows: BatchRows) -> None:
-        self.id = rows.id
-        self.rows = rows
-        self._database = database
-        self.connection = connection
-        self._held: ExitStack | None = held
+    def __init__(self, rows: BatchRows, connection: Connection, held: ExitStack) -> None:
+        super().__init__(rows, connection, held, number=0)
         self._last = 0
-
-    def __repr__(self) -> str:
-        return f"<Staging {self.id} rows={self._last}>"
 
     def add(self, rows: Iterable[StoredRow], at: str) -> int:
         """Appends rows in the source's order, committed in chunks; how many. No transaction is open while the
@@ -391,40 +381,17 @@ class Staging:
                 {"batch": self.rows.key, **columns_of(row._replace(position=position, changed_at=at))}
                 for position, row in enumerate(some, self._last + 1)
             ]
-            with self._database.writing(self.connection) as connection:
-                self._database.insert_rows(connection, schema.row, values)
+            with self.transaction() as connection:
+                self.rows.database.insert_rows(connection, schema.row, values)
             self._last += len(some)
         return self._last - before
 
-    @contextmanager
-    def change(self) -> Iterator[BatchChange]:
-        """Changes to staged rows (mapped again, taken over), lookups and facts, as one transaction."""
-        if self._held is None:
-            raise StoreError("This batch is not staged any more.", where=self.id)
-        with self._database.writing(self.connection, patient=True) as connection:
-            yield BatchChange(self._database, connection, self.rows.key, self.id)
-
-    def release(self) -> ExitStack:
-        """For this room: what gives lock and connection back is the caller's from now on."""
-        held, self._held = self._held, None
-        if held is None:
-            raise StoreError("This batch is not staged any more.", where=self.id)
-        return held
-
-    def discard(self) -> None:
+    def close(self) -> None:
         """Leaves nothing; of what was published, everything. What cannot be removed now is removed later."""
-        if self._held is None:
-            return
-        with self.release() as held:
-            held.callback(self._database.forget_lock, self.id)
-            with suppress(StoreError):
-                remove_rows(self._database, self.rows.key, self.connection)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.discard()
+        if held := self.release():
+            with held, suppress(StoreError):
+                held.callback(self.rows.database.forget_lock, self.rows.id)
+                remove_rows(self.rows.database, self.rows.key, self.connection)
 
 
 def remove_rows(database: Database, key: int, connection: Connection | None = None) -> None:

@@ -52,22 +52,22 @@ def _batch_key() -> Column[int]:
     return Column("batch", Integer, ForeignKey("batch.key", ondelete="CASCADE"), primary_key=True)
 
 
-tenant: Final = Table(
-    "tenant",
-    metadata,
-    Column("key", Integer, primary_key=True),
-    Column("name", Text, nullable=False, unique=True),  # API host and organisation, or `sandbox`
-)
+def _of_a_row() -> ForeignKeyConstraint:
+    row = ["sheet_row.batch", "sheet_row.position"]
+    return ForeignKeyConstraint(["batch", "position"], row, ondelete="CASCADE")
+
 
 batch: Final = Table(
     "batch",
     metadata,
     Column("key", Integer, primary_key=True),
     Column("id", Text, nullable=False, unique=True),
-    Column("tenant", Integer, ForeignKey("tenant.key")),  # NULL while it is staged
+    Column("tenant", Text),  # API host and organisation, or `sandbox`; NULL while it is staged
     Column("published", Boolean, nullable=False, server_default=false()),
     Column("rehearsal", Boolean, nullable=False, server_default=false()),
     Column("source", Text, nullable=False, server_default=""),
+    Column("content", Text, nullable=False, server_default=""),  # digest of the ordered activities
+    Column("source_cells", Text, nullable=False, server_default=""),  # digest of the ordered source cells
     Column("created_at", Text, nullable=False, server_default=""),
     Column("erased_at", Text),  # UTC; NULL while its customer data is here
     Column("owner", BigInteger, nullable=False, server_default="0"),  # counts up with every owner
@@ -75,6 +75,8 @@ batch: Final = Table(
     Column("owner_seen", Double, nullable=False, server_default="0"),  # heard of last; the store's clock, s
     CheckConstraint("tenant IS NOT NULL OR NOT published", name="published_has_tenant"),
     Index("ix_batch_tenant", "tenant"),
+    Index("ix_batch_content", "content"),
+    Index("ix_batch_source_cells", "source_cells"),
     sqlite_autoincrement=True,
 )
 
@@ -84,13 +86,6 @@ fact: Final = Table(
     _batch_key(),
     Column("name", Text, primary_key=True),
     Column("value", Text, nullable=False),  # JSON
-)
-
-digest: Final = Table(
-    "digest",
-    metadata,
-    Column("value", Text, primary_key=True),  # of ordered activities, or of ordered source cells
-    _batch_key(),
 )
 
 lookup: Final = Table(
@@ -154,7 +149,7 @@ row: Final = Table(
 claim: Final = Table(
     "claim",
     metadata,
-    Column("tenant", Integer, ForeignKey("tenant.key"), primary_key=True, autoincrement=False),
+    Column("tenant", Text, primary_key=True),
     Column("activity_id", Text, primary_key=True),  # in lower case, without braces: both are returned
     Column("batch", Integer, ForeignKey("batch.key", ondelete="CASCADE"), nullable=False),
     Column("position", Integer, nullable=False),
@@ -179,9 +174,7 @@ attempt: Final = Table(
     Column("code", Text),
     Column("detail", Text),
     Column("assumed", Boolean, nullable=False, server_default=false()),
-    ForeignKeyConstraint(
-        ["batch", "position"], ["sheet_row.batch", "sheet_row.position"], ondelete="CASCADE"
-    ),
+    _of_a_row(),
     Index("ix_attempt_position", "batch", "position", "id"),
 )
 
@@ -192,9 +185,7 @@ reading: Final = Table(
     Column("position", Integer, primary_key=True, autoincrement=False),
     Column("read_at", Text, nullable=False),
     Column("differences", Text, nullable=False),  # JSON: [[field, verdict, sent, stored, …], …]; [] is equal
-    ForeignKeyConstraint(
-        ["batch", "position"], ["sheet_row.batch", "sheet_row.position"], ondelete="CASCADE"
-    ),
+    _of_a_row(),
 )
 
 correction_plan: Final = Table(
@@ -205,9 +196,7 @@ correction_plan: Final = Table(
     Column("position", Integer, primary_key=True, autoincrement=False),
     Column("cells", Text, nullable=False),  # the row's once all is corrected
     Column("undo", Boolean, nullable=False),
-    ForeignKeyConstraint(
-        ["batch", "position"], ["sheet_row.batch", "sheet_row.position"], ondelete="CASCADE"
-    ),
+    _of_a_row(),
 )
 
 correction: Final = Table(

@@ -44,6 +44,8 @@ OWNER_SILENT_S: Final = 30.0
 process was stopped or its connection is dead: then another process may end the connection and take the batch
 over."""
 URL_SCHEMES: Final = ("postgresql://", "postgres://")
+_ASKED_FOR: Final = ("tenant", "rehearsal", "source", "created_at", "content", "source_cells")
+"""Facts of a batch that are columns, too: batches are found by them."""
 _batch: Final = schema.batch.c
 _row: Final = schema.row.c
 
@@ -159,9 +161,8 @@ class Store:
 
     def by_source_cells(self, digest: str, *, rehearsal: bool = False) -> BatchSummary | None:
         """The latest batch of a sheet with these ordered source cells, wherever it is and is called now."""
-        alike = select(schema.digest.c.batch).where(schema.digest.c.value == digest)
-        found = self._summaries(and_(_batch.key.in_(alike), _batch.rehearsal == rehearsal))
-        return next((each for _, each in found if each.batch.source_cells == digest), None)
+        which = and_(_batch.source_cells == digest, _batch.rehearsal == rehearsal)
+        return next((each for _, each in self._summaries(which)), None)
 
     def by_results(self, digest: str) -> str | None:
         """The id of the batch whose results file was last written with this digest."""
@@ -189,8 +190,7 @@ class Store:
                 claims = (
                     select(claim.activity_id, _batch.id, claim.position)
                     .join_from(schema.claim, schema.batch, _batch.key == claim.batch)
-                    .join(schema.tenant, schema.tenant.c.key == claim.tenant)
-                    .where(schema.tenant.c.name == tenant, claim.activity_id.in_(some))
+                    .where(claim.tenant == tenant, claim.activity_id.in_(some))
                 )
                 for activity_id, batch_id, position in connection.execute(claims):
                     found[asked[activity_id]] = (batch_id, position)
@@ -202,9 +202,8 @@ class Store:
         rows = (
             select(_batch.id, _row.batch, _row.position, _row.activity)
             .join_from(schema.batch, schema.row, _row.batch == _batch.key)
-            .join(schema.tenant, schema.tenant.c.key == _batch.tenant)
             .where(
-                schema.tenant.c.name == tenant,
+                _batch.tenant == tenant,
                 _batch.published,
                 _batch.id != apart_from,
                 _row.status.in_([int(status) for status in IN_DOUBT]),
@@ -236,7 +235,7 @@ class Store:
                 made = insert(schema.batch).values(id=batch_id).returning(_batch.key)
                 key = writing.execute(made).scalar_one()
             rows = BatchRows(self.database, key, batch_id)
-            return Staging(self.database, connection, held.pop_all(), rows)
+            return Staging(rows, connection, held.pop_all())
 
     def duplicates(self, batch: Batch, positions: Collection[int] | None = None) -> DuplicateCheck:
         """A staged or published batch's pending rows (or those of them at `positions`) compared with the
@@ -253,9 +252,10 @@ class Store:
         """In one transaction, one tenant at a time: `check` compares once more (what it raises undoes all),
         batches that never sent are removed, and the batch is there, owned by this process."""
         self._expect_writable()
-        if batch.id != staging.id:
-            raise ValueError(f"{staging.id} was staged, not {batch.id}")
-        with staging.release() as held:
+        held = staging.release()
+        if batch.id != staging.rows.id or held is None:
+            raise ValueError(f"{batch.id} is not staged here")
+        with held:
             try:
                 connection = self.database.durable(staging.connection)
                 if connection is not staging.connection:
@@ -271,7 +271,7 @@ class Store:
                 with suppress(StoreError):
                     remove_rows(self.database, staging.rows.key)
                 raise
-            return Ownership(self.database, connection, held.pop_all(), staging.rows, number=number)
+            return Ownership(staging.rows, connection, held.pop_all(), number=number)
 
     def _replace(self, connection: Connection, compared: DuplicateCheck, replaced: ExitStack) -> None:
         """Removes batches that never sent, unless somebody begins to work on one just now."""
@@ -291,22 +291,13 @@ class Store:
         staged = connection.execute(select(func.count()).where(_row.batch == key)).scalar_one()
         if staged != batch.rows:
             raise StoreError(f"{staged:,} rows were staged, not {batch.rows:,}.", where=batch.id)
-        tenant = self.database.tenant_key(connection, batch.tenant)
         keep_facts(self.database, connection, key, batch.facts())
-        digests = [{"value": each, "batch": key} for each in {batch.content, batch.source_cells}]
-        self.database.insert_missing(connection, schema.digest, digests)
         return int(
             connection.execute(
                 update(schema.batch)
                 .where(_batch.key == key, ~_batch.published)
-                .values(
-                    tenant=tenant,
-                    published=True,
-                    rehearsal=batch.rehearsal,
-                    source=batch.source,
-                    created_at=batch.created_at,
-                    **self._owner_values(),
-                )
+                .values({name: getattr(batch, name) for name in _ASKED_FOR})
+                .values(published=True, **self._owner_values())
                 .returning(_batch.owner)
             ).scalar_one()
         )
@@ -340,9 +331,7 @@ class Store:
                 team = self.dialect == "postgresql"
                 marked = newest_mark_s(self.database, writing, key) if team else None
             rows = BatchRows(self.database, key, batch_id)
-            return Ownership(
-                self.database, connection, held.pop_all(), rows, number=number, taken_over_s=marked
-            )
+            return Ownership(rows, connection, held.pop_all(), number=number, taken_over_s=marked)
 
     def replace_rehearsals(self, source: str, apart_from: str) -> list[Batch]:
         """Removes rehearsals of this sheet that nobody owns; what they were."""

@@ -134,7 +134,7 @@ class StoreWriter:
 
     def _apply(self, entries: Sequence[Entry | _Mark]) -> None:
         with self.owned.transaction() as connection:
-            writing = _Writing(self.owned.database, connection, self.owned.rows.key, self.owned.rows.id)
+            writing = _Writing(self.owned.rows, connection)
             for some in _apart(entries):
                 writing.write(some)
 

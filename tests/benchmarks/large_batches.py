@@ -213,7 +213,7 @@ def nearly_done(sheet: Path, mapping: Path, home: Path, tenant_id: str) -> None:
     from importer.store.records import RowStatus, iso
 
     with stage(sheet, mapping, "text", home, tenant_id) as owned:
-        last = owned.batch().rows - LEFT
+        last = owned.rows.batch().rows - LEFT
         with owned.transaction(patient=True) as connection:
             connection.execute(
                 text(
@@ -235,7 +235,7 @@ def nearly_done(sheet: Path, mapping: Path, home: Path, tenant_id: str) -> None:
         with owned.change() as change:
             change.change_rows(created)
         write_results_file(owned.rows, owned.keep_facts, SILENT)
-        print(owned.batch().id)
+        print(owned.rows.batch().id)
 
 
 # ---- starting -----------------------------------------------------------------------------------------
