@@ -49,8 +49,8 @@ def copy_batches(source: Database, target: Database, progress: Callable[[int], N
                     rows += len(chunk)
                     if progress is not None:
                         progress(rows)
-        durable = stack.enter_context(target.durable(connection))
-        with target.writing(durable, patient=True) as writing:
+        target.set_durable(connection, durable=True)
+        with target.writing(connection, patient=True) as writing:
             for each in wanted:
                 target.one_at_a_time(writing, f"tenant {each.tenant}")
                 _publish(writing, each, keys[each.key], _deleted_by_hand(source, each.key))

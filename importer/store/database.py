@@ -44,6 +44,7 @@ class Database(ABC):
     """Connections to one database. location: for a person, never with a password."""
 
     engine: Engine
+    kept_engine: Engine
     dialect: str
     location: str
     read_options: Mapping[str, Any]
@@ -80,10 +81,13 @@ class Database(ABC):
                     stack.enter_context(self.patience(connection))
                 yield connection
 
-    @abstractmethod
     def connection(self, *, durable: bool = True) -> Connection:
-        """One for a long time, to be closed by the caller: for `writing(connection)`. durable: every commit
-        is on the disk before it returns (else only once a durable one of this database is)."""
+        """One for a long time, to be closed by the caller: for `writing(connection)`. durable: see
+        `set_durable`."""
+        with self.trouble():
+            connection = self.kept_engine.connect().execution_options(**WRITES)
+            self.set_durable(connection, durable=durable)
+            return connection
 
     @contextmanager
     def trouble(self) -> Iterator[None]:
@@ -157,9 +161,9 @@ class Database(ABC):
     def insert_rows(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Many rows at once, in the quickest way."""
 
-    def durable(self, connection: Connection) -> Connection:
-        """In place of one from `connection(durable=False)`: one whose commits are durable, with its locks."""
-        return connection
+    def set_durable(self, connection: Connection, *, durable: bool) -> None:  # noqa: B027 - most always are
+        """Outside of a transaction. durable: every commit, and all before it, is on the disk before it
+        returns (else only once a durable one of this database is)."""
 
     @abstractmethod
     def overwrite(self) -> None:
@@ -172,6 +176,7 @@ class Database(ABC):
     def close(self) -> None:
         """Idempotent."""
         self.engine.dispose()
+        self.kept_engine.dispose()
 
     # ---- both ---------------------------------------------------------------------------------------
 

@@ -52,10 +52,15 @@ def of_activity(body: bytes | None) -> dict[str, Any]:
     return {"activity": body, "fingerprint": fingerprint(body), "account": account.lower(), "event": event}
 
 
-def columns_of(row: StoredRow) -> dict[str, Any]:
-    """Column → value of a row."""
-    texts = {"error_code": plain(row.error_code), "error": plain(row.error)}
-    return {**row._asdict(), "status": int(row.status), **texts, **of_activity(row.activity)}
+def columns_of(row: StoredRow, **others: object) -> dict[str, Any]:
+    """Column → value of a row. others: in place of what is in it."""
+    values = row._asdict()
+    values["status"] = int(row.status)
+    if row.error_code or row.error:
+        values["error_code"], values["error"] = plain(row.error_code), plain(row.error)
+    values.update(of_activity(row.activity))
+    values.update(others)
+    return values
 
 
 class BatchChange:
@@ -378,7 +383,7 @@ class Staging(Ownership):
         before = self._last
         for some in chunked(rows, CHUNK_ROWS):
             values = [
-                {"batch": self.rows.key, **columns_of(row._replace(position=position, changed_at=at))}
+                columns_of(row, batch=self.rows.key, position=position, changed_at=at)
                 for position, row in enumerate(some, self._last + 1)
             ]
             with self.transaction() as connection:

@@ -33,7 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.pool import NullPool
 
 from importer.errors import StoreError, StoreUnusableError
-from importer.store.database import WRITES, Database, Release
+from importer.store.database import Database, Release
 
 T = TypeVar("T")
 VERSION_MIN: Final = 140_000
@@ -151,13 +151,8 @@ class PostgresqlDatabase(Database):
 
         made = partial(create_engine, "postgresql+psycopg://", creator=connect, hide_parameters=True)
         self.engine = made(pool_size=3, max_overflow=7, pool_use_lifo=True, pool_pre_ping=True)
-        self._kept_engine = made(poolclass=NullPool)
-
-    def connection(self, *, durable: bool = True) -> Connection:
-        """Closed, and not kept, so that no lock outlives its owner."""
-        del durable
-        with self.trouble():
-            return self._kept_engine.connect().execution_options(**WRITES)
+        # Closed, and not kept, so that no lock outlives its owner.
+        self.kept_engine = made(poolclass=NullPool)
 
     def expect_fit(self) -> None:
         """Raises StoreUnusableError where the server cannot keep what is promised."""

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from filelock import FileLock, Timeout
 from sqlalchemy import ColumnElement, Connection, Double, Engine, Table, create_engine, event, insert, literal
-from sqlalchemy.pool import QueuePool, StaticPool
+from sqlalchemy.pool import NullPool, Pool, QueuePool, StaticPool
 
 from importer.errors import StoreError, StoreUnusableError
 from importer.store.database import WRITES, Database, Release
@@ -45,28 +45,25 @@ class SqliteDatabase(Database):
         if self.path is not None:
             _prepare(self.path)
             self._inode = self.path.stat().st_ino
-        self.engine = self._engine(durable=True)
-        self._quick_engine = self.engine if self.path is None else self._engine(durable=False)
+        self.engine = self.kept_engine = self._engine(StaticPool)
+        if self.path is not None:
+            self.engine, self.kept_engine = self._engine(QueuePool), self._engine(NullPool)
 
-    def _engine(self, *, durable: bool) -> Engine:
+    def _engine(self, pool: type[Pool]) -> Engine:
         def connect() -> sqlite3.Connection:
-            return _connect(self.path, durable=durable)
+            return _connect(self.path)
 
-        pool = StaticPool if self.path is None else QueuePool
         engine = create_engine("sqlite://", creator=connect, poolclass=pool, hide_parameters=True)
         event.listen(engine, "begin", _begin)
         return engine
 
-    def connection(self, *, durable: bool = True) -> Connection:
-        """From one of two engines."""
-        with self.trouble():
-            engine = self.engine if durable else self._quick_engine
-            return engine.connect().execution_options(**WRITES)
-
-    def close(self) -> None:
-        """Both engines."""
-        super().close()
-        self._quick_engine.dispose()
+    def set_durable(self, connection: Connection, *, durable: bool) -> None:
+        """By waiting for the disk at each commit, or at a checkpoint."""
+        raw = connection.connection.dbapi_connection
+        assert isinstance(raw, sqlite3.Connection)
+        raw.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        raw.execute(f"PRAGMA wal_autocheckpoint = {1_000 if durable else 10_000}")
+        raw.execute(f"PRAGMA cache_size = {-16_000 if durable else -64_000}")
 
     def clock(self) -> ColumnElement[float]:
         """This computer's."""
@@ -144,11 +141,6 @@ class SqliteDatabase(Database):
             remedy = "Check that the disk has room and that the folder can be written, then resume."
         return StoreError(what, where=self.location, remedy=remedy)
 
-    def durable(self, connection: Connection) -> Connection:
-        """Another one: locks are files."""
-        connection.close()
-        return self.connection()
-
     def overwrite(self) -> None:
         """Writes the file again without what was deleted, and cuts the log to nothing, which others who read
         hold up. Raises StoreError while they do."""
@@ -222,20 +214,19 @@ def _expect_ours(handle: int, path: Path) -> None:
         )
 
 
-def _connect(path: Path | None, *, durable: bool) -> sqlite3.Connection:
+def _connect(path: Path | None) -> sqlite3.Connection:
     connection = sqlite3.connect(
         ":memory:" if path is None else path, isolation_level=None, check_same_thread=False, timeout=WAIT_S
     )
     if path is not None:
         _use_log(connection)
-    connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+    connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA fullfsync = ON")  # macOS: fsync alone stops at the drive's cache
     connection.execute("PRAGMA checkpoint_fullfsync = ON")
     connection.execute("PRAGMA secure_delete = ON")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA trusted_schema = OFF")
-    connection.execute(f"PRAGMA wal_autocheckpoint = {1_000 if durable else 10_000}")
-    connection.execute(f"PRAGMA cache_size = {-16_000 if durable else -64_000}")
+    connection.execute("PRAGMA cache_size = -16000")
     return connection
 
 

@@ -257,9 +257,8 @@ class Store:
             raise ValueError(f"{batch.id} is not staged here")
         with held:
             try:
-                connection = self.database.durable(staging.connection)
-                if connection is not staging.connection:
-                    held.callback(close_quietly, connection)
+                connection = staging.connection
+                self.database.set_durable(connection, durable=True)
                 with ExitStack() as replaced, self.database.writing(connection, patient=True) as writing:
                     self.database.one_at_a_time(writing, f"tenant {batch.tenant}")
                     compared = DuplicateCheck(self.database, batch, connection=writing, steady=True)
