@@ -15,6 +15,8 @@ from typing import Final
 
 from markupsafe import Markup
 
+from importer.wording import duration
+
 TimedOutcome = tuple[float, str]
 """When it was marked, and its outcome in one of the words of `OUTCOMES`."""
 
@@ -111,7 +113,7 @@ def calls_chart(traffic: Traffic, limit: int) -> Markup:
         f'<text class="limit-label" x="{WIDTH - _RIGHT}" y="{at - 4:.1f}" text-anchor="end">'
         f"limit {limit:,}</text>"
     )
-    title = f"Most calls in any window of {step(traffic.window_s)}"
+    title = f"Most calls in any window of {duration(traffic.window_s)}"
     caption = f"At most {traffic.busiest:,} calls fell into one window; the limit is {limit:,}."
     return _svg("calls", title, caption, "".join((*frame.axes(), *bars, line)))
 
@@ -126,7 +128,7 @@ def outcomes_chart(traffic: Traffic) -> Markup:
         for name in filter(bin_.outcomes.get, OUTCOMES):
             parts.append(frame.bar(outcome_class(name), x, bin_.outcomes[name], below))
             below += bin_.outcomes[name]
-    title = f"Calls by outcome, in steps of {step(traffic.bin_s)}"
+    title = f"Calls by outcome, in steps of {duration(traffic.bin_s)}"
     caption = ", ".join(f"{traffic.totals[name]:,} {name}" for name in OUTCOMES if traffic.totals[name])
     return _svg("outcomes", title, f"{caption}.", "".join((*frame.axes(), *parts)))
 
@@ -134,15 +136,6 @@ def outcomes_chart(traffic: Traffic) -> Markup:
 def outcome_class(name: str) -> str:
     """The class of an outcome's colour, on the page and in the charts."""
     return "o-" + name.replace(" ", "-")
-
-
-def step(seconds: float) -> str:
-    """`5 seconds`, `2 minutes`, `1 hour`."""
-    for unit_s, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= unit_s and seconds % unit_s == 0:
-            number = int(seconds // unit_s)
-            return f"{number} {unit}{'' if number == 1 else 's'}"
-    return "1 second" if seconds == 1 else f"{seconds:g} seconds"
 
 
 class _Frame:

@@ -7,7 +7,6 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 from importer.leadsquared.outcomes import OutcomeKind
@@ -166,30 +165,6 @@ def gather(rows: BatchRows, *, running: bool) -> ReportFacts:
         read_back_at=readings.ended_at(rows) if read else None,
         corrections=_corrections(rows),
     )
-
-
-def moment(iso: str) -> str:
-    """`2026-11-23 22:18:26 (UTC+05:30)`, this computer's time, for an ISO 8601 time; any other text stays."""
-    try:
-        local = datetime.fromisoformat(iso).astimezone()
-    except (ValueError, OverflowError, OSError):
-        return iso
-    return f"{local:%Y-%m-%d %H:%M:%S} ({zone_of(iso)})"
-
-
-def zone_of(iso: str) -> str:
-    """`UTC`, `UTC+05:30`: this computer's zone at that time; names of zones are not the same everywhere."""
-    offset = datetime.fromisoformat(iso).astimezone().strftime("%z")
-    return "UTC" if offset == "+0000" else f"UTC{offset[:3]}:{offset[3:5]}"
-
-
-def source_name(batch: Batch) -> str:
-    """The sheet's file name. A batch that was rebuilt knows its results file alone, which is named after the
-    sheet."""
-    name = Path(batch.source).name
-    if batch.rebuilt is None:
-        return name
-    return name.replace(".sandbox.results.", ".").replace(".results.", ".")
 
 
 def _groups(rows: BatchRows) -> tuple[ErrorGroup, ...]:

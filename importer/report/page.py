@@ -20,10 +20,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from importer.atomic_file import Placed
-from importer.report.charts import OUTCOMES, calls_chart, outcome_class, outcomes_chart, step
-from importer.report.facts import ReportFacts, RowsForSearch, moment, source_name, zone_of
+from importer.report.charts import OUTCOMES, calls_chart, outcome_class, outcomes_chart
+from importer.report.facts import ReportFacts, RowsForSearch
 from importer.results.beside import write_whole
 from importer.text import one_line
+from importer.wording import duration, local_time
 
 REPORT_ENDING: Final = ".report.html"
 _FOLDER: Final = Path(__file__).parent
@@ -59,10 +60,9 @@ def _template() -> Any:  # noqa: ANN401 - jinja2's Template
     )  # fmt: skip
     environment.filters.update(
         value=lambda text: one_line(str(text), VALUE_MAX),
-        moment=moment,
+        moment=local_time,
         number="{:,}".format,
-        step=step,
-        zone_of=zone_of,
+        duration=duration,
     )
     environment.globals["outcome_class"] = outcome_class
     return environment.get_template("page.html")
@@ -73,7 +73,7 @@ def _context(facts: ReportFacts, rows: RowsForSearch) -> Mapping[str, Any]:
     script = (_FOLDER / "search.js").read_text(encoding="utf-8")
     return {
         "facts": facts,
-        "name": source_name(facts.batch),
+        "name": facts.batch.source_name,
         "style": Markup(style),  # noqa: S704 - our own file
         "style_hash": _hash(style),
         "script": Markup(script),  # noqa: S704 - our own file

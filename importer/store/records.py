@@ -154,8 +154,12 @@ class Batch:
 
     @property
     def source_name(self) -> str:
-        """The sheet's file name."""
-        return Path(self.source).name
+        """The sheet's file name. A batch that was rebuilt knows its results file alone, which is named after
+        the sheet."""
+        name = Path(self.source).name
+        if self.rebuilt is None:
+            return name
+        return name.replace(".sandbox.results.", ".").replace(".results.", ".")
 
 
 _BATCH: Final = TypeAdapter(Batch)
