@@ -272,7 +272,7 @@ class BatchRows:
         for known in (_attempt.outcome == "created", and_(~_row.released, ~another_content)):
             asked = (
                 select(_row.position, _attempt.id)
-                .join_from(schema.row, schema.attempt, _same_row())
+                .join_from(schema.row, schema.attempt)
                 .where(
                     _row.batch == self.key, _row.status == int(RowStatus.CREATED), _row.event == event, known
                 )
@@ -346,15 +346,13 @@ class BatchRows:
         self, *, in_round: int | None = None, status: CorrectionStatus | None = None
     ) -> Iterator[StoredCorrection]:
         """By round, position and field."""
-        one, plan = schema.correction.c, schema.correction_plan.c
-        same = and_(plan.batch == one.batch, plan.round == one.round, plan.position == one.position)
+        one = schema.correction.c
         asked = (
             select(
                 one.round, one.position, _row.number, _row.activity_id, one.field, one.before, one.after,
-                one.replaced, one.status, one.code, one.error, one.attempts, one.changed_at, plan.undo,
+                one.replaced, one.status, one.code, one.error, one.attempts, one.changed_at, one.undo,
             )
-            .join_from(schema.correction, schema.correction_plan, same)
-            .join(schema.row, and_(_row.batch == one.batch, _row.position == one.position))
+            .join_from(schema.correction, schema.row)
             .where(one.batch == self.key)
         )  # fmt: skip
         if in_round is not None:
@@ -368,8 +366,8 @@ class BatchRows:
 
     def last_round(self) -> int:
         """The number of the last round of corrections; 0 before the first one."""
-        plan = schema.correction_plan.c
-        return int(self._one(select(func.coalesce(func.max(plan.round), 0)).where(plan.batch == self.key)))
+        rounds = select(func.coalesce(func.max(schema.correction.c.round), 0))
+        return int(self._one(rounds.where(schema.correction.c.batch == self.key)))
 
     # ---- inside -------------------------------------------------------------------------------------
 
@@ -381,7 +379,7 @@ class BatchRows:
                 _attempt.ended_at, _attempt.http_status, _attempt.outcome, _attempt.code, _attempt.detail,
                 _attempt.assumed, self.database.clock() - _attempt.stored_at,
             )
-            .join_from(schema.attempt, schema.row, _same_row())
+            .join_from(schema.attempt, schema.row)
             .where(_attempt.batch == self.key, which)
             .order_by(_attempt.position, _attempt.id)
         )  # fmt: skip
@@ -462,10 +460,6 @@ def stored_row(values: Sequence[Any]) -> StoredRow:
 def claim_key(activity_id: str) -> str:
     """An Id as it is claimed: GUIDs are returned in either case, with braces or without."""
     return activity_id.strip("{}").lower()
-
-
-def _same_row() -> Any:  # noqa: ANN401 - a condition
-    return and_(_attempt.batch == _row.batch, _attempt.position == _row.position)
 
 
 # ---- which batches there are ----------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from importer.store.records import CHUNK_ROWS
 
 _batch: Final = schema.batch.c
 _PARTS: Final = (
-    schema.row, schema.attempt, schema.lookup, schema.reading, schema.correction_plan, schema.correction,
+    schema.row, schema.attempt, schema.lookup, schema.reading, schema.correction,
     schema.fact,
 )  # fmt: skip
 """What belongs to a batch, in an order in which nothing is missing."""

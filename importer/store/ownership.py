@@ -34,7 +34,7 @@ from importer.store.records import (
 ALIVE_EVERY_S: Final = 5.0
 _row: Final = schema.row.c
 _attempt: Final = schema.attempt.c
-_ERASED: Final = (schema.lookup, schema.reading, schema.correction, schema.correction_plan, schema.fact)
+_ERASED: Final = (schema.lookup, schema.reading, schema.correction, schema.fact)
 _KEPT_FACTS: Final = ("seconds", "throttled", "rate")
 REMOVED_TOGETHER: Final = 20_000
 
@@ -217,22 +217,13 @@ class BatchChange:
             asked = select(one.position, one.field, one.replaced).where(same_rows)
             held = {(position, field): text for position, field, text in self._connection.execute(asked)}
             self._connection.execute(withdrawn.where(same_rows))
-            self._connection.execute(
-                insert(schema.correction_plan),
-                [
-                    {
-                        "batch": self._key, "round": number, "position": each.position, "cells": each.cells,
-                        "undo": undo,
-                    }
-                    for each in some
-                ],
-            )  # fmt: skip
             changes = [
                 {
                     "batch": self._key, "round": number, "position": each.position, "field": field,
                     "before": plain(before), "after": plain(after),
                     "replaced": None if undo else held.get((each.position, field)),
-                    "status": int(CorrectionStatus.PLANNED), "changed_at": at,
+                    "undo": undo, "cells": each.cells, "status": int(CorrectionStatus.PLANNED),
+                    "changed_at": at,
                 }
                 for each in some
                 for field, (before, after) in each.fields.items()

@@ -188,17 +188,6 @@ reading: Final = Table(
     _of_a_row(),
 )
 
-correction_plan: Final = Table(
-    "correction_plan",
-    metadata,
-    _batch_key(),
-    Column("round", Integer, primary_key=True, autoincrement=False),
-    Column("position", Integer, primary_key=True, autoincrement=False),
-    Column("cells", Text, nullable=False),  # the row's once all is corrected
-    Column("undo", Boolean, nullable=False),
-    _of_a_row(),
-)
-
 correction: Final = Table(
     "correction",
     metadata,
@@ -209,17 +198,15 @@ correction: Final = Table(
     Column("before", Text, nullable=False),
     Column("after", Text, nullable=False),
     Column("replaced", Text),  # what LeadSquared held just before the Update
+    Column("undo", Boolean, nullable=False),
+    Column("cells", Text, nullable=False),  # the row's once all of its round is corrected
     Column("status", Integer, nullable=False),  # CorrectionStatus
     Column("code", Text, nullable=False, server_default=""),
     Column("error", Text, nullable=False, server_default=""),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("changed_at", Text, nullable=False),
     CheckConstraint("status BETWEEN 0 AND 5", name="status"),
-    ForeignKeyConstraint(
-        ["batch", "round", "position"],
-        ["correction_plan.batch", "correction_plan.round", "correction_plan.position"],
-        ondelete="CASCADE",
-    ),
+    _of_a_row(),
     Index("ix_correction_status", "batch", "status"),
 )
 

@@ -37,7 +37,6 @@ T = TypeVar("T")
 _row: Final = schema.row.c
 _attempt: Final = schema.attempt.c
 _field: Final = schema.correction.c
-_plan: Final = schema.correction_plan.c
 
 
 class _Mark(NamedTuple):
@@ -239,19 +238,16 @@ class _Writing(BatchChange):
 
     def _take_over_correction(self, one: CorrectionChange) -> None:
         """What the row holds now; its cells once all that was planned is corrected."""
-        ours = and_(_plan.batch == self._key, _plan.position == one.position)
-        planned = select(_plan.round, _plan.cells).where(ours).order_by(_plan.round.desc()).limit(1)
-        last, cells = self._connection.execute(planned).one()
-        asked = select(_field.field, _field.after, _field.status).where(
-            _field.batch == self._key, _field.round == last, _field.position == one.position
-        )
-        fields = self._connection.execute(asked).all()
-        after = {field: text for field, text, _ in fields if field in one.fields}
+        ours = and_(_field.batch == self._key, _field.position == one.position)
+        last = select(func.max(_field.round)).where(ours).scalar_subquery()
+        asked = select(_field.field, _field.after, _field.status, _field.cells)
+        fields = self._connection.execute(asked.where(ours, _field.round == last)).all()
+        after = {field: text for field, text, *_ in fields if field in one.fields}
         row = self.rows.row(one.position)
         holds = Activity.decoded(row.holds or row.activity or b"").corrected(after).encoded()
         values = {"holds": holds, "changed_at": iso(one.at)}
-        if all(status == int(CorrectionStatus.CORRECTED) for *_, status in fields):
-            values["cells"] = cells
+        if all(status == int(CorrectionStatus.CORRECTED) for _, _, status, _ in fields):
+            values["cells"] = fields[0].cells
         self._change_at([one.position], values)
 
 
