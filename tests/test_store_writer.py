@@ -53,7 +53,7 @@ async def test_a_mark_and_its_result_are_read_back(store: Store) -> None:
         assert owned.rows.fact("going_on") == {"pace": "4.9/s"}
         assert owned.rows.calls_per_s(30) == 0.0
         with pytest.raises(StoreError, match="the run is over"):
-            writer.submit(Fact("late", 1))
+            writer.write(Fact("late", 1))
 
 
 async def test_many_rows_share_a_commit_and_none_is_lost(store: Store) -> None:
@@ -63,7 +63,7 @@ async def test_many_rows_share_a_commit_and_none_is_lost(store: Store) -> None:
 
         async def send(position: int) -> None:
             attempt, _ = await writer.mark(position, None, 0.0)
-            await writer.submit(created(attempt, position, guid(position)))
+            await writer.write(created(attempt, position, guid(position)))
 
         await asyncio.gather(*(send(position) for position in range(1, 301)))
         assert await writer.close()
@@ -97,7 +97,7 @@ async def test_an_id_that_another_row_has_is_refused_alone(store: Store) -> None
         results = [
             created(marks[at][0], at + 1, one) for at, one in enumerate((guid(1), guid(1).lower(), guid(3)))
         ]
-        ended = await asyncio.gather(*map(writer.submit, results), return_exceptions=True)
+        ended = await asyncio.gather(*map(writer.write, results), return_exceptions=True)
         assert [type(each) for each in ended] == [type(None), IdTakenError, type(None)]
         await writer.write(Resolution(2, 1.0, RowStatus.UNCERTAIN, error_code="id-taken", error="…"))
         assert await writer.close()

@@ -85,27 +85,23 @@ class StoreWriter:
         body: what is sent, None when that is the row's activity. Raises StoreError."""
         self._attempt += 1
         mark = _Mark(self._attempt, position, body, self.wall(), clock_difference)
-        await self.submit(mark)
+        await self.write(mark)
         return mark.attempt, mark.at
 
-    async def write(self, entry: Entry) -> None:
-        """Returns once `entry` is durable. Raises StoreError (IdTakenError) when it is not and never will
-        be."""
-        await self.submit(entry)
-
-    def submit(self, entry: Entry | _Mark) -> asyncio.Future[None]:
-        """The same without waiting. Entries become durable in the order of their submission. Raises
-        StoreError at once when something before it could not be written."""
+    def write(self, entry: Entry | _Mark) -> asyncio.Future[None]:
+        """Done once `entry` is durable; StoreError (IdTakenError) when it is not and never will be. Entries
+        become durable in the order of their submission. Raises StoreError at once when something before it
+        could not be written."""
         if self.failure is not None:
             raise self.failure
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         future.add_done_callback(_seen)
         self._waiting.append((entry, future))
         if self._writing is None or self._writing.done():
-            self._writing = asyncio.create_task(self._write())
+            self._writing = asyncio.create_task(self._write_all())
         return future
 
-    async def _write(self) -> None:
+    async def _write_all(self) -> None:
         """All that waits, at most GROUP_MAX at a time."""
         while self._waiting:
             await self._commit([self._waiting.popleft() for _ in range(min(GROUP_MAX, len(self._waiting)))])

@@ -89,7 +89,7 @@ async def send(owned: Ownership, rows: int) -> None:
     async def work() -> None:
         for position in positions:
             attempt, at = await writer.mark(position, None, 0.0)
-            writer.submit(
+            writer.write(
                 AttemptResult(
                     attempt, position, at, 200, "created", "", "", RowStatus.CREATED, guid(position)
                 )
