@@ -75,7 +75,7 @@ def test_what_readme_says_is_enough_and_not_more(
             assert change.duplicates(change.rows.batch(), [1]).overlap().held == 0
         store.own(batch_id(1)).close()
         store.pace("a tenant").close()
-        store.remember_tenant("digest", "a tenant")
+        store.keep_fact("keys digest", "a tenant")
     assert importer("store", "--json").json["batches"] == 1
     assert importer("erase", batch_id(1), "--yes").exit == 0
     with psycopg.connect(url_for("ana")) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):

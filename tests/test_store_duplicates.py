@@ -86,7 +86,7 @@ def test_a_batch_that_never_sent_is_none_and_is_replaced(store: Store) -> None:
     staging.add([staged(number) for number in (1, 2, 3)], AT)
     check = store.duplicates(one)
     assert (check.same_sheet(), check.overlap().held) == ([], 0)
-    assert [each.batch.id for each in check.replaced()] == [batch_id(1)]
+    assert [each.batch.id for _, each in check.replaced()] == [batch_id(1)]
     store.publish(staging, one).close()
     assert [each.batch.id for each in store.batches()] == [one.id]
 

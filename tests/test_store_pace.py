@@ -138,8 +138,8 @@ def test_after_a_lost_connection_the_next_meeting_has_another(place: Place, stor
         assert [line.live for line in read(other, entry("2"))] == [False]
 
 
-def test_the_tenant_of_keys_is_remembered(store: Store) -> None:
+def test_facts_about_the_store_are_remembered(store: Store) -> None:
     """The latest one that was seen; none for other keys."""
-    store.remember_tenant("ab12", "host/acme")
-    store.remember_tenant("ab12", "host/acme-2")
-    assert [store.known_tenant("ab12"), store.known_tenant("cd34")] == ["host/acme-2", None]
+    store.keep_fact("ab12", "host/acme")
+    store.keep_fact("ab12", "host/acme-2")
+    assert [store.fact("ab12"), store.fact("cd34")] == ["host/acme-2", None]

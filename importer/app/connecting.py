@@ -53,7 +53,7 @@ class Session:
         self._shared: StoredPace | None = None
         keys = f"{settings.base_url} {settings.keys.access.get_secret_value()}"
         self._digest = hashlib.sha256(keys.encode()).hexdigest()
-        self._known = store.known_tenant(self._digest) if store else None
+        self._known = store.fact(f"keys {self._digest}") if store else None
         if self._known is not None:
             self._share_pace(self._known)
 
@@ -67,7 +67,7 @@ class Session:
         if self._store is not None:
             tenant = tenant_name(self.settings.base_url, user, rehearsal=False)
             if tenant != self._known:
-                self._store.remember_tenant(self._digest, tenant)
+                self._store.keep_fact(f"keys {self._digest}", tenant)
             if self._shared is None:
                 self._share_pace(tenant)
         return user

@@ -61,7 +61,7 @@ def store_info(store: Store) -> StoreInfo:
         version=store.version(),
         batches=len(batches),
         rows=sum(one.counts["rows"] for one in batches),
-        size_bytes=store.size_bytes(),
+        size_bytes=store.database.size_bytes(),
         latency_ms=round(store.latency_s() * 1_000, 1),
         running=tuple(f"{one.batch.id}, {one.running_on}" for one in batches if one.running),
         team=store.moved_to or "",

@@ -492,12 +492,10 @@ def summaries(
             counts[key][RowStatus(status)] = count
     listed = []
     for key, batch_id, owner_name, erased_at in found:
-        owner = owner_name if batch_id in running else None
-        shown = shown_counts(counts[key], running=owner is not None)
+        running_on = owner_name if batch_id in running else ""
+        shown = shown_counts(counts[key], running=batch_id in running)
         batch, others = _sound_batch(database, batch_id, facts[key])
-        listed.append(
-            (key, BatchSummary(batch, shown, owner is not None, owner or "", erased_at, facts=others))
-        )
+        listed.append((key, BatchSummary(batch, shown, running_on, erased_at, facts=others)))
     return listed
 
 

@@ -13,6 +13,8 @@ from importer.store import schema
 from importer.store.database import Database
 from importer.store.records import CHUNK_ROWS
 
+MOVED_TO: Final = "moved_to"
+"""A fact of a store: where it was copied to. It is read-only from then on."""
 _batch: Final = schema.batch.c
 _PARTS: Final = (
     schema.row, schema.attempt, schema.lookup, schema.reading, schema.correction,
@@ -126,7 +128,7 @@ def _whole(source: Database, target: Database, batch: Any) -> int | None:  # noq
 
 def _move(source: Database, target: Database) -> None:
     with source.writing() as connection:
-        source.upsert(connection, schema.store_fact, [{"name": "moved_to", "value": target.location}])
+        source.upsert(connection, schema.store_fact, [{"name": MOVED_TO, "value": target.location}])
 
 
 def _chunks(source: Database, key: int) -> Iterator[tuple[Table, list[dict[str, Any]]]]:

@@ -137,13 +137,9 @@ class DuplicateCheck:
         for values in found:
             yield Earlier(*values)
 
-    def replaced(self) -> list[BatchSummary]:
-        """Batches that never sent and that nobody owns, of the same sheet or with rows of it: publishing
-        removes them. Their results files have become meaningless."""
-        return [summary for _, summary in self.void()]
-
-    def void(self) -> list[tuple[int, BatchSummary]]:
-        """For this room: (key, summary) of `replaced`."""
+    def replaced(self) -> list[tuple[int, BatchSummary]]:
+        """(key, summary) of batches that never sent and that nobody owns, of the same sheet or with rows of
+        it: publishing removes them. Their results files have become meaningless."""
         if self.batch.rehearsal:
             return []
         with self._comparing() as connection:

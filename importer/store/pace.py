@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from threading import RLock
 from typing import Any
@@ -31,14 +32,12 @@ class StoredPace:
 
     def meet(self, run: str, change: Callable[[Sequence[PaceEntry]], PaceEntry]) -> None:
         """See `PaceRecord`. Need not be on the disk: what it says is worth seconds."""
-        with self._one_at_a_time:
-            try:
-                if self._connection is None:
-                    self._connection = self._database.connection(durable=False)
-                self._meet(self._connection, change)
-            except BaseException:
-                self.close()
-                raise
+        with self._one_at_a_time, ExitStack() as failed:
+            failed.callback(self.close)
+            if self._connection is None:
+                self._connection = self._database.connection(durable=False)
+            self._meet(self._connection, change)
+            failed.pop_all()
 
     def _meet(self, connection: Connection, change: Callable[[Sequence[PaceEntry]], PaceEntry]) -> None:
         with self._database.writing(connection):

@@ -170,17 +170,21 @@ class BatchSummary:
     """A batch for lists and messages. counts: rows by the word that people read, and `rows`, their sum (a row
     that is being sent counts as uncertain, unless `running`: then as pending).
 
-    running: a process owns it now, `running_on` says which ("ana on desk-4"). erased_at: when its customer
+    running_on: which process owns it now ("ana on desk-4"), "" if none does. erased_at: when its customer
     data was removed, UTC; None if it was not. facts: what is known of its runs (`seconds`, `throttled`,
     `going_on` …).
     """
 
     batch: Batch
     counts: dict[str, int]
-    running: bool = False
     running_on: str = ""
     erased_at: str | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def running(self) -> bool:
+        """Whether a process owns it now."""
+        return bool(self.running_on)
 
     @property
     def open_rows(self) -> int:

@@ -219,17 +219,10 @@ pace: Final = Table(  # a line for each run on a tenant (pacing/sharing.py); tim
     Column("entry", Text, nullable=False),  # JSON: what the run takes and has learnt, when it was seen
 )
 
-tenant_of_keys: Final = Table(  # so that even whoami takes part in the pace of its tenant
-    "tenant_of_keys",
-    metadata,
-    Column("digest", Text, primary_key=True),  # of host and access key
-    Column("tenant", Text, nullable=False),
-)
-
 store_fact: Final = Table(
     "store_fact",
     metadata,
-    Column("name", Text, primary_key=True),  # moved_to, copied_from
+    Column("name", Text, primary_key=True),  # moved_to; `keys DIGEST`: whose they are
     Column("value", Text, nullable=False),
 )
 

@@ -25,7 +25,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, se
 from importer.errors import ResultsError, StoreError, StoreUnusableError
 from importer.store import schema
 from importer.store.batch_rows import BatchRows, chunked, claim_key, summaries
-from importer.store.copying import copy_batches
+from importer.store.copying import MOVED_TO, copy_batches
 from importer.store.database import Database, close_quietly
 from importer.store.duplicates import DuplicateCheck, Recognition
 from importer.store.ownership import Ownership, Staging, keep_facts, newest_mark_s, remove_rows
@@ -110,7 +110,7 @@ class Store:
         self.database = database
         self.location = database.location
         self.dialect = database.dialect
-        self.moved_to = self._moved_to()
+        self.moved_to = self.fact(MOVED_TO)
 
     def __repr__(self) -> str:
         return f"<Store {self.location}>"
@@ -274,7 +274,7 @@ class Store:
 
     def _replace(self, connection: Connection, compared: DuplicateCheck, replaced: ExitStack) -> None:
         """Removes batches that never sent, unless somebody begins to work on one just now."""
-        for key, summary in compared.void():
+        for key, summary in compared.replaced():
             held = replaced.enter_context(self.database.holding(summary.batch.id, connection))
             if not held or not BatchRows(self.database, key, summary.batch.id, connection).never_sent():
                 raise ResultsError(
@@ -376,23 +376,19 @@ class Store:
         """What the runs on a tenant share about the pace."""
         return StoredPace(self.database, tenant)
 
-    def known_tenant(self, digest: str) -> str | None:
-        """The tenant that keys were seen to belong to. digest: of host and access key."""
+    def fact(self, name: str) -> str | None:
+        """A fact about the store as a whole, None if it is not known."""
         with self.database.reading() as connection:
-            asked = select(schema.tenant_of_keys.c.tenant).where(schema.tenant_of_keys.c.digest == digest)
+            asked = select(schema.store_fact.c.value).where(schema.store_fact.c.name == name)
             found: str | None = connection.execute(asked).scalar()
         return found
 
-    def remember_tenant(self, digest: str, tenant: str) -> None:
-        """For `known_tenant`."""
+    def keep_fact(self, name: str, value: str) -> None:
+        """For `fact`."""
         with self.database.writing() as connection:
-            self.database.upsert(connection, schema.tenant_of_keys, [{"digest": digest, "tenant": tenant}])
+            self.database.upsert(connection, schema.store_fact, [{"name": name, "value": value}])
 
     # ---- for `importer store` ------------------------------------------------------------------------
-
-    def size_bytes(self) -> int:
-        """On disk."""
-        return self.database.size_bytes()
 
     def version(self) -> str:
         """The schema's version, as a person may report it."""
@@ -480,14 +476,8 @@ class Store:
             "owner_seen": self.database.clock(),
         }
 
-    def _moved_to(self) -> str | None:
-        moved = select(schema.store_fact.c.value).where(schema.store_fact.c.name == "moved_to")
-        with self.database.reading() as connection:
-            found: str | None = connection.execute(moved).scalar()
-        return found
-
     def _expect_writable(self) -> None:
-        self.moved_to = self._moved_to()
+        self.moved_to = self.fact(MOVED_TO)
         if self.moved_to is not None:
             raise ResultsError(
                 f"This store was copied to {self.moved_to} and is read-only since.",
