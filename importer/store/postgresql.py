@@ -74,9 +74,10 @@ _TROUBLE: Final = {
     "53100": ("The disk of the store's server is full.", "Ask its administrator to make room, then resume."),
     "53300": ("The store's server has too many connections.", "Try again later, or ask its administrator."),
     "57014": ("The store did not answer within 15 s.", "Try again when the server is less busy."),
-    "57P01": ("The store's server was stopped.", "Wait until it runs again, then resume."),
-    "57P02": ("The store's server broke down.", "Wait until it runs again, then resume."),
-    "57P03": ("The store's server is starting or stopping.", "Wait until it runs again, then resume."),
+    **dict.fromkeys(
+        ("57P01", "57P02", "57P03"),
+        ("The store's server was stopped, or is starting.", "Wait until it runs again, then resume."),
+    ),
     "25006": ("The store's server is read-only (a standby).", "Check the address in IMPORTER_STORE."),
 }
 
@@ -270,9 +271,8 @@ class PostgresqlDatabase(Database):
             if "certificate" in said or "SSL" in said:
                 what = f"The connection to the store could not be secured: {said}."
                 return StoreError(what, where=self.location, remedy="Check sslmode and sslrootcert.")
-            what = f"The store cannot be reached: {said}."
             remedy = "Check the network and the server, then resume."
-            return StoreError(what, where=self.location, remedy=remedy)
+            return StoreError(f"The store cannot be reached: {said}.", where=self.location, remedy=remedy)
         return StoreError(f"The store could not be used: {said}.", where=self.location)
 
     def said(self, error: BaseException) -> str:
