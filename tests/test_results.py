@@ -13,20 +13,22 @@ import pytest
 from openpyxl import load_workbook
 
 from importer.errors import FileError, ResultsError
-from importer.results.results_reader import COLUMNS, ResultLine, batch_id_in, shown_error
+from importer.results.results_reader import COLUMNS, batch_id_in, shown_error
 from importer.results.results_writer import Written, digest_of, results_path, write_results
 from importer.results.workbook_cells import FORMATS_MAX
-from importer.sheets.rows import BooleanCell, DateCell, DurationCell, ErrorCell, NumberCell
+from importer.sheets.rows import BooleanCell, DateCell, DurationCell, ErrorCell, NumberCell, encode_cells
+from importer.store.records import RowStatus, StoredRow
 
 BATCH = "b20260731-053350-abcdef"
 TIME = "2026-07-31T05:33:50.123Z"
 
 
-def line(number: int = 2, *cells: str, status: str = "pending", error: str = "") -> ResultLine:
-    return ResultLine(number, status, "", "", error, 0, TIME, cells)
+def line(number: int = 2, *cells: str, status: str = "pending", error: str = "") -> StoredRow:
+    known = RowStatus[status.upper()]
+    return StoredRow(number, encode_cells(cells), None, None, known, error=error, changed_at=TIME)
 
 
-def write(path: Path, *lines: ResultLine, header: tuple[str, ...] = ("Name",), batch: str = BATCH) -> Written:
+def write(path: Path, *lines: StoredRow, header: tuple[str, ...] = ("Name",), batch: str = BATCH) -> Written:
     return write_results(path, lines, batch=batch, header=header, rows=len(lines))
 
 
@@ -58,7 +60,7 @@ AWKWARD = [
 
 def test_csv_has_mark_crlf_and_the_sources_delimiter(tmp_path: Path) -> None:
     """Excel opens it as what it is, with the delimiter that this person's Excel expects."""
-    line_written = ResultLine(17, "created", "id-1", "", "", 1, TIME, ("a;b", "x"))
+    line_written = line(17, "a;b", "x", status="created")._replace(activity_id="id-1", attempts=1)
     path = tmp_path / "visits.results.csv"
     write_results(path, [line_written], batch=BATCH, header=("A", "B"), rows=1, delimiter=";")
     expected = (
@@ -171,7 +173,7 @@ def test_counts_that_do_not_add_up_end_loudly_and_leave_the_old_file(tmp_path: P
 def test_a_failure_half_way_leaves_the_old_file_and_nothing_else(tmp_path: Path, name: str) -> None:
     """The journal may fail to give the next row."""
 
-    def broken() -> Iterator[ResultLine]:
+    def broken() -> Iterator[StoredRow]:
         yield line(2, "x")
         raise KeyError("the journal broke")
 

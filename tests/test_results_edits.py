@@ -29,9 +29,18 @@ from importer.results.edits import (
     edits,
 )
 from importer.results.respelling import is_respelling
-from importer.results.results_reader import COLUMNS, ResultLine, batch_id_in, is_results_header, read_results
+from importer.results.results_reader import COLUMNS, batch_id_in, is_results_header, read_results
 from importer.results.results_writer import write_results
-from importer.sheets.rows import BooleanCell, DateCell, DurationCell, ErrorCell, NumberCell
+from importer.sheets.rows import (
+    BooleanCell,
+    DateCell,
+    DurationCell,
+    ErrorCell,
+    NumberCell,
+    decode_cells,
+    encode_cells,
+)
+from importer.store.records import RowStatus, StoredRow
 
 BATCH = "b20260731-053350-abcdef"
 TIME = "2026-07-31T05:33:50.123Z"
@@ -41,30 +50,32 @@ GUID = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
 Records = list[list[str]]
 
 
-def row(number: int, *cells: str, status: str = "pending", **known: str) -> ResultLine:
-    return ResultLine(
+def row(number: int, *cells: str, status: str = "pending", **known: str) -> StoredRow:
+    return StoredRow(
         number,
-        status,
-        known.get("activity_id", ""),
-        known.get("error_code", ""),
-        known.get("error", ""),
-        1 if status in {"created", "uncertain", "failed"} else 0,
-        TIME,
-        cells or ("00123", "Won"),
+        encode_cells(cells or ("00123", "Won")),
+        None,
+        None,
+        RowStatus[status.upper()],
+        error_code=known.get("error_code", ""),
+        error=known.get("error", ""),
+        activity_id=known.get("activity_id"),
+        attempts=1 if status in {"created", "uncertain", "failed"} else 0,
+        changed_at=TIME,
     )
 
 
 def written(
-    folder: Path, rows: Sequence[ResultLine], header: tuple[str, ...] = HEADER, name: str = "r.csv"
+    folder: Path, rows: Sequence[StoredRow], header: tuple[str, ...] = HEADER, name: str = "r.csv"
 ) -> Path:
     return write_results(folder / name, rows, batch=BATCH, header=header, rows=len(rows)).path
 
 
-def stored(rows: Sequence[ResultLine]) -> Stored:
+def stored(rows: Sequence[StoredRow]) -> Stored:
     return lambda numbers: [each for each in rows if numbers is None or each.number in numbers]
 
 
-def found(path: Path, rows: Sequence[ResultLine], header: tuple[str, ...] = HEADER) -> Edits:
+def found(path: Path, rows: Sequence[StoredRow], header: tuple[str, ...] = HEADER) -> Edits:
     with read_results(path) as file:
         return edits(file, header, stored(rows), len(rows))
 
@@ -89,7 +100,7 @@ def put(line: int, column: str, value: str) -> Callable[[Records], None]:
     return change
 
 
-def after(tmp_path: Path, rows: Sequence[ResultLine], *changes: Callable[[Records], object]) -> Edits:
+def after(tmp_path: Path, rows: Sequence[StoredRow], *changes: Callable[[Records], object]) -> Edits:
     path = written(tmp_path, rows)
     for change in changes:
         resave(path, change)
@@ -223,7 +234,7 @@ def test_words_that_do_not_count_are_named(
 def test_a_word_on_an_older_copys_line_does_not_count(tmp_path: Path) -> None:
     """Everything was `pending` in it once: that must never send an uncertain row again."""
     path = written(tmp_path, [row(17), row(18)])
-    now = [row(17, status="uncertain")._replace(time="2026-07-31T05:34:00.000Z"), row(18)]
+    now = [row(17, status="uncertain")._replace(changed_at="2026-07-31T05:34:00.000Z"), row(18)]
     what = found(path, now)
     assert (what.words, what.older, what.ignored.total) == ([], 1, 0)
 
@@ -232,7 +243,7 @@ def test_skipped_in_an_older_copy_is_named(tmp_path: Path) -> None:
     """A person did write that; it just cannot be told when."""
     path = written(tmp_path, [row(17)])
     resave(path, put(2, "import_status", "skipped"))
-    what = found(path, [row(17, status="failed")._replace(time="2026-07-31T05:34:00.000Z")])
+    what = found(path, [row(17, status="failed")._replace(changed_at="2026-07-31T05:34:00.000Z")])
     assert what.ignored.first == [
         "row 17, import_status: 'skipped' is on a line from before the row's last change."
     ]
@@ -242,7 +253,7 @@ def test_a_cell_changed_on_an_older_line_is_an_edit_marked_as_stale(tmp_path: Pa
     """A run was killed after the file was written: the person's mending is still theirs."""
     path = written(tmp_path, [row(17, "1", "Wno")])
     resave(path, put(2, "Outcome", "Won"))
-    now = [row(17, "1", "Wno", status="failed")._replace(time="2026-07-31T05:34:00.000Z")]
+    now = [row(17, "1", "Wno", status="failed")._replace(changed_at="2026-07-31T05:34:00.000Z")]
     assert [(edit.cells, edit.stale) for edit in found(path, now).rows] == [(("1", "Won"), True)]
 
 
@@ -305,7 +316,7 @@ def test_an_id_pasted_without_the_word_is_told_what_is_missing(tmp_path: Path) -
 LATER = "2026-07-31T06:00:00.000Z"
 
 
-def continued(tmp_path: Path, theirs: ResultLine, ours: ResultLine) -> Edits:
+def continued(tmp_path: Path, theirs: StoredRow, ours: StoredRow) -> Edits:
     """What a colleague's file says, read beside our store's row."""
     return found(written(tmp_path, [theirs]), [ours])
 
@@ -313,7 +324,7 @@ def continued(tmp_path: Path, theirs: ResultLine, ours: ResultLine) -> Edits:
 @pytest.mark.parametrize("status", ["pending", "failed", "invalid", "skipped", "uncertain", "created"])
 def test_a_row_that_was_created_elsewhere_is_a_claim_to_be_read_back(tmp_path: Path, status: str) -> None:
     """The line is newer than what the store knows, and carries an Id that the store does not know for it."""
-    theirs = row(17, status="created", activity_id=GUID)._replace(time=LATER)
+    theirs = row(17, status="created", activity_id=GUID)._replace(changed_at=LATER)
     other = "b0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11" if status == "created" else ""
     what = continued(tmp_path, theirs, row(17, status=status, activity_id=other))
     assert what.newer == [NewerLine(17, GUID, LATER)]
@@ -322,7 +333,7 @@ def test_a_row_that_was_created_elsewhere_is_a_claim_to_be_read_back(tmp_path: P
 
 def test_the_cells_with_which_it_was_created_elsewhere_come_along(tmp_path: Path) -> None:
     """The colleague fixed the cell before sending."""
-    theirs = row(17, "1", "Won", status="created", activity_id=GUID)._replace(time=LATER)
+    theirs = row(17, "1", "Won", status="created", activity_id=GUID)._replace(changed_at=LATER)
     what = continued(tmp_path, theirs, row(17, "1", "Wno", status="invalid"))
     assert [one.edit and one.edit.cells for one in what.newer] == [("1", "Won")]
 
@@ -330,14 +341,14 @@ def test_the_cells_with_which_it_was_created_elsewhere_come_along(tmp_path: Path
 @pytest.mark.parametrize("made", ["", "=HYPERLINK(1)", "../../etc/passwd", "b20260731-053350-abcdef"])
 def test_a_newer_line_without_an_id_is_only_counted(tmp_path: Path, made: str) -> None:
     """An Id that is not a GUID is no Id."""
-    theirs = row(17, status="created", activity_id=made)._replace(time=LATER)
+    theirs = row(17, status="created", activity_id=made)._replace(changed_at=LATER)
     what = continued(tmp_path, theirs, row(17))
     assert (what.newer, what.newer_lines, what.unknown_created, what.words) == ([], 1, 0, [])
 
 
 def test_a_word_on_a_newer_line_does_not_count(tmp_path: Path) -> None:
     """Nobody typed it: it is what another computer knew."""
-    theirs = row(17, status="skipped")._replace(time=LATER)
+    theirs = row(17, status="skipped")._replace(changed_at=LATER)
     what = continued(tmp_path, theirs, row(17))
     assert (what.words, what.newer_lines) == ([], 1)
 
@@ -345,7 +356,7 @@ def test_a_word_on_a_newer_line_does_not_count(tmp_path: Path) -> None:
 def test_created_in_an_older_copy_that_the_store_does_not_know_is_counted(tmp_path: Path) -> None:
     """The store was put back from a backup: a file that knows more is never overwritten."""
     theirs = row(17, status="created", activity_id=GUID)
-    what = continued(tmp_path, theirs, row(17)._replace(time=LATER))
+    what = continued(tmp_path, theirs, row(17)._replace(changed_at=LATER))
     assert (what.newer, what.unknown_created, what.older) == ([], 1, 1)
 
 
@@ -637,7 +648,7 @@ TYPED = st.one_of(
 STATUSES = st.sampled_from(["pending", "created", "failed", "invalid", "uncertain", "skipped"])
 
 
-def tables(cells: st.SearchStrategy[str]) -> st.SearchStrategy[list[ResultLine]]:
+def tables(cells: st.SearchStrategy[str]) -> st.SearchStrategy[list[StoredRow]]:
     lines = st.lists(st.tuples(STATUSES, st.tuples(cells, cells), TEXTS), min_size=1, max_size=6)
     return lines.map(
         lambda drawn: [
@@ -652,7 +663,7 @@ QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCh
 
 @QUICK
 @given(tables(PLAIN))
-def test_any_text_table_comes_back_without_an_edit(rows: list[ResultLine]) -> None:
+def test_any_text_table_comes_back_without_an_edit(rows: list[StoredRow]) -> None:
     """CSV: written, read, compared."""
     with tempfile.TemporaryDirectory() as folder:
         assert said_nothing(found(written(Path(folder), rows), rows))
@@ -660,7 +671,7 @@ def test_any_text_table_comes_back_without_an_edit(rows: list[ResultLine]) -> No
 
 @QUICK
 @given(tables(TYPED))
-def test_any_workbook_table_comes_back_without_an_edit(rows: list[ResultLine]) -> None:
+def test_any_workbook_table_comes_back_without_an_edit(rows: list[StoredRow]) -> None:
     """XLSX: written, read, compared."""
     with tempfile.TemporaryDirectory() as folder:
         what = found(written(Path(folder), rows, name="r.xlsx"), rows)
@@ -694,7 +705,7 @@ def general(number: Decimal) -> str:
 
 @QUICK
 @given(tables(PLAIN), st.booleans())
-def test_a_table_saved_by_excel_comes_back_without_an_edit(rows: list[ResultLine], comma: bool) -> None:
+def test_a_table_saved_by_excel_comes_back_without_an_edit(rows: list[StoredRow], comma: bool) -> None:
     """In cp1252, with the local delimiter, numbers and dates respelt."""
 
     def change(records: Records) -> None:
@@ -714,14 +725,15 @@ def test_a_table_saved_by_excel_comes_back_without_an_edit(rows: list[ResultLine
 
 @QUICK
 @given(tables(PLAIN), PLAIN, st.data())
-def test_one_edit_is_found_and_nothing_else(rows: list[ResultLine], value: str, data: st.DataObject) -> None:
+def test_one_edit_is_found_and_nothing_else(rows: list[StoredRow], value: str, data: st.DataObject) -> None:
     """Whatever else a spreadsheet did to the file."""
     at = data.draw(st.integers(0, len(rows) - 1))
     column = data.draw(st.integers(0, 1))
-    assume(rows[at].status != "created")
-    assume(not is_respelling(rows[at].cells[column], value))
+    before = decode_cells(rows[at].cells)[column]
+    assume(rows[at].status is not RowStatus.CREATED)
+    assume(not is_respelling(before, value))
     with tempfile.TemporaryDirectory() as folder:
         path = written(Path(folder), rows)
         resave(path, put(at + 2, HEADER[column], value))
         (edit,) = found(path, rows).rows
-        assert edit.changes == (CellChange(HEADER[column], column, rows[at].cells[column], value),)
+        assert edit.changes == (CellChange(HEADER[column], column, before, value),)

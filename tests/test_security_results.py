@@ -11,8 +11,10 @@ from openpyxl import load_workbook
 
 from importer.errors import ResultsError
 from importer.results.beside import write_verified
-from importer.results.results_reader import COLUMNS, ResultLine, batch_id_in, read_results
+from importer.results.results_reader import COLUMNS, batch_id_in, read_results
 from importer.results.results_writer import write_results
+from importer.sheets.rows import encode_cells
+from importer.store.records import RowStatus, StoredRow
 from importer.text import no_formula
 from importer.verification.readings import Difference, ReadingVerdict, ReadRow
 
@@ -27,8 +29,9 @@ FORMULAS = (
 BEGINS = tuple("=+-@＝＋－＠\t\r")
 
 
-def line(code: str, error: str, cell: str) -> ResultLine:
-    return ResultLine(2, "failed", "", code, error, 1, "2026-07-31T05:33:50.123Z", (cell,))
+def line(code: str, error: str, cell: str) -> StoredRow:
+    cells, at = encode_cells([cell]), "2026-07-31T05:33:50.123Z"
+    return StoredRow(2, cells, None, None, RowStatus.FAILED, code, error, attempts=1, changed_at=at)
 
 
 def as_a_country_reads_it(path: Path, delimiter: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
@@ -13,9 +13,9 @@ from importer.app.observer import Observer, Progress, Stage
 from importer.app.options import ScreenChanges
 from importer.errors import FileError, ResultsError
 from importer.results.edits import ACCEPTED, CellChange, Edits, RowEdit, StatusEdit, StatusWord, edits
-from importer.results.results_reader import ResultLine, batch_id_in, read_results
+from importer.results.results_reader import batch_id_in, read_results
 from importer.results.results_writer import Written, digest_of, write_results
-from importer.sheets.rows import Cells, column_letters, decode_cells
+from importer.sheets.rows import Cells, column_letters, decode_cells, encode_cells
 from importer.store.batch_rows import BatchRows
 from importer.store.records import Batch, RowStatus, StoredRow
 from importer.store.store import Store, computer
@@ -27,21 +27,9 @@ CHANGED: Final = "results_changed"
 for `correct`, or a correction has begun since."""
 
 
-def result_lines(
-    rows: Iterable[StoredRow], typed: Mapping[int, Cells] = MappingProxyType({})
-) -> Iterator[ResultLine]:
-    """Rows of a batch, as its results file shows them. typed: cells that are shown instead."""
-    for row in rows:
-        yield ResultLine(
-            row.number,
-            row.status.shown,
-            row.activity_id or "",
-            row.error_code,
-            row.error,
-            row.attempts,
-            row.changed_at,
-            typed.get(row.number) or decode_cells(row.cells),
-        )
+def _shown(rows: BatchRows, typed: Mapping[int, Cells]) -> Iterator[StoredRow]:
+    for row in rows.rows():
+        yield row._replace(cells=encode_cells(typed[row.number])) if row.number in typed else row
 
 
 def place_here(rows: BatchRows) -> Path:
@@ -78,7 +66,7 @@ def write_results_file(
     total = rows.shown_counts()["rows"]
     written: Written = write_results(
         path or place_here(rows),
-        result_lines(rows.rows(), typed),
+        _shown(rows, typed),
         batch=batch.id,
         header=batch.header,
         rows=total,
@@ -113,11 +101,8 @@ def edits_of_file(
     def advance(done: int) -> None:
         observer.progress(Progress(Stage.COMPARING, done))
 
-    def stored(numbers: Collection[int] | None) -> Iterator[ResultLine]:
-        return result_lines(rows.rows() if numbers is None else rows.numbered(numbers))
-
     with read_results(path) as file:
-        found = edits(file, batch.header, stored, batch.rows, progress=advance)
+        found = edits(file, batch.header, rows.numbered, batch.rows, progress=advance)
     said = (found.ignored.sentences("Ignored"), found.respelt.sentences("Kept the original value"))
     for note in chain(found.notes, *said):
         observer.notice(note)

@@ -20,7 +20,6 @@ from importer.results.respelling import is_respelling, may_be_meant
 from importer.results.results_reader import (
     PROGRESS_ROWS,
     FileLine,
-    ResultLine,
     ResultsFile,
     align,
     row_number,
@@ -28,9 +27,9 @@ from importer.results.results_reader import (
     shown_error,
 )
 from importer.sending.reconcile.normalise import id_key
-from importer.sheets.rows import Cells, ErrorCell, column_letters
+from importer.sheets.rows import Cells, ErrorCell, column_letters, decode_cells
 from importer.store.batch_rows import chunked
-from importer.store.records import Shown
+from importer.store.records import IN_DOUBT, RowStatus, Shown, StoredRow
 from importer.text import QUOTED_LENGTH_MAX, listed, shown
 
 FIRST_NAMED_MAX: Final = 20
@@ -102,14 +101,18 @@ def age_of(found: str | None, last: str) -> Age:
     return Age.RESPELT if is_respelling(last.rstrip("Z").replace("T", " "), found) else Age.OLDER
 
 
-def _meaning(row: ResultLine, word: str, pasted: str, age: Age) -> StatusWord | str:
+def _meaning(row: StoredRow, word: str, pasted: str, age: Age) -> StatusWord | str:
     """What `word` says of the row; or why it says nothing, as an end of a sentence.
 
     pasted: what is in `import_activity_id`. age: LATEST or RESPELT; on other lines no word counts.
     """
-    said = ACCEPTED.get((row.status, word))
+    said = ACCEPTED.get((row.status.shown, word))
     if said is None:
-        return _CREATED if row.status == Shown.CREATED else _NOT_TAKEN.get((row.status, word), _UNKNOWN)
+        return (
+            _CREATED
+            if row.status is RowStatus.CREATED
+            else _NOT_TAKEN.get((row.status.shown, word), _UNKNOWN)
+        )
     if said in {StatusEdit.NOT_THERE, StatusEdit.DELETED} and age is not Age.LATEST:
         return _NOT_SURE  # every row was `pending` in some older copy, and this word lets a row be sent again
     if said is StatusEdit.CREATED:
@@ -210,7 +213,7 @@ class Edits:
     notes: list[str] = field(default_factory=list)
 
 
-Stored = Callable[[Collection[int] | None], Iterable[ResultLine]]
+Stored = Callable[[Collection[int] | None], Iterable[StoredRow]]
 """The batch's rows of these numbers; None: all."""
 
 
@@ -266,41 +269,42 @@ class _Comparison:
                 self.seen.add(number)
                 self._line(line, rows[number])
 
-    def look_for_missing(self, rows: Iterable[ResultLine]) -> None:
+    def look_for_missing(self, rows: Iterable[StoredRow]) -> None:
         for row in rows:
-            if row.number not in self.seen and row.status != Shown.CREATED:
+            if row.number not in self.seen and row.status is not RowStatus.CREATED:
                 self._fault("missing", f"row {row.number}")
 
-    def _line(self, line: FileLine, row: ResultLine) -> None:
+    def _line(self, line: FileLine, row: StoredRow) -> None:
         if line.ours.batch not in (None, "", self.file.batch):
             self._fault("foreign", f"row {row.number} (line {line.place})")
             return
-        age = age_of(line.ours.time, row.time)
-        cells = self.alignment.cells(line.cells, row.cells)
-        changed = cells != row.cells or row.status == Shown.INVALID
-        edit = self._edit(cells, row, stale=age is Age.OLDER) if changed else None
+        age = age_of(line.ours.time, row.changed_at)
+        kept = decode_cells(row.cells)
+        cells = self.alignment.cells(line.cells, kept)
+        changed = cells != kept or row.status is RowStatus.INVALID
+        edit = self._edit(kept, cells, row, stale=age is Age.OLDER) if changed else None
         if self._created_elsewhere(line, row, age, edit):
             return
-        word = row.status if line.ours.status is None else line.ours.status.lower()
+        word = row.status.shown if line.ours.status is None else line.ours.status.lower()
         if age is Age.OLDER:
             self.found.older += 1
-            if word in {Shown.SKIPPED, Shown.CREATED} and word != row.status:
+            if word in {Shown.SKIPPED, Shown.CREATED} and word != row.status.shown:
                 self._ignore(row, f"import_status: '{word}' is on a line from before the row's last change.")
         elif age is not Age.NEWER:
             self._word(line, row, word, age)
         if edit is not None:
-            (self.found.corrections if row.status == Shown.CREATED else self.found.rows).append(edit)
+            (self.found.corrections if row.status is RowStatus.CREATED else self.found.rows).append(edit)
 
-    def _created_elsewhere(self, line: FileLine, row: ResultLine, age: Age, edit: RowEdit | None) -> bool:
+    def _created_elsewhere(self, line: FileLine, row: StoredRow, age: Age, edit: RowEdit | None) -> bool:
         """Whether the line says that the row was created, which the store does not know: it counts then, and
         on a newer line it is to be read back. An Id pasted on an uncertain row is a person's word instead."""
         self.found.newer_lines += age is Age.NEWER
         made = line.ours.activity_id or ""
         if (line.ours.status or "").lower() != Shown.CREATED or not GUID.fullmatch(made):
             return False
-        if row.status == Shown.CREATED and id_key(made) == id_key(row.activity_id):
+        if row.status is RowStatus.CREATED and id_key(made) == id_key(row.activity_id or ""):
             return False
-        if row.status == Shown.UNCERTAIN and age in {Age.LATEST, Age.RESPELT}:
+        if row.status in IN_DOUBT and age in {Age.LATEST, Age.RESPELT}:
             return False
         self.found.unknown_created += 1
         if age is not Age.NEWER:
@@ -308,13 +312,13 @@ class _Comparison:
         self.found.newer.append(NewerLine(row.number, made, line.ours.time or "", edit))
         return True
 
-    def _edit(self, cells: Cells, row: ResultLine, *, stale: bool) -> RowEdit | None:
+    def _edit(self, kept: Cells, cells: Cells, row: StoredRow, *, stale: bool) -> RowEdit | None:
         """The row's changed cells; None if nobody changed any."""
-        taken, typed = list(row.cells), list(row.cells)
+        taken, typed = list(kept), list(kept)
         changes: list[CellChange] = []
         meant: list[CellChange] = []
-        invalid = row.status == Shown.INVALID
-        for index, (before, after) in enumerate(zip(row.cells, cells, strict=True)):
+        invalid = row.status is RowStatus.INVALID
+        for index, (before, after) in enumerate(zip(kept, cells, strict=True)):
             if before == after and not (invalid and _other_kind(before, after)):
                 continue
             heading = self.header[index] or f"column {column_letters(index)}"
@@ -333,10 +337,10 @@ class _Comparison:
             row.number, tuple(taken), tuple(changes), tuple(typed), (*changes, *meant), stale=stale
         )
 
-    def _word(self, line: FileLine, row: ResultLine, word: str, age: Age) -> None:
+    def _word(self, line: FileLine, row: StoredRow, word: str, age: Age) -> None:
         """What the line's own columns say. word: its `import_status`."""
         ours = line.ours
-        if word != row.status:
+        if word != row.status.shown:
             said = _meaning(row, word, ours.activity_id or "", age)
             if isinstance(said, str):
                 self._ignore(row, f"import_status: {_value(ours.status or '')} is not taken: {said}")
@@ -348,7 +352,7 @@ class _Comparison:
                         self._fault("pasted", f"rows {earlier} and {row.number}")
                     return
         for name, kept, found in (
-            ("import_activity_id", row.activity_id, ours.activity_id),
+            ("import_activity_id", row.activity_id or "", ours.activity_id),
             ("import_error_code", shown_code(row.error_code), ours.error_code),
             ("import_error", shown_error(row.error), ours.error),
             ("import_attempts", str(row.attempts), ours.attempts),
@@ -357,11 +361,11 @@ class _Comparison:
             if found is None or found == kept or is_respelling(kept.strip(), found):
                 continue
             hint = "if the row was created, write created into import_status too."
-            if name != "import_activity_id" or row.status != Shown.UNCERTAIN:
+            if name != "import_activity_id" or row.status not in IN_DOUBT:
                 hint = "what happened is known, and not changed there."
             self._ignore(row, f"{name}: {_value(found)} is not taken: {hint}")
 
-    def _ignore(self, row: ResultLine, text: str) -> None:
+    def _ignore(self, row: StoredRow, text: str) -> None:
         self.found.ignored.add(f"row {row.number}, {text}")
 
     def _fault(self, kind: str, text: str) -> None:

@@ -61,23 +61,6 @@ _WHOLE: Final = re.compile(r"(\d{1,9})(?:[.,]0+)?", re.ASCII)
 _GROUPED: Final = re.compile(r"\d{1,3}(?:[.,' \u00a0\u202f]\d{3}){1,2}")
 
 
-class ResultLine(NamedTuple):
-    """One row as the results file shows it.
-
-    status: the word shown. error: any text (`shown_error` makes one line of it). time: UTC, ISO 8601, of the
-    row's last change, to the millisecond; no two states of a row may share it. cells: the source's, typed.
-    """
-
-    number: int
-    status: str
-    activity_id: str
-    error_code: str
-    error: str
-    attempts: int
-    time: str
-    cells: Cells
-
-
 class OurCells(NamedTuple):
     """What a line holds in our columns, trimmed; None where the file no longer has the column."""
 

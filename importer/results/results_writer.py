@@ -17,12 +17,12 @@ from importer.errors import ResultsError
 from importer.results.results_reader import (
     COLUMNS,
     PROGRESS_ROWS,
-    ResultLine,
     batch_id_in,
     shown_code,
     shown_error,
 )
-from importer.sheets.rows import Cells
+from importer.sheets.rows import Cells, decode_cells
+from importer.store.records import StoredRow
 
 TEXT_SUFFIXES: Final = (".csv", ".tsv", ".txt")
 WORKBOOK_SUFFIX: Final = ".xlsx"
@@ -71,7 +71,7 @@ def results_path(source: Path, family: str, *, rehearsal: bool, explicit: Path |
 
 def write_results(
     path: Path,
-    lines: Iterable[ResultLine],
+    lines: Iterable[StoredRow],
     *,
     batch: str,
     header: Cells,
@@ -126,7 +126,7 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _counted(lines: Iterable[ResultLine], progress: Callable[[int], None]) -> Iterator[ResultLine]:
+def _counted(lines: Iterable[StoredRow], progress: Callable[[int], None]) -> Iterator[StoredRow]:
     done = 0
     for done, line in enumerate(lines, 1):
         yield line
@@ -135,15 +135,19 @@ def _counted(lines: Iterable[ResultLine], progress: Callable[[int], None]) -> It
     progress(done)
 
 
-def _write_text(draft: Draft, lines: Iterable[ResultLine], batch: str, header: Cells, delimiter: str) -> int:
+def _write_text(draft: Draft, lines: Iterable[StoredRow], batch: str, header: Cells, delimiter: str) -> int:
     """UTF-8 with its mark, so that Excel knows it; CRLF. Half surrogates, which it cannot hold, are `?`."""
     stream = draft.text("utf-8-sig")
     writer = csv.writer(stream, delimiter=delimiter, lineterminator="\r\n")
     writer.writerow((*COLUMNS, *header))
     written = 0
-    for number, status, activity_id, code, error, attempts, time, cells in lines:
+    for row in lines:
         written += 1
-        ours = (number, status, activity_id, shown_code(code), shown_error(error), attempts, time, batch)
-        writer.writerow((*ours, *cells))
+        writer.writerow(
+            (
+                row.number, row.status.shown, row.activity_id or "", shown_code(row.error_code),
+                shown_error(row.error), row.attempts, row.changed_at, batch, *decode_cells(row.cells),
+            )
+        )  # fmt: skip
     stream.detach()
     return written

@@ -11,9 +11,10 @@ import xlsxwriter
 from xlsxwriter.exceptions import FileCreateError, FileSizeError
 
 from importer.errors import ResultsError
-from importer.results.results_reader import COLUMNS, SHEET_NAME, ResultLine, shown_code, shown_error
+from importer.results.results_reader import COLUMNS, SHEET_NAME, shown_code, shown_error
 from importer.results.workbook_cells import CELL_MAX_CHARACTERS, FITTED_ROWS, CellWriter, ColumnWidths
-from importer.sheets.rows import Cells, column_letters
+from importer.sheets.rows import Cells, column_letters, decode_cells
+from importer.store.records import StoredRow
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -23,9 +24,7 @@ WORKSHEET_ROWS_MAX: Final = 1_048_575
 _WIDTHS: Final = (12, 15, 38, 26, 60, 17, 26, 32)
 
 
-def write_workbook(
-    stream: BinaryIO, lines: Iterable[ResultLine], batch: str, header: Cells, rows: int
-) -> int:
+def write_workbook(stream: BinaryIO, lines: Iterable[StoredRow], batch: str, header: Cells, rows: int) -> int:
     """Writes the workbook to an empty file and gives the number of rows written.
 
     Raises ResultsError for what no worksheet can hold, OSError from the disk. Temporary files of xlsxwriter's
@@ -107,7 +106,7 @@ class _Worksheet:
         for column, heading in enumerate(headings):
             self._check(self._cells.text(0, column, heading, bold), 0, column)
 
-    def fill(self, lines: Iterable[ResultLine], batch: str) -> int:
+    def fill(self, lines: Iterable[StoredRow], batch: str) -> int:
         row = 0
         plain, number, typed, ours = (
             self._sheet.write_string,
@@ -116,18 +115,19 @@ class _Worksheet:
             len(COLUMNS),
         )
         for row, line in enumerate(lines, 1):
+            cells = decode_cells(line.cells)
             if row <= FITTED_ROWS:
-                self._widths.see(line.cells, ours)
+                self._widths.see(cells, ours)
             number(row, 0, line.number)
-            plain(row, 1, line.status)
-            ours_text = (line.activity_id, shown_code(line.error_code), shown_error(line.error))
+            plain(row, 1, line.status.shown)
+            ours_text = (line.activity_id or "", shown_code(line.error_code), shown_error(line.error))
             for column, text in enumerate(ours_text, 2):
                 if text:
                     self._check(self._cells.text(row, column, text), row, column)
             number(row, 5, line.attempts)
-            plain(row, 6, line.time)
+            plain(row, 6, line.changed_at)
             self._check(plain(row, 7, batch), row, 7)
-            for column, cell in enumerate(line.cells, ours):
+            for column, cell in enumerate(cells, ours):
                 if cell:  # most are plain text that needs no second look, and this is the innermost loop
                     simple = type(cell) is str and cell[0] != "<" and cell.isascii()
                     code = plain(row, column, cell) if simple else typed(row, column, cell)

@@ -148,9 +148,11 @@ class BatchRows:
             asked = asked.where(_row.status == int(status))
         return self._rows(asked.order_by(_row.position).limit(limit))
 
-    def numbered(self, numbers: Iterable[int]) -> Iterator[StoredRow]:
-        """Those rows that there are of the numbers."""
-        for some in chunked(numbers):
+    def numbered(self, numbers: Iterable[int] | None) -> Iterator[StoredRow]:
+        """Those rows that there are of the numbers; None: all rows."""
+        if numbers is None:
+            yield from self.rows()
+        for some in chunked(numbers or ()):
             yield from self._rows(_ROW.where(_row.batch == self.key, _row.number.in_(some)))
 
     def positions(self, numbers: Iterable[int]) -> dict[int, int]:
