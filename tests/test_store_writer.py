@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 
 import pytest
-from stores import Place, activity, batch_id, guid, published
+from stores import Place, activity, batch_id, changed, guid, published
 
 from importer.errors import StoreError
 from importer.store.database import IdTakenError
@@ -54,6 +54,20 @@ async def test_a_mark_and_its_result_are_read_back(store: Store) -> None:
         assert owned.rows.calls_per_s(30) == 0.0
         with pytest.raises(StoreError, match="the run is over"):
             writer.write(Fact("late", 1))
+
+
+async def test_what_a_person_changes_of_a_row_that_is_marked_leaves_its_mark(store: Store) -> None:
+    """Its call was interrupted, and is looked for all the same."""
+    with published(store) as owned:
+        writer = StoreWriter(owned)
+        await writer.mark(1, None, 0.0)
+        assert await writer.close()
+        with owned.change() as change:
+            change.change_rows(
+                [changed(change, 1, cells="[]", released=True), changed(change, 2, cells="[]")]
+            )
+        found = [(row.status, row.cells, row.released) for row in owned.rows.rows()][:2]
+        assert found == [(RowStatus.SENDING, "[]", True), (RowStatus.PENDING, "[]", False)]
 
 
 async def test_many_rows_share_a_commit_and_none_is_lost(store: Store) -> None:
