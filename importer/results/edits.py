@@ -158,11 +158,10 @@ class RowEdit:
 @dataclass(frozen=True, slots=True)
 class NewerLine:
     """A row that was created elsewhere, says the file: a claim to be read back, and no more. activity_id: a
-    GUID. time: UTC, ISO 8601. edit: the cells with which it was sent there, None if they are ours."""
+    GUID. edit: the cells with which it was sent there, None if they are ours."""
 
     number: int
     activity_id: str
-    time: str
     edit: RowEdit | None = None
 
 
@@ -309,7 +308,7 @@ class _Comparison:
         self.found.unknown_created += 1
         if age is not Age.NEWER:
             return False
-        self.found.newer.append(NewerLine(row.number, made, line.ours.time or "", edit))
+        self.found.newer.append(NewerLine(row.number, made, edit))
         return True
 
     def _edit(self, kept: Cells, cells: Cells, row: StoredRow, *, stale: bool) -> RowEdit | None:
