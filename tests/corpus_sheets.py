@@ -57,7 +57,7 @@ class CellTrap:
     cell: str
     found: tuple[str, ...]
     sent: tuple[str, ...]
-    codes: tuple[str, ...] = ("General",)
+    codes: tuple[str | int, ...] = ("General",)
     block: str = TEXT
     recalculated: bool = False
 
@@ -186,6 +186,10 @@ CELLS: Final = (
     CellTrap("a formula to be calculated again in a total", '<c r="B2"><v>5</v></c></row><row r="3"><c r="A3" t="str"><v>Ergebnis</v></c><c r="B3"><f>SUBTOTAL(109,B2:B2)</f><v>5</v></c>', ("problem total-row A3",), ("5", "-"), recalculated=True),
     CellTrap("a total without a word for it", '<c r="B2"><v>5</v></c></row><row r="3"><c r="B3"><f>SUM(B2:B2)</f><v>5</v></c>', ("problem total-row A3",), ("5", "-")),
     CellTrap("a formula that is calculated", '<c r="B2"><f>1+1</f><v>2</v></c>', (), ("2",)),
+    CellTrap("an inline text without its tags", '<c r="B2" t="inlineStr"><v>Won</v></c>', (), ("Won",)),
+    CellTrap("an inline text in a cell of another type", '<c r="B2"><is><t>Won</t></is></c>', (), ("Won",)),
+    CellTrap("a minus sign in red", '<c r="B2" s="1"><v>-5.5</v></c>', (), ("-5.5",), ("General", "General;[Red]-General"), "{column: Value, type: number}"),
+    CellTrap("a date of Thai Excel", '<c r="B2" s="1"><v>46234</v></c>', (), ("2026-07-31",), ("General", 71), "{column: Value, type: date}"),
     CellTrap("a bad date", '<c r="B2" t="d"><v>soon</v></c>', ("problem unreadable-row row 2",), ("-",)),
     CellTrap("true", '<c r="B2" t="b"><v>true</v></c>', (), ("TRUE",)),
     CellTrap("indented", '<c r="B2">\n  <v>\n 5</v>\n</c>', (), ("5",)),

@@ -145,7 +145,7 @@ def _display(code: str, *, negative: bool) -> tuple[str, int | None]:
     texts = "".join(piece for piece in pieces if piece[0] != "[")
     if _CURRENCY.search(texts) or any(map(_CURRENCY_CODE.match, pieces)):
         return "currency", None
-    if bare.strip().lower() in {"", "general", "@"}:
+    if bare.strip(" +-").lower() in {"", "general", "@"}:
         return "", None
     if re.search(r"[eE][+-]|[0#?],+(?![0#?,])", bare):
         return "shortened", None

@@ -208,9 +208,14 @@ UNKNOWN_STATE: Final = re.compile(rb"(<(?:\w+:)?sheet\s[^<>]*?\bstate\s*=\s*[\"'
 STYLES_MAX: Final = 100_000
 """Excel itself stops at 65,490."""
 
-LOCALE_DATES: Final = dict.fromkeys((*range(27, 32), 36, *range(50, 55), 57, 58), "yyyy-mm-dd")
-LOCALE_TIMES: Final = dict.fromkeys((32, 33, 34, 35, 55, 56), "h:mm:ss")
-"""Formats of East Asian Excel that a file names by number only (ECMA-376 part 1, 18.8.30)."""
+LOCALE_DATES: Final = dict.fromkeys(
+    (*range(27, 32), 36, *range(50, 55), 57, 58, *range(71, 75), 81), "yyyy-mm-dd"
+)
+LOCALE_TIMES: Final = dict.fromkeys((32, 33, 34, 35, 55, 56, 75, 76, 78, 80), "h:mm:ss") | {
+    77: "yyyy-mm-dd h:mm",
+    79: "[h]:mm:ss",
+}
+"""Formats of East Asian and Thai Excel that a file names by number only (ECMA-376 part 1, 18.8.30)."""
 
 
 def tag(name: str) -> str:

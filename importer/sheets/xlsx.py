@@ -223,12 +223,12 @@ class XlsxSheet(WorkbookSheet):
     def _text(self, cell: Element, convert: Converter, number: int) -> str:
         value = cell.findtext(VALUE)
         kind = cell.get("t", "n")
-        if kind == "inlineStr":
-            inside = cell.find(INLINE)
-            return "" if inside is None else plain_text(item_text(inside))
+        inside = cell.find(INLINE)
+        if inside is not None and (kind == "inlineStr" or not value):
+            return plain_text(item_text(inside))
         if not value:
             return _without_value(cell, kind, value)
-        match kind:
+        match "str" if kind == "inlineStr" else kind:  # some programs write one way and name the other
             case "s":
                 text = plain_text(self._texts[int(value)])
             case "n":
