@@ -80,6 +80,8 @@ VALUES: Final = (
     Trap("day, month and year apart", [("5", "7", "2026")], '{template: "{D}/{M}/{Y}", type: date, format: "%d/%m/%Y"}', (), ("2026-07-05",), ("D", "M", "Y")),
     Trap("a zone in the cell of the time", [("31/07/2026", "10:30 +02")], '{template: "{Day} {Time}", type: datetime, format: "%d/%m/%Y %H:%M %z", timezone: UTC}', (), ("2026-07-31 08:30:00",), ("Day", "Time")),
     Trap("texts that group among number cells", [1500.0, "1.500", "12.000"], NUMBER, ("question decimal-or-thousands B3 B4",), ("1500", "1.500", "12.000"), workbook=True),
+    Trap("codes that Excel made dates of", ["10-20", "02-Apr", "A-7", "Mar-01"], "Value", ("notice code-as-date B3 B5",), ("10-20", "02-Apr", "A-7", "Mar-01")),
+    Trap("months, and days in notes", [("Jul-26", "02-Apr"), ("Aug-26", "10-15 days")], "Value", (), ("Jul-26", "Aug-26"), ("Value", "Other")),
     # ---- words and lists
     Trap("another case and composition", ["won", "LOST"], CHOICE, (), ("Won", "Lost")),
     Trap("a misspelling", ["Wno"], CHOICE, ("problem not-listed B2",), ("-",)),

@@ -39,6 +39,12 @@ _NO_GROUP: Final = re.compile(
 )
 """A number with a point that cannot group thousands, or a comma that does."""
 
+_CODE_LENGTH_MAX: Final = 10
+_SHORT_MONTHS: Final = "|".join(month[:3] for month in MONTHS)
+_CODE_AS_DATE: Final = re.compile(rf"\d\d?-(?:{_SHORT_MONTHS})|(?:{_SHORT_MONTHS})-\d\d")
+_CODE_LIKE_DATE: Final = re.compile(r"\w{1,5}[-/]\d{1,4}")
+"""3-4 or MAR1 become 03-Apr and 01-Mar when Excel opens a text file."""
+
 FoundCells = tuple[CellFinding, Cells]
 
 
@@ -85,6 +91,8 @@ def watches(mapper: RowMapper) -> list[Watch]:
                 found.append(PointWatch(heading, index, currency=field.type.currency))
             if field.type.currency:
                 found.append(CurrencyWatch(heading, index))
+        elif isinstance(field.type, TextValue) and field.choices is None:
+            found.append(CodeWatch(heading, index))
     return found
 
 
@@ -248,6 +256,33 @@ class CurrencyWatch(Watch):
             f"The column holds amounts in several currencies ({named}), and only the numbers are sent.",
             "Put the amounts of each currency into a column of their own. If the numbers alone are right:"
             " `accept: [mixed-currencies]` in the mapping, or --accept mixed-currencies.",
+        )  # fmt: skip
+
+
+class CodeWatch(Watch):
+    """A column of texts: did Excel make dates of some of its codes?"""
+
+    def __init__(self, heading: str, index: int) -> None:
+        super().__init__(heading, index)
+        self._dates = Cells()
+        self._code = ""
+
+    def _see(self, number: int, cell: str) -> None:
+        if len(cell) > _CODE_LENGTH_MAX or not ("-" in cell or "/" in cell) or type(cell) is not str:
+            return
+        if _CODE_AS_DATE.fullmatch(cell):
+            self._dates.add(number, cell)
+        elif not self._code and _CODE_LIKE_DATE.fullmatch(cell):
+            self._code = cell
+
+    def findings(self) -> Iterator[FoundCells]:
+        if not self._code or not self._dates.count:
+            return
+        date = quoted(self._dates.examples[0].value)
+        yield self._found(
+            Severity.NOTICE, "code-as-date", self._dates,
+            f"{date} may be what Excel made of a code such as {quoted(self._code)}; it is sent as it is.",
+            "Compare it with its source; if it is a code, export the sheet again with that column as text.",
         )  # fmt: skip
 
 
