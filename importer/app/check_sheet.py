@@ -11,7 +11,7 @@ from importer.app import sheet_questions, staging
 from importer.app.connecting import TypeFields, asked_fields, looked_up, session
 from importer.app.observer import SILENT, Observer, Progress, Stage
 from importer.app.options import CheckOptions, ProposeOptions
-from importer.app.records import CheckReport, EarlierImport, expected_s, spoken_rate
+from importer.app.records import CheckReport, EarlierImport, FirstRows, expected_s, spoken_rate
 from importer.app.staging import Digests
 from importer.checking.columns import mapping_findings, option_watches
 from importer.checking.marked_sheet import MarkedSheet
@@ -76,9 +76,9 @@ async def check(options: CheckOptions, store: Store, observer: Observer = SILENT
             seconds=expected_s(survey.valid, rate),
             rate=spoken_rate(rate),
             findings=found,
-            questions=sheet_questions.questions_about(sheet, found.questions, accepted),
+            questions=tuple(sheet_questions.questions_about(sheet, found.questions, accepted)),
             invalid_question=sheet_questions.invalid_question(survey, sheet, trial=False),
-            first=sheet_questions.first_rows(survey, mapper),
+            first=FirstRows(mapper.fields, tuple(survey.first)),
             imported_before=_earlier(known, digests, comparable=comparable),
             looked_up=comparable,
             marked_copy=options.marked_copy,

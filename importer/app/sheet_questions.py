@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from importer.app.questions import Choice, Question, QuestionKind
-from importer.app.records import EarlierImport, FirstRows, SheetFindings
+from importer.app.records import EarlierImport, SheetFindings
 from importer.app.staging import no_rows
 from importer.checking.findings import Finding
 from importer.checking.survey import Survey
 from importer.errors import ResultsError, SheetError, UserError
-from importer.mapping.row_mapper import RowMapper
 from importer.sheets import Sheet
 from importer.store.batch_rows import BatchRows
 from importer.store.duplicates import DuplicateCheck
@@ -26,16 +25,20 @@ HIDDEN_KIND: Final = "hidden-rows"
 CORRECT: Final = "Correct the sheet or the mapping (`importer check` shows every problem)."
 
 
-def questions_about(
-    sheet: Sheet, found: Iterable[Finding], accepted: Collection[str]
-) -> tuple[Question, ...]:
-    """What a person must decide about a sheet. accepted: kinds that are fine as they are."""
-    hidden = hidden_question(sheet, accepted)
-    return (*((hidden,) if hidden else ()), *accept_questions(found))
-
-
-def accept_questions(found: Iterable[Finding]) -> Iterator[Question]:
-    """One question for each kind of finding that can be read in two ways."""
+def questions_about(sheet: Sheet, found: Iterable[Finding], accepted: Collection[str]) -> Iterator[Question]:
+    """What a person must decide about a sheet: rows that a filter hides, and each kind of finding that can be
+    read in two ways. accepted: kinds that are fine as they are (hidden rows are then rows like others)."""
+    rows = sheet.hidden_rows
+    if rows and sheet.how.hidden is None and HIDDEN_KIND not in accepted:
+        yield Question(
+            QuestionKind.HIDDEN,
+            f"{sheet.place()}: {count(rows, 'row')} {be(rows)} hidden in Excel, by a filter or by hand.",
+            (
+                Choice("include", "Send hidden rows too", "--hidden include"),
+                Choice("skip", "Leave hidden rows out", "--hidden skip"),
+            ),
+            rows=rows,
+        )
     by_kind: dict[str, list[Finding]] = {}
     for one in found:
         if one.kind != HIDDEN_KIND:
@@ -78,28 +81,6 @@ def findings_of(survey: Survey) -> SheetFindings:
     """What was found, grouped."""
     return SheetFindings(
         tuple(survey.problems.all()), tuple(survey.questions.all()), tuple(survey.notices.all())
-    )
-
-
-def first_rows(survey: Survey, mapper: RowMapper) -> FirstRows:
-    """A preview."""
-    return FirstRows(mapper.fields, tuple(survey.first))
-
-
-def hidden_question(sheet: Sheet, accepted: Collection[str]) -> Question | None:
-    """What to do with rows that a filter hides; None where there are none, or it is decided. accepted: kinds
-    that are fine as they are (hidden rows are then rows like others)."""
-    if not sheet.hidden_rows or sheet.how.hidden is not None or HIDDEN_KIND in accepted:
-        return None
-    rows = sheet.hidden_rows
-    return Question(
-        QuestionKind.HIDDEN,
-        f"{sheet.place()}: {count(rows, 'row')} {be(rows)} hidden in Excel, by a filter or by hand.",
-        (
-            Choice("include", "Send hidden rows too", "--hidden include"),
-            Choice("skip", "Leave hidden rows out", "--hidden skip"),
-        ),
-        rows=rows,
     )
 
 
