@@ -9,10 +9,10 @@ account activities is not documented, so that nothing here may stop an import.
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Final
 
 from importer.activity import ActivityField
@@ -132,10 +132,7 @@ class DateWatch(Watch):
                 self._swappable_texts.add(number, text)
 
     def _count_year(self, year: int, number: int, text: str) -> None:
-        cells = self._years.get(year)
-        if cells is None:
-            cells = self._years[year] = Cells()
-        cells.add(number, text)
+        self._years.setdefault(year, Cells()).add(number, text)
 
     def findings(self) -> Iterator[FoundCells]:
         yield from self._mixed()
@@ -287,18 +284,13 @@ class CodeWatch(Watch):
 
 
 def _middle(years: dict[int, Cells], total: int) -> int:
-    """The median year."""
-    seen = 0
-    for year in sorted(years):
-        seen += years[year].count
-        if 2 * seen >= total:
-            return year
-    return 0
+    """The median year; 0 without any."""
+    seen = itertools.accumulate(years[year].count for year in sorted(years))
+    return next((year for year, count in zip(sorted(years), seen, strict=True) if 2 * count >= total), 0)
 
 
 CUSTOM: Final = "mx_"
 """Other names (Status, Owner) are LeadSquared's own, and need not be listed."""
-_LIST: Final = "Compare it with the activity type in Settings > Accounts Customization."
 
 
 def mapping_findings(
@@ -306,29 +298,35 @@ def mapping_findings(
 ) -> list[CellFinding]:
     """What of the mapping does not fit the activity type `code`, whose fields are `known` (none: nothing is
     known, and nothing is said)."""
-    by_name = {field.schema_name: field for field in known}
-    if not by_name:
+    if not known:
         return []
+    by_name = {field.schema_name: field for field in known}
+    filled = {plan.name: None if plan.literals or not plan.headings else plan.source for plan in plans}
     found: list[CellFinding] = []
+    for name, column in (filled | ({marker: None} if marker else {})).items():
+        if name not in by_name and name.startswith(CUSTOM):
+            hint = did_you_mean(name, by_name) or f" It has {listing(by_name)}."
+            user = ", which the marker uses" if name == marker else ""
+            message = f"Activity type {code} has no field {name}{user}.{hint}"
+            remedy = "Compare it with the activity type in Settings > Accounts Customization."
+            found.append(CellFinding(Severity.NOTICE, column, None, "unknown-field", name, message, remedy))
     for plan in plans:
-        field = by_name.get(plan.name)
-        if field is not None:
-            found += _outside_options(plan, field)
-        elif plan.name.startswith(CUSTOM):
-            found.append(_unknown(plan, code, list(by_name)))
-    if marker is not None and marker not in by_name and marker.startswith(CUSTOM):
-        hint = did_you_mean(marker, by_name)
-        message = f"Activity type {code} has no field {marker}, which the marker uses.{hint}"
-        found.append(_notice(None, "unknown-field", marker, message, _LIST))
-    filled = {plan.name for plan in plans}
-    for field in known:
-        if field.mandatory and field.schema_name not in filled:
+        sent = () if plan.choices is None else plan.choices.sent
+        for text in dict.fromkeys((*sent, plan.constant, plan.default)):
+            options = by_name[plan.name].options if plan.name in by_name else ()
+            if text and options and text not in options:
+                found.append(_not_an_option(filled[plan.name], None, text, plan.name, options))
+    for name, field in by_name.items():
+        if field.mandatory and name not in filled:
             message = (
-                f"Activity type {code} requires {field.schema_name} ({quoted(field.display_name)}), which the"
-                " mapping does not fill."
+                f"Activity type {code} requires {name} ({quoted(field.display_name)}), which the mapping"
             )
-            remedy = f"Add {field.schema_name} under `Fields:`, or expect that LeadSquared refuses the rows."
-            found.append(_notice(None, "required-field", field.schema_name, message, remedy))
+            found.append(
+                CellFinding(
+                    Severity.NOTICE, None, None, "required-field", name, f"{message} does not fill.",
+                    f"Add {name} under `Fields:`, or expect that LeadSquared refuses the rows.",
+                )
+            )  # fmt: skip
     return found
 
 
@@ -363,37 +361,14 @@ class OptionWatch(Watch):
     def findings(self) -> Iterator[FoundCells]:
         if self._outside.count:
             text = self._outside.examples[0].value
-            found = _not_an_option(self._heading, text, self._name, self._options)
-            yield replace(found, index=self._index), self._outside
+            found = _not_an_option(self._heading, self._index, text, self._name, self._options)
+            yield found, self._outside
 
 
-def _outside_options(plan: MappedField, field: ActivityField) -> Iterator[CellFinding]:
-    """What the mapping itself can send that the dropdown does not offer."""
-    if not field.options:
-        return
-    sent = [] if plan.choices is None else list(plan.choices.sent)
-    sent += [text for text in (plan.constant, plan.default) if text]
-    for text in dict.fromkeys(sent):
-        if text and text not in field.options:
-            yield _not_an_option(_column(plan), text, plan.name, field.options)
-
-
-def _column(plan: MappedField) -> str | None:
-    return plan.source if plan.headings and not plan.literals else None
-
-
-def _unknown(plan: MappedField, code: int, names: Sequence[str]) -> CellFinding:
-    hint = did_you_mean(plan.name, names) or f" It has {listing(names)}."
-    message = f"Activity type {code} has no field {plan.name}.{hint}"
-    return _notice(_column(plan), "unknown-field", plan.name, message, _LIST)
-
-
-def _not_an_option(column: str | None, text: str, name: str, options: Sequence[str]) -> CellFinding:
+def _not_an_option(
+    column: str | None, index: int | None, text: str, name: str, options: Sequence[str]
+) -> CellFinding:
     hint = did_you_mean(text, options) or f" It has {listing(options)}."
     message = f"{quoted(text)} is not an option of {name} in LeadSquared.{hint}"
     remedy = "Correct it, or translate it with `values` in the mapping."
-    return _notice(column, "not-an-option", text, message, remedy)
-
-
-def _notice(column: str | None, kind: str, value: str, message: str, remedy: str) -> CellFinding:
-    return CellFinding(Severity.NOTICE, column, None, kind, value, message, remedy)
+    return CellFinding(Severity.NOTICE, column, index, "not-an-option", text, message, remedy)

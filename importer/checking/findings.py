@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from importer.findings import CellFinding, Severity
 from importer.sheets.rows import column_letters
@@ -18,7 +18,6 @@ ROWS_KEPT: Final = 100
 EXAMPLES_KEPT: Final = 3
 CELLS_NAMED: Final = 2
 REASONS_KEPT: Final = 200
-COMPARED_ROWS_MAX: Final = 5_000_000
 REPEATED_GROUPS_KEPT: Final = 20
 WHOLE_COLUMN: Final = 0
 """The row number of a finding about a column or a sheet as a whole."""
@@ -31,8 +30,7 @@ _BUCKETS: Final = 256
 _HASH_MASK: Final = (1 << 64) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
+class Example(NamedTuple):
     """One cell of a finding: the row as Excel numbers it, and what the cell shows."""
 
     row: int
@@ -140,21 +138,21 @@ class Findings:
 
     def all(self) -> list[Finding]:
         """By column from left to right, whole rows last; the most frequent kind first."""
+        findings = [
+            Finding(
+                found.severity, found.kind, found.column, found.index, tuple(cells.rows), cells.count,
+                found.value, found.message, found.remedy, tuple(cells.examples[1:]),
+            )
+            for found, cells in self._groups.values()
+        ]  # fmt: skip
         return sorted(
-            (_finding(found, cells) for found, cells in self._groups.values()),
+            findings,
             key=lambda each: (each.index is None, each.index or 0, -each.count, each.kind, each.rows[:1]),
         )
 
 
 def _key(found: CellFinding) -> tuple[int | None, str, str]:
     return found.index, found.kind, found.message if found.kind in SEVERAL_REASONS else ""
-
-
-def _finding(found: CellFinding, cells: Cells) -> Finding:
-    return Finding(
-        found.severity, found.kind, found.column, found.index, tuple(cells.rows), cells.count, found.value,
-        found.message, found.remedy, tuple(cells.examples[1:]),
-    )  # fmt: skip
 
 
 class RepeatedRows:
@@ -167,34 +165,20 @@ class RepeatedRows:
     def __init__(self) -> None:
         self._hashes = [array("Q") for _ in range(_BUCKETS)]
         self._rows = [array("I") for _ in range(_BUCKETS)]
-        self._taken = 0
 
     def __repr__(self) -> str:
-        return f"<RepeatedRows among {self._taken} rows>"
-
-    @property
-    def complete(self) -> bool:
-        """False when the sheet had more rows than are remembered."""
-        return self._taken <= COMPARED_ROWS_MAX
+        return f"<RepeatedRows among {sum(map(len, self._rows))} rows>"
 
     def add(self, row: int, content: Hashable) -> None:
         """Row `row` would create `content`."""
-        self._taken += 1
-        if self._taken > COMPARED_ROWS_MAX:
-            return
         number = hash(content) & _HASH_MASK
-        bucket = number % _BUCKETS
-        self._hashes[bucket].append(number)
-        self._rows[bucket].append(row)
+        self._hashes[number % _BUCKETS].append(number)
+        self._rows[number % _BUCKETS].append(row)
 
     def groups(self) -> tuple[int, list[list[int]]]:
         """How many rows repeat an earlier one, and the first groups of equal rows, in the sheet's order."""
-        surplus = 0
-        found: list[list[int]] = []
-        for group in self._equal_rows():
-            surplus += len(group) - 1
-            found.append(group)
-        return surplus, sorted(found)[:REPEATED_GROUPS_KEPT]
+        found = sorted(self._equal_rows())
+        return sum(len(group) - 1 for group in found), found[:REPEATED_GROUPS_KEPT]
 
     def _equal_rows(self) -> Iterator[list[int]]:
         for hashes, rows in zip(self._hashes, self._rows, strict=True):

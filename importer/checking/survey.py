@@ -141,12 +141,10 @@ class Survey:
             return
         shown = "; ".join(" and ".join(f"{row}" for row in rows[:3]) for rows in groups[:REPEATED_SHOWN])
         more = " …" if len(groups) > REPEATED_SHOWN or any(len(rows) > 3 for rows in groups) else ""
-        only = "" if self.repeated.complete else " Only the first rows were compared with each other."
         rows = "1 row repeats" if surplus == 1 else f"{surplus:,} rows repeat"
         found = CellFinding(
             Severity.NOTICE, None, None, "same-activity", "",
-            f"{rows} another one: the same activity would be created more than once (rows {shown}{more})."
-            + only,
+            f"{rows} another one: the same activity would be created more than once (rows {shown}{more}).",
             "Delete the repetition if it is not meant.",
         )  # fmt: skip
         repeats = sorted(row for rows in groups for row in rows[1:])[:ROWS_KEPT]

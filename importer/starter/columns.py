@@ -6,12 +6,12 @@ cells that cannot are named.
 
 from __future__ import annotations
 
-import datetime as dt
 import enum
+import itertools
 import re
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -148,24 +148,23 @@ class Column:
 def guess_column(
     column: Column, zone: str, prefer: Order | None = None, prefer_mark: str | None = None
 ) -> Guess:
-    """What the column holds. zone: the time zone for date-times. prefer, prefer_mark: which of day and month
-    comes first, and the decimal mark, where the column does not show it."""
+    """What the column holds: the first reading that (nearly) every cell allows. zone: the time zone for
+    date-times. prefer, prefer_mark: which of day and month comes first, and the decimal mark, where the
+    column does not show it."""
     if not column.filled:
         return Guess(Holds.NOTHING)
-    return (
-        _plain_kinds(column)
-        or _times(column)
-        or _dates(column, zone, prefer)
-        or _numbers(column, prefer_mark)
-        or _lists(column)
-        or _choices(column)
-        or _text(column)
-    )
+    dates, numbers = _dates(column, zone, prefer), _numbers(column, prefer_mark)
+    for guess, reads, least in itertools.chain(_plain_kinds(column), dates, numbers):
+        share, misfits = _fit(column, reads, guess.holds.value)
+        if share >= least:
+            return replace(guess, doubts=(*guess.doubts, *misfits))
+    return _lists(column) or _choices(column) or _text(column)
 
 
-def _fit(
-    column: Column, reads: ValueType | Callable[[str], object], what: str
-) -> tuple[float, tuple[str, ...]]:
+Reader = ValueType | Callable[[str], object]
+
+
+def _fit(column: Column, reads: Reader, what: str) -> tuple[float, tuple[str, ...]]:
     """The share of cells that are read by a type, or are accepted by a function, and the doubt about the
     others, if there are any."""
     misfits = []
@@ -182,58 +181,45 @@ def _fit(
     return 1 - rows / column.filled, (doubt,)
 
 
-def _plain_kinds(column: Column) -> Guess | None:
-    """Ids, e-mail addresses, yes or no."""
-    share, doubts = _fit(column, IdValue(), Holds.ID.value)
-    if share >= 0.5:  # codes typed among Ids are exactly what `check` is for
-        return Guess(Holds.ID, {"type": "id"}, doubts=doubts)
-    share, doubts = _fit(column, ADDRESS.fullmatch, Holds.EMAIL.value)
-    if share >= FITTING_LEAST:
-        return Guess(Holds.EMAIL, doubts=doubts)
-    share, doubts = _fit(column, BooleanValue(), Holds.BOOLEAN.value)
+def _plain_kinds(column: Column) -> Iterator[tuple[Guess, Reader, float]]:
+    """Guesses, likelier ones first, each with what reads its cells and the share of them to be readable."""
+    # Codes typed among Ids are exactly what `check` is for.
+    yield Guess(Holds.ID, {"type": "id"}), IdValue(), 0.5
+    yield Guess(Holds.EMAIL), ADDRESS.fullmatch, FITTING_LEAST
     # 0 and 1 alone may as well be numbers, which are sent as they are.
-    words = any(isinstance(one.cell, BooleanCell) or one.cell.isalpha() for one in column.seen)
-    if share >= FITTING_LEAST and words:
+    if any(isinstance(one.cell, BooleanCell) or one.cell.isalpha() for one in column.seen):
         why = 'sent as true and false; for others use send: {true: "1", false: "0"}'
-        return Guess(Holds.BOOLEAN, {"type": "boolean"}, why, doubts)
-    return None
-
-
-def _times(column: Column) -> Guess | None:
-    """Times of day: nothing that a field could hold alone, but part of a date-time."""
+        yield Guess(Holds.BOOLEAN, {"type": "boolean"}, why), BooleanValue(), FITTING_LEAST
+    # Times of day: nothing that a field could hold alone, but part of a date-time.
     formats: Counter[str] = Counter()
     for each in column.seen:
-        if not isinstance(each.cell, DateCell):
-            formats[time_format(each.cell) or ""] += each.rows
-        elif isinstance(each.cell.value, dt.time):
-            formats["%H:%M:%S"] += each.rows
-    del formats[""]
-    if formats.total() < FITTING_LEAST * column.filled:
-        return None
-    return Guess(Holds.TIME, {"format": tuple(text for text, _ in formats.most_common())})
+        if form := time_format(each.cell):
+            formats[form] += each.rows
+    if formats.total() >= FITTING_LEAST * column.filled:
+        settings: dict[str, Setting] = {"format": tuple(text for text, _ in formats.most_common())}
+        yield Guess(Holds.TIME, settings), bool, 0.0
 
 
-def _dates(column: Column, zone: str, prefer: Order | None) -> Guess | None:
+def _dates(column: Column, zone: str, prefer: Order | None) -> Iterator[tuple[Guess, Reader, float]]:
     compact = column.sounds_like(Role.DATE) > 0
     found = guess_dates(((each.cell, each.rows) for each in column.seen), prefer=prefer, compact=compact)
     if found is None:
-        return None
-    holds = Holds.DATETIME if found.timed else Holds.DATE
-    timed = DateTimeValue(ZoneInfo(zone), found.formats)
-    share, doubts = _fit(column, timed if found.timed else DateValue(found.formats), holds.value)
-    if share < FITTING_LEAST and not found.mixed:
-        return None
+        return
     settings: dict[str, Setting] = {"type": "datetime" if found.timed else "date"}
     if found.formats:
         settings["format"] = found.formats if len(found.formats) > 1 else found.formats[0]
     if found.timed:
         settings["timezone"] = zone
-    return Guess(holds, settings, found.why, (*found.doubts, *doubts), found.order)
+    timed = DateTimeValue(ZoneInfo(zone), found.formats)
+    guess = Guess(
+        Holds.DATETIME if found.timed else Holds.DATE, settings, found.why, found.doubts, found.order
+    )
+    yield guess, timed if found.timed else DateValue(found.formats), 0.0 if found.mixed else FITTING_LEAST
 
 
-def _numbers(column: Column, prefer: str | None) -> Guess | None:
+def _numbers(column: Column, prefer: str | None) -> Iterator[tuple[Guess, Reader, float]]:
     if column.sounds_like(Role.LABEL) or any(_is_label(each.cell) for each in column.seen):
-        return None
+        return
     texts = [each for each in column.seen if type(each.cell) is str]
     currency = any(currency_of(each.cell) for each in texts)
     dot, comma = NumberValue(".", currency=currency), NumberValue(",", currency=currency)
@@ -243,7 +229,8 @@ def _numbers(column: Column, prefer: str | None) -> Guess | None:
     different = [
         each.cell for each, *both in read if both[0] != both[1] and all(isinstance(one, str) for one in both)
     ]
-    mark, doubts = "," if only_comma > only_dot else ".", list[str]()
+    mark = "," if only_comma > only_dot else "."
+    doubts: list[str] = []
     if different and not only_dot and not only_comma:
         # Three digits after the mark: more likely thousands than decimals.
         likely = "," if "." in (without_currency(different[0]) or different[0]) else "."
@@ -253,20 +240,15 @@ def _numbers(column: Column, prefer: str | None) -> Guess | None:
             f"Whether {quoted(different[0])} has decimals or thousands cannot be seen in this column; it is"
             f" sent as {meant}. If that is wrong, change `decimal`."
         )
-    holds = Holds.INTEGER
-    share, misfits = _fit(column, NumberValue(mark, whole=True, currency=currency), holds.value)
-    if misfits:
-        holds = Holds.NUMBER
-        share, misfits = _fit(column, NumberValue(mark, currency=currency), holds.value)
-    if share < FITTING_LEAST:
-        return None
-    settings: dict[str, Setting] = {"type": "number" if holds is Holds.NUMBER else "integer"}
-    settings |= {"decimal": mark} if different or only_dot or only_comma else {}
+    settings: dict[str, Setting] = {"decimal": mark} if different or only_dot or only_comma else {}
     settings |= {"currency": "true"} if currency else {}
     if column.sounds_like(Role.DATE):
         doubts += _no_dates(column)
-    shows = only_dot or only_comma
-    return Guess(holds, settings, doubts=(*doubts, *misfits), mark=mark if shows else None)
+    shown = mark if only_dot or only_comma else None
+    for holds, whole, least in ((Holds.INTEGER, True, 1.0), (Holds.NUMBER, False, FITTING_LEAST)):
+        of_type: dict[str, Setting] = {"type": "integer" if whole else "number", **settings}
+        guess = Guess(holds, of_type, doubts=tuple(doubts), mark=shown)
+        yield guess, NumberValue(mark, whole=whole, currency=currency), least
 
 
 def _no_dates(column: Column) -> list[str]:

@@ -44,14 +44,15 @@ Readings = dict[str, tuple[str, WrittenDate]]
 """The ways to read a text as a date: by order (`day`, `month`, or `fixed`) the format and the moment."""
 
 
-def time_format(text: str) -> str | None:
-    """The format of a text that is a time of day, such as `10:30` or `2:15 PM`; None for others."""
-    line = " ".join(text.split()) if len(text) <= READ_LENGTH_MAX else ""
-    match = _TIME.fullmatch(line)
+def time_format(cell: str) -> str | None:
+    """The format of a cell that is a time of day, such as `10:30` or `2:15 PM`; None for others."""
+    if isinstance(cell, DateCell):
+        return "%H:%M:%S" if isinstance(cell.value, dt.time) else None
+    match = _TIME.fullmatch(" ".join(cell.split()) if len(cell) <= READ_LENGTH_MAX else "")
     if match is None or match["gap"] or match["zone"]:
         return None
     format_ = _time_format(match)
-    return format_ if DateFormat(format_, time_only=True).parse_time(text) is not None else None
+    return format_ if DateFormat(format_, time_only=True).parse_time(match[0]) is not None else None
 
 
 @lru_cache(maxsize=8192)
