@@ -16,7 +16,7 @@ from importer.errors import UserError
 from importer.web.imports import WebImport
 from importer.web.jobs import Job
 from importer.web.screen import Route, Screen, form_of, to_step
-from importer.web.send_step import CORRECTING, status_of
+from importer.web.send_step import CORRECTING, looks_of, status_of
 
 CHANGES_SHOWN: Final = 500
 
@@ -41,7 +41,7 @@ async def page(screen: Screen, request: web.Request, own: WebImport) -> web.Resp
         return screen.show(request, "working.html", "Correct", own, job=job)
     screen.jobs.forget(key)
     return screen.show(
-        request, "correct.html", "Correct", own, found=job.result, looks=_looks(job.result),
+        request, "correct.html", "Correct", own, found=job.result, looks=looks_of(job.result),
         problem=str(job.error or ""), undo=undo, changes_shown=CHANGES_SHOWN,
         organisation=status.organisation,
     )  # fmt: skip
@@ -58,7 +58,7 @@ async def send(screen: Screen, request: web.Request, own: WebImport) -> web.Resp
 
     async def work(job: Job[CorrectionOutcome]) -> CorrectionOutcome:
         plan = await prepare_correct(options, store, job)
-        if _looks(plan) != form.get("looks"):
+        if looks_of(plan) != form.get("looks"):
             await discard(plan)
             raise UserError("The changes are others by now. Nothing was sent.", remedy="Press Correct again.")
         yes = {each.key: each.choices[0].value for each in plan.questions}
@@ -81,12 +81,6 @@ def _options(
         overwrite=overwrite,
         undo=undo,
     )
-
-
-def _looks(plan: Plan[CorrectionOutcome] | None) -> str:
-    """A digest of what the page says, so that nothing else is sent than what was shown."""
-    shown = plan and (plan.unfinished, plan.changes, plan.refused)
-    return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
 
 
 BASE: Final = "/imports/{import_id}/correct"

@@ -297,10 +297,12 @@ def signature(own: WebImport, status: BatchStatus | None) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def looks_of(plan: Plan[RunResult]) -> str:
+def looks_of(plan: Plan[Any] | None) -> str:
     """A digest of what the page says of a plan, so that nothing else is sent than what was shown."""
-    lines = [line for line in plan.facts.lines() if line[0] != "Batch"] if plan.facts else []
-    return hashlib.sha256(repr(lines).encode()).hexdigest()[:16]
+    lines = plan.facts.lines() if plan and plan.facts else ()
+    facts = [line for line in lines if line[0] != "Batch"]  # another one each time
+    shown = plan and (facts, plan.unfinished, plan.changes, plan.refused)
+    return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
 
 
 BASE: Final = "/imports/{import_id}"
