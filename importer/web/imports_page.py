@@ -110,14 +110,21 @@ async def _listed(screen: Screen) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
     for status in batches:
         own = ours.get(status.batch)
-        running = status.running or bool(own and screen.jobs.running(own.key))
+        running = status.running or (own is not None and _sends(screen, own))
         lines.append(_line(own, status, f"/batches/{status.batch}", running=running))
     known = {status.batch for status in batches}
     for own in begun:
         if own.has_sheet and not known & {part.batch for part in own.state.modes.values()}:
-            step = "mapping" if own.mapping.exists() else "sheet"
-            lines.append(_line(own, None, f"/imports/{own.id}/{step}", running=False))
+            running = _sends(screen, own)  # its batch appears in a moment
+            step = "progress" if running else "mapping" if own.mapping.exists() else "sheet"
+            lines.append(_line(own, None, f"/imports/{own.id}/{step}", running=running))
     return sorted(lines, key=lambda line: str(line["at"]), reverse=True)
+
+
+def _sends(screen: Screen, own: WebImport) -> bool:
+    """Whether a job of its mode is more than a plan that is prepared or waits."""
+    job = screen.jobs.running(own.key)
+    return job is not None and job.started
 
 
 def _line(own: WebImport | None, status: BatchStatus | None, path: str, *, running: bool) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from aiohttp import web
@@ -43,17 +44,18 @@ async def events(screen: Screen, request: web.Request, own: WebImport) -> web.St
     await response.prepare(request)
     until_s = time.monotonic() + STREAM_MAX_S
     before = ""
-    while time.monotonic() < until_s:
-        own = screen.imports.find(own.id, own.mode) or own  # its batch is known once it begins
-        live, status = await _live(screen, own)
-        if live is None:
-            await response.write(_event("done", f"/imports/{own.id}/{_leads_to(screen, own, status)}"))
-            break
-        piece = screen.render("progress_live.html", live=live)
-        if piece != before:
-            await response.write(_event("live", piece))
-            before = piece
-        await asyncio.sleep(EVERY_S)
+    with suppress(ConnectionResetError):  # the page was left
+        while time.monotonic() < until_s:
+            own = screen.imports.find(own.id, own.mode) or own  # its batch is known once it begins
+            live, status = await _live(screen, own)
+            if live is None:
+                await response.write(_event("done", f"/imports/{own.id}/{_leads_to(screen, own, status)}"))
+                break
+            piece = screen.render("progress_live.html", live=live)
+            if piece != before:
+                await response.write(_event("live", piece))
+                before = piece
+            await asyncio.sleep(EVERY_S)
     return response
 
 
