@@ -37,7 +37,7 @@ class Job(Generic[_T]):
     """One use case under way; it is its use case's observer. Pages read it from another thread.
 
     name: what it is, for people. samples: (moment in seconds, rows done, calls that left). result, error:
-    how it ended. started: False while it only prepares, and may be given up.
+    how it ended. started: False while it only prepares what a person may want, and may be given up.
     """
 
     started = True

@@ -86,6 +86,7 @@ class SendJob(Job[RunResult | None]):
         """From any thread: with these answers, and to the end if nothing else is open and the plan looks like
         `looks` ("": it was not looked at; None: not to be sent yet)."""
         self._wanted = answers, looks
+        self.started = looks is not None
         self.waiting = False  # at once: the next page must not show what was answered
         if self._loop is not None:
             with suppress(RuntimeError):  # it has ended since
@@ -99,10 +100,11 @@ class SendJob(Job[RunResult | None]):
             while not self.stop.requested:
                 self._woken.clear()
                 answers, looks = self._wanted
+                self.started = looks is not None
                 await self._answer(answers)
                 if looks is not None and not self.open_questions and looks in {"", looks_of(self.plan)}:
                     return await self._send(self.plan)
-                self.waiting = not self._woken.is_set()
+                self.started, self.waiting = False, not self._woken.is_set()
                 try:
                     await asyncio.wait_for(self._woken.wait(), KEPT_S)
                 except TimeoutError:
@@ -146,7 +148,6 @@ class SendJob(Job[RunResult | None]):
             self.plan = await answer(self.plan, Answers(known))
 
     async def _send(self, plan: Plan[RunResult]) -> RunResult:
-        self.started = True
         own = self._own.changed(batch=plan.batch, mapped=self._own.mapping_digest)
         yes = {each.key: each.choices[0].value for each in plan.questions}
         result = await start(plan, Answers(yes), stop=self.stop)
