@@ -111,7 +111,7 @@ def _of_job(job: Job[Any]) -> dict[str, Any]:
 def _of_status(status: BatchStatus) -> dict[str, Any]:
     """The same of a run of another window or computer, which this server cannot stop."""
     rows, left = int(status.counts.get("rows", 0)), open_rows(status)
-    where = f" on {status.running_on}" if status.running_on else ""
+    where = f" ({status.running_on})" if status.running_on else ""
     return {
         "sentence": status.note or f"Sending{where}, in another window or on another computer.",
         "done": rows - left, "total": rows, "counts": status.counts, "chart": None, "notices": (),
