@@ -23,6 +23,7 @@ from stores import postgres_database
 
 from importer.store.store import Store, open_store
 
+PATIENCE_S = 180.0
 ACCOUNTS = [f"8933fa5e-5b39-11e9-826a-{number:012x}" for number in range(6)]
 QUICK = ("--yes", "--json", "--rate", "200/1", "--workers", "8", "--settle", "0.3")
 
@@ -86,8 +87,8 @@ class Team:
         return name
 
     def until(self, true: Callable[[], object], process: subprocess.Popen[str] | None = None) -> None:
-        """Waits, half a minute at most, and not for a process that has ended."""
-        deadline = time.monotonic() + 30
+        """Waits, some minutes at most, and not for a process that has ended."""
+        deadline = time.monotonic() + PATIENCE_S
         while not true():
             assert time.monotonic() < deadline
             assert process is None or process.poll() is None, process.communicate()
@@ -138,7 +139,7 @@ class Team:
         return +counts
 
 
-def ended(process: subprocess.Popen[str], *, timeout_s: float = 120) -> Result:
+def ended(process: subprocess.Popen[str], *, timeout_s: float = PATIENCE_S) -> Result:
     """How a process ended."""
     out, err = process.communicate(timeout=timeout_s)
     return Result(process.returncode, out, err)

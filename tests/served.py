@@ -28,7 +28,7 @@ class InThread(Generic[S]):
     def start(self) -> None:
         """Returns once it serves. Raises what it raised."""
         self._thread.start()
-        self.served = self._ready.result(timeout=30)
+        self.served = self._ready.result(timeout=180)
 
     def stop(self) -> None:
         """End it; may be called again."""
@@ -47,7 +47,7 @@ class InThread(Generic[S]):
                 answer.set_exception(error)
 
         self._loop.call_soon_threadsafe(put)
-        return answer.result(timeout=30)
+        return answer.result(timeout=180)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

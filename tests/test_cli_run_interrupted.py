@@ -18,6 +18,8 @@ from conftest import Importer, RunningTenant, child_environment, importer_comman
 from visits import RUN_KEYS, results_of, statuses, write_csv, write_mapping
 
 RESULTS = Path("visits.results.csv")
+SAID = Path("stderr.txt")
+PATIENCE_S = 180.0
 posix = pytest.mark.skipif(os.name == "nt", reason="signals as Unix has them")
 
 
@@ -28,7 +30,7 @@ def sheet(home: Path) -> Path:
 
 
 def until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -36,16 +38,18 @@ def until(true: Callable[[], object]) -> None:
 
 @contextmanager
 def running(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        importer_command(*arguments), env=child_environment(), text=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+    """What it says on stderr goes to SAID."""
+    with SAID.open("wb") as said:
+        process = subprocess.Popen(
+            importer_command(*arguments), env=child_environment(), text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said,
+        )  # fmt: skip
     try:
         yield process
     finally:
         if process.poll() is None:
             process.kill()
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE_S)
 
 
 def held(tenant: RunningTenant) -> int:
@@ -61,7 +65,7 @@ def test_before_the_first_post_every_row_stands_in_the_file_as_pending(
         lines = results_of(RESULTS)
         tenant.set_faults({})
         tenant.ask(lambda sandbox: sandbox.release())
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE_S)
     assert [line["import_status"] for line in lines] == ["pending"] * 30
     assert {line["import_attempts"] for line in lines} == {"0"}
     assert len({line["import_batch"] for line in lines}) == 1
@@ -78,25 +82,26 @@ def test_ctrl_c_waits_for_the_calls_under_way_writes_the_file_and_ends_with_130(
     with running("run", sheet, "-m", "visits.yaml", "--yes", "--workers", "1", "--json") as process:
         until(lambda: held(tenant) == 1)
         process.send_signal(number)
-        time.sleep(0.3)  # the call is under way, and is waited for
-        assert process.poll() is None
+        until(lambda: "Stopping:" in SAID.read_text())
+        assert process.poll() is None  # the call is under way, and is waited for
         tenant.ask(lambda sandbox: sandbox.release())
-        out, err = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=PATIENCE_S)
     told = json.loads(out)
     assert (process.returncode, told["exit"]) == (130, 130)
     assert set(told) >= RUN_KEYS
     assert (told["created"], told["pending"]) == (5, 25)
-    assert "importer resume" in err
+    assert "importer resume" in SAID.read_text()
     assert statuses(RESULTS) == ["created"] * 5 + ["pending"] * 25
 
 
 @posix
 def test_ctrl_c_twice_leaves_at_once(tenant: RunningTenant, home: Path, sheet: Path) -> None:
     tenant.set_faults({"faults": [{"do": "hold", "nth": [3]}]})
-    with running("run", sheet, "-m", "visits.yaml", "--yes", "--workers", "1") as process:
+    options = ("--yes", "--workers", "1", "--timeout", "600")
+    with running("run", sheet, "-m", "visits.yaml", *options) as process:
         until(lambda: held(tenant) == 1)
         process.send_signal(signal.SIGINT)
-        time.sleep(0.3)
+        until(lambda: "Stopping:" in SAID.read_text())  # two signals at the same instant are one
         process.send_signal(signal.SIGINT)
         until(lambda: process.poll() is not None)
     assert process.returncode == 130
@@ -110,7 +115,7 @@ def test_a_killed_run_is_resumed_and_no_row_is_sent_twice(
     with running("run", sheet, "-m", "visits.yaml", "--yes", "--workers", "1") as process:
         until(lambda: held(tenant) == 1)
         process.kill()
-        process.wait(timeout=30)
+        process.wait(timeout=PATIENCE_S)
     tenant.set_faults({})
     stands = importer("status", RESULTS, "--json").json
     assert (stands["created"], stands["uncertain"], stands["pending"]) == (6, 1, 23)
@@ -124,11 +129,12 @@ def test_a_killed_run_is_resumed_and_no_row_is_sent_twice(
 def test_ctrl_c_while_the_sheet_is_read_ends_at_once_and_leaves_nothing(
     tenant: RunningTenant, home: Path, sheet: Path
 ) -> None:
+    tenant.set_faults({"faults": [{"do": "hold", "on": "whoami"}]})  # should it be read already
     write_csv(sheet, visits.visits(60_000))
     with running("run", sheet, "-m", "visits.yaml", "--yes") as process:
         until((home / "importer.db").exists)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
     assert tenant.creates == []
     assert visits.left_behind(home) == []

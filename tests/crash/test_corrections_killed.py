@@ -53,7 +53,7 @@ class Corrected:
     def command(self, *arguments: str) -> dict[str, Any]:
         """One process that ends by itself; its JSON."""
         with self._process(*arguments, "--rate", "1000/1") as process:
-            output, said = process.communicate(timeout=120)
+            output, said = process.communicate(timeout=300)
         assert process.returncode == 0, said
         found: dict[str, Any] = json.loads(output)
         return found

@@ -23,7 +23,8 @@ from crash.killing import MAPPING, Far, serving
 
 pytestmark = pytest.mark.crash
 ACCOUNT = "8933fa5e-5b39-11e9-826a-0622360da6fe"
-QUICK = ("--yes", "--json", "--rate", "100/1", "--workers", "4", "--settle", "0.3", "--timeout", "2")
+QUICK = ("--yes", "--json", "--rate", "100/1", "--workers", "4", "--settle", "0.3")
+PATIENCE_S = 180.0
 
 
 class Sending:
@@ -40,11 +41,13 @@ class Sending:
         lines = [f"{ACCOUNT},Visit,Visit {n},line {n},Won" for n in range(1, rows + 1)]
         (folder / "sheet.csv").write_text("\n".join(["Account,Event,Note,Line,Outcome", *lines]) + "\n")
 
-    def start(self, *command: str, under: Sequence[str] = ()) -> subprocess.Popen[bytes]:
-        """under: the command that is to start it."""
+    def start(
+        self, *command: str, under: Sequence[str] = (), timeout_s: float = 2
+    ) -> subprocess.Popen[bytes]:
+        """under: the command that is to start it. timeout_s: how long a call may take."""
         with self.stdout.open("wb") as stdout, self.stderr.open("wb") as stderr:
             self.process = subprocess.Popen(
-                [*under, sys.executable, "-m", "importer", *command, *QUICK],
+                [*under, sys.executable, "-m", "importer", *command, *QUICK, "--timeout", str(timeout_s)],
                 stdout=stdout,
                 stderr=stderr,
                 env=self.tenant.environment(self.home, self.place.url),
@@ -57,22 +60,22 @@ class Sending:
         """All that the last process wrote."""
         return self.stdout.read_text() + self.stderr.read_text()
 
-    def run(self, under: Sequence[str] = ()) -> subprocess.Popen[bytes]:
-        return self.start("run", "sheet.csv", "-m", "mapping.yaml", under=under)
+    def run(self, under: Sequence[str] = (), timeout_s: float = 2) -> subprocess.Popen[bytes]:
+        return self.start("run", "sheet.csv", "-m", "mapping.yaml", under=under, timeout_s=timeout_s)
 
     def resumed(self) -> int:
         """The exit code of a resume to the end, nothing in its way."""
         process = self.start("resume", "sheet.results.csv")
-        return process.wait(timeout=120)
+        return process.wait(timeout=PATIENCE_S)
 
     def held(self, count: int) -> None:
         """Returns once the tenant holds back so many answers."""
         self.until(lambda: len(self.tenant.ask("held")) >= count)
 
     def until(self, true: object) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while not true():  # type: ignore[operator]
-            assert time.monotonic() < deadline, f"it did not come to pass within a minute: {self.output}"
+            assert time.monotonic() < deadline, f"it did not come to pass: {self.output}"
             assert self.process.poll() is None, f"it ended before: {self.output}"
             time.sleep(0.02)
 
@@ -149,7 +152,7 @@ def test_killed_between_mark_and_call(tmp_path: Path, call: str) -> None:
             kill = f"{call}:signal=SIGKILL:when={nth}"
             traced = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}"]
             process = batch.run(under=[*traced, "-e", f"inject={kill}"])
-            process.wait(timeout=60)
+            process.wait(timeout=PATIENCE_S)
             if "ptrace" in batch.output:
                 pytest.skip(f"strace may not trace here: {batch.output[:200]}")
             assert process.returncode == -signal.SIGKILL, batch.output
@@ -161,54 +164,51 @@ def test_killed_between_mark_and_call(tmp_path: Path, call: str) -> None:
 
 def test_interrupted_once_it_ends_the_calls_under_way(tmp_path: Path, place: Place) -> None:
     """Ctrl-C: no further row is sent, answers are waited for, exit 130, and nothing is in doubt."""
-    with sending(tmp_path, place, {"do": "slow", "seconds": 1}, rows=40) as batch:
-        process = batch.run()
-        batch.until(lambda: batch.created() >= 4)
+    with sending(tmp_path, place, {"do": "hold", "nth": [5, 6, 7, 8]}, rows=40) as batch:
+        process = batch.run(timeout_s=60)
+        batch.held(4)
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=60)
-        statuses = batch.statuses()
-        assert (process.returncode, set(statuses)) == (130, {"created", "pending"})
-        assert batch.created() == statuses["created"]
-        batch.tenant.ask("faults", "POST", {})
+        batch.until(lambda: "Stopping:" in batch.output)
+        batch.tenant.ask("release", "POST")
+        process.wait(timeout=PATIENCE_S)
+        assert (process.returncode, batch.statuses()) == (130, {"created": 8, "pending": 32})
+        assert batch.created() == 8
         assert (batch.resumed(), batch.truth()) == (0, (0, 0, 0))
 
 
 def test_a_long_pause_does_not_hold_up_an_interruption(tmp_path: Path, place: Place) -> None:
-    """All calls wait a minute for the tenant's limit, a lookup too: Ctrl-C ends it at once all the same."""
-    rules = [{"do": "answer", "status": 500, "nth": 4}, {"do": "throttle", "retry_after": 60, "nth": 8}]
+    """All calls wait ten minutes for the tenant's limit, a lookup too: Ctrl-C ends it at once all the
+    same."""
+    rules = [{"do": "answer", "status": 500, "nth": 4}, {"do": "throttle", "retry_after": 600, "nth": 8}]
     with sending(tmp_path, place, *rules, rows=40) as batch:
-        process = batch.run()
+        process = batch.run(timeout_s=60)
         batch.until(lambda: int(batch.tenant.ask("counts")["refused"]) >= 1)
         time.sleep(0.5)  # the lookup falls due meanwhile
         process.send_signal(signal.SIGINT)
-        began = time.monotonic()
-        process.wait(timeout=60)
-        assert (process.returncode, time.monotonic() - began < 4) == (130, True)
+        assert process.wait(timeout=PATIENCE_S) == 130
         assert batch.statuses()["created"] == batch.created()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_twice_it_leaves_at_once(tmp_path: Path, place: Place, number: int) -> None:
-    """Whatever is under way: the second signal ends the process within a second, exit 130."""
+    """Whatever is under way, for up to ten minutes: the second signal ends the process, exit 130."""
     with sending(tmp_path, place, {"do": "hold", "nth": [2, 3, 4, 5]}) as batch:
-        process = batch.run()
+        process = batch.run(timeout_s=600)
         batch.held(4)
         process.send_signal(number)
-        time.sleep(0.3)  # two signals at the same instant are one
+        batch.until(lambda: "Stopping:" in batch.output)  # two signals at the same instant are one
         process.send_signal(number)
-        began = time.monotonic()
-        process.wait(timeout=60)
-        assert (process.returncode, time.monotonic() - began < 1.5) == (130, True)
+        assert process.wait(timeout=PATIENCE_S) == 130
         assert (batch.resumed(), batch.truth()) == (0, (0, 0, 0))
 
 
 def test_terminated_it_cuts_off_what_is_not_answered_and_says_so(tmp_path: Path, place: Place) -> None:
     """SIGTERM once while answers are held back: they are waited for `--timeout`, then they are in doubt."""
     with sending(tmp_path, place, {"do": "hold", "nth": [2, 3, 4, 5]}) as batch:
-        process = batch.run()
+        process = batch.run(timeout_s=10)
         batch.held(4)
         process.terminate()
-        process.wait(timeout=60)
+        process.wait(timeout=PATIENCE_S)
         assert (process.returncode, batch.statuses()["uncertain"]) == (130, 4)
         assert (batch.resumed(), batch.truth()) == (0, (0, 0, 0))
 
@@ -217,13 +217,13 @@ def test_the_store_is_removed_in_mid_run(tmp_path: Path, embedded: Place) -> Non
     """No further call leaves, exit 3, and what was created and could not be written is printed with its
     Id."""
     with sending(tmp_path, embedded, {"do": "hold", "nth": [5, 6, 7, 8]}, rows=60) as batch:
-        process = batch.run()
+        process = batch.run(timeout_s=60)
         batch.held(4)
         kept = shutil.copytree(batch.home, tmp_path / "kept")
         for file in batch.home.glob("importer.db*"):
             file.unlink()
         batch.tenant.ask("release", "POST")
-        process.wait(timeout=60)
+        process.wait(timeout=PATIENCE_S)
         created = [one["id"] for one in batch.tenant.ask("activities")][4:]
         assert (process.returncode, len(created)) == (3, 4), batch.output
         assert all(one in batch.output for one in created), batch.output
@@ -243,13 +243,13 @@ def test_the_disk_is_full_in_mid_run(tmp_path: Path, embedded: Place) -> None:
         if subprocess.run(mount, capture_output=True, check=False).returncode:
             pytest.skip("a small disk cannot be mounted here")
         try:
-            process = batch.run()
+            process = batch.run(timeout_s=60)
             batch.held(4)
             with contextlib.suppress(OSError), (batch.home / "filler").open("wb", buffering=0) as filler:
                 while filler.write(b"x" * 4096):
                     pass
             batch.tenant.ask("release", "POST")
-            process.wait(timeout=60)
+            process.wait(timeout=PATIENCE_S)
             created = [one["id"] for one in batch.tenant.ask("activities")][4:]
             assert process.returncode == 3, batch.output
             known = batch.output + (batch.folder / "sheet.results.csv").read_text(encoding="utf-8-sig")

@@ -50,7 +50,7 @@ def traced(tmp_path: Path, start_tenant: StartTenant, place: Place) -> list[str]
         [*strace, *importer, *how],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
         env=child_environment(store),
     )
