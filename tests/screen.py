@@ -53,7 +53,7 @@ def read_page(address: str, cookie: str = "", body: bytes | None = None, kind: s
     headers = {"Cookie": cookie} if cookie else {}
     if body is not None:
         headers |= {"Origin": f"{parts.scheme}://{parts.netloc}", "Content-Type": kind}
-    connection = http.client.HTTPConnection(parts.netloc, timeout=60)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=180)
     try:
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         connection.request("GET" if body is None else "POST", path, body=body, headers=headers)
@@ -88,7 +88,7 @@ class Caller:
         if method == "GET":
             del usual["Origin"]
         sent = {name: text for name, text in {**usual, **(headers or {})}.items() if text}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=180)
         try:
             connection.request(method, path, body=body, headers=sent)
             got = connection.getresponse()

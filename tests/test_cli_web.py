@@ -139,7 +139,7 @@ def test_ctrl_c_waits_for_the_calls_under_way(start_tenant: StartTenant) -> None
     """Nothing is in doubt afterwards: what left was answered and recorded."""
     tenant = start_tenant(rate="20/1", latency_s=0.3)
     with _web() as web:
-        path = _begun(web, 100)
+        path = _begun(web, 300)
         once = web.once(f"{path}/send/confirm")
         web.post(f"{path}/send", once=once, mode="real")
         _until(lambda: len(tenant.activities) > 5)
@@ -148,7 +148,7 @@ def test_ctrl_c_waits_for_the_calls_under_way(start_tenant: StartTenant) -> None
         sent = len(tenant.activities)
     with _web() as web:
         assert f"{sent} created" in web.wait_for(f"{path}/progress", "Resume")
-        assert f"{100 - sent} pending" in web.get(f"{path}/progress")
+        assert f"{300 - sent} pending" in web.get(f"{path}/progress")
 
 
 @pytest.mark.crash
@@ -156,7 +156,7 @@ def test_a_killed_server_is_found_again_and_resumed(start_tenant: StartTenant) -
     """Nothing is lost and nothing doubled, and the screen says what is open."""
     kills = 30 if os.environ.get("IMPORTER_LONG") else 2
     tenant = start_tenant(rate="50/1", latency_s=0.05)
-    rows = 40 * (kills + 1)
+    rows = 150 * (kills + 1)
     path = ""
     for kill in range(kills):
         with _web() as web:

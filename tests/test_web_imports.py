@@ -57,7 +57,7 @@ def test_a_file_that_is_too_large_is_refused_before_it_arrives(caller: Caller, h
         f"POST /new HTTP/1.1\r\nHost: {caller.host}\r\nOrigin: http://{caller.host}\r\n"
         f"Cookie: {caller.cookie}\r\nContent-Type: {kind}\r\nContent-Length: {200 << 20}\r\n\r\n"
     )
-    with socket.create_connection(("127.0.0.1", caller.port), timeout=30) as line:
+    with socket.create_connection(("127.0.0.1", caller.port), timeout=180) as line:
         line.sendall(head.encode() + body[:400])
         answer = line.recv(200).decode()
 
@@ -75,7 +75,7 @@ def test_a_file_that_turns_out_too_large_is_deleted(caller: Caller, home: Path) 
     )
     megabyte = b"x" * (1 << 20)
     sent = 0
-    with socket.create_connection(("127.0.0.1", caller.port), timeout=30) as line:
+    with socket.create_connection(("127.0.0.1", caller.port), timeout=180) as line:
         line.sendall(head.encode() + _chunk(start))
         try:
             while sent < 130:

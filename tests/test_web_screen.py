@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 ACCOUNT = "3f2504e0-4f89-41d3-9a0c-{:012d}"
 SAMPLES = Path(__file__).parents[1] / "samples"
 MAPPINGS = Path(__file__).parents[1] / "mappings"
-PATIENCE_MS = 60_000
-# A browser beside other work is sometimes slower than any patience; what a test finds wrong is not retried.
-pytestmark = pytest.mark.flaky(reruns=2, only_rerun=["TimeoutError"])
+PATIENCE_MS = 180_000
 MAPPING = """\
 RelatedCompanyId: Account   # the account's Id
 ActivityEvent: 10001
@@ -119,6 +117,15 @@ class Person:
         self.page.get_by_role("button", name=re.compile(r"^Send [\d,]+ rows?$")).click()
         self.press("Yes, send")
         self.page.wait_for_url("**/results")
+
+    def stop(self, tenant: RunningTenant) -> None:
+        """Stop a run whose calls the tenant holds back, and wait until it has ended."""
+        self.page.get_by_text(re.compile(r"[1-9]\d* created")).wait_for()
+        self.press("Stop")
+        self.page.get_by_text("Stopping: waiting for the calls under way.").wait_for()
+        tenant.set_faults({})
+        tenant.ask(lambda sandbox: sandbox.release())
+        self.page.get_by_role("button", name="Resume").wait_for()
 
     def picture(self, name: str) -> None:
         """Keep a picture, if somebody wants them."""
@@ -293,9 +300,9 @@ def test_invalid_rows_need_a_decision(rehearsing: Person, tmp_path: Path, mappin
     rehearsing.load_mapping(mapping)
     rehearsing.check()
     rehearsing.press("Continue")
+    rehearsing.page.get_by_text("Correct the invalid rows, or choose to leave them out.").wait_for()
 
     assert rehearsing.page.url.endswith("/check")
-    assert "Correct the invalid rows, or choose to leave them out." in rehearsing.said
 
 
 def test_a_loaded_mapping_comes_back_byte_for_byte(rehearsing: Person) -> None:
@@ -441,6 +448,7 @@ def test_every_page_is_the_answer_to_a_get(rehearsing: Person, tmp_path: Path, m
         rehearsing.page.go_back()
         rehearsing.page.wait_for_load_state()
     rehearsing.page.get_by_role("link", name="Imports").click()
+    rehearsing.page.wait_for_url("**/imports")
 
     assert "5 created" in rehearsing.said
 
@@ -496,7 +504,8 @@ def test_stop_and_resume(
     start_tenant: StartTenant, home: Path, browser: Browser, tmp_path: Path, mapping: Path
 ) -> None:
     """Stop lets calls under way end; Progress and Results offer Resume, and each row arrives once."""
-    tenant = start_tenant(rate="8/1", latency_s=0.05)
+    tenant = start_tenant(latency_s=0.05)
+    tenant.set_faults({"faults": [{"do": "hold", "nth": list(range(6, 61))}]})
     with RunningScreen(home) as screen:
         person = Person(browser, screen)
         person.upload(_sheet(tmp_path, 60))
@@ -505,17 +514,16 @@ def test_stop_and_resume(
         person.to_send()
         person.page.get_by_role("button", name="Send 60 rows").click()
         person.press("Yes, send")
-        person.page.get_by_text(re.compile(r"[1-9]\d* created")).wait_for()
+        person.page.get_by_role("progressbar").wait_for()
         person.picture("09-running")
-        person.press("Stop")
-        person.page.get_by_role("button", name="Resume").wait_for()
+        person.stop(tenant)
         assert person.page.url.endswith("/progress")
         person.picture("10-stopped")
         person.page.get_by_role("link", name="See the rows").click()
         person.page.wait_for_url("**/results")
         person.press("Resume")
-        person.page.wait_for_url("**/results", timeout=60_000)
-        assert "60 created" in person.said
+        person.page.get_by_text("60 created").wait_for()
+        person.page.wait_for_url("**/results")
         assert person.heard == []
         person.context.close()
 
@@ -620,8 +628,8 @@ def test_a_finished_import_keeps_no_sheet_and_can_be_erased(
         with_keys.press("Download results")
     assert Path(results.value.path()).read_bytes().count(b"created") == 3
     with_keys.press("Erase")
+    page.get_by_text("This cannot be undone").wait_for()
     with_keys.picture("15-erase")
-    assert "This cannot be undone" in with_keys.said
     with_keys.press("Yes, erase")
     page.get_by_text("The data of 3 rows was removed.").wait_for()
     page.get_by_role("cell", name="erased").wait_for()
@@ -675,8 +683,10 @@ def test_pages_are_accessible_and_fit(
     rehearsing.load_mapping(mapping)
     look("mapping-loaded")
     rehearsing.page.get_by_role("link", name="As text").click()
+    rehearsing.page.get_by_label("Mapping as text (YAML)").wait_for()
     look("mapping-text")
     rehearsing.page.get_by_role("link", name="As a form").click()
+    rehearsing.page.get_by_label("Activity type", exact=True).wait_for()
     rehearsing.check()
     look("check")
     rehearsing.page.get_by_label("Leave out 1 invalid row").check()
@@ -689,8 +699,10 @@ def test_pages_are_accessible_and_fit(
     rehearsing.page.wait_for_url("**/results")
     look("results")
     rehearsing.page.get_by_role("link", name="Imports").click()
+    rehearsing.page.wait_for_url("**/imports")
     look("imports")
     rehearsing.page.get_by_role("link", name="Keys").click()
+    rehearsing.page.wait_for_url("**/keys")
     rehearsing.page.get_by_text("Asking LeadSquared").wait_for(state="detached")
     look("keys")
 
@@ -706,7 +718,6 @@ def test_a_large_sheet_stays_usable(
     tenant = start_tenant(rate="100/1")
     with RunningScreen(home) as screen:
         person = Person(browser, screen)
-        person.page.set_default_timeout(120_000)
         person.upload(_sheet(tmp_path, rows))
         person.load_mapping(mapping)
         person.check()
@@ -739,15 +750,16 @@ def test_a_running_import_is_live_in_the_list(
     with RunningScreen(home) as screen:
         person = Person(browser, screen)
         for name in ("first.csv", "second.csv"):
-            sheet = _sheet(tmp_path, 100, name, outcome="Won" if name == "first.csv" else "Lost")
+            sheet = _sheet(tmp_path, 1_000, name, outcome="Won" if name == "first.csv" else "Lost")
             person.upload(sheet)
             person.load_mapping(mapping)
             person.check()
             person.to_send()
-            person.page.get_by_role("button", name="Send 100 rows").click()
+            person.page.get_by_role("button", name="Send 1,000 rows").click()
             person.press("Yes, send")
             person.page.wait_for_url("**/progress")
         person.page.get_by_role("link", name="Imports").click()
+        person.page.wait_for_url("**/imports")
         assert person.page.get_by_text("running").count() == 2
         person.picture("12-imports")
         person.page.get_by_role("link", name="first.csv").click()
@@ -882,7 +894,8 @@ def test_a_team_sees_and_continues_a_colleagues_import(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Two computers on one store: what was stopped on one is in the other's list, and goes on there."""
-    tenant = start_tenant(rate="20/1", latency_s=0.05)
+    tenant = start_tenant(latency_s=0.05)
+    tenant.set_faults({"faults": [{"do": "hold", "nth": list(range(6, 61))}]})
     with postgres_database() as url:
         monkeypatch.setenv("IMPORTER_STORE", url)
         with RunningScreen(tmp_path / "mine") as mine:
@@ -893,16 +906,14 @@ def test_a_team_sees_and_continues_a_colleagues_import(
             person.to_send()
             person.page.get_by_role("button", name="Send 60 rows").click()
             person.press("Yes, send")
-            person.page.get_by_text(re.compile(r"[1-9]\d* created")).wait_for()
-            person.press("Stop")
-            person.page.get_by_role("button", name="Resume").wait_for()
+            person.stop(tenant)
             person.context.close()
         monkeypatch.setenv("IMPORTER_HOME", str(tmp_path / "hers"))
         with RunningScreen(tmp_path / "hers") as hers:
             colleague = Person(browser, hers)
             colleague.page.get_by_role("link", name="visits.csv").click()
             colleague.page.get_by_role("button", name="Resume").click()
-            colleague.page.get_by_text("60 created").wait_for(timeout=180_000)
+            colleague.page.get_by_text("60 created").wait_for()
             assert colleague.heard == []
             colleague.context.close()
 
