@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -34,6 +35,13 @@ def activity(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in {**body, **changes}.items() if value is not None}
 
 
+async def until(reached: Callable[[], object]) -> None:
+    """Looks again and again, for a minute at most."""
+    async with asyncio.timeout(60):
+        while not reached():  # noqa: ASYNC110 - the sandbox wakes nobody
+            await asyncio.sleep(0.01)
+
+
 @dataclass(frozen=True)
 class Reply:
     """What came back."""
@@ -58,7 +66,7 @@ class Reply:
 class Caller:
     """`async with Caller(sandbox) as call`. Raises what aiohttp raises."""
 
-    def __init__(self, sandbox: Sandbox, *, timeout_s: float = 5.0) -> None:
+    def __init__(self, sandbox: Sandbox, *, timeout_s: float = 60.0) -> None:
         self.sandbox = sandbox
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self.keys = {"x-LSQ-AccessKey": sandbox.access_key, "x-LSQ-SecretKey": sandbox.secret_key}

@@ -35,7 +35,7 @@ class Seat:
 
     def read_until(self, text: str) -> str:
         """What stands on the screen once `text` does."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 180
         while text not in self.seen:
             assert time.monotonic() < deadline, self.seen
             try:
@@ -50,7 +50,7 @@ class Seat:
     def ended(self) -> int:
         """The exit code."""
         self.read_until("\0")
-        code = self.process.wait(timeout=30)
+        code = self.process.wait(timeout=180)
         os.close(self.own)
         return code
 

@@ -178,15 +178,15 @@ def test_a_batch_that_never_sent_a_call_is_replaced_with_its_results_file(
 def _never_sent(sheet: Path, mapping: Path) -> str:
     """A batch killed right after it was published, with its results file; no call was made."""
     process = subprocess.Popen(
-        importer_command("run", sheet, "-m", mapping, "--yes", "--rate", "1/1"), env=child_environment(),
+        importer_command("run", sheet, "-m", mapping, "--yes", "--rate", "1/2"), env=child_environment(),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     results = Path("visits.results.csv")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 180
     while not results.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     process.kill()
-    process.wait(timeout=30)
+    process.wait(timeout=180)
     return results_of(results)[0]["import_batch"]
 
 

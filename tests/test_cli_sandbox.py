@@ -47,7 +47,7 @@ def _organisation(told: dict[str, str]) -> str:
             "x-LSQ-SecretKey": told["LEADSQUARED_SECRET_KEY"],
         },
     )
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=180) as answer:
         return str(json.load(answer)["OrgShortCode"])
 
 
@@ -60,7 +60,7 @@ def test_it_prints_where_and_with_which_keys_first_and_serves_until_told_to_stop
     told = _told(served)
     organisation = _organisation(told)
     served.send_signal(number)
-    rest = served.communicate(timeout=30)
+    rest = served.communicate(timeout=180)
 
     assert (organisation, served.returncode) == ("sandbox", 0)
     assert "Traceback" not in rest[1]

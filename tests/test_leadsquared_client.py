@@ -230,7 +230,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_not_sent(self_signed: ss
 async def test_a_handshake_that_is_none_is_not_sent() -> None:
     """https to a port that speaks something else."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(5)
+        server.settimeout(60)
 
         def speaks_otherwise() -> None:
             connection, _ = server.accept()

@@ -297,8 +297,8 @@ def test_hostile_cells_take_no_time() -> None:
         "1e9999",
         "=9/0",
     ]
-    started = time.perf_counter()
+    started = time.process_time()
     for before in hostile:
         for after in [*hostile, "1", "1E+99", "1/2/2026"]:
             is_respelling(before, after)
-    assert time.perf_counter() - started < 20
+    assert time.process_time() - started < 20

@@ -6,7 +6,7 @@ import asyncio
 import time
 
 import pytest
-from sandbox_caller import ACCOUNT, Caller, quick
+from sandbox_caller import ACCOUNT, Caller, quick, until
 
 from importer.sandbox import Sandbox
 
@@ -23,6 +23,7 @@ async def test_without_the_token_nothing_is_told(token: str | None) -> None:
 async def test_every_call_has_its_record() -> None:
     """Arrival by both clocks, kind, status, fault, and what it created, its caller knowing or not."""
     rules = {"faults": [{"do": "answer", "status": 504, "commit": True, "nth": 2}]}
+    before = time.time()
     async with quick(rules) as sandbox, Caller(sandbox) as call:
         created = await call.create()
         await call.create()
@@ -35,7 +36,7 @@ async def test_every_call_has_its_record() -> None:
     assert [each["fault"] for each in records] == ["", "answer", ""]
     assert [each["activity_id"] for each in records] == [created.id, held[1]["id"], None]
     assert records[0]["arrived_s"] <= records[1]["arrived_s"] <= records[1]["ended_s"]
-    assert abs(records[0]["at"] - time.time()) < 10
+    assert before <= records[0]["at"] <= time.time()
     assert [each["number"] for each in later] == [3]
 
 
@@ -53,9 +54,7 @@ async def test_counts_tell_what_happened_in_numbers() -> None:
 
 async def held_back(sandbox: Sandbox, count: int) -> list[int]:
     """Waits until so many answers are held back; their numbers."""
-    async with asyncio.timeout(10):
-        while len(sandbox.held_back) < count:  # noqa: ASYNC110 - the sandbox wakes nobody
-            await asyncio.sleep(0.01)
+    await until(lambda: len(sandbox.held_back) >= count)
     return list(sandbox.held_back)
 
 
@@ -83,7 +82,7 @@ async def test_all_held_answers_go_at_once() -> None:
 
 async def test_a_held_answer_does_not_keep_the_sandbox_from_stopping() -> None:
     """Whoever leaves lets everything go."""
-    async with Caller(quick(), timeout_s=2) as call:
+    async with Caller(quick()) as call:
         async with quick({"faults": [{"do": "hold"}]}) as call.sandbox:
             call.keys = {
                 "x-LSQ-AccessKey": call.sandbox.access_key,

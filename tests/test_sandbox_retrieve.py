@@ -180,10 +180,10 @@ async def test_paging_must_be_numbers_from_1(call: Caller, paging: dict[str, obj
 
 async def test_reads_lag_behind() -> None:
     """What was created is not seen at once, by list or by Id."""
-    async with quick(lag_s=0.3) as sandbox, Caller(sandbox) as call:
+    async with quick(lag_s=2.0) as sandbox, Caller(sandbox) as call:
         created = await call.create()
         at_once = [(await call.retrieve()).json["RecordCount"], (await call.by_id(created.id)).status]
-        await asyncio.sleep(0.35)
+        await asyncio.sleep(2.1)
         later = [(await call.retrieve()).json["RecordCount"], (await call.by_id(created.id)).status]
     assert (at_once, later) == ([0, 500], [1, 200])
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from model.lives import OPTIONS, Batch, Cells
 from model.world import ALTERATIONS, CREATE_FATES, READ_FATES, SETTLE_S, World
 
-EXAMPLES = 3_000 if os.environ.get("IMPORTER_LONG") == "1" else 120
+EXAMPLES = 3_000 if os.environ.get("IMPORTER_LONG") == "1" else 40
 MEMORY = Path("/dev/shm")
 
 

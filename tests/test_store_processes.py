@@ -18,6 +18,7 @@ from importer.store.store import Store
 
 LONG = os.environ.get("IMPORTER_LONG") == "1"
 STEPS_MAX = 200
+PATIENCE_S = 180.0
 
 
 def test_a_batch_is_owned_by_one_process_until_it_ends(place: Place, store: Store) -> None:
@@ -32,7 +33,7 @@ def test_a_batch_is_owned_by_one_process_until_it_ends(place: Place, store: Stor
         assert summary is not None
         assert summary.running
         one.signal(signal.SIGKILL)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_S
         while "error" in (taken := two.ask("own", batch_id=batch_id(1))):
             assert time.monotonic() < deadline, taken
         assert taken["owner"] == 3
@@ -47,7 +48,7 @@ def test_what_was_being_sent_when_a_process_was_killed_is_in_doubt(place: Place,
         one.signal(signal.SIGKILL)
     owned = _own(store, batch_id(1))
     assert (owned.taken_over_s is None) == (place.dialect == "sqlite")
-    assert owned.taken_over_s is None or 0 <= owned.taken_over_s < 60
+    assert owned.taken_over_s is None or owned.taken_over_s >= 0
     with owned.change() as change:
         assert change.interrupted(code="interrupted", error="…") == 1
     row = owned.rows.row(2)
@@ -56,7 +57,7 @@ def test_what_was_being_sent_when_a_process_was_killed_is_in_doubt(place: Place,
 
 
 def _own(store: Store, name: str) -> Ownership:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
             return store.own(name)
@@ -82,7 +83,7 @@ def test_a_process_that_was_stopped_loses_its_batch_and_can_write_nothing_when_i
             return
         owned = _own(store, batch_id(1))
         assert owned.taken_over_s is not None
-        assert 1.0 < owned.taken_over_s < 60
+        assert owned.taken_over_s > 1.0
         one.signal(signal.SIGCONT)
         assert one.ask("mark", position=2)["type"] == "StoreError"
         assert owned.rows.row(2).status is RowStatus.PENDING
@@ -107,15 +108,18 @@ def test_publishing_is_whole_or_nothing_whenever_it_is_killed(place: Place, stor
             break
     assert ended
     _eventually_clear(store)
-    with store.database.reading() as connection:
-        left = connection.exec_driver_sql("SELECT count(*) FROM batch WHERE NOT published").scalar()
-    assert left == 0
 
 
 def _eventually_clear(store: Store) -> None:
-    """What a killed process leaves is removed by the next command that stages."""
-    time.sleep(0.2)
-    store.stage(batch_id(999)).close()
+    """What a killed process leaves is removed by the next command that stages, once the process is known to
+    be dead."""
+    deadline = time.monotonic() + PATIENCE_S
+    left: object = None
+    while left != 0:
+        assert time.monotonic() < deadline, left
+        store.stage(batch_id(999)).close()
+        with store.database.reading() as connection:
+            left = connection.exec_driver_sql("SELECT count(*) FROM batch WHERE NOT published").scalar()
 
 
 @pytest.mark.load

@@ -21,6 +21,8 @@ Fields:
   mx_Custom_1: Outcome
   mx_Custom_2: Remarks
 """
+PATIENT: Final = ("--timeout", "60")
+"""For faults that answer: no call of a slow computer is in doubt."""
 QUICK: Final = ("--rate", "1000/1", "--settle", "0.3", "--timeout", "1", "--yes", "--json")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from conftest import StartTenant
 
-from faults.batch import lines
+from faults.batch import PATIENT, lines
 from faults.conftest import Begin
 
 PASSING: dict[str, dict[str, Any]] = {
@@ -83,7 +83,7 @@ def test_a_refusal_is_final(start_tenant: StartTenant, begin: Begin, name: str) 
     tenant = start_tenant()
     batch = begin(tenant)
     tenant.set_faults({"faults": [{**REFUSALS[name], "note_has": "number 2"}]})
-    result = batch.run(lines(4))
+    result = batch.run(lines(4), *PATIENT)
     refused = batch.rows()[1]
     assert (batch.statuses, result.exit) == (["created", "failed", "created", "created"], 1)
     assert (refused.attempts, len(tenant.creates), batch.wrongs()) == (1, 4, [])
@@ -100,7 +100,7 @@ def test_an_id_that_another_row_has_says_nothing(
     told = {"Status": "Success", "Message": {"Id": "1c9f0f4e-5b39-11e9-826a-0622360da6ff"}}
     fault = {"do": "answer", "status": 200, "text": json.dumps(told), "commit": commit, "on": "create"}
     tenant.set_faults({"faults": [{**fault, "nth": [2, 5]}]})
-    result = batch.run(lines(12, accounts=12))
+    result = batch.run(lines(12, accounts=12), *PATIENT)
     rows = batch.rows()
     wrong_at = [row for row in rows if row.activity_id == told["Message"]["Id"]]  # type: ignore[index]
     assert (batch.statuses, result.exit, len(wrong_at)) == (["created"] * 12, 0, 1)
@@ -131,7 +131,7 @@ def test_nothing_more_leaves_once_nothing_can_succeed(
     tenant = start_tenant(latency_s=0.05)
     batch = begin(tenant)
     tenant.set_faults({"faults": [{**STOPS[name], "note_has": "number 20"}]})
-    result = batch.run(lines(200), "--workers", "4")
+    result = batch.run(lines(200), "--workers", "4", *PATIENT)
     calls = tenant.calls
     first = next(index for index, call in enumerate(calls) if call.fault)
     after = calls[first + 1 :]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import threading
 from typing import Any
 
 import pytest
 from conftest import StartTenant
 
-from faults.batch import lines
+from faults.batch import PATIENT, lines
 from faults.conftest import Begin
 
 FROM_THE_60TH_CALL = list(range(60, 5_000))
@@ -64,7 +66,7 @@ def test_a_poisonous_row_is_no_outage(start_tenant: StartTenant, begin: Begin) -
     tenant = start_tenant()
     batch = begin(tenant)
     tenant.set_faults({"faults": [{"do": "answer", "status": 503, "note_has": "number 3"}]})
-    result = batch.run(lines(9), "--max-attempts", "2", "--max-outage", "2")
+    result = batch.run(lines(9), "--max-attempts", "2", "--max-outage", "60")
     poisoned = batch.rows()[2]
     assert (result.exit, poisoned.status, poisoned.error_code, poisoned.attempts) == (
         1,
@@ -94,20 +96,24 @@ def test_throttled_for_ever_stops_after_max_outage(start_tenant: StartTenant, be
     tenant = start_tenant()
     batch = begin(tenant)
     tenant.set_faults({"faults": [{"do": "throttle", "status": 429, "retry_after": 1}]})
-    result = batch.run(lines(5), "--max-outage", "3")
+    result = batch.run(lines(5), "--max-outage", "3", *PATIENT)
     assert (result.exit, batch.statuses) == (3, ["pending"] * 5)
     assert [row.attempts for row in batch.rows()] == [0] * 5
 
 
 def test_a_tenant_that_goes_away_leaves_the_batch_to_be_resumed(
-    start_tenant: StartTenant, begin: Begin, monkeypatch: pytest.MonkeyPatch
+    start_tenant: StartTenant, begin: Begin
 ) -> None:
     """Connection refused in mid-run: nothing left, so nothing is in doubt but what was under way."""
-    import threading
-
     tenant = start_tenant(latency_s=0.05)
     batch = begin(tenant)
-    threading.Timer(2.0, tenant.stop).start()
+    creates = itertools.count(1)
+
+    def go_away(_: object) -> None:
+        if next(creates) == 50:
+            threading.Thread(target=tenant.stop).start()
+
+    tenant.before_each_create(go_away)
     result = batch.run(lines(1000), "--rate", "100/1", "--max-outage", "3")
     again = batch.resume()
     assert (result.exit, again.exit) == (3, 3)
@@ -139,7 +145,7 @@ def test_a_quota_of_a_day_ends_the_run_and_says_when_to_resume(
     tenant = start_tenant()
     batch = begin(tenant)
     tenant.set_faults({"tenant": {"daily_quota": 12}})
-    result = batch.run(lines(40))
+    result = batch.run(lines(40), *PATIENT)
     pending = [row for row in batch.rows() if row.status == "pending"]
     assert (result.exit, batch.wrongs(), len(pending) >= 28) == (3, [], True)
     assert [row.attempts for row in pending] == [0] * len(pending)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from conftest import StartTenant
 
-from faults.batch import ACCOUNT, Line, lines
+from faults.batch import ACCOUNT, PATIENT, Line, lines
 from faults.conftest import Begin
 
 
@@ -17,7 +17,7 @@ def test_the_same_unknown_exception_twice_is_a_refusal(start_tenant: StartTenant
         {"faults": [{"do": "refuse", "exception": "MXSomethingNewException", "note_has": "bad"}]}
     )
     rows = [Line("good 1"), Line("bad 1", account=1), *lines(4), Line("bad 2", account=2)]
-    result = batch.run(rows, "--workers", "1")
+    result = batch.run(rows, "--workers", "1", *PATIENT)
     attempts = {row.content[1]: row.attempts for row in batch.rows()}
     assert (result.exit, batch.wrongs()) == (1, [])
     assert [batch.rows()[i].error_code for i in (1, 6)] == ["MXSomethingNewException"] * 2
@@ -31,7 +31,7 @@ def test_twenty_refusals_alike_stop_the_run(start_tenant: StartTenant, begin: Be
     tenant = start_tenant()
     batch = begin(tenant)
     tenant.set_faults({"tenant": {"events": [1]}})
-    result = batch.run(lines(80), "--workers", "2")
+    result = batch.run(lines(80), "--workers", "2", *PATIENT)
     assert (result.exit, batch.statuses.count("failed") in range(20, 23)) == (3, True)
     assert "MXInvalidActivityException" in result.stderr
 
@@ -41,7 +41,7 @@ def test_keep_going_lets_them_be_refused_one_by_one(start_tenant: StartTenant, b
     tenant = start_tenant()
     batch = begin(tenant)
     tenant.set_faults({"tenant": {"events": [1]}})
-    result = batch.run(lines(40), "--keep-going")
+    result = batch.run(lines(40), "--keep-going", *PATIENT)
     assert (result.exit, batch.statuses) == (1, ["failed"] * 40)
 
 
@@ -50,7 +50,7 @@ def test_refusals_that_are_not_alike_do_not_stop_the_run(start_tenant: StartTena
     tenant = start_tenant()
     batch = begin(tenant)
     tenant.set_faults({"faults": [{"do": "refuse", "note_has": "number 1"}]})
-    result = batch.run([Line("ok"), *[Line(f"number 1{n:03}") for n in range(60)]])
+    result = batch.run([Line("ok"), *[Line(f"number 1{n:03}") for n in range(60)]], *PATIENT)
     assert (result.exit, batch.statuses.count("failed")) == (1, 60)
 
 
@@ -59,7 +59,7 @@ def test_max_attempts_ends_in_gave_up_and_resume_tries_again(start_tenant: Start
     tenant = start_tenant()
     batch = begin(tenant)
     tenant.set_faults({"faults": [{"do": "answer", "status": 500, "note_has": "number 1"}]})
-    first = batch.run(lines(3), "--max-attempts", "2")
+    first = batch.run(lines(3), "--max-attempts", "2", *PATIENT)
     code, attempts = batch.codes[0], batch.rows()[0].attempts
     tenant.set_faults({})
     second = batch.resume()
@@ -94,9 +94,9 @@ def test_limit_sends_exactly_so_many(start_tenant: StartTenant, begin: Begin) ->
     tenant = start_tenant()
     batch = begin(tenant)
     tenant.set_faults({"faults": [{"do": "throttle", "status": 429, "nth": [2, 3]}]})
-    result = batch.run(lines(30), "--limit", "4")
+    result = batch.run(lines(30), "--limit", "4", *PATIENT)
     assert (result.exit, batch.statuses.count("created"), len(tenant.activities)) == (3, 4, 4)
-    assert batch.resume("--limit", "3").exit == 3
+    assert batch.resume("--limit", "3", *PATIENT).exit == 3
     assert (batch.statuses.count("created"), batch.wrongs()) == (7, [])
 
 
