@@ -37,6 +37,8 @@ VALUES: Final = (
     Trap("India's groups", ["12,75,000", "1,25,000.50"], NUMBER, (), ("1275000", "125000.50")),
     Trap("currencies where numbers are wanted", ["₹ 500", "12"], NUMBER, ("problem currency B2",), ("-", "12")),
     Trap("currencies allowed", ["₹ 12,75,000", "Rs. 1,250/-", "INR 20", "-Rs 5"], MONEY, (), ("1275000", "1250", "20", "-5")),
+    Trap("amounts without cents", ["Fr. 5.-", "€ 12,-", "1.250,– €", "7,--"], '{column: Value, type: number, currency: true, decimal: ","}', ("question mixed-currencies B2",), ("5", "12", "1250", "7")),
+    Trap("amounts without cents where numbers are wanted", ["12,-"], NUMBER, ("problem currency B2",), ("-",)),
     Trap("currencies of other countries", ["kr 5", "5 Kč", "5 zł", "500/-"], NUMBER, ("problem currency B2 B3 B4 B5",), ("-", "-", "-", "-")),
     Trap("currencies of other countries allowed", ["kr 5", "7 kr."], MONEY, (), ("5", "7")),
     Trap("two signs of the rupee", ["₨ 500", "Rs. 20", "₹ 5"], MONEY, (), ("500", "20", "5")),

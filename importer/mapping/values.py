@@ -214,7 +214,7 @@ _CURRENCY_WORDS: Final = (
 )
 _MONEY: Final = re.compile(
     rf"(?P<sign>[+-]?) ?(?P<before>{_CURRENCY_WORDS}|[^\w\s.,'+-])? ?(?P<number>[+-]?[\d.,][\d.,' ]*?)"
-    rf" ?(?P<after>{_CURRENCY_WORDS}|[^\w\s.,'+-])?(?:/-|/=)?",
+    rf"(?P<cents>[.,][-–—]{{1,2}})? ?(?P<after>{_CURRENCY_WORDS}|[^\w\s.,'+-])?(?:/-|/=)?",
     re.IGNORECASE,
 )
 _POINT_CURRENCIES: Final = frozenset("₹£")
@@ -363,7 +363,7 @@ def _money(cell: str) -> re.Match[str] | None:
         return None
     signs = [part for part in (found["before"], found["after"]) if part]
     known = all(part[:1].isalpha() or unicodedata.category(part) == "Sc" for part in signs)
-    return found if known and (signs or cell.endswith(("/-", "/="))) else None
+    return found if known and (signs or found["cents"] or cell.endswith(("/-", "/="))) else None
 
 
 def without_currency(cell: str) -> str | None:
