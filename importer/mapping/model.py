@@ -122,19 +122,13 @@ Text = Annotated[str, BeforeValidator(_text), Field(min_length=1), WithJsonSchem
 TextOrEmpty = Annotated[str, BeforeValidator(_text), WithJsonSchema(_TEXT_JSON)]
 Flag = Annotated[bool, BeforeValidator(_flag), WithJsonSchema({"type": "boolean"})]
 Whole = Annotated[int, BeforeValidator(_whole), WithJsonSchema({"type": "integer", "minimum": 1})]
-Texts = Annotated[
-    list[Text],
+_ONE_OR_SEVERAL: Final = (
     BeforeValidator(_list),
     Field(min_length=1),
     WithJsonSchema({"anyOf": [_TEXT_JSON, {"type": "array", "items": _TEXT_JSON, "minItems": 1}]}),
-]
-
-Questions = Annotated[
-    list[Annotated[Text, AfterValidator(_question)]],
-    BeforeValidator(_list),
-    Field(min_length=1),
-    WithJsonSchema({"anyOf": [_TEXT_JSON, {"type": "array", "items": _TEXT_JSON, "minItems": 1}]}),
-]
+)
+Texts = Annotated[list[Text], *_ONE_OR_SEVERAL]
+Questions = Annotated[list[Annotated[Text, AfterValidator(_question)]], *_ONE_OR_SEVERAL]
 
 
 class _Short:

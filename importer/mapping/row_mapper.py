@@ -122,7 +122,7 @@ class MappedField:
             return self.constant
         if self.date_and_time is not None:
             return self._both_parts(cells, self.date_and_time)
-        cell = self.shown(cells)
+        cell = self.shown(cells) if self.literals else cells[self.columns[0][1]]
         if type(cell) is str:
             if self.strip:
                 cell = cell.strip(BLANKS)
@@ -306,11 +306,11 @@ class RowMapper:
         cells = self._padded(row.cells)
         sent = {field.name: field.send(cells, resolved) for field in self.fields}
         problems = [each for each in sent.values() if isinstance(each, CellFinding)]
-        if problems:
+        company, event, note = sent.pop(ACCOUNT), sent.pop(EVENT), sent.pop(NOTE, None)
+        if problems or not isinstance(company, str) or not isinstance(event, str):
             return self._problems(cells, problems)
-        values = {name: each for name, each in sent.items() if isinstance(each, str)}
-        company, event, note = values.pop(ACCOUNT), values.pop(EVENT), values.pop(NOTE, None)
-        return Activity(company, int(event), note, tuple(values.items()))
+        fields = tuple([(name, each) for name, each in sent.items() if isinstance(each, str)])
+        return Activity(company, int(event), note if isinstance(note, str) else None, fields)
 
     def lookup_values(self, row: Row) -> Iterator[tuple[Lookup, str]]:
         """What this row asks for; cells that are empty or no good ask for nothing."""
