@@ -228,9 +228,11 @@ def seven(store: Store) -> BatchRows:
     return store.open(batch_id(1))
 
 
-def page_of(rows: BatchRows, folder: Path) -> str:
+def page_of(store: Store, folder: Path) -> str:
     """What a person reads of the page."""
-    path = write_report(folder / "r.html", gather(rows, running=False), rows_for_search(rows, 6)).path
+    rows, summary = store.open(batch_id(1)), store.summary(batch_id(1))
+    assert summary is not None
+    path = write_report(folder / "r.html", gather(rows, summary), rows_for_search(rows, 6)).path
     return text_of(path.read_text(encoding="utf-8"))
 
 
@@ -266,7 +268,8 @@ def test_cells_are_bounded_too(store: Store, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_what_needs_a_person_comes_first(store: Store, tmp_path: Path) -> None:
     """In plain words: how many rows need attention, and what to do."""
-    text = page_of(seven(store), tmp_path)
+    seven(store)
+    text = page_of(store, tmp_path)
 
     assert "4 of 6 rows are created; 2 rows need your attention." in text
     assert text.index("MXInvalidInputException 1 row") < text.index("invalid 1 row")
@@ -281,11 +284,13 @@ def test_a_rebuilt_batch_names_its_sheet_and_counts_no_calls(store: Store, tmp_p
     with staging.change() as change:
         bodies = {position: activity(position).encoded() for position in range(1, 7)}
         change.assume_sent(bodies, since, detail="rebuilt", code="rebuilt", error="May have been created.")
-    with store.publish(staging, one) as owned:
-        facts = gather(owned.rows, running=False)
-        text = page_of(owned.rows, tmp_path)
+    store.publish(staging, one).close()
+    summary = store.summary(one.id)
+    assert summary is not None
+    facts = gather(store.open(one.id), summary)
+    text = page_of(store, tmp_path)
 
-    assert (facts.traffic.calls, facts.counts["uncertain"]) == (0, 6)
+    assert (facts["traffic"].calls, facts["counts"]["uncertain"]) == (0, 6)
     assert text.startswith("Skip to the report Import to LeadSquared visits.csv ")
     assert ("Rebuilt from /sheets/visits.results.csv" in text, "Busiest" in text) == (True, False)
 
@@ -297,7 +302,7 @@ def test_corrections_are_shown_with_what_they_replaced(store: Store, tmp_path: P
         fields = {"mx_Custom_1": ("<b>Wno</b>", "Won")}
         plan = PlannedCorrection(1, fields, encode_cells(["a", "b"]))
         change.plan_corrections([plan], at=AT)
-    text = page_of(store.open(batch_id(1)), tmp_path)
+    text = page_of(store, tmp_path)
 
     assert "1 field planned." in text
     assert "2 mx_Custom_1 <b>Wno</b> Won planned" in text
@@ -311,8 +316,9 @@ def test_times_are_those_of_this_computer_with_their_zone(
         pytest.skip("Windows takes its zone from the system")
     monkeypatch.setenv("TZ", "Asia/Kolkata")
     time.tzset()
+    seven(store)
     try:
-        assert "Started 2026-11-28 09:30 IST" in page_of(seven(store), tmp_path)
+        assert "Started 2026-11-28 09:30 IST" in page_of(store, tmp_path)
     finally:
         monkeypatch.undo()
         time.tzset()

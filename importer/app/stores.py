@@ -315,12 +315,12 @@ def write_report(
     if summary.erased_at is not None:
         raise erased_error(batch.id, summary.erased_at)
     rows = store.open(batch.id)
-    facts = gather(rows, running=summary.running)
-    found = rows_for_search(rows, facts.counts["rows"])
-    observer.progress(Progress(Stage.WRITING, facts.counts["rows"]))
+    facts = gather(rows, summary)
+    found = rows_for_search(rows, summary.counts["rows"])
+    observer.progress(Progress(Stage.WRITING, summary.counts["rows"]))
     path = beside(batch.results or place_here(rows), REPORT_ENDING).absolute()
     placed = write_page(path, facts, found)
-    return WrittenReport(batch.id, placed.path, facts.counts, placed.aside, found.note)
+    return WrittenReport(batch.id, placed.path, summary.counts, placed.aside, found.note)
 
 
 def rehearsal_file(own: Home, batch: str) -> Path:

@@ -12,14 +12,13 @@ from typing import Any, Final
 from importer.leadsquared.outcomes import OutcomeKind
 from importer.pacing.pacing import Rate
 from importer.remedies import remedy_for
-from importer.report.charts import TimedOutcome, Traffic, traffic
+from importer.report.charts import TimedOutcome, traffic
 from importer.settings import DEFAULT_RATE
 from importer.sheets.rows import decode_cells
 from importer.store.batch_rows import BatchRows
-from importer.store.records import Batch, CorrectionStatus, RowStatus, Shown, StoredCorrection
+from importer.store.records import BatchSummary, CorrectionStatus, RowStatus, Shown, StoredCorrection
 from importer.text import one_line
 from importer.verification import readings
-from importer.verification.readings import VerificationSummary
 
 MESSAGES_MAX: Final = 5
 MESSAGES_COUNTED_MAX: Final = 200
@@ -115,32 +114,10 @@ class Corrections:
         return self.counts.total()
 
 
-@dataclass(frozen=True, slots=True)
-class ReportFacts:
-    """All that is on the page but the rows for its search box (`search.py`). events: activity type's code →
-    rows. Times are UTC, ISO 8601."""
-
-    batch: Batch
-    counts: dict[str, int]
-    events: dict[int, int]
-    seconds: float
-    throttled: int
-    last_change: str
-    written_at: str
-    running: bool
-    groups: tuple[ErrorGroup, ...]
-    traffic: Traffic
-    rate: Rate
-    rate_known: bool
-    read_back: VerificationSummary | None
-    read_back_at: str | None
-    corrections: Corrections
-
-
-def gather(rows: BatchRows, *, running: bool) -> ReportFacts:
-    """running: a run of the batch goes on in another window. Raises StoreError."""
-    batch = rows.batch()
-    known = rows.fact("rate")
+def gather(rows: BatchRows, summary: BatchSummary) -> dict[str, Any]:
+    """What the template (`page.html`) says of a batch, but for the rows of its search box. Times are UTC, ISO
+    8601. Raises StoreError."""
+    known = summary.facts.get("rate")
     rate = DEFAULT_RATE if known is None else Rate.parse(known)
     read = rows.readings_count() > 0
 
@@ -148,23 +125,23 @@ def gather(rows: BatchRows, *, running: bool) -> ReportFacts:
         """Create calls in the order of their times. One that was interrupted is in doubt."""
         return ((at, _WORDS.get(outcome, "in doubt")) for at, outcome in rows.calls())
 
-    return ReportFacts(
-        batch=batch,
-        counts=rows.shown_counts(),
-        events=dict(list(rows.event_counts().items())[:EVENTS_MAX]),
-        seconds=rows.fact("seconds", 0.0),
-        throttled=rows.fact("throttled", 0),
-        last_change=rows.last_change() or batch.created_at,
-        written_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        running=running,
-        groups=_groups(rows),
-        traffic=traffic(calls, rate.period_s),
-        rate=rate,
-        rate_known=known is not None,
-        read_back=readings.summarise(readings.read_rows(rows)) if read else None,
-        read_back_at=readings.ended_at(rows) if read else None,
-        corrections=_corrections(rows),
-    )
+    return {
+        "batch": summary.batch,
+        "counts": summary.counts,
+        "running": summary.running,
+        "seconds": summary.facts.get("seconds", 0.0),
+        "throttled": summary.facts.get("throttled", 0),
+        "events": dict(list(rows.event_counts().items())[:EVENTS_MAX]),
+        "last_change": rows.last_change() or summary.batch.created_at,
+        "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "groups": _groups(rows),
+        "traffic": traffic(calls, rate.period_s),
+        "rate": rate,
+        "rate_known": known is not None,
+        "read_back": readings.summarise(readings.read_rows(rows)) if read else None,
+        "read_back_at": readings.ended_at(rows) if read else None,
+        "corrections": _corrections(rows),
+    }
 
 
 def _groups(rows: BatchRows) -> tuple[ErrorGroup, ...]:

@@ -21,7 +21,7 @@ from markupsafe import Markup
 
 from importer.atomic_file import Placed
 from importer.report.charts import OUTCOMES, calls_chart, outcome_class, outcomes_chart
-from importer.report.facts import ReportFacts, RowsForSearch
+from importer.report.facts import RowsForSearch
 from importer.results.beside import write_whole
 from importer.text import one_line
 from importer.wording import duration, local_time
@@ -34,13 +34,15 @@ _PEEK_CHARACTERS: Final = 4_000
 _ESCAPES: Final = {ord(one): f"\\u{ord(one):04x}" for one in "<>&\u2028\u2029"}
 
 
-def write_report(path: Path, facts: ReportFacts, rows: RowsForSearch) -> Placed:
-    """Writes the page at `path`, or beside it if that is not this batch's. Raises FileError."""
+def write_report(path: Path, facts: Mapping[str, Any], rows: RowsForSearch) -> Placed:
+    """Writes the page at `path`, or beside it if that is not this batch's. facts: see `gather`. Raises
+    FileError."""
+    batch = facts["batch"]
 
     def write(stream: TextIO) -> None:
         stream.writelines(_template().generate(**_context(facts, rows)))
 
-    return write_whole(path, write, batch=facts.batch.id, batch_in=batch_in, source=Path(facts.batch.source))
+    return write_whole(path, write, batch=batch.id, batch_in=batch_in, source=Path(batch.source))
 
 
 def batch_in(path: Path) -> str | None:
@@ -68,20 +70,20 @@ def _template() -> Any:  # noqa: ANN401 - jinja2's Template
     return environment.get_template("page.html")
 
 
-def _context(facts: ReportFacts, rows: RowsForSearch) -> Mapping[str, Any]:
+def _context(facts: Mapping[str, Any], rows: RowsForSearch) -> Mapping[str, Any]:
     style = (_FOLDER / "page.css").read_text(encoding="utf-8")
     script = (_FOLDER / "search.js").read_text(encoding="utf-8")
     return {
         "facts": facts,
-        "name": facts.batch.source_name,
+        "name": facts["batch"].source_name,
         "style": Markup(style),  # noqa: S704 - our own file
         "style_hash": _hash(style),
         "script": Markup(script),  # noqa: S704 - our own file
         "script_hash": _hash(script),
         "data": _json(rows.data),
         "search_note": rows.note,
-        "calls_chart": calls_chart(facts.traffic, facts.rate.calls),
-        "outcomes_chart": outcomes_chart(facts.traffic),
+        "calls_chart": calls_chart(facts["traffic"], facts["rate"].calls),
+        "outcomes_chart": outcomes_chart(facts["traffic"]),
         "outcomes": OUTCOMES,
     }
 
