@@ -4,16 +4,22 @@ next."""
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
 
+from importer.app.correct_batch import prepare_correct
 from importer.app.observer import SILENT
+from importer.app.options import CorrectOptions, ScreenChanges
+from importer.app.plan import Plan, discard, start
+from importer.app.questions import Answers
 from importer.app.records import BatchStatus, CorrectionOutcome
 from importer.app.results_file import write_results_file
 from importer.app.stores import write_report
+from importer.errors import UserError
 from importer.remedies import remedy_for
 from importer.results.edits import ACCEPTED
 from importer.sheets.rows import decode_cells
@@ -23,12 +29,21 @@ from importer.web.check_step import save_correction
 from importer.web.imports import WebImport
 from importer.web.jobs import Job
 from importer.web.screen import Route, Screen, attachment, form_of, number_in, to_step
-from importer.web.send_step import CORRECTING, VERIFYING, open_rows, read_back, rows_numbered, status_of
+from importer.web.send_step import (
+    CORRECTING,
+    VERIFYING,
+    looks_of,
+    open_rows,
+    read_back,
+    rows_numbered,
+    status_of,
+)
 
 PAGE_ROWS: Final = 50
 RESULT_COLUMNS_MAX: Final = 40
 SEARCH_MAX: Final = 200
 ENDS_WITHIN_S: Final = 20.0
+CHANGES_SHOWN: Final = 500
 ENDINGS: Final = (".csv", ".xlsx")
 
 
@@ -126,6 +141,69 @@ async def download(screen: Screen, request: web.Request, own: WebImport) -> web.
     return attachment(content, path.name, kind)
 
 
+async def differences(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
+    """Correct: what updates of created rows would change, computed when the page is opened; nothing is kept
+    open."""
+    await screen.jobs.give_up(own.key)
+    status = await status_of(screen, own)
+    if status is None or screen.jobs.running(own.key):
+        return to_step(own, "progress")
+    store, undo = await screen.store(), "undo" in request.query
+    options = _correction(screen, own, status, undo=undo)
+    key = f"correct:{own.id}:{hashlib.sha256(repr(options).encode()).hexdigest()}"
+
+    async def work(job: Job[Plan[CorrectionOutcome]]) -> Plan[CorrectionOutcome]:
+        plan = await prepare_correct(options, store, job)
+        await discard(plan)
+        return plan
+
+    job = await screen.jobs.outcome(key, "correct", work)
+    if job.running:
+        return screen.show(request, "working.html", "Correct", own, job=job)
+    screen.jobs.forget(key)
+    return screen.show(
+        request, "correct.html", "Correct", own, found=job.result, looks=looks_of(job.result),
+        problem=str(job.error or ""), undo=undo, changes_shown=CHANGES_SHOWN,
+        organisation=status.organisation,
+    )  # fmt: skip
+
+
+async def correct(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
+    """Yes, send: the updates leave, if they are those that were shown."""
+    form = await form_of(request)
+    status, store = await status_of(screen, own), await screen.store()
+    refused = status is None or form.get("mode") != own.mode or screen.jobs.running(own.key)
+    if status is None or refused or not screen.once.use(own.key, form.get("once", "")):
+        return to_step(own, "progress")
+    options = _correction(screen, own, status, undo="undo" in form, overwrite="overwrite" in form)
+
+    async def work(job: Job[CorrectionOutcome]) -> CorrectionOutcome:
+        plan = await prepare_correct(options, store, job)
+        if looks_of(plan) != form.get("looks"):
+            await discard(plan)
+            raise UserError("The changes are others by now. Nothing was sent.", remedy="Press Correct again.")
+        yes = {each.key: each.choices[0].value for each in plan.questions}
+        return await start(plan, Answers(yes), stop=job.stop)
+
+    own.changed(read_back=None)
+    screen.jobs.begin(own.key, Job(CORRECTING, work))
+    return to_step(own, "progress")
+
+
+def _correction(
+    screen: Screen, own: WebImport, status: BatchStatus, *, undo: bool, overwrite: bool = False
+) -> CorrectOptions:
+    cells = own.corrections
+    return CorrectOptions(
+        results=status.batch,
+        calls=own.calls,
+        changes=ScreenChanges(cells=cells) if own.has_sheet or cells else None,
+        settle_s=screen.settle_s,
+        overwrite=overwrite,
+        undo=undo,
+    )
+
+
 async def _existing(screen: Screen, own: WebImport) -> BatchStatus:
     """The batch; of a run whose rows are done, once it has written its results file. Raises HTTPNotFound."""
     status = await status_of(screen, own)
@@ -186,4 +264,6 @@ ROUTES: Final[list[Route]] = [
     ("POST", f"{BASE}/read-back", compare),
     ("GET", f"{BASE}/report", report),
     ("GET", f"{BASE}/download", download),
+    ("GET", "/imports/{import_id}/correct", differences),
+    ("POST", "/imports/{import_id}/correct", correct),
 ]

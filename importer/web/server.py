@@ -21,7 +21,6 @@ from importer.app.options import DEFAULT_SETTLE_S
 from importer.errors import ImporterError
 from importer.web import (
     check_step,
-    correct_step,
     imports_page,
     keys_page,
     mapping_step,
@@ -73,7 +72,7 @@ def _application(screen: Screen) -> web.Application:
     )
     rooms = (
         imports_page, sheet_step, mapping_step, check_step, send_step, progress_step, results_step,
-        correct_step, keys_page,
+        keys_page,
     )  # fmt: skip
     for method, path, handler in itertools.chain.from_iterable(room.ROUTES for room in rooms):
         application.router.add_route(method, path, screen.handler(handler))
