@@ -55,10 +55,8 @@ async def read_back(
     total: rows to be read. settle_s: how long to wait first. Raises WorkError in an outage, TenantError for
     keys that may not read.
     """
-    connection, options = opened.connection, opened.options
-    reading = VerificationPass(
-        owned, connection.tenant, readers=options.workers, max_outage_s=options.max_outage_s, only=only
-    )
+    connection = opened.connection
+    reading = VerificationPass(owned, connection, opened.options, only=only)
 
     def end() -> None:
         reading.stop(StopReason.INTERRUPTED, "Interrupted.", 130)

@@ -14,7 +14,6 @@ from itertools import count
 from typing import Final
 
 from importer.activity import NOTE, Activity, StoredActivity
-from importer.errors import ImporterError
 from importer.leadsquared.calls import ReadFailed
 from importer.leadsquared.outcomes import FINAL_FOR_ALL, REFUSALS, Outcome, OutcomeKind
 from importer.remedies import remedy_for
@@ -59,6 +58,8 @@ class CorrectionPass(TenantWork):
     its column, for messages. done, total: rows. counts: rows by what became of them.
     """
 
+    go_on = "Correct again"
+
     def __init__(
         self,
         owned: Ownership,
@@ -68,9 +69,9 @@ class CorrectionPass(TenantWork):
         overwrite: bool = False,
         columns: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(Breaker(options.max_outage_s, time.monotonic, rows_to_open=1), time.monotonic)
+        breaker = Breaker(options.max_outage_s, time.monotonic, rows_to_open=1)
+        super().__init__(breaker, connection.pace, time.monotonic)
         self._tenant = connection.tenant
-        self._pace = connection.pace
         self._options = options
         self._overwrite = overwrite
         self._columns = columns or {}
@@ -163,18 +164,15 @@ class CorrectionPass(TenantWork):
         for failures in count(1):
             await self.may_call()
             outcome = await self._tenant.update(row.activity_id, note, fields)
-            if outcome.kind in FINAL_FOR_ALL:
-                self.stop(StopReason(outcome.kind.value), outcome.message)
-                raise StoppedError
             if outcome.kind is OutcomeKind.THROTTLED:
                 self.breaker.throttled()
-                self._check()
+                self._go_on_after(outcome)
                 continue
-            if outcome.kind not in {OutcomeKind.NOT_SENT, OutcomeKind.DOUBTFUL}:
+            if outcome.kind not in {OutcomeKind.NOT_SENT, OutcomeKind.DOUBTFUL, *FINAL_FOR_ALL}:
                 self.breaker.answered()
                 return outcome
             self.breaker.failed(row.position, costless=True)
-            self._check()
+            self._go_on_after(outcome)
             if outcome.kind is OutcomeKind.DOUBTFUL:
                 return outcome
             await self.pause(backoff_s(failures))
@@ -238,27 +236,20 @@ class CorrectionPass(TenantWork):
             try:
                 stored = await self._tenant.activity(row.activity_id)
             except ReadFailed as error:
-                if error.outcome.kind in FINAL_FOR_ALL:
-                    self.stop(StopReason(error.outcome.kind.value), str(error))
-                    raise StoppedError from error
                 self.breaker.read_failed(row.position)
-                self._check(error)
+                self._go_on_after(error.outcome, str(error))
                 await self.pause(backoff_s(failures))
                 continue
             self.breaker.read_answered()
             return stored
         raise AssertionError("unreachable")  # pragma: no cover
 
-    def _check(self, error: ImporterError | None = None) -> None:
-        """Stops once an outage has lasted too long, or a quota is used up."""
-        why = f": {error.what}" if error else ""
-        if self._pace.quota is not None:
-            self.stop(StopReason.QUOTA, f"LeadSquared's allowance of calls is used up{why}. Try again later.")
-        elif waited := self.given_up_after:
-            self.stop(
-                StopReason.OUTAGE,
-                f"LeadSquared accepted nothing for {waited} (--max-outage){why}. Try again when it answers.",
-            )
+    def _go_on_after(self, outcome: Outcome, message: str = "") -> None:
+        """Raises StoppedError if nothing more can succeed, an outage has lasted too long, or a quota is used
+        up."""
+        if outcome.kind in FINAL_FOR_ALL:
+            self.stop(StopReason(outcome.kind.value), message or outcome.message)
+        self.check_trouble()
         if self.stopping:
             raise StoppedError
 

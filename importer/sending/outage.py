@@ -7,10 +7,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 from importer.errors import ImporterError, StoreError
+from importer.pacing.pacing import Pace
+from importer.pacing.rules import quota_words
 
 FAILURES_TO_OPEN: Final = 5
 ROWS_TO_OPEN: Final = 3
@@ -172,8 +175,13 @@ class TenantWork:
     the work raises when everything under way has ended.
     """
 
-    def __init__(self, breaker: Breaker, clock: Callable[[], float]) -> None:
+    nothing: ClassVar = "No row was accepted"
+    go_on: ClassVar = "Resume"
+    """What an outage is to a person, and what to do after it."""
+
+    def __init__(self, breaker: Breaker, pace: Pace, clock: Callable[[], float]) -> None:
         self.breaker = breaker
+        self.pace = pace
         self.clock = clock
         self.stopped: Stop | None = None
         self.fault: BaseException | None = None
@@ -208,13 +216,22 @@ class TenantWork:
         self.fault = self.fault or fault
         self.stop(StopReason.FAULT, f"Unexpected error: {fault!r}.")
 
-    @property
-    def given_up_after(self) -> str:
-        """How long nothing was answered, for a person, once that is longer than `--max-outage`; else ""."""
-        trouble_s = self.breaker.trouble_s
-        if not self.breaker.exhausted:
-            return ""
-        return f"{trouble_s:.0f} seconds" if trouble_s < 120 else f"{trouble_s / 60:.0f} minutes"
+    def check_trouble(self) -> None:
+        """Stops when an allowance of hours or days is used up (waiting for it would look like a hang), and
+        once an outage has lasted for `--max-outage`."""
+        if (quota := self.pace.quota) is not None:
+            when = "when the tenant's allowance is renewed"
+            if quota.retry_after_s is not None:
+                at = datetime.now(UTC) + timedelta(seconds=quota.retry_after_s)
+                when = f"after {at:%Y-%m-%d %H:%M} UTC"
+            self.stop(StopReason.QUOTA, f"{quota_words(quota)} {self.go_on} {when}.")
+        elif self.breaker.exhausted:
+            trouble_s = self.breaker.trouble_s
+            lasted = f"{trouble_s:.0f} seconds" if trouble_s < 120 else f"{trouble_s / 60:.0f} minutes"
+            self.stop(
+                StopReason.OUTAGE,
+                f"{self.nothing} for {lasted} (--max-outage). {self.go_on} when it answers again.",
+            )
 
     # ---- waiting ------------------------------------------------------------------------------------
 

@@ -8,19 +8,17 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 from importer.activity import Activity, Marker
 from importer.leadsquared.calls import Tenant
 from importer.pacing.pacing import Pace
-from importer.pacing.rules import quota_words
 from importer.sending.outage import Breaker, StopReason, TenantWork
 from importer.sending.reconcile.account_lookup import AccountLookup, OtherBatches
-from importer.sending.reconcile.doubts import DOUBTS_MAX, Doubt, Doubts
+from importer.sending.reconcile.doubts import DOUBTS_MAX, Doubt
 from importer.sending.reconcile.matching import match_key
 from importer.sending.row_queue import RowQueue
 from importer.store.ownership import Ownership
@@ -74,27 +72,6 @@ class LiveCounts:
         return +shown
 
 
-class IdenticalRefusals:
-    """Whether a run's first answers are all the same refusal: then the mapping is wrong, not the rows."""
-
-    def __init__(self) -> None:
-        self._answers = 0
-        self._kinds: set[tuple[str, str]] = set()
-        self._over = False
-
-    def created(self) -> None:
-        self._over = True
-
-    def refused(self, code: str, message: str) -> bool:
-        """One more refusal; True when it completes IDENTICAL_ANSWERS that are the same (values masked)."""
-        if self._over:
-            return False
-        self._answers += 1
-        self._kinds.add((code, _VALUES.sub("…", message)))
-        self._over = len(self._kinds) > 1 or self._answers >= IDENTICAL_ANSWERS
-        return len(self._kinds) == 1 and self._answers >= IDENTICAL_ANSWERS
-
-
 class UnansweredCalls:
     """How many calls left after the newest one that LeadSquared answered.
 
@@ -123,40 +100,6 @@ class UnansweredCalls:
             self._answered = max(self._answered, number)
 
 
-class InFlight:
-    """The calls of one run, from before the mark until the outcome is recorded, or cannot be.
-
-    `len()` of it: how many there are.
-    """
-
-    def __init__(self) -> None:
-        self._on_account: dict[str, set[asyncio.Future[None]]] = {}
-
-    def __len__(self) -> int:
-        return sum(map(len, self._on_account.values()))
-
-    @contextmanager
-    def call(self, account: str) -> Iterator[None]:
-        """A call for a row of this account is under way inside this block."""
-        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._on_account.setdefault(account, set()).add(ended)
-        try:
-            yield
-        finally:
-            ended.set_result(None)
-            others = self._on_account[account]
-            others.discard(ended)
-            if not others:
-                del self._on_account[account]
-
-    async def ended(self, accounts: Iterable[str] | None = None, longest_s: float | None = None) -> None:
-        """Until the calls that are under way now on these accounts (None: all) have ended, or for so long."""
-        wanted = self._on_account if accounts is None else accounts
-        calls = [call for account in wanted for call in self._on_account.get(account, ())]
-        if calls:
-            await asyncio.wait(calls, timeout=longest_s)
-
-
 class RunState(TenantWork):
     """The state of one run. Nothing in it survives the run: what must is in the store."""
 
@@ -171,11 +114,10 @@ class RunState(TenantWork):
         wall: Callable[[], float],
     ) -> None:
         clock = asyncio.get_running_loop().time
-        super().__init__(Breaker(options.max_outage_s, clock), clock)
+        super().__init__(Breaker(options.max_outage_s, clock), connection.pace, clock)
         self.rows = owned.rows
         self.writer = writer
         self.tenant = connection.tenant
-        self.pace = connection.pace
         self.options = options
         self.wall = wall
         batch = owned.rows.batch()
@@ -186,12 +128,14 @@ class RunState(TenantWork):
             marker=self.marker, proves=batch.rebuilt is None, wall=wall,
         )  # fmt: skip
         self.queue = RowQueue(self.rows, self.conflict_keys)
-        self.doubts = Doubts()
+        self.doubts: dict[int, Doubt] = {}
         self.ready: deque[Doubt] = deque()
         self.unanswered = UnansweredCalls()
-        self.identical_refusals = IdenticalRefusals()
+        self.first_refusals: list[tuple[str, str]] | None = []
+        """The run's first answers, as long as all are refusals; None once that is no longer asked."""
         self.counts = LiveCounts(Counter(self.rows.counts()))
-        self.in_flight = InFlight()
+        self.in_flight: dict[asyncio.Future[None], str] = {}
+        """The account of each call, from before the mark until the outcome is recorded, or cannot be."""
         self.final_types: set[str] = set()
         self.last_account = ""
         self.unrecorded: list[tuple[int, str]] = []
@@ -203,6 +147,27 @@ class RunState(TenantWork):
             f"<RunState stopped={self.stopped!r} {self.queue!r} doubts={len(self.doubts)}"
             f" ready={len(self.ready)} in_flight={len(self.in_flight)} {self.breaker!r}>"
         )
+
+    # ---- calls under way ----------------------------------------------------------------------------
+
+    @contextmanager
+    def call_to(self, account: str) -> Iterator[None]:
+        """A call for a row of this account is under way inside this block."""
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.in_flight[ended] = account
+        try:
+            yield
+        finally:
+            del self.in_flight[ended]
+            ended.set_result(None)
+
+    async def calls_ended(
+        self, accounts: Collection[str] | None = None, longest_s: float | None = None
+    ) -> None:
+        """Until the calls that are under way now on these accounts (None: all) have ended, or for so long."""
+        calls = [call for call, on in self.in_flight.items() if accounts is None or on in accounts]
+        if calls:
+            await asyncio.wait(calls, timeout=longest_s)
 
     # ---- what may be sent ---------------------------------------------------------------------------
 
@@ -251,31 +216,19 @@ class RunState(TenantWork):
     # ---- when it stops by itself -----------------------------------------------------------------------
 
     def refused(self, code: str, message: str, shown: str) -> None:
-        """Counts a refusal towards *all refused alike*, and stops if it is one too many. shown: the message
-        with columns and values."""
-        if self.identical_refusals.refused(code, message) and not self.options.keep_going:
+        """Counts a refusal towards *all refused alike*, and stops if it is one too many: then the mapping is
+        wrong, not the rows. shown: the message with columns and values."""
+        if self.first_refusals is None:
+            return
+        self.first_refusals.append((code, _VALUES.sub("…", message)))
+        alike = len(set(self.first_refusals)) == 1
+        if alike and len(self.first_refusals) < IDENTICAL_ANSWERS:
+            return
+        self.first_refusals = None
+        if alike and not self.options.keep_going:
             self.stop(
                 StopReason.REFUSED_ALIKE,
                 f"The first {IDENTICAL_ANSWERS} answers were all the same refusal: {code}: {shown} The"
                 " mapping is wrong rather than the rows. Correct the mapping, then `importer resume RESULTS"
                 " -m MAPPING --remap` (or use --keep-going to have these rows refused one by one).",
             )
-
-    def check_outage(self) -> None:
-        """Stops the run once an outage has lasted for `--max-outage`."""
-        if waited := self.given_up_after:
-            self.stop(
-                StopReason.OUTAGE,
-                f"LeadSquared accepted no row for {waited} (--max-outage). Resume when it answers again.",
-            )
-
-    def check_quota(self) -> None:
-        """Stops when an allowance of hours or days is used up: waiting for it would look like a hang."""
-        refusal = self.pace.quota
-        if refusal is None:
-            return
-        when = "when the tenant's allowance is renewed"
-        if refusal.retry_after_s is not None:
-            at = datetime.fromtimestamp(self.wall() + refusal.retry_after_s, UTC)
-            when = f"after {at:%Y-%m-%d %H:%M} UTC"
-        self.stop(StopReason.QUOTA, f"{quota_words(refusal)} Resume {when}.")

@@ -104,8 +104,10 @@ class WorkerPool:
         try:
             await self._reconciler.open()
             await self._pool()
-            while await self._reconciler.final_lookup():
+            await self._reconciler.look_for_duplicates()
+            if self._reconciler.look_up_uncertain():
                 await self._pool()
+                await self._reconciler.look_for_duplicates()
             self._name_waiting_rows()
         except StoreError as error:
             self._run.stop_for(error)
@@ -134,7 +136,7 @@ class WorkerPool:
         stopper = asyncio.create_task(self._stop_workers(workers))
         try:
             await asyncio.wait(workers)
-            await run.in_flight.ended(longest_s=self._stopping_s)  # the row tried in an outage
+            await run.calls_ended(longest_s=self._stopping_s)  # the row tried in an outage
         finally:
             for task in (*helpers, stopper, *workers):
                 task.cancel()
@@ -188,7 +190,7 @@ class WorkerPool:
 
     def _nothing_left(self) -> bool:
         run = self._run
-        if len(run.in_flight) or len(run.doubts) or self._later or self._trial or run.may_send_again:
+        if run.in_flight or run.doubts or self._later or self._trial or run.may_send_again:
             return False
         return run.queue.empty or (run.limit_reached and not run.queue.returned)
 
@@ -199,7 +201,7 @@ class WorkerPool:
         run = self._run
         run.last_account, _ = addressed(call.body)
         try:
-            with run.in_flight.call(run.last_account.lower()):
+            with run.call_to(run.last_account.lower()):
                 await self._take_turn(call)
         except StoreError as error:
             run.stop_for(error)
@@ -309,7 +311,7 @@ class WorkerPool:
                 await run.wait()
                 continue
             await run.pause(run.breaker.next_probe_s())
-            run.check_outage()
+            run.check_trouble()
             if not await self._reconciler.tenant_reads() or not run.breaker.is_open:
                 run.changed()
                 continue
@@ -335,7 +337,7 @@ class WorkerPool:
                 return run.stop_for(error)
             await asyncio.sleep(PROGRESS_EVERY_S)
             if run.breaker.is_open or run.breaker.refused_for_rate:
-                run.check_outage()
+                run.check_trouble()
 
     # ---- what the outcome of a call means for its row: recorded first, then acted on --------------
 
@@ -365,7 +367,7 @@ class WorkerPool:
     async def _created(self, call: RowCall) -> None:
         run, activity_id = self._run, call.outcome.activity_id or ""
         # Before the store has its say: answers count in the order that they came.
-        run.identical_refusals.created()
+        run.first_refusals = None
         run.breaker.answered()
         self._not_sent_in_a_row = 0
         try:
@@ -421,7 +423,7 @@ class WorkerPool:
     async def _doubtful(self, call: RowCall) -> None:
         self._run.breaker.failed(call.row.position)
         await self._doubt(call)
-        self._run.check_outage()
+        self._run.check_trouble()
 
     async def _doubt(self, call: RowCall, *, refused: bool = False) -> Doubt:
         """The row is in doubt from here; lookups decide."""
@@ -442,7 +444,7 @@ class WorkerPool:
     async def _not_sent(self, call: RowCall) -> None:
         self._run.breaker.failed(call.row.position, costless=True)
         await self._record(call, RowStatus.PENDING, spent=False)
-        self._run.check_outage()
+        self._run.check_trouble()
         self._not_sent_in_a_row = min(self._not_sent_in_a_row + 1, 6)
         self._wait(call, backoff_s(self._not_sent_in_a_row))
 
@@ -451,8 +453,7 @@ class WorkerPool:
         await self._record(call, RowStatus.PENDING, spent=False)
         run.breaker.throttled()
         self._put_back(call)
-        run.check_outage()
-        run.check_quota()
+        run.check_trouble()
 
     async def _stopping(self, call: RowCall) -> None:
         """Keys revoked, or not LeadSquared's address any more: the row stays pending."""

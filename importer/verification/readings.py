@@ -19,12 +19,13 @@ from typing import Final, NamedTuple
 
 from importer.activity import ACCOUNT, EVENT, NOTE, Activity, StoredActivity
 from importer.errors import ImporterError, TenantError, WorkError
-from importer.leadsquared.calls import ReadFailed, Tenant, Unreachable
+from importer.leadsquared.calls import ReadFailed, Unreachable
 from importer.leadsquared.outcomes import FINAL_FOR_ALL, REFUSALS, Outcome, OutcomeKind
-from importer.sending.outage import Breaker, TenantWork
+from importer.sending.outage import Breaker, StopReason, TenantWork
 from importer.sending.reconcile.doubts import IN_DOUBT_OUTCOMES
 from importer.sending.reconcile.matching import compare
 from importer.sending.reconcile.normalise import Comparison, id_key, same_value
+from importer.sending.run_state import SendOptions, TenantConnection
 from importer.store.batch_rows import BatchRows
 from importer.store.ownership import Ownership
 from importer.store.records import CreatedRow, StoredAttempt, iso
@@ -37,6 +38,7 @@ GAP_S: Final = 3600.0
 MARGIN_S: Final = 300.0
 """Before and after the calls. An activity that was changed since may be outside; it is read by its Id."""
 TRIES_BEFORE_ASKING: Final = 3
+KEPT: Final = "What was read is kept; `importer verify` goes on from there."
 
 EXAMPLES_PER_FIELD: Final = 3
 GOES_ON_FOR: Final = dt.timedelta(days=1)
@@ -305,20 +307,22 @@ class VerificationPass(TenantWork):
     only: positions to read, None for all that are not read yet.
     """
 
+    nothing = "LeadSquared gave no answer"
+    go_on = "Read back again"
+
     def __init__(
         self,
         owned: Ownership,
-        tenant: Tenant,
+        connection: TenantConnection,
+        options: SendOptions,
         *,
-        readers: int,
-        max_outage_s: float,
         only: Collection[int] | None = None,
     ) -> None:
-        breaker = Breaker(max_outage_s, time.monotonic, failures_to_open=1, rows_to_open=1)
-        super().__init__(breaker, time.monotonic)
+        breaker = Breaker(options.max_outage_s, time.monotonic, failures_to_open=1, rows_to_open=1)
+        super().__init__(breaker, connection.pace, time.monotonic)
         self._owned = owned
-        self._tenant = tenant
-        self._readers = min(readers, READERS_MAX)
+        self._tenant = connection.tenant
+        self._readers = min(options.workers, READERS_MAX)
         self._groups = _groups(owned.rows, only)
         self.read = 0
 
@@ -329,7 +333,7 @@ class VerificationPass(TenantWork):
         """Reads all that there is to read, or until stopped: what was read is kept, and a read that is broken
         off does no harm.
 
-        Raises WorkError when LeadSquared gives no answer for `max_outage_s`, TenantError when the keys were
+        Raises WorkError when LeadSquared gives no answer for `--max-outage`, TenantError when the keys were
         revoked or may not read. A row about which alone no answer comes stays unread.
         """
         try:
@@ -338,6 +342,8 @@ class VerificationPass(TenantWork):
             self._groups.close()
         if self.fault is not None:
             raise self.fault
+        if self.stopped is not None and self.stopped.reason in {StopReason.OUTAGE, StopReason.QUOTA}:
+            raise WorkError(self.stopped.message, where=self._tenant.base_url, remedy=KEPT)
 
     async def _read(self, rows: Sequence[SentRow], tries: int = 0) -> None:
         """Until the rows are read. Where whoami is answered meanwhile, it is these rows: then one by one,
@@ -355,7 +361,8 @@ class VerificationPass(TenantWork):
                     for row in rows if len(rows) > 1 else ():
                         await self._read([row], TRIES_BEFORE_ASKING - 1)
                     return
-                self._no_answer(rows, error)
+                self.breaker.read_failed(rows[0].position)
+                self.check_trouble()
             else:
                 if found is not None:
                     self._keep(rows, found)
@@ -367,15 +374,6 @@ class VerificationPass(TenantWork):
             plain = {row.position: _plain(_compared(row, found)) for row in rows}
             change.keep_readings(plain, iso(time.time()))
         self.read += len(rows)
-
-    def _no_answer(self, rows: Sequence[SentRow], error: ReadFailed) -> None:
-        self.breaker.read_failed(rows[0].position)
-        if waited := self.given_up_after:
-            raise WorkError(
-                f"LeadSquared gave no answer for {waited} (--max-outage): {error.what}",
-                where=error.where,
-                remedy="What was read is kept; `importer verify` goes on from there.",
-            )
 
     async def _answers(self) -> bool:
         try:
@@ -429,7 +427,7 @@ def _final(error: ReadFailed) -> ImporterError:
     return WorkError(
         error.what,
         where=error.where,
-        remedy=f"{error.remedy} What was read is kept; `importer verify` goes on from there.".strip(),
+        remedy=f"{error.remedy} {KEPT}".strip(),
     )
 
 

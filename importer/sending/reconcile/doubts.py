@@ -9,7 +9,7 @@ Arithmetic only; the lookups themselves are made by `Reconciler`. Times are the 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -62,6 +62,7 @@ class Doubt:
     code: str = ""
     reason: str = ""
     looked_up_at: float = float("-inf")
+    being_looked_up: bool = False
 
     def too_old(self, now: float) -> bool:
         """Whether the last lookup is too long ago to send on it. The next one may be older: where slots are
@@ -102,54 +103,18 @@ def complete(attempts: Sequence[StoredAttempt]) -> bool:
     )
 
 
-class Doubts:
-    """The rows in doubt, by account, so that several rows share one lookup."""
+def waiting(doubts: Iterable[Doubt]) -> list[Doubt]:
+    """Those that no lookup under way is about, the one that is due first at the front."""
+    return sorted((doubt for doubt in doubts if not doubt.being_looked_up), key=lambda doubt: doubt.due)
 
-    def __init__(self) -> None:
-        self._doubts: dict[int, Doubt] = {}
-        self._being_looked_up: set[int] = set()
 
-    def __len__(self) -> int:
-        return len(self._doubts)
-
-    def __iter__(self) -> Iterator[Doubt]:
-        return iter(self._doubts.values())
-
-    def __contains__(self, position: int) -> bool:
-        return position in self._doubts
-
-    def add(self, doubt: Doubt) -> None:
-        self._doubts[doubt.row.position] = doubt
-
-    def end(self, doubt: Doubt) -> None:
-        self._doubts.pop(doubt.row.position, None)
-        self._being_looked_up.discard(doubt.row.position)
-
-    def together(self, position: int, doubt: Doubt) -> bool:
-        """Whether these two rows are part of one lookup under way."""
-        other = self._doubts[position]
-        return {position, doubt.row.position} <= self._being_looked_up and bool(
-            other.accounts & doubt.accounts
-        )
-
-    def next_due(self) -> float | None:
-        """When the next lookup is due; None while none waits."""
-        waiting = (
-            doubt.due for position, doubt in self._doubts.items() if position not in self._being_looked_up
-        )
-        return min(waiting, default=None)
-
-    def take_due(self, now: float) -> list[Doubt]:
-        """The doubts of one account (of several, where a row changed its own), if a lookup of one of them is
-        due; they are being looked up from here."""
-        waiting = [doubt for position, doubt in self._doubts.items() if position not in self._being_looked_up]
-        due = min((doubt for doubt in waiting if doubt.due <= now), key=lambda doubt: doubt.due, default=None)
-        if due is None:
-            return []
-        together = [doubt for doubt in waiting if doubt.accounts & due.accounts]
-        self._being_looked_up.update(doubt.row.position for doubt in together)
-        return together
-
-    def looked_up(self, doubts: Iterable[Doubt]) -> None:
-        """The lookup is over for those that are still in doubt."""
-        self._being_looked_up.difference_update(doubt.row.position for doubt in doubts)
+def take_due(doubts: Iterable[Doubt], now: float) -> list[Doubt]:
+    """The doubts of one account (of several, where a row changed its own), if a lookup of one of them is due;
+    they are being looked up from here."""
+    found = waiting(doubts)
+    if not found or found[0].due > now:
+        return []
+    together = [doubt for doubt in found if doubt.accounts & found[0].accounts]
+    for doubt in together:
+        doubt.being_looked_up = True
+    return together

@@ -25,6 +25,8 @@ from importer.sending.reconcile.doubts import (
     complete,
     contents,
     in_doubt,
+    take_due,
+    waiting,
 )
 from importer.sending.reconcile.matching import (
     Created,
@@ -37,7 +39,6 @@ from importer.sending.run_state import RunState
 from importer.store.records import IN_DOUBT, Resolution, RowStatus, StoredAttempt, StoredRow
 
 READ_BACK_TRIES: Final = 4
-FINAL_ROUNDS_MAX: Final = 2
 FINAL_TRIES_MAX: Final = 3
 SETTLED_PER_PROBE_MAX: Final = 5
 LOOKUPS_TO_SETTLE_MAX: Final = 8
@@ -60,7 +61,6 @@ class Reconciler:
         self._run = run
         self._owner_may_live = owner_may_live
         self._read_backs: dict[int, asyncio.Task[None]] = {}
-        self._rounds = 0
         self._uncertain: dict[int, Doubt] = {}
         """Rows, by position, that are to be looked up once more at the end of the run."""
         self._resent: dict[int, Doubt] = {}
@@ -109,7 +109,7 @@ class Reconciler:
     def add(self, doubt: Doubt) -> None:
         """A row whose last call left it open. Nothing that could be taken for it is sent meanwhile."""
         self._hold(doubt)
-        self._run.doubts.add(doubt)
+        self._run.doubts[doubt.row.position] = doubt
         self._run.changed()
 
     def _hold(self, doubt: Doubt) -> None:
@@ -150,13 +150,13 @@ class Reconciler:
         """Looks up one account after the other as they fall due; runs until it is cancelled."""
         run = self._run
         while not run.stopping:
-            due = run.doubts.next_due()
-            if run.breaker.is_open or run.unanswered.too_many or due is None:
+            found = waiting(run.doubts.values())
+            if run.breaker.is_open or run.unanswered.too_many or not found:
                 await run.wait()
-            elif due > run.clock():
-                await run.wait(due - run.clock())
+            elif group := take_due(found, run.clock()):
+                await self._look_up(group)
             else:
-                await self._look_up(run.doubts.take_due(run.clock()))
+                await run.wait(found[0].due - run.clock())
 
     async def _look_up(self, group: Sequence[Doubt]) -> None:
         run = self._run
@@ -169,7 +169,8 @@ class Reconciler:
                 except StoreError as error:  # each of them reports what it found and could not write
                     run.stop_for(error)
         finally:
-            run.doubts.looked_up(group)
+            for doubt in group:
+                doubt.being_looked_up = False
             run.changed()
 
     async def _read(self, group: Sequence[Doubt]) -> dict[int, Finding]:
@@ -179,7 +180,7 @@ class Reconciler:
         number = run.unanswered.begin()
         answered = False
         try:
-            findings = await run.unless_stopped(run.lookup.look_up(group, run.in_flight.ended)) or {}
+            findings = await run.unless_stopped(run.lookup.look_up(group, run.calls_ended)) or {}
             answered = bool(findings) and self._heed(group, findings)
         except StoreError as error:
             run.stop_for(error)
@@ -193,7 +194,7 @@ class Reconciler:
     def _heed(self, group: Sequence[Doubt], findings: dict[int, Finding]) -> bool:
         """Whether the tenant answers. A count that does not add up is no outage."""
         run = self._run
-        run.check_quota()
+        run.check_trouble()
         failed = next((one for one in findings.values() if isinstance(one, Unread) and one.kind), None)
         if failed is None:
             run.breaker.read_answered()
@@ -213,7 +214,7 @@ class Reconciler:
         """Fields that do not come back tell no rows apart: more rows may look the same than was known."""
         run = self._run
         run.queue.refresh_keys()
-        for doubt in run.doubts:
+        for doubt in run.doubts.values():
             self._hold(doubt)
 
     async def _judge(self, doubt: Doubt, finding: Finding, looked_up_at: float) -> None:
@@ -248,7 +249,7 @@ class Reconciler:
             doubt.row = doubt.row._replace(activity_id=activity_id, status=RowStatus.CREATED)
             doubt.ended_at = run.clock()
             self._resent[doubt.row.position] = doubt
-        run.identical_refusals.created()
+        run.first_refusals = None
 
     async def _not_found(self, doubt: Doubt, looked_up_at: float) -> None:
         run = self._run
@@ -282,7 +283,7 @@ class Reconciler:
             await self._give_up(doubt, message)
         else:
             doubt.due = run.clock() + max(1.0, backoff_s(doubt.unreadable))
-        run.check_outage()
+        run.check_trouble()
 
     async def _give_up(self, doubt: Doubt, why: str) -> None:
         """Lookups cannot decide: a person can. Its conflict keys stay held."""
@@ -311,7 +312,8 @@ class Reconciler:
                 run.unrecorded.append((doubt.row.number, activity_id))
             raise
         run.counts.moved(before, status)
-        run.doubts.end(doubt)
+        run.doubts.pop(doubt.row.position, None)
+        doubt.being_looked_up = False
 
     def _reading_back(self, doubt: Doubt) -> bool:
         """A created row of this event is being read back: then it is known which user creates ours."""
@@ -321,15 +323,15 @@ class Reconciler:
 
     def _conflicting(self, doubt: Doubt) -> bool:
         """Another row in doubt could be what was found, and was not part of the lookup."""
-        run = self._run
-        others = run.queue.conflicting(doubt.row.position)
-        return any(other in run.doubts and not run.doubts.together(other, doubt) for other in others)
+        positions = self._run.queue.conflicting(doubt.row.position)
+        others = [other for position in positions if (other := self._run.doubts.get(position))]
+        return any(not (other.being_looked_up and other.accounts & doubt.accounts) for other in others)
 
     def _may_learn(self, doubt: Doubt) -> bool:
         """Whether a row of this event may yet be created and read back, to give differences a meaning."""
         run = self._run
         fresh = run.may_send_fresh and not run.queue.empty
-        return self._reading_back(doubt) or fresh or len(run.in_flight) > 0 or run.may_send_again
+        return self._reading_back(doubt) or fresh or bool(run.in_flight) or run.may_send_again
 
     # ---- reading back -----------------------------------------------------------------------------
 
@@ -379,7 +381,7 @@ class Reconciler:
         """
         run = self._run
         for _ in range(SETTLED_PER_PROBE_MAX):
-            doubt = min(run.doubts, key=lambda one: (one.calls, one.due), default=None)
+            doubt = min(run.doubts.values(), key=lambda one: (one.calls, one.due), default=None)
             if doubt is None or not await self._settled(doubt) or run.stopping:
                 return None
             if (job := take()) is not None:
@@ -391,7 +393,7 @@ class Reconciler:
         run = self._run
         for _ in range(LOOKUPS_TO_SETTLE_MAX):
             await run.pause(max(0.0, doubt.due - run.clock()))
-            group = [] if run.stopping else run.doubts.take_due(run.clock())
+            group = [] if run.stopping else take_due(run.doubts.values(), run.clock())
             unread = doubt.unreadable
             if group:
                 await self._look_up(group)
@@ -403,15 +405,9 @@ class Reconciler:
 
     # ---- at the end of a run ------------------------------------------------------------------------
 
-    async def final_lookup(self) -> bool:
-        """At the end of a run: rows that ended uncertain are looked up once more, rows that were sent again
-        for a duplicate, rows that failed after a doubt for having been created after all. True when rows are
-        to be worked on once more."""
-        if self._rounds >= FINAL_ROUNDS_MAX:
-            return False
-        self._rounds += 1
-        await self._look_up_resent()
-        if self._run.stopping or self._rounds == FINAL_ROUNDS_MAX:
+    def look_up_uncertain(self) -> bool:
+        """Rows that ended uncertain are looked up once more. Whether there are any."""
+        if self._run.stopping:
             return False
         uncertain, self._uncertain = self._uncertain, {}
         for doubt in uncertain.values():
@@ -419,8 +415,9 @@ class Reconciler:
             self.add(doubt)
         return bool(uncertain)
 
-    async def _look_up_resent(self) -> None:
-        """Several rows of one account share one lookup."""
+    async def look_for_duplicates(self) -> None:
+        """Rows that were sent again are looked up for a duplicate, rows that failed after a doubt for having
+        been created after all; several rows of one account share one lookup."""
         resent, self._resent = self._resent, {}
         accounts: dict[frozenset[str], list[Doubt]] = {}
         for doubt in resent.values():
@@ -429,12 +426,12 @@ class Reconciler:
         for group in accounts.values():
             if self._run.stopping:
                 return
-            if not await self._look_for_duplicates(group):
+            if not await self._duplicates_reported(group):
                 unread += len(group)
         if unread:
             self._run.notices.append(_not_looked_up(unread))
 
-    async def _look_for_duplicates(self, group: Sequence[Doubt]) -> bool:
+    async def _duplicates_reported(self, group: Sequence[Doubt]) -> bool:
         """Whether their account could be read."""
         run = self._run
         latest = max(doubt.ended_at for doubt in group) + run.options.settle_s
