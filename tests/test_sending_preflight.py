@@ -12,7 +12,7 @@ from sending_made import ACCOUNT, QUICK, connection_to, sent, staged, statuses, 
 from importer.leadsquared.calls import Unreachable
 from importer.sandbox.rules import Existing
 from importer.sending import preflight
-from importer.sending.preflight import Presence, SentBeforeCheck
+from importer.sending.preflight import SentBeforeCheck
 from importer.sending.reconcile.account_lookup import OtherBatches
 from importer.store.ownership import Ownership
 from importer.store.records import RowStatus
@@ -160,12 +160,12 @@ async def test_an_activity_is_gone_only_when_both_reads_say_so_twice(
     tenant.ask(lambda sandbox: sandbox.tenant.delete(first.lower()))
     async with connection_to(tenant) as connection:
 
-        async def found(activity_id: str) -> Presence:
+        async def found(activity_id: str) -> str:
             account = ACCOUNT.format(0)
-            return await preflight.presence(activity_id, account, WINDOW, connection.tenant, wait_s=0.05)
+            return await preflight.why_not_gone(activity_id, account, WINDOW, connection.tenant, wait_s=0.05)
 
-        assert (await found(first), await found(second)) == (Presence.GONE, Presence.THERE)
+        assert (await found(first), await found(second)) == ("", preflight.STILL_THERE)
         calls = [call.kind for call in tenant.calls[-5:]]
         tenant.set_faults({"tenant": {"reads": "refused"}})
-        assert await found(first) is Presence.UNKNOWN
+        assert await found(first) == preflight.NOT_LOOKED_UP
     assert calls[:4] == ["retrieve", "by-id", "retrieve", "by-id"]

@@ -25,7 +25,7 @@ from importer.results.edits import (
     RowEdit,
     StatusEdit,
 )
-from importer.sending.preflight import Presence, assume_sent, presence, why_not_this_rows
+from importer.sending.preflight import assume_sent, why_not_gone, why_not_this_rows
 from importer.sending.reconcile.account_lookup import OtherBatches
 from importer.sending.reconcile.doubts import sent_body
 from importer.sheets.rows import Cells, Row, decode_cells, encode_cells
@@ -357,19 +357,18 @@ async def _is_gone(work: Work, row: StoredRow) -> bool:
     until = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
     try:
         tenant, wait_s = work.session.connection.tenant, work.session.options.settle_s
-        found = await presence(row.activity_id or "", account, (since, until), tenant, wait_s=wait_s)
+        why_not = await why_not_gone(row.activity_id or "", account, (since, until), tenant, wait_s=wait_s)
     except Unreachable:
         raise
     except ReadFailed as error:
         work.observer.notice(f"Row {row.number}: {error.what} It stays created.", warning=True)
         return False
-    if found is not Presence.GONE:
-        why = "is still there" if found is Presence.THERE else "could not be looked up completely"
+    if why_not:
         work.observer.notice(
-            f"Row {row.number}: its activity {row.activity_id} {why} in LeadSquared. It stays created.",
+            f"Row {row.number}: its activity {row.activity_id} {why_not} in LeadSquared. It stays created.",
             warning=True,
         )
-    return found is Presence.GONE
+    return not why_not
 
 
 def _deleted_question(numbers: list[int]) -> Question:

@@ -92,14 +92,10 @@ class Tenant:
         pace: Pace,
         *,
         patience_s: float = 900.0,
-        clock: Callable[[], float] = time.monotonic,
-        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._api = api
         self._pace = pace
         self._patience_s = patience_s
-        self._clock = clock
-        self._wall_clock = wall_clock
         self._clock_samples: deque[float] = deque(maxlen=CLOCK_SAMPLES)
         self._sampled_at = -math.inf
         self._clock_difference_s = 0.0
@@ -219,7 +215,7 @@ class Tenant:
 
     async def current_user(self) -> CurrentUser:
         """Whose keys these are. Raises Unauthorised, Unreachable or ReadFailed (wrong address)."""
-        started = self._clock()
+        started = time.monotonic()
         for pause_s in (*WHOAMI_PAUSES_S, None):
             try:
                 return await self._answer(
@@ -229,7 +225,7 @@ class Tenant:
                 )
             except Unreachable as error:
                 waited_out = error.outcome.refusal is not None
-                if pause_s is None or waited_out or self._clock() - started > WHOAMI_PATIENCE_S:
+                if pause_s is None or waited_out or time.monotonic() - started > WHOAMI_PATIENCE_S:
                     raise
                 await asyncio.sleep(pause_s)
         raise AssertionError("unreachable")  # pragma: no cover - the last round returns or raises
@@ -280,7 +276,7 @@ class Tenant:
         asked: Mapping[str, Any] | None = None,
     ) -> _T:
         """The parsed answer to a read. Raises ReadFailed; waits out refusals for the rate."""
-        deadline = self._clock() + self._patience_s
+        deadline = time.monotonic() + self._patience_s
         tries = 0
         while True:
             exchange = await self._read(path, query, asked)
@@ -292,7 +288,7 @@ class Tenant:
                     failed = _unreadable(exchange, str(error))
             tries += 1
             hopeless = failed.refusal is None or ends_quota(failed.refusal)
-            if hopeless or tries >= READ_TRIES_MAX or self._clock() >= deadline:
+            if hopeless or tries >= READ_TRIES_MAX or time.monotonic() >= deadline:
                 raise read_failed(failed, exchange, purpose, self.base_url)
 
     async def _read(self, path: str, query: Mapping[str, str], asked: Mapping[str, Any] | None) -> Exchange:
@@ -316,7 +312,7 @@ class Tenant:
     def _note_time(self, exchange: Exchange) -> None:
         """Take the clock difference from an answer: its `Date` was written about half-way through the
         exchange, and is half a second short on average."""
-        now = self._wall_clock()
+        now = time.time()
         if exchange.failure is not None or 0 <= now - self._sampled_at < CLOCK_SAMPLE_EVERY_S:
             return
         theirs = http_date(exchange.headers.get("date", ""))

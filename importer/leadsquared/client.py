@@ -190,7 +190,7 @@ class LeadSquared:
         except Exception as error:  # noqa: BLE001 - every end of a call is an outcome, whatever raised it
             cause = error.__cause__ if isinstance(error, NotReplayedError) else error
             failure = failure_of(cause or error, left=call.left)
-            detail = self._without_keys(f"{type(cause).__name__}: {cause}")
+            detail = one_line(self._without_keys(f"{type(cause).__name__}: {cause}"), DETAIL_LENGTH_MAX)
         return self._masked(call.ended(failure, detail, time.monotonic() - started))
 
     def _headers(self, *, with_body: bool) -> CIMultiDict[str]:
@@ -212,17 +212,15 @@ class LeadSquared:
 
     def _masked(self, exchange: Exchange) -> Exchange:
         """An answer that repeats the keys must not carry them into store, results file and log."""
-        body = text = decoded(exchange.body)
+        text = decoded(exchange.body)
+        masked = self._without_keys(text)
+        return exchange if masked == text else replace(exchange, body=masked.encode("utf-8", "surrogatepass"))
+
+    def _without_keys(self, text: str) -> str:
         if "\\" in text or any(secret in text for secret, _ in self._secrets):
             for _, however_escaped in self._secrets:
                 text = however_escaped.sub("***", text)
-        return exchange if text == body else replace(exchange, body=text.encode("utf-8", "surrogatepass"))
-
-    def _without_keys(self, text: str) -> str:
-        for key in (self._keys.access, self._keys.secret):
-            if secret := key.get_secret_value():
-                text = text.replace(secret, "…")
-        return one_line(text, DETAIL_LENGTH_MAX)
+        return text
 
 
 def _however_escaped(secret: str) -> re.Pattern[str]:

@@ -14,10 +14,10 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 from importer.activity import GUID
@@ -80,7 +80,7 @@ CERTAINLY_NOT_SENT: Final = frozenset(
 )
 
 
-@dataclass(slots=True)
+@dataclass
 class Exchange:
     """One HTTP exchange, however it ended.
 
@@ -95,14 +95,11 @@ class Exchange:
     failure: Failure | None
     detail: str
     seconds: float
-    _judged: Outcome | None = field(default=None, init=False, repr=False, compare=False)
 
-    @property
+    @cached_property
     def outcome(self) -> Outcome:
-        """What it means for a row, if it is the answer to a Create: judged once, asked for by several."""
-        if self._judged is None:
-            self._judged = _judge(_Facts(self))
-        return self._judged
+        """What it means for a row, if it is the answer to a Create."""
+        return _judge(_Facts(self))
 
     @property
     def read_failure(self) -> Outcome | None:
@@ -243,33 +240,20 @@ def _not_sent(seen: _Facts) -> bool:
     return seen.failure in CERTAINLY_NOT_SENT or seen.status == 407
 
 
-class Rule(NamedTuple):
-    """A line of the table: what must be seen, and what it means."""
-
-    seen: Callable[[_Facts], bool]
-    kind: OutcomeKind
-
-
-TABLE: Final = (
-    Rule(_created, OutcomeKind.CREATED),
-    Rule(_throttled, OutcomeKind.THROTTLED),
-    Rule(_unauthorised, OutcomeKind.UNAUTHORISED),
-    Rule(_refused, OutcomeKind.REFUSED),
-    Rule(_unknown_refusal, OutcomeKind.UNKNOWN_REFUSAL),
-    Rule(_wrong_address, OutcomeKind.WRONG_ADDRESS),
-    Rule(_not_sent, OutcomeKind.NOT_SENT),
+TABLE: Final[tuple[tuple[Callable[[_Facts], bool], OutcomeKind], ...]] = (
+    (_created, OutcomeKind.CREATED),
+    (_throttled, OutcomeKind.THROTTLED),
+    (_unauthorised, OutcomeKind.UNAUTHORISED),
+    (_refused, OutcomeKind.REFUSED),
+    (_unknown_refusal, OutcomeKind.UNKNOWN_REFUSAL),
+    (_wrong_address, OutcomeKind.WRONG_ADDRESS),
+    (_not_sent, OutcomeKind.NOT_SENT),
 )
 """First match wins; what matches nothing is doubtful."""
 
 
 def _judge(seen: _Facts) -> Outcome:
-    for rule in TABLE:
-        if rule.seen(seen):
-            return _outcome(seen, rule.kind)
-    return _outcome(seen, OutcomeKind.DOUBTFUL)
-
-
-def _outcome(seen: _Facts, kind: OutcomeKind) -> Outcome:
+    kind = next((kind for matches, kind in TABLE if matches(seen)), OutcomeKind.DOUBTFUL)
     created = kind is OutcomeKind.CREATED
     code = "" if created else _code(seen, kind)
     return Outcome(
@@ -417,9 +401,8 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     return min(max(wait_s, 0.0), RETRY_AFTER_MAX_S) if math.isfinite(wait_s) else None
 
 
-@lru_cache(maxsize=16)
 def http_date(value: str) -> datetime | None:
-    """An HTTP date as UTC, None if it is none. Thousands of answers a second bear the same one."""
+    """An HTTP date as UTC, None if it is none."""
     try:
         read = email.utils.parsedate_to_datetime(value[:100])
         aware = read if read.tzinfo else read.replace(tzinfo=UTC)

@@ -10,7 +10,6 @@ import asyncio
 import datetime as dt
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 from importer.activity import GUID, Activity, Marker, StoredActivity
@@ -27,6 +26,8 @@ from importer.store.records import CHUNK_ROWS, IN_DOUBT, RowStatus, StoredRow
 
 LOOK_BACK: Final = dt.timedelta(days=30)
 LOOK_AHEAD: Final = dt.timedelta(days=1)
+STILL_THERE: Final = "is still there"
+NOT_LOOKED_UP: Final = "could not be looked up completely"
 _AWAY: Final = frozenset({OutcomeKind.NOT_SENT, OutcomeKind.THROTTLED, OutcomeKind.DOUBTFUL})
 """An outage, which may be over soon; a bare 500 may also be this account's own, for good."""
 
@@ -200,19 +201,12 @@ async def _may_not_read(account: str, tenant: Tenant) -> bool:
     return refusal is not None and refusal.kind in REFUSALS
 
 
-class Presence(StrEnum):
-    """Whether an activity is still in LeadSquared."""
-
-    GONE = "gone"
-    THERE = "there"
-    UNKNOWN = "unknown"
-
-
-async def presence(
+async def why_not_gone(
     activity_id: str, account: str, created: tuple[dt.datetime, dt.datetime], tenant: Tenant, *, wait_s: float
-) -> Presence:
-    """Whether an activity was deleted by hand: GONE only when Retrieve and RetrieveById have both said so
-    twice, `wait_s` apart. created: between which times it was created (UTC, tenant's clock), with margins.
+) -> str:
+    """Why an activity does not count as deleted by hand; "" when both Retrieve and RetrieveById have said
+    twice, `wait_s` apart, that it is gone. created: between which times it was created (UTC, tenant's clock),
+    with margins.
 
     Raises ReadFailed when LeadSquared gives no answer.
     """
@@ -221,10 +215,10 @@ async def presence(
             await asyncio.sleep(wait_s)
         reading = await tenant.activities(account, *created)
         if _shows(reading, activity_id) or await tenant.activity(activity_id) is not None:
-            return Presence.THERE
+            return STILL_THERE
         if not reading.complete:
-            return Presence.UNKNOWN
-    return Presence.GONE
+            return NOT_LOOKED_UP
+    return ""
 
 
 def _shows(reading: Reading, activity_id: str) -> bool:

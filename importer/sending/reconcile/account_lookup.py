@@ -15,9 +15,17 @@ from typing import Final
 from importer.activity import Activity, Marker, StoredActivity
 from importer.leadsquared.calls import Reading, Tenant
 from importer.leadsquared.outcomes import OutcomeKind
-from importer.sending.reconcile import matching
 from importer.sending.reconcile.doubts import Doubt
-from importer.sending.reconcile.matching import Created, Learned, NotCreated, Uncertain, UncertainReason
+from importer.sending.reconcile.matching import (
+    Created,
+    Learned,
+    MatchResult,
+    NotCreated,
+    Uncertain,
+    UncertainReason,
+    candidates,
+    judge,
+)
 from importer.store.batch_rows import BatchRows
 from importer.store.records import Batch, StoredRow
 from importer.store.store import Store
@@ -35,7 +43,6 @@ class Unread:
     kind: OutcomeKind | None = None
 
 
-Finding = Created | NotCreated | Uncertain | Unread
 CallsEnded = Callable[[set[str]], Awaitable[None]]
 """Waits until the calls that are under way on these accounts have ended and are recorded."""
 Claimed = Callable[[Collection[str]], Collection[str]]
@@ -72,20 +79,28 @@ class AccountLookup:
         learned = self.learned.get(event)
         return learned.left_out if learned else frozenset()
 
-    async def read(self, account: str, since: dt.datetime) -> Reading:
-        """The account's activities from `since` (tenant's clock, UTC) to now, with wide margins."""
-        return await self._tenant.activities(account, since - MARGIN_BEFORE, self._now() + MARGIN_AFTER)
+    async def read(self, account: str, since: float) -> Reading:
+        """The account's activities from `since` (Unix seconds, tenant's clock) to now, with wide margins."""
+        begin = dt.datetime.fromtimestamp(since, dt.UTC) - MARGIN_BEFORE
+        return await self._tenant.activities(account, begin, self._now() + MARGIN_AFTER)
 
-    async def look_up(self, doubts: Sequence[Doubt], calls_ended: CallsEnded) -> dict[int, Finding]:
+    async def _read_all(self, doubts: Sequence[Doubt]) -> list[Reading]:
+        """One reading of each of their accounts."""
+        since = min(doubt.since for doubt in doubts)
+        return [await self.read(account, since) for account in _accounts(doubts)]
+
+    async def look_up(
+        self, doubts: Sequence[Doubt], calls_ended: CallsEnded
+    ) -> dict[int, MatchResult] | Unread:
         """What one lookup of their account says of each doubt, by position.
 
         An activity that might be a row's is judged once the calls that were under way on the account have
         ended: it may be theirs. One activity that is what two rows sent is neither's.
         """
-        readings = {account: await self._read_for(account, doubts) for account in _accounts(doubts)}
-        for failed in (reading for reading in readings.values() if not reading.complete):
-            return dict.fromkeys((doubt.row.position for doubt in doubts), _unread(failed))
-        stored = [activity for reading in readings.values() for activity in reading.activities]
+        readings = await self._read_all(doubts)
+        for failed in (reading for reading in readings if not reading.complete):
+            return _unread(failed)
+        stored = [activity for reading in readings for activity in reading.activities]
         for event in {activity.event for doubt in doubts for activity in doubt.sent}:
             await self._learn_from_store(event)
         findings = self._judge_all(doubts, stored)
@@ -94,24 +109,16 @@ class AccountLookup:
             findings = self._judge_all(doubts, stored)
         return _each_once(findings)
 
-    async def _read_for(self, account: str, doubts: Sequence[Doubt]) -> Reading:
-        since = min(doubt.since for doubt in doubts)
-        return await self.read(account, dt.datetime.fromtimestamp(since, dt.UTC))
-
-    def _judge_all(self, doubts: Sequence[Doubt], stored: Sequence[StoredActivity]) -> dict[int, Finding]:
+    def _judge_all(self, doubts: Sequence[Doubt], stored: Sequence[StoredActivity]) -> dict[int, MatchResult]:
         """Exact matches first: what one row sent is no near miss of another."""
         unclaimed = self.unclaimed(stored)
         findings = {doubt.row.position: self._judge(doubt, unclaimed) for doubt in doubts}
         taken = {finding.id for finding in findings.values() if isinstance(finding, Created)}
-        if not taken:
-            return dict(findings)
         left = [activity for activity in unclaimed if activity.id not in taken]
-        return {
-            doubt.row.position: finding
-            if isinstance(finding := findings[doubt.row.position], Created)
-            else self._judge(doubt, left)
-            for doubt in doubts
-        }
+        for doubt in doubts if taken else ():
+            if not isinstance(findings[doubt.row.position], Created):
+                findings[doubt.row.position] = self._judge(doubt, left)
+        return findings
 
     def unclaimed(self, stored: Iterable[StoredActivity]) -> list[StoredActivity]:
         """Those that no row of this batch or of another one holds."""
@@ -120,18 +127,15 @@ class AccountLookup:
         taken = {identifier.lower() for identifier in self._claimed(ids)}
         return [activity for activity in found if activity.id.lower() not in taken]
 
-    def _judge(self, doubt: Doubt, unclaimed: Sequence[StoredActivity]) -> matching.MatchResult:
+    def _judge(self, doubt: Doubt, unclaimed: Sequence[StoredActivity]) -> MatchResult:
         marked_at = dt.datetime.fromtimestamp(doubt.since, dt.UTC)
-        pool: dict[str, StoredActivity] = {}
-        for account, event in {(sent.company_id, sent.event) for sent in doubt.sent}:
-            for activity in matching.candidates(
-                unclaimed, company_id=account, event=event, marked_at=marked_at
-            ):
-                pool.setdefault(activity.id, activity)
+        pool = {
+            activity.id: activity
+            for account, event in {(sent.company_id, sent.event) for sent in doubt.sent}
+            for activity in candidates(unclaimed, company_id=account, event=event, marked_at=marked_at)
+        }
         learned = self.learned.get(doubt.sent[0].event) if self.proves else None
-        return matching.judge(
-            doubt.sent, pool.values(), learned, self._marker.schema_name if self._marker else None
-        )
+        return judge(doubt.sent, pool.values(), learned, self._marker.schema_name if self._marker else None)
 
     async def _learn_from_store(self, event: int) -> None:
         """On `resume`: any row that the store has as created shows how this event's values come back."""
@@ -143,7 +147,7 @@ class AccountLookup:
 
     async def learn(self, row: StoredRow, sent: Activity, marked_at: float) -> Learned | None:
         """Reads a created row back; None while it cannot be seen. marked_at: Unix s, tenant's clock."""
-        reading = await self.read(sent.company_id, dt.datetime.fromtimestamp(marked_at, dt.UTC))
+        reading = await self.read(sent.company_id, marked_at)
         for stored in reading.activities:
             if row.activity_id is not None and stored.id.lower() == row.activity_id.lower():
                 learned = Learned.from_read_back(sent, stored)
@@ -167,7 +171,7 @@ class AccountLookup:
 
         For rows whose doubt has ended. None when their accounts could not be read whole.
         """
-        readings = [await self._read_for(account, doubts) for account in _accounts(doubts)]
+        readings = await self._read_all(doubts)
         if not all(reading.complete for reading in readings):
             return None
         unclaimed = self.unclaimed(activity for reading in readings for activity in reading.activities)
@@ -195,7 +199,7 @@ def _unread(reading: Reading) -> Unread:
     )
 
 
-def _each_once(findings: dict[int, Finding]) -> dict[int, Finding]:
+def _each_once(findings: dict[int, MatchResult]) -> dict[int, MatchResult]:
     found = Counter(finding.id for finding in findings.values() if isinstance(finding, Created))
     return {
         position: Uncertain(

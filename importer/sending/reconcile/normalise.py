@@ -19,7 +19,6 @@ import unicodedata
 from collections.abc import Sequence
 from decimal import Context, Decimal, InvalidOperation
 from enum import StrEnum
-from functools import lru_cache
 from typing import Final
 
 from importer.activity import GUID, dotnet_time
@@ -61,7 +60,6 @@ _EXACT: Final = Context(prec=200)  # digits: more than two values of the longest
 _LONGEST_SPELLING: Final = 64  # longer values are neither numbers nor dates; bounds the work per value
 
 
-@lru_cache(maxsize=4096)
 def id_key(identifier: str) -> str:
     """An Id as it can be compared: without braces, in lower case, trimmed."""
     text = identifier.strip()
@@ -106,10 +104,6 @@ def fold(value: str) -> str:
     What it cannot join, though `similarity` calls it a near miss: a value and its cut-off start, a number and
     its rounding, characters the tenant replaced by `?`, a date and the same with day and month swapped.
     """
-    return _folded(value) if len(value) <= _LONGEST_SPELLING else _fold(value)
-
-
-def _fold(value: str) -> str:
     text = normal(value)
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
@@ -123,10 +117,6 @@ def _fold(value: str) -> str:
         return f"#{_EXACT.normalize(number)}" if number else "#0"
     instants = _instants(text)
     return f"@{_iso(instants[0])}" if instants else text
-
-
-_folded: Final = lru_cache(maxsize=4096)(_fold)
-"""Statuses, outcomes and dates come again and again in a sheet."""
 
 
 def similarity(sent: str, stored: str) -> Comparison:

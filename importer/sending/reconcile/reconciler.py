@@ -17,7 +17,7 @@ from importer.errors import StoreError
 from importer.leadsquared.outcomes import REFUSALS, OutcomeKind
 from importer.remedies import remedy_for
 from importer.sending.outage import StopReason
-from importer.sending.reconcile.account_lookup import Finding, Unread
+from importer.sending.reconcile.account_lookup import Unread
 from importer.sending.reconcile.doubts import (
     UNREADABLE_LOOKUPS_MAX,
     Doubt,
@@ -30,6 +30,7 @@ from importer.sending.reconcile.doubts import (
 )
 from importer.sending.reconcile.matching import (
     Created,
+    MatchResult,
     NotCreated,
     Uncertain,
     UncertainReason,
@@ -162,10 +163,13 @@ class Reconciler:
         run = self._run
         started = run.clock()
         try:
-            findings = await self._read(group)
-            for doubt in group if findings and not self._keys_refused(findings) else ():
+            found = await self._read(group)
+            if found is None:
+                return
+            for doubt in group:
+                finding = found[doubt.row.position] if isinstance(found, dict) else found
                 try:
-                    await self._judge(doubt, findings[doubt.row.position], started)
+                    await self._judge(doubt, finding, started)
                 except StoreError as error:  # each of them reports what it found and could not write
                     run.stop_for(error)
         finally:
@@ -173,42 +177,38 @@ class Reconciler:
                 doubt.being_looked_up = False
             run.changed()
 
-    async def _read(self, group: Sequence[Doubt]) -> dict[int, Finding]:
-        """What a lookup says; nothing when the run is stopped meanwhile."""
+    async def _read(self, group: Sequence[Doubt]) -> dict[int, MatchResult] | Unread | None:
+        """What a lookup says, by position; None when the run is stopped meanwhile."""
         run = self._run
         known = len(run.lookup.learned)
         number = run.unanswered.begin()
         answered = False
         try:
-            findings = await run.unless_stopped(run.lookup.look_up(group, run.calls_ended)) or {}
-            answered = bool(findings) and self._heed(group, findings)
+            found = await run.unless_stopped(run.lookup.look_up(group, run.calls_ended))
+            answered = found is not None and self._heed(group, found)
         except StoreError as error:
             run.stop_for(error)
-            return {}
+            return None
         finally:
             run.unanswered.end(number, answered=answered)
         if len(run.lookup.learned) > known:
             self._relearned()
-        return findings
+        return None if isinstance(found, Unread) and found.kind is OutcomeKind.UNAUTHORISED else found
 
-    def _heed(self, group: Sequence[Doubt], findings: dict[int, Finding]) -> bool:
-        """Whether the tenant answers. A count that does not add up is no outage."""
+    def _heed(self, group: Sequence[Doubt], found: dict[int, MatchResult] | Unread) -> bool:
+        """Whether the tenant answers. A count that does not add up is no outage; refused keys end the run."""
         run = self._run
         run.check_trouble()
-        failed = next((one for one in findings.values() if isinstance(one, Unread) and one.kind), None)
-        if failed is None:
-            run.breaker.read_answered()
-        elif failed.kind is not OutcomeKind.REFUSED:
-            run.breaker.read_failed(group[0].row.position)
-        return failed is None or failed.kind is OutcomeKind.REFUSED
-
-    def _keys_refused(self, findings: dict[int, Finding]) -> bool:
-        """Whether LeadSquared refuses the keys: then nothing more can succeed."""
-        for finding in findings.values():
-            if isinstance(finding, Unread) and finding.kind is OutcomeKind.UNAUTHORISED:
-                self._run.stop(StopReason.UNAUTHORISED, finding.message)
+        match found:
+            case Unread(kind=OutcomeKind.REFUSED):
                 return True
-        return False
+            case Unread(kind=OutcomeKind() as kind, message=message):
+                run.breaker.read_failed(group[0].row.position)
+                if kind is OutcomeKind.UNAUTHORISED:
+                    run.stop(StopReason.UNAUTHORISED, message)
+                return False
+        run.breaker.read_answered()
+        return True
 
     def _relearned(self) -> None:
         """Fields that do not come back tell no rows apart: more rows may look the same than was known."""
@@ -217,7 +217,7 @@ class Reconciler:
         for doubt in run.doubts.values():
             self._hold(doubt)
 
-    async def _judge(self, doubt: Doubt, finding: Finding, looked_up_at: float) -> None:
+    async def _judge(self, doubt: Doubt, finding: MatchResult | Unread, looked_up_at: float) -> None:
         """looked_up_at: when the lookup began; what it did not find may have come since."""
         run = self._run
         doubt.looked_up_at = looked_up_at
