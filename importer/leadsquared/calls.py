@@ -36,7 +36,6 @@ from importer.pacing.pacing import Pace, Slot
 from importer.pacing.rules import ends_quota, quota_words
 from importer.remedies import remedy_for
 
-READ_TRIES_MAX: Final = 60
 LOOKS_MAX: Final = 3
 LOOK_MAX_BYTES: Final = 64 * 1024 * 1024
 """Of all pages of one reading of an account together."""
@@ -277,7 +276,6 @@ class Tenant:
     ) -> _T:
         """The parsed answer to a read. Raises ReadFailed; waits out refusals for the rate."""
         deadline = time.monotonic() + self._patience_s
-        tries = 0
         while True:
             exchange = await self._read(path, query, asked)
             failed = exchange.read_failure
@@ -286,9 +284,8 @@ class Tenant:
                     return parse(exchange.body)
                 except AnswerError as error:
                     failed = _unreadable(exchange, str(error))
-            tries += 1
             hopeless = failed.refusal is None or ends_quota(failed.refusal)
-            if hopeless or tries >= READ_TRIES_MAX or time.monotonic() >= deadline:
+            if hopeless or time.monotonic() >= deadline:
                 raise read_failed(failed, exchange, purpose, self.base_url)
 
     async def _read(self, path: str, query: Mapping[str, str], asked: Mapping[str, Any] | None) -> Exchange:

@@ -128,7 +128,6 @@ class Pace:
         self._met_at = math.inf
         self._hold_until = -math.inf
         self._others = 0
-        self._in_touch = False
         self._paused_by_us_until = -math.inf
         if record is not None:
             self.join(record)
@@ -157,7 +156,7 @@ class Pace:
         """Whether no other run on the tenant can send a call now: one that begins waits until we know of it.
         False where that cannot be known."""
         heartbeat = self._heartbeat
-        fresh = self._taking_part and self._in_touch and self._now() - self._met_at <= SILENT_S
+        fresh = self._taking_part and self._now() - self._met_at <= SILENT_S
         return heartbeat is not None and fresh and heartbeat.others == 0
 
     def paused_s(self) -> float:
@@ -334,7 +333,6 @@ class Pace:
     def _heard(self, division: Division | None) -> None:
         """What came of a meeting. Without an answer we go on with our last part, by ourselves."""
         self._met_at = self._now()
-        self._in_touch = division is not None
         if division is None:
             self._taking_part = True
         else:

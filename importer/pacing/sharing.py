@@ -128,9 +128,9 @@ class Heartbeat:
         self._stopping = False
         self._beating: asyncio.Task[None] | None = None
         self._trouble_said = False
-        self.others = 0
+        self.others: int | None = None
         """How many there were when they last were met, silent ones too: they may be asleep. Known before they
-        can know of our line."""
+        can know of our line. None while that is not known."""
 
     def take_part(self) -> None:
         """There is something to send: meet the others at once if that was not so before."""
@@ -184,5 +184,6 @@ class Heartbeat:
             if not self._trouble_said:
                 self._trouble_said = True
                 _log.warning("The pace of other runs is not known: %s.", type(error).__name__)
+            self.others = None
             return None
         return met[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -92,21 +93,16 @@ def assume_sent(
 
 def _spread(rows: BatchRows) -> list[StoredRow]:
     """The first, a middle and the last pending row. By bisection: a batch may have a million rows."""
-    first = rows.chunk(RowStatus.PENDING, 0, 1)
+
+    def behind(position: int) -> list[StoredRow]:
+        return rows.chunk(RowStatus.PENDING, max(0, position), 1)
+
+    first = behind(0)
     if not first:
         return []
-    low, high = first[0].position, rows.batch().rows + 1
-    last = first[0]
-    while low < high:  # the last pending row is behind `low` or at it, and before `high`
-        middle = (low + high) // 2
-        behind = rows.chunk(RowStatus.PENDING, middle, 1)
-        if behind:
-            last = behind[0]
-            low = last.position
-        else:
-            high = middle
-    between = rows.chunk(RowStatus.PENDING, (first[0].position + last.position) // 2 - 1, 1)
-    return list({row.position: row for row in (*first, *between, last)}.values())
+    last = bisect_left(range(rows.batch().rows), x=True, key=lambda position: not behind(position))
+    chosen = (*first, *behind((first[0].position + last) // 2 - 1), *behind(last - 1))
+    return list({row.position: row for row in chosen}.values())
 
 
 async def _look(

@@ -74,11 +74,6 @@ class AccountLookup:
         self._wall = wall
         self.learned: dict[int, Learned] = {}
 
-    def left_out(self, event: int) -> frozenset[str]:
-        """Fields of this event in which a match cannot tell two rows apart."""
-        learned = self.learned.get(event)
-        return learned.left_out if learned else frozenset()
-
     async def read(self, account: str, since: float) -> Reading:
         """The account's activities from `since` (Unix seconds, tenant's clock) to now, with wide margins."""
         begin = dt.datetime.fromtimestamp(since, dt.UTC) - MARGIN_BEFORE

@@ -34,7 +34,6 @@ from importer.sending.reconcile.matching import (
     NotCreated,
     Uncertain,
     UncertainReason,
-    match_key,
 )
 from importer.sending.run_state import RunState
 from importer.store.records import IN_DOUBT, Resolution, RowStatus, StoredAttempt, StoredRow
@@ -114,13 +113,10 @@ class Reconciler:
         self._run.changed()
 
     def _hold(self, doubt: Doubt) -> None:
+        """Of what was sent, and of what would be sent: that may be something else by now."""
         run = self._run
-        own = run.conflict_keys(doubt.row)
-        if own:
-            left_out = run.lookup.left_out(doubt.sent[0].event)
-            keys = {match_key(sent, without) for sent in doubt.sent for without in (frozenset(), left_out)}
-            # What it would send may be something else by now, and look the same as another row.
-            run.queue.hold(doubt.row.position, keys.union(own))
+        keys = set(run.conflict_keys(doubt.row)).union(*map(run.keys_of, doubt.sent))
+        run.queue.hold(doubt.row.position, keys)
 
     def before_send(self, row: StoredRow, doubt: Doubt | None = None) -> None:
         """A row that was in doubt once, and is to be sent: one more lookup first."""
