@@ -347,8 +347,7 @@ class Pace:
         self._taking_part = division.part > 0
         if not self._taking_part:
             return
-        rules.limit(division.asked, division.stated)
-        rules.take(division.part)
+        rules.take(division.part, division.asked, division.stated)
         rules.adopt_pause(now, division.pause_left_s, self._randomness.random())
         if division.part > had and (division.others or self._others):
             self._hold_until = now + (had_spacing_s if had > 0 else self._spacing_now(now))

@@ -276,16 +276,13 @@ class Rules:
         """How many calls of a period are this run's: its part of the ceiling."""
         return self.ceiling.calls * self.part
 
-    def limit(self, asked: Rate, stated: Rate | None) -> None:
-        """What other runs ask for, and what they were refused with."""
-        self.asked, self.stated = asked, stated
-        self.window.period_s = self.ceiling.period_s
-
-    def take(self, part: float) -> None:
-        """From now on this much of the ceiling is this run's."""
+    def take(self, part: float, asked: Rate, stated: Rate | None) -> None:
+        """From now on this much of the ceiling is this run's; asked, stated: what all runs ask for, and what
+        they were refused with."""
         if self.share is not None:
             self.share.calls *= part / self.part
-        self.part = part
+        self.part, self.asked, self.stated = part, asked, stated
+        self.window.period_s = self.ceiling.period_s
 
     def adopt_pause(self, now: float, left_s: float, chance: float) -> None:
         """Another run was refused: wait as it does, then try with one call."""
