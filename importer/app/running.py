@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -50,49 +50,34 @@ Work = Preparation[RunResult]
 
 async def send_rows(work: Work, limit: int | None) -> SendResult:
     """Sends `limit` rows at most (None: all) while the observer is kept informed and the stop is heeded."""
-    start, runs = _Start.of(work.owned.rows, limit), []
-    loop = asyncio.get_running_loop()
+    rows, runs, loop = work.owned.rows, [], asyncio.get_running_loop()
+    before, already = rows.shown_counts(), rows.fact("already", 0)
+    pending, uncertain = before["pending"], before["uncertain"]
+    total = uncertain + (pending if limit is None else min(limit, pending))
 
     def begin(run: RunState) -> None:
         runs.append(run)
         work.stop.when_requested(partial(run.stop, StopReason.INTERRUPTED, "Interrupted.", 130), loop)
 
     def show() -> None:
+        """What was finished before is not this run's progress."""
         for run in runs:
-            work.observer.progress(start.progress(run))
+            counts = run.counts.shown()
+            done = max(0, pending - counts["pending"]) + max(0, uncertain - counts["uncertain"])
+            counts["created"] -= already
+            note = NOT_ANSWERING if run.breaker.is_open else run.pace.describe()
+            calls, limit_now = run.counts.calls, run.pace.ceiling
+            work.observer.progress(
+                Progress(Stage.SENDING, min(total, done), total, +counts, note, calls, limit_now)
+            )
 
     work.owned.keep_facts(rate=str(work.session.connection.pace.ceiling))  # for the report
-    work.observer.progress(Progress(Stage.SENDING, 0, start.total))
+    work.observer.progress(Progress(Stage.SENDING, 0, total))
     async with shown_regularly(show):
         return await send(
             work.store, work.owned, work.session.connection, replace(work.session.options, limit=limit),
             observer=begin, columns=work.mapper.columns(),
         )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class _Start:
-    """Where the batch stood when this run began: what was finished before is not this run's progress."""
-
-    pending: int
-    uncertain: int
-    total: int
-    already: int
-
-    @classmethod
-    def of(cls, rows: BatchRows, limit: int | None) -> _Start:
-        counts = rows.shown_counts()
-        pending, uncertain = counts["pending"], counts["uncertain"]
-        to_send = pending if limit is None else min(limit, pending)
-        return cls(pending, uncertain, to_send + uncertain, rows.fact("already", 0))
-
-    def progress(self, run: RunState) -> Progress:
-        counts = run.counts.shown()
-        settled = max(0, self.uncertain - counts["uncertain"])
-        done = min(self.total, max(0, self.pending - counts["pending"]) + settled)
-        counts["created"] -= self.already
-        note = NOT_ANSWERING if run.breaker.is_open else run.pace.describe()
-        return Progress(Stage.SENDING, done, self.total, +counts, note, run.counts.calls, run.pace.ceiling)
 
 
 class BrokenRunError(Exception):
