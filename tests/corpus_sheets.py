@@ -172,6 +172,8 @@ CELLS: Final = (
     CellTrap("a duration in minutes", '<c r="B2" s="1"><v>1.5</v></c>', ("notice number-format B2",), ("36:00:00",), ("General", "[mm]")),
     CellTrap("words for numbers", '<c r="B2" s="1"><v>0</v></c>', (), ("No",), ("General", '"Yes";;"No"')),
     CellTrap("a format with conditions", '<c r="B2" s="1"><v>5551234</v></c>', ("notice number-format B2",), ("5551234",), ("General", "[<=9999999]###-####;(###) ###-####")),
+    CellTrap("words for numbers below a limit", '<c r="B2" s="1"><v>-3</v></c>', ("notice number-format B2",), ("-3",), ("General", '[<0]"loss";"profit"')),
+    CellTrap("a place behind one that is always shown", '<c r="B2" s="1"><v>5</v></c>', ("notice number-format B2",), ("5",), ("General", "0#")),
     CellTrap("a percentage", '<c r="B2" s="1"><v>0.25</v></c>', ("notice shown-as-percent B2",), ("0.25",), ("General", "0%")),
     CellTrap("a format that hides", '<c r="B2" s="1"><v>5</v></c>', ("notice unseen-value B2",), ("5",), ("General", ";;;")),
     CellTrap("16 digits", '<c r="B2"><v>4111111111111111</v></c>', ("problem unusable-cell B2",), ("-",)),

@@ -123,6 +123,7 @@ CODE_MAX_CHARACTERS: Final = 255
 GENERAL_DIGITS_MAX: Final = 11
 """Of a number without a format Excel shows so many characters."""
 
+_CONDITION: Final = re.compile(r"\[[<>=]")
 _PLACES: Final = {"0": 1, "#": 0}
 _CODE_TOO_LONG: Final = (
     "The cell's number format is longer than Excel allows: the workbook is damaged. Format the cell again."
@@ -208,7 +209,9 @@ def _layout(pieces: list[str]) -> Layout | None:
             (after if mark else before).append(text)
         else:
             return None
-    if (grouped and not _is_grouped(pieces)) or (places and not any(places)):
+    whole = [each for each in before if isinstance(each, int)]
+    # Programs differ about `0#`.
+    if (grouped and not _is_grouped(pieces)) or (places and not any(places)) or whole != sorted(whole):
         return None
     while not mark and before and isinstance(last := before[-1], str):
         after.insert(0, last)
@@ -244,6 +247,8 @@ def layouts(code: str) -> tuple[Layout | None, ...]:
     """The layouts for numbers above, below and at zero, as far as the code has sections for them."""
     if code.strip().lower() in ("", "general", "@"):
         return ()
+    if _CONDITION.search(code):  # which section counts is not a matter of the sign
+        return (None,)
     return tuple(_layout(section) for section in sections(code)[:3])
 
 
