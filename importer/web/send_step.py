@@ -84,7 +84,9 @@ class SendJob(Job[RunResult | None]):
 
     def go_on(self, answers: dict[str, str], looks: str | None = None) -> None:
         """From any thread: with these answers, and to the end if nothing else is open and the plan looks like
-        `looks` ("": it was not looked at; None: not to be sent yet)."""
+        `looks` ("": it was not looked at; None: not to be sent yet). What was ordered to be sent stays so."""
+        if self.started:
+            return
         self._wanted = answers, looks
         self.started = looks is not None
         self.waiting = False  # at once: the next page must not show what was answered
