@@ -11,7 +11,6 @@ import csv
 import io
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
@@ -28,6 +27,14 @@ CANDIDATES: Final = (",", ";", "\t", "|")
 SAMPLE_RECORDS: Final = 100
 NAMES: Final = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 FAULT_SEARCH_CHARACTERS: Final = 1 << 20
+OPEN_MARK: Final = "The cell begins with a quotation mark that is never closed."
+CLOSED_MARK: Final = (
+    "The cell begins with a quotation mark, but after the one that closes it (line {}) follows {}."
+)
+ESCAPED_MARK: Final = (
+    "A quotation mark inside of the cell seems to be escaped by a backslash, which ends the cell; after it"
+    " (line {}) follows {}."
+)
 SUSPICIOUS: Final = frozenset(",;\t|:^~\x1f¦§")
 
 
@@ -79,20 +86,9 @@ def _records(sample: list[str], delimiter: str, header_row: int) -> Iterator[lis
         return  # the sample may end inside a quoted cell; what was read before counts
 
 
-@dataclass(frozen=True, slots=True)
-class QuoteFault:
-    """column: index of the cell whose quotation mark opens on `line`; `after`: what wrongly follows its
-    closing mark, on `end_line`; empty if nothing closes it. escaped: a backslash is before that mark."""
-
-    column: int
-    line: int
-    end_line: int
-    after: str
-    escaped: bool = False
-
-
-def find_quote_fault(lines: Iterable[str], delimiter: str, first_line: int) -> QuoteFault | None:
-    """The first quotation mark of a record that opens a cell and is not closed as it should be.
+def find_quote_fault(lines: Iterable[str], delimiter: str, first_line: int) -> tuple[int, int, str] | None:
+    """The first quotation mark of a record that opens a cell and is not closed as it should be: the cell's
+    column, the line, and what is wrong with it.
 
     lines: the record's physical lines and what follows them. None if the record has no such mark.
     """
@@ -112,13 +108,14 @@ def find_quote_fault(lines: Iterable[str], delimiter: str, first_line: int) -> Q
             elif char in "\r\n":
                 return None
             elif state == "closing":
-                after = line[at : at + 20].rstrip("\r\n")
-                return QuoteFault(column, opened, number, after, escaped=line[at - 2 : at] == '\\"')
+                after = quoted(line[at : at + 20].rstrip("\r\n"))
+                escaped = line[at - 2 : at] == '\\"'
+                return column, opened, (ESCAPED_MARK if escaped else CLOSED_MARK).format(number, after)
             elif state == "start" and char == '"':
                 opened, state = number, "quoted"
             else:
                 state = "plain"
-    return QuoteFault(column, opened, opened, "") if state == "quoted" else None
+    return (column, opened, OPEN_MARK) if state == "quoted" else None
 
 
 FIRST_FILLED_SEARCH: Final = 1000
@@ -402,22 +399,10 @@ class TextSheet(Sheet):
                 where=f"{self.place(number)} (line {first_line})",
                 remedy="Shorten the text, or export the sheet again from its origin.",
             )
-        where = f"{self.place(number)} (line {fault.line}), column {column_letters(fault.column)}"
-        if fault.escaped:
-            what = (
-                "A quotation mark inside of the cell seems to be escaped by a backslash, which ends the"
-                f" cell; after it (line {fault.end_line}) follows {quoted(fault.after)}."
-            )
-        elif fault.after:
-            what = (
-                "The cell begins with a quotation mark, but after the one that closes it (line"
-                f" {fault.end_line}) follows {quoted(fault.after)}."
-            )
-        else:
-            what = "The cell begins with a quotation mark that is never closed."
+        column, line, what = fault
         return SheetError(
             what,
-            where=where,
+            where=f"{self.place(number)} (line {line}), column {column_letters(column)}",
             remedy='Close it, and write those that belong to the text twice (`"5"" pipe"`); or save the sheet'
             " as CSV from Excel, which does both.",
         )

@@ -50,15 +50,14 @@ class RawRow(NamedTuple):
 
 def nothing_typed(cells: dict[int, str], formulas: Iterable[int]) -> bool:
     """Whether the cells are all empty checkboxes, or formulas about empty cells. formulas: their columns."""
-    computed = set(formulas)
-    return not any(_is_typed(text, formula=column in computed) for column, text in cells.items())
-
-
-def _is_typed(text: str, *, formula: bool) -> bool:
-    nothing = (
-        text.plain == "0" if isinstance(text, NumberCell) else isinstance(text, ErrorCell) and bool(text)
-    )
-    return not (text == "FALSE" or text.isspace() or (nothing and formula))
+    nothing: list[int] = []
+    for column, text in cells.items():
+        if text == "FALSE" or text.isspace():
+            continue
+        if not (text.plain == "0" if isinstance(text, NumberCell) else text and isinstance(text, ErrorCell)):
+            return False
+        nothing.append(column)
+    return set(nothing) <= set(formulas)
 
 
 def range_name(row: int, column: int, last_row: int, last_column: int) -> str:

@@ -146,7 +146,7 @@ class XlsxSheet(WorkbookSheet):
                 for _, element in found:
                     raw = self._row(element, number)
                     number = raw.number
-                    last = last if raw.is_blank else max(last, number)
+                    last = max(last, number) if raw.cells else last
                     yield raw
                 blank = number - last > BLANK_ROWS_MAX
                 if found and blank and self.header and self._scan.content_end_bytes <= position:
@@ -179,7 +179,8 @@ class XlsxSheet(WorkbookSheet):
             try:
                 style = int(element.get("s") or 0)
                 code, convert = self._styles[style] if 0 <= style < len(self._styles) else self._general
-                text = shown_words(self._text(element, convert, number), code)
+                text = self._text(element, convert, number)
+                text = shown_words(text, code) if "@" in code else text
             except LookupError as error:
                 raise self._unreadable_row(number, str(error)) from None
             except (ValueError, ArithmeticError):
