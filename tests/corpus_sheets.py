@@ -192,6 +192,8 @@ CELLS: Final = (
     CellTrap("an inline text in a cell of another type", '<c r="B2"><is><t>Won</t></is></c>', (), ("Won",)),
     CellTrap("a minus sign in red", '<c r="B2" s="1"><v>-5.5</v></c>', (), ("-5.5",), ("General", "General;[Red]-General"), "{column: Value, type: number}"),
     CellTrap("a date of Thai Excel", '<c r="B2" s="1"><v>46234</v></c>', (), ("2026-07-31",), ("General", 71), "{column: Value, type: date}"),
+    CellTrap("a text that is crossed out in part", '<c r="B2" t="inlineStr"><is><r><rPr><strike/></rPr><t>Won</t></r><r><rPr><b/></rPr><t xml:space="preserve"> Lost</t></r></is></c>', ("notice crossed-out B2",), ("Won Lost",)),
+    CellTrap("a text in several colours", '<c r="B2" t="inlineStr"><is><r><t>Won</t></r><r><rPr><b/></rPr><t xml:space="preserve"> big</t></r></is></c>', (), ("Won big",)),
     CellTrap("a bad date", '<c r="B2" t="d"><v>soon</v></c>', ("problem unreadable-row row 2",), ("-",)),
     CellTrap("true", '<c r="B2" t="b"><v>true</v></c>', (), ("TRUE",)),
     CellTrap("indented", '<c r="B2">\n  <v>\n 5</v>\n</c>', (), ("5",)),

@@ -224,7 +224,10 @@ def tag(name: str) -> str:
 
 
 TEXT: Final = tag("t")
-RUN_TEXT: Final = f"{tag('r')}/{TEXT}"
+RUN: Final = tag("r")
+STRIKE: Final = f"{tag('rPr')}/{tag('strike')}"
+STRUCK: Final = "\ufdd0"
+"""Before a text of which a part is crossed out."""
 
 
 def builtin_code(number: str) -> str:
@@ -326,9 +329,15 @@ def _format_codes(path: Path, archive: zipfile.ZipFile, part: str) -> Iterator[s
 
 
 def item_text(item: Element) -> str:
-    """The text of a shared item, or of a cell that holds its own: plain, then its runs; readings left out."""
+    """The text of a shared item, or of a cell that holds its own: plain, then its runs; readings left out.
+    `STRUCK` is before it if some runs are crossed out, and others are not."""
     plain = item.findtext(TEXT) or ""
-    return plain if len(item) == 1 else plain + "".join(run.text or "" for run in item.iterfind(RUN_TEXT))
+    if len(item) == 1 and plain:
+        return plain
+    runs = item.findall(RUN)
+    marks = [run.find(STRIKE) for run in runs]
+    struck = {mark is not None and mark.get("val") not in ("0", "false") for mark in marks}
+    return (STRUCK if len(struck) > 1 else "") + plain + "".join(run.findtext(TEXT) or "" for run in runs)
 
 
 class SharedTexts:

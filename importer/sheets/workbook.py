@@ -30,7 +30,7 @@ class RawRow(NamedTuple):
     """number: as Excel shows it. hidden: by filter, by hand or by its height. cells: by column index, empty
     ones absent. problem: why the row cannot be trusted. formulas: columns whose value Excel would calculate
     again on opening. unseen: columns whose number format shows nothing. unfilled: nothing in it was typed:
-    formulas give 0 or an error, checkboxes are empty."""
+    formulas give 0 or an error, checkboxes are empty. struck: columns whose text is crossed out in part."""
 
     number: int
     hidden: bool
@@ -39,6 +39,7 @@ class RawRow(NamedTuple):
     formulas: Sequence[int] = ()
     unseen: Sequence[int] = ()
     unfilled: bool = False
+    struck: Sequence[int] = ()
 
     @property
     def is_blank(self) -> bool:
@@ -143,14 +144,14 @@ class WorkbookSheet(Sheet):
                 problem = self.surplus(raw.number, sorted(cells.items()))
             if raw.unfilled:
                 self.computed.add(raw.number)
-            if raw.formulas or raw.unseen:
+            if raw.formulas or raw.unseen or raw.struck:
                 findings = self._findings(raw) + findings
             yield Row(raw.number, tuple(row), problem, findings)
 
     def _findings(self, raw: RawRow) -> tuple[CellFinding, ...]:
         """What is to be said of cells whose value is not what a person sees, or will see."""
         found: list[CellFinding] = []
-        for index in sorted({*raw.formulas, *raw.unseen}):
+        for index in sorted({*raw.formulas, *raw.unseen, *raw.struck}):
             cell = raw.cells.get(index, "")
             if index >= len(self.header) or isinstance(cell, ErrorCell):
                 continue
@@ -172,6 +173,14 @@ class WorkbookSheet(Sheet):
                         Severity.NOTICE, heading, index, kind="unseen-value", value=value,
                         message=f"The cell's number format hides its value; {quoted(cell)} is sent.",
                         remedy="Give the cell another number format to see it, or empty it.",
+                    )
+                )  # fmt: skip
+            if index in raw.struck:
+                found.append(
+                    CellFinding(
+                        Severity.NOTICE, heading, index, kind="crossed-out", value=value,
+                        message=f"A part of the text is crossed out, and is sent, too: {quoted(cell)}.",
+                        remedy="Delete what does not count.",
                     )
                 )  # fmt: skip
         return tuple(found)

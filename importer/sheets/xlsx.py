@@ -21,7 +21,7 @@ from openpyxl.utils.datetime import from_ISO8601
 
 from importer.errors import SheetError
 from importer.sheets.numbers import Converter, converter, date_cell_of, duration_cell, hides, shown_words
-from importer.sheets.package import Parsed, SharedTexts, blocks, item_text, parse, read_package, tag
+from importer.sheets.package import STRUCK, Parsed, SharedTexts, blocks, item_text, parse, read_package, tag
 from importer.sheets.rows import BooleanCell, ErrorCell, column_letters, error_cell, plain_text
 from importer.sheets.sheet import (
     BLANK_ROWS_MAX,
@@ -168,6 +168,7 @@ class XlsxSheet(WorkbookSheet):
         ending = str(number)
         cells: dict[int, str] = {}
         formulas: list[int] = []
+        struck: list[int] = []
         unseen: list[int] = []
         problem: str | None = None
         column = -1
@@ -180,6 +181,9 @@ class XlsxSheet(WorkbookSheet):
                 style = int(element.get("s") or 0)
                 code, convert = self._styles[style] if 0 <= style < len(self._styles) else self._general
                 text = self._text(element, convert, number)
+                if text[:1] == STRUCK and type(text) is str:
+                    text = text[1:]
+                    struck.append(column)
                 text = shown_words(text, code) if "@" in code else text
             except LookupError as error:
                 raise self._unreadable_row(number, str(error)) from None
@@ -197,7 +201,7 @@ class XlsxSheet(WorkbookSheet):
                 unseen.append(column)
         unfilled = nothing_typed(cells, formulas)
         again = formulas if self._package.recalculated else ()
-        return RawRow(number, _is_hidden(row), cells, problem, again, unseen, unfilled)
+        return RawRow(number, _is_hidden(row), cells, problem, again, unseen, unfilled, struck)
 
     def _row_number(self, text: str | None, before: int) -> int:
         if text is None:
