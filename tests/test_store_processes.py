@@ -145,24 +145,23 @@ def test_of_two_that_start_the_same_sheet_at_once_exactly_one_gets_in(place: Pla
 def test_staging_does_not_hold_up_a_run_in_another_window(place: Place, store: Store) -> None:
     """Rule 1: a row is marked and recorded many times while many rows are staged; nothing waits for the
     end."""
-    stop = threading.Event()
-    added = []
+    begun, stop = threading.Event(), threading.Event()
 
     def stage() -> None:
         with place.open() as other, other.stage(batch_id(5)) as staging:
             while not stop.is_set():
                 staging.add((staged(number) for number in range(1000)), AT)
-                added.append(1)
+                begun.set()
 
     with Child(place) as child:
         child.ask("start", number=1, sheet=1, rows=30)
         thread = threading.Thread(target=stage)
         thread.start()
         try:
+            assert begun.wait(60)
             for position in range(1, 31):
                 assert child.ask("create", position=position) == {"attempt": position}
         finally:
             stop.set()
             thread.join()
-    assert added
     assert store.open(batch_id(1)).counts() == {RowStatus.CREATED: 30}
