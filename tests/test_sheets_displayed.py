@@ -122,6 +122,8 @@ def test_the_displayed_text_of_varied_cells_is_what_is_sent(tmp_path: Path) -> N
     shown_path = convert(path, "csv:Text - txt - csv (StarCalc):44,34,76,1,,1033,false,true", tmp_path)
     with shown_path.open(encoding="utf-8", newline="") as stream:
         shown = [row[:2] for row in csv.reader(stream)][1:]
+    aligned = "_(@_)"  # its blanks have the width of a bracket, and are no text
+    shown = [[text.strip() if code == aligned else text, code] for text, code in shown]
     with open_sheet(path) as sheet:
         sent = [list(row.cells) for row in sheet.rows()]
     assert sent == shown
