@@ -1,4 +1,4 @@
-"""README's table of findings is complete: each kind that the package can make has its line."""
+"""The catalogue of findings, of which README's table is made: each kind that can be found is in it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,12 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from readme_made import rows_of, section
 
 import importer
-from importer.findings import QUESTIONS, Severity
+from importer.findings import KINDS, QUESTIONS, Severity
 
 SLUG: Final = re.compile(r"[a-z]+(-[a-z]+)*")
 MAKERS: Final = {"Fault", "CellFinding", "_notice", "self._notice", "self._found"}
-KINDS: Final = {
-    kind.strip("`"): (severity, meaning, action)
-    for kind, severity, meaning, action in rows_of(section("## What is found in a sheet"))
-}
 
 
 def kinds_in_the_code() -> set[str]:
@@ -33,24 +28,21 @@ def kinds_in_the_code() -> set[str]:
     return found
 
 
-def test_every_kind_has_a_line() -> None:
-    """A new one needs its line in the table."""
+def test_every_kind_has_an_entry() -> None:
+    """A new one needs its entry in the catalogue."""
     assert kinds_in_the_code() - set(KINDS) == set()
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_lines_say_what_was_found_and_what_to_do(kind: str) -> None:
+def test_entries_say_what_was_found_and_what_to_do(kind: str) -> None:
     """In full sentences."""
-    severity, *sentences = KINDS[kind]
-
-    assert severity in {each.value for each in Severity}
-    for text in sentences:
+    for text in KINDS[kind][1:]:
         assert text[0].isupper()
         assert text.endswith(".")
 
 
 def test_only_questions_can_be_accepted() -> None:
     """`accept` names what a person can say is fine; a problem is not."""
-    questions = [kind for kind, (severity, _, _) in KINDS.items() if severity == "question"]
+    questions = [kind for kind, (severity, _, _) in KINDS.items() if severity is Severity.QUESTION]
 
     assert questions == list(QUESTIONS)
