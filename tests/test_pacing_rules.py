@@ -23,6 +23,7 @@ from benchmarks.pacing_simulation import (
 )
 
 from importer.pacing.pacing import Pace, Rate
+from importer.pacing.rules import Window
 
 SEEDS = (11, 12, 13)
 seeds = pytest.mark.parametrize("seed", SEEDS)
@@ -97,6 +98,28 @@ def test_two_minutes_after_the_other_stopped_all_is_ours(case: Case, seed: int) 
 def test_a_smaller_plan_is_found(case: Case, seed: int) -> None:
     """90 % of the plan after the first minute; with and without the limit in the refusal."""
     assert simulate(case, seed).share(case) >= 0.90
+
+
+@seeds
+@named(PLANS[3:])
+def test_a_smaller_plan_that_is_not_stated_costs_few_breaches(case: Case, seed: int) -> None:
+    """It is looked for early, and then left alone: 300 rows at one a second meet three."""
+    run = simulate(case, seed)
+    assert [run.breaches <= 3, run.share(case) >= 0.915] == [True, True], (run.breaches, run.share(case))
+
+
+@seeds
+def test_what_others_break_into_does_not_put_off_what_we_try(seed: int) -> None:
+    """Bursts of 20 every 20 s leave four fifths, of which two thirds are used."""
+    assert simulate(OTHERS[6], seed).share(OTHERS[6]) >= 0.66
+
+
+def test_a_call_is_counted_as_long_as_the_window_is() -> None:
+    """Five seconds, not the 2 % more for which it is held: else what others leave would look like more."""
+    window = Window(5.0)
+    for at in (0.0, 0.1, 1.0, 5.05):
+        window.leave(call := window.grant(at), at)
+    assert call.left == 2
 
 
 def test_a_stated_plan_costs_one_breach() -> None:

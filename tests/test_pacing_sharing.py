@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
@@ -301,6 +302,59 @@ def test_a_run_that_follows_knows_the_limit_that_was_stated() -> None:
         return found
 
     assert virtually(body) == [Rate(5, 5.0), PLAN]
+
+
+def test_a_limit_that_is_stated_while_the_runs_meet_is_not_forgotten() -> None:
+    """What the meeting brings is older than the refusal."""
+
+    async def body(loop: VirtualTimeLoop, record: MemoryRecord) -> Rate:
+        class Slow(MemoryRecord):
+            def meet(self, run: str, change: Callable[[Sequence[PaceEntry]], PaceEntry]) -> None:
+                record.meet(run, change)
+                meeting.set()
+                refused.wait()
+
+        meeting, refused = threading.Event(), threading.Event()
+        refused.set()
+        pace = Pace(PLAN, Slow(loop.time), clock=loop.time)
+        slot = await pace.slot()
+        slot.left()
+        refused.clear()
+        meeting.clear()
+        with loop.hold():
+            while not meeting.is_set():  # the next beat
+                await asyncio.sleep(0)
+                loop.advance(0.01)
+            slot.returned(Refusal(Rate(5, 5.0), None))
+            refused.set()
+        (await pace.slot()).unused()
+        await pace.close()
+        return pace.ceiling
+
+    assert virtually(body) == Rate(5, 5.0)
+
+
+@pytest.mark.parametrize("refused", [24, 9])
+def test_a_run_that_begins_knows_what_the_others_have_learnt(refused: int) -> None:
+    """Calls that arrive unevenly, or others that take a part: it does not have to be refused itself."""
+
+    async def body(loop: VirtualTimeLoop, record: MemoryRecord) -> list[str]:
+        first, second = (Pace(PLAN, record, clock=loop.time) for _ in range(2))
+        for _ in range(refused):
+            slot = await first.slot()
+            slot.left()
+            if refused < 20:
+                slot.returned()
+        slot = await first.slot()
+        slot.left()
+        slot.returned(Refusal(PLAN, None))
+        await asyncio.sleep(8.0)
+        (await first.slot()).returned()
+        await sends_until(second, loop.time() + 2.0, [])
+        return [pace.describe() for pace in (first, second)]
+
+    said, learnt = virtually(body)
+    assert learnt == said != ""
 
 
 def test_it_says_that_another_import_is_running() -> None:

@@ -54,13 +54,15 @@ def records(place: Place, count: int = 2) -> Iterator[list[StoredPace]]:
 def test_what_one_run_writes_the_others_read(place: Place) -> None:
     """Everything that it learnt, and how long it is silent."""
     with records(place) as (one, other):
-        written = entry(calls_per_s=2.6, stated=Rate(72, 5.0), pause_left_s=30.0, live=False)
+        written = entry(
+            calls_per_s=2.6, stated=Rate(72, 5.0), pause_left_s=30.0, careful=True, share=0.625, live=False
+        )
         read(one, written)
         time.sleep(0.05)
         (found,) = read(other, entry("2"))
     assert [found.silent_s >= 0.05, 29.0 < found.pause_left_s < 29.96] == [True, True]
     assert entry(
-        calls_per_s=found.calls_per_s, stated=found.stated,
+        calls_per_s=found.calls_per_s, stated=found.stated, careful=found.careful, share=found.share,
         live=found.live, pause_left_s=30.0,
     ) == written  # fmt: skip
 

@@ -328,6 +328,8 @@ class Pace:
             asked=self._rate,
             stated=self._rules.stated,
             pause_left_s=max(0.0, self._paused_by_us_until - self._now()),
+            careful=self._rules.careful,
+            share=self._rules.share_part,
         )
 
     def _heard(self, division: Division | None) -> None:
@@ -348,6 +350,9 @@ class Pace:
         if not self._taking_part:
             return
         rules.take(division.part, division.asked, division.stated)
+        rules.careful = rules.careful or division.careful
+        if had == 0 and division.share is not None:
+            rules.adopt_share(now, division.share)
         rules.adopt_pause(now, division.pause_left_s, self._randomness.random())
         if division.part > had and (division.others or self._others):
             self._hold_until = now + (had_spacing_s if had > 0 else self._spacing_now(now))

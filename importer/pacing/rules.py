@@ -25,7 +25,7 @@ import math
 import re
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 KEPT_BY_LEAVING: Final = 1.02
 ROUND_TRIPS_KEPT: Final = 500
@@ -45,12 +45,6 @@ SHARE_LESS: Final = 0.95
 """When even that was too much."""
 CLIMB: Final = 4
 """Periods in which the share grows from its start to its end."""
-PROBE_FIRST: Final = 8
-PROBE_LONGER: Final = 2
-PROBE_LAST: Final = 16
-"""Periods until a probe, at first and at last, where the limit is known: others fill it, and may stop."""
-PROBE_LAST_UNSTATED: Final = 512
-"""Where no refusal stated the limit, the plan is probably smaller."""
 PROBE_STEP: Final = 0.02
 """First step of a probe, as a part of the limit; doubled each period, so that 60 % are won back in 25 s."""
 PAUSE_PERIODS: Final = 1.05
@@ -60,6 +54,22 @@ LATENESS_S: Final = 0.02
 QUOTA_S: Final = 3600.0
 """A limit over an hour or more, or a wait that long, is a quota: nobody waits for it, the run stops."""
 ROUNDING: Final = 1e-6
+
+
+class Probes(NamedTuple):
+    """Periods until a probe, at first and at last, and by how much each wait is longer than the one before
+    it."""
+
+    first: int
+    longer: int
+    last: int
+
+
+PROBES: Final = Probes(8, 2, 16)
+"""Where the limit is known: others fill it, and may stop."""
+PROBES_UNSTATED: Final = Probes(4, 4, 512)
+"""Where no refusal stated the limit, the plan is probably smaller: to be found out early, and then left
+alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +175,7 @@ class Window:
         """The call leaves now; when that is."""
         self.granted.discard(call)
         self._prune(now)
-        call.left_at, call.left = now, len(self.lefts)
+        call.left_at, call.left = now, sum(now - at < self.period_s for at in self.lefts)
         call.possible = len(self.away) + len(self.returns)
         self.away.add(call)
         self.lefts.append(now)
@@ -223,14 +233,15 @@ class Window:
 class Share:
     """What others leave to us: `calls` in a period, as counted at the last breach.
 
-    since: when we went on after it. probe_at: when to try more; probe_wait_s: how long that was put off.
-    full_since: when a probe reached the whole limit.
+    since: when we went on after it. probe_at: when to try more; probe_wait_s: how long that was put off;
+    rest_s: what was left of that at the last breach. full_since: when a probe reached the whole limit.
     """
 
     calls: float
     since: float
     probe_at: float
     probe_wait_s: float
+    rest_s: float
     full_since: float = math.inf
 
 
@@ -276,12 +287,23 @@ class Rules:
         """How many calls of a period are this run's: its part of the ceiling."""
         return self.ceiling.calls * self.part
 
+    @property
+    def share_part(self) -> float | None:
+        """What others leave, as a part (0 to 1) of what is ours; None where no others were noticed."""
+        return None if self.share is None else min(1.0, self.share.calls / self.calls)
+
     def take(self, part: float, asked: Rate, stated: Rate | None) -> None:
         """From now on this much of the ceiling is this run's; asked, stated: what all runs ask for, and what
         they were refused with."""
         if self.share is not None:
             self.share.calls *= part / self.part
-        self.part, self.asked, self.stated = part, asked, stated
+        self.part, self.asked = part, asked
+        self._limited(stated)
+
+    def _limited(self, stated: Rate | None) -> None:
+        """The lowest limit that was stated counts, whoever was refused first."""
+        if stated is not None and (self.stated is None or stated.per_s < self.stated.per_s):
+            self.stated = stated
         self.window.period_s = self.ceiling.period_s
 
     def adopt_pause(self, now: float, left_s: float, chance: float) -> None:
@@ -295,6 +317,12 @@ class Rules:
         pause.last_refusal_at = now
         pause.tried_at = -math.inf
         pause.until = now + left_s * (1 + 0.02 * chance)
+
+    def adopt_share(self, now: float, part: float) -> None:
+        """Other runs have learnt that this part (0 to 1) of the ceiling is left: begin with ours of it."""
+        if self.share is None:
+            self.share = self._new_share(part * self.calls, now)
+            self.share.probe_at = now + self.share.rest_s
 
     def spacing_s(self, now: float, margin: float = 0.0) -> float:
         """Seconds from one call to the next at present. margin: if it is to be wider than usual."""
@@ -356,9 +384,7 @@ class Rules:
         self.window.returned(call, now, refused=True)
         quota_ended = ends_quota(refusal)
         if not quota_ended and refusal.limit is not None and refusal.limit.usable:
-            if self.stated is None or refusal.limit.per_s < self.stated.per_s:
-                self.stated = refusal.limit
-            self.window.period_s = self.ceiling.period_s
+            self._limited(refusal.limit)
         pause = self.pause
         retry_after_s = refusal.retry_after_s or 0.0
         if retry_after_s >= QUOTA_S:
@@ -411,7 +437,11 @@ class Rules:
             calls = min(call.left - min(COUNT_ERROR, call.left / 10), self.calls)
             if call.left == 0:  # refused at once: that others always take so much is not known
                 calls = self.calls / 4
-            self.share = Share(calls, now, math.inf, PROBE_FIRST * self.ceiling.period_s)
+            self.share = self._new_share(calls, now)
+
+    def _new_share(self, calls: float, now: float) -> Share:
+        first_s = self._probes.first * self.ceiling.period_s
+        return Share(calls, now, math.inf, first_s, first_s)
 
     def _learn_again(self, share: Share, counted: float, now: float) -> None:
         """Another breach while others took their part. Counts are whole numbers: one less may be chance."""
@@ -420,20 +450,26 @@ class Rules:
             part_s = min(1.0, (now - share.since) / self.ceiling.period_s)  # of our window that was full
             calls = max(counted, share.calls / 2) if part_s < 1 else counted
             share.calls = calls if much_less else share.calls * SHARE_LESS
+            share.rest_s = share.probe_at - now
             return
-        more = counted > share.calls * 1.15
-        share.probe_wait_s = (
-            PROBE_FIRST * self.ceiling.period_s if more else share.probe_wait_s * PROBE_LONGER
-        )
+        if counted > share.calls * 1.15:
+            share.probe_wait_s = self._probes.first * self.ceiling.period_s
+        else:
+            share.probe_wait_s *= self._probes.longer
+        share.rest_s = share.probe_wait_s
         share.calls = counted if much_less else max(share.calls, counted)
 
     def _resume_share(self, share: Share, now: float) -> None:
         """The pause is over: climb, and try more the later, the longer the tenant's penalty is."""
         period_s = self.ceiling.period_s
-        last = PROBE_LAST if self.stated is not None else PROBE_LAST_UNSTATED
-        share.probe_wait_s = max(min(share.probe_wait_s, last * period_s), 4 * self.pause.enough_s)
+        penalty_s = self.pause.enough_s if self.pause.enough_s > 1.5 * period_s else 0.0
+        share.probe_wait_s = max(min(share.probe_wait_s, self._probes.last * period_s), 4 * penalty_s)
         share.since, share.full_since = now, math.inf
-        share.probe_at = now + share.probe_wait_s
+        share.probe_at = now + min(max(share.rest_s, 4 * penalty_s), share.probe_wait_s)
+
+    @property
+    def _probes(self) -> Probes:
+        return PROBES if self.stated is not None else PROBES_UNSTATED
 
     def _share_now(self, share: Share, now: float) -> float:
         """Calls a period that are sent at present, in steps of one period."""

@@ -36,8 +36,9 @@ class PaceEntry:
     """One run's line in the record.
 
     live: takes part in the division. asked: the most it may send. calls_per_s: the part that it takes now.
-    stated: the limit that a refusal stated. pause_left_s: until when all must wait after a refusal.
-    silent_s: since when it was not heard of; only on lines that were read.
+    stated: the limit that a refusal stated. pause_left_s: until when all must wait after a refusal. careful:
+    calls arrive unevenly. share: the part (0 to 1) that integrations other than ours leave; None where none
+    was noticed. silent_s: since when it was not heard of; only on lines that were read.
     """
 
     run: str
@@ -46,6 +47,8 @@ class PaceEntry:
     calls_per_s: float = 0.0
     stated: Rate | None = None
     pause_left_s: float = 0.0
+    careful: bool = False
+    share: float | None = None
     silent_s: float = 0.0
 
 
@@ -76,6 +79,8 @@ class Division:
     part: float
     stated: Rate | None
     pause_left_s: float
+    careful: bool
+    share: float | None
 
 
 def divide(lines: Sequence[PaceEntry], mine: PaceEntry) -> tuple[PaceEntry, Division]:
@@ -91,8 +96,15 @@ def divide(lines: Sequence[PaceEntry], mine: PaceEntry) -> tuple[PaceEntry, Divi
         even = even_part(ceiling.calls, sum(line.run < mine.run for line in others), len(others) + 1)
         left = (ceiling.per_s - sum(line.calls_per_s for line in others)) * ceiling.period_s + ROUNDING
         calls = even if left >= even else max(0.0, float(int(left)))
-    pause_left_s = max((line.pause_left_s for line in before), default=0.0)
-    division = Division(len(others), asked, calls / ceiling.calls, stated, pause_left_s)
+    division = Division(
+        others=len(others),
+        asked=asked,
+        part=calls / ceiling.calls,
+        stated=stated,
+        pause_left_s=max((line.pause_left_s for line in before), default=0.0),
+        careful=any(line.careful for line in before),
+        share=min((line.share for line in others or before if line.share is not None), default=None),
+    )
     return replace(mine, calls_per_s=calls / ceiling.period_s), division
 
 
