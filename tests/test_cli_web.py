@@ -238,6 +238,26 @@ def test_a_status_that_was_set_is_taken_over_once(tenant: RunningTenant, home: P
     assert len(tenant.creates) == 7
 
 
+def test_what_waits_for_an_answer_does_not_keep_an_import(tenant: RunningTenant, home: Path) -> None:
+    """Send was opened and nothing was ordered: the import can be removed, and erased once rows were sent."""
+    with RunningScreen(home) as screen:
+        web = Pages(screen.address)
+        path = _begun(web, 5)
+        web.wait_for(f"{path}/send", "Send 5 rows")
+        web.post(f"{path}/remove")
+        assert "The import was removed." in web.get("/imports")
+        path = _begun(web, 5)
+        web.post(f"{path}/send/try", once=web.once(f"{path}/send"), mode="real")
+        web.wait_for(f"{path}/send", "3 of 3 rows equal")
+        web.wait_for(f"{path}/send", "Send 2 rows")
+        batch = re.search(r'name="batch" value="([^"]+)"', web.get(f"{path}/erase"))
+        assert batch is not None
+        web.post(f"{path}/erase", batch=batch[1])
+
+        assert "The data of 5 rows was removed." in web.get("/imports")
+    assert list((home / "uploads").iterdir()) == []
+
+
 def test_screen_and_command_line_send_the_same(
     tenant: RunningTenant, importer: Importer, tmp_path: Path
 ) -> None:

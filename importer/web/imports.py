@@ -21,7 +21,7 @@ import time
 import zipfile
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from aiohttp import BodyPartReader, web
 from pydantic import TypeAdapter
@@ -42,6 +42,7 @@ _DEVICES: Final = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNOREC
 _REPLACED: Final = frozenset('<>:"/\\|?*')
 
 Mode = Literal["real", "rehearsal"]
+MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from importer.app.stores import batch_status, erase, erase_question, list_batche
 from importer.store.records import is_batch_id
 from importer.web import sheet_step
 from importer.web.guard import local_path
-from importer.web.imports import WebImport, file_name
+from importer.web.imports import MODES, WebImport, file_name
 from importer.web.screen import Route, Screen, form_of, see_other, to_step
 from importer.web.send_step import open_rows
 from importer.wording import count
@@ -63,8 +63,10 @@ async def switch(screen: Screen, request: web.Request) -> web.Response:
 async def remove(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
     """Remove an import of which nothing was sent: the uploaded sheet, and everything about it."""
     known = {one.batch for one in await asyncio.to_thread(list_batches, await screen.store())}
-    running = any(screen.jobs.running(replace(own, mode=mode).key) for mode in ("real", "rehearsal"))
-    if running or known & {each.batch for each in own.state.modes.values()}:
+    keys = [replace(own, mode=mode).key for mode in MODES]
+    for key in keys:
+        await screen.jobs.give_up(key)
+    if any(map(screen.jobs.running, keys)) or known & {each.batch for each in own.state.modes.values()}:
         screen.say("Rows of this import were sent, so it was not removed.", bad=True)
     else:
         await asyncio.to_thread(screen.imports.discard, own)
@@ -85,6 +87,7 @@ async def erased(screen: Screen, request: web.Request, own: WebImport) -> web.Re
     form = await form_of(request)
     if not own.here.batch or form.get("batch") != own.here.batch:
         return see_other("/imports")
+    await screen.jobs.give_up(own.key)
     done = await asyncio.to_thread(erase, own.here.batch, await screen.store())
     if any(each.batch for mode, each in own.state.modes.items() if mode != own.mode):
         own.changed(batch="")
