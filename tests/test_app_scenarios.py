@@ -19,7 +19,7 @@ from visits import batches_in, write_csv, write_mapping, write_xlsx
 from importer import app
 from importer.app.options import Hidden
 from importer.app.sheet_questions import ImportedBeforeError
-from importer.errors import ImporterError
+from importer.errors import ImporterError, ResultsError
 from importer.pacing.rules import Rate
 
 ALL = app.Answers({"invalid": "skip", "overlap": "only-new", "hidden": "skip", "send": "send"})
@@ -197,6 +197,57 @@ async def test_a_batch_is_changed_from_the_screen(tenant: RunningTenant) -> None
         result = await app.start(plan)
     assert result.exit_code == 0
     assert (result.counts["created"], result.counts["skipped"]) == (2, 1)
+
+
+@pytest.fixture
+async def begun_elsewhere(tenant: RunningTenant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The results file of a batch of two rows, of which another computer has sent the first."""
+    sheet = write_csv(Path("visits.csv"), visits.visits(2))
+    first = app.SendingOptions(limit=1, settle_s=0)
+    with app.open_store() as store:
+        stopped = await app.start(await app.prepare_run(options(sheet, yes=True, sending=first), store))
+    monkeypatch.setenv("IMPORTER_HOME", str(tmp_path / "this computer"))
+    return stopped.results
+
+
+async def test_a_rebuilt_batch_that_is_declined_is_not_left_behind(begun_elsewhere: Path) -> None:
+    """Whoever answers no, or discards the plan, has a store as it was."""
+    asked = app.ResumeOptions(results=str(begun_elsewhere), mapping=Path("visits.yaml"))
+    with app.open_store() as store:
+        plan = await app.prepare_resume(asked, store)
+        await app.discard(plan)
+        again = await app.prepare_resume(asked, store)
+        with pytest.raises(app.DeclinedError):
+            await app.answer(again, app.Answers({"send": "stop"}))
+
+        assert (plan.batch, app.list_batches(store)) == (again.batch, ())
+
+
+def _write_status(results: Path, word: str) -> None:
+    """What a person makes of the pending rows."""
+    results.write_bytes(results.read_bytes().replace(b"pending", word.encode()))
+
+
+@pytest.mark.parametrize("word", ["pending", "skipped"])
+async def test_a_rebuilt_batch_does_not_send_what_another_batch_created(
+    begun_elsewhere: Path, tenant: RunningTenant, word: str
+) -> None:
+    """The rest of a sheet was imported here as a sheet of its own; also where a row was skipped and is taken
+    back. Nothing is sent, and the store is as it was."""
+    _write_status(begun_elsewhere, word)
+    rest = write_csv(Path("rest.csv"), visits.visits(2)[1:])
+    at_once = app.SendingOptions(settle_s=0)
+    with app.open_store() as store:
+        done = await app.start(await app.prepare_run(options(rest, yes=True, sending=at_once), store))
+        asked = app.ResumeOptions(
+            results=str(begun_elsewhere), mapping=Path("visits.yaml"), yes=True,
+            changes=app.ScreenChanges(statuses={3: "pending"} if word == "skipped" else {}),
+        )  # fmt: skip
+        with pytest.raises(ResultsError, match="belongs to another batch by now"):
+            await app.start(await app.prepare_resume(asked, store))
+
+        assert [one.batch for one in app.list_batches(store)] == [done.batch]
+    assert len(tenant.creates) == 2
 
 
 async def test_a_data_frame_is_checked_and_sent(tenant: RunningTenant) -> None:

@@ -191,11 +191,14 @@ class BatchChanges:
         kept = sorted(changed.keys() - set(deleted))
         change.change_rows(changed[one]._replace(changed_at=self._at) for one in kept)
         change.deleted_by_hand(deleted, self._at)
+
+    def assume(self, change: BatchChange) -> None:
+        """After `apply`: what may have been sent elsewhere is in doubt."""
         started = datetime.fromisoformat(self._batch.created_at).timestamp() + self._clock_s
         if self._batch.rebuilt is not None:
             assumed = {
                 position: sent_body(row, self.marker)
-                for position, row in changed.items()
+                for position, row in self.changed.items()
                 if row.status is RowStatus.PENDING and not row.doubted
             }
             assume_sent(change, assumed, started, REBUILT)

@@ -15,6 +15,7 @@ from importer.app.changes import REBUILT
 from importer.app.connecting import looked_up
 from importer.app.options import BatchOptions, SendingOptions
 from importer.app.plan import BatchPreparation
+from importer.app.sheet_questions import refuse_sent_elsewhere
 from importer.app.staging import Digests, asked_values, described, loaded_mapping
 from importer.app.stores import NamedBatch
 from importer.errors import ResultsError
@@ -60,7 +61,6 @@ async def rebuild(work: BatchPreparation[Any], sending: SendingOptions) -> Owner
         at = iso(dt.datetime.now(dt.UTC).timestamp())
         staging.add(reading.staged(resolved), at)
         since = started_at(work.named.id)
-        in_doubt = _put_in_doubt(staging, since + tenant.clock_difference_s, mapping, work.named.id)
         batch = Batch(
             id=work.named.id,
             created_at=iso(since),
@@ -85,6 +85,10 @@ async def rebuild(work: BatchPreparation[Any], sending: SendingOptions) -> Owner
             rebuilt=since,
         )
         already = _take_over(staging, reading, at)
+        # Only rows that are pending are compared, and of those in doubt LeadSquared cannot tell: what another
+        # batch has is not theirs.
+        refuse_sent_elsewhere(work.store.duplicates(batch), staging.rows)
+        in_doubt = _put_in_doubt(staging, since + tenant.clock_difference_s, mapping, work.named.id)
         owned = work.store.publish(staging, batch, lambda _check: None)
     owned.keep_facts(already=already)
     work.observer.notice(

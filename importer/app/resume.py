@@ -182,12 +182,17 @@ class ResumePreparation(BatchPreparation[RunResult]):
 
     def begin(self) -> None:
         """See `Preparation`: everything that was shown, in one transaction."""
+        if self._changes is not None:
+            self._apply(self._changes)
         self._begun = True
-        if self._changes is None:
-            return
-        changes = self._changes
+
+    def _apply(self, changes: BatchChanges) -> None:
         with self.owned.change() as change:
             changes.apply(change)
+            back = [one for one, row in changes.changed.items() if row.status in MAY_BE_SENT]
+            if back and not self.batch.rehearsal:  # before any is in doubt: only pending ones are compared
+                refuse_sent_elsewhere(change.duplicates(self.batch, back), change.rows)
+            changes.assume(change)
             if self.asked:
                 change.keep_lookups(to_plain(self.resolved))
             if self.answer_to(QuestionKind.CONTINUED_ELSEWHERE) is not None:
@@ -196,9 +201,6 @@ class ResumePreparation(BatchPreparation[RunResult]):
                 assume_all_sent(change, since, changes.marker)
             if self._remaps:
                 change.keep_facts(mapping=self.mapping.record(), marker=self.mapping.marker, map_again=False)
-            back = [one for one, row in changes.changed.items() if row.status in MAY_BE_SENT]
-            if back and not self.batch.rehearsal:
-                refuse_sent_elsewhere(change.duplicates(self.batch, back), change.rows)
 
     async def send(self) -> RunResult:
         """See `Preparation`."""

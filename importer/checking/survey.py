@@ -34,7 +34,7 @@ class Survey:
 
     def __init__(self, mapper: RowMapper, accepted: Collection[str] = (), also: Sequence[Watch] = ()) -> None:
         """accepted: kinds of questions that a person has answered with "fine as it is". also: further columns
-        to watch (`metadata.option_watches`)."""
+        to watch (`columns.option_watches`)."""
         self.rows = 0
         self.valid = 0
         self.records_invalid = 0

@@ -104,11 +104,11 @@ def run_shown(
             plan = await prepare(store, observer)
             try:
                 plan = await settled(console, plan)
+                if plan.nothing_to_send and not plan.resumes:
+                    console.say("Nothing is new: every row of this sheet was sent before.")
             except BaseException:
                 await discard(plan)
                 raise
-            if plan.nothing_to_send and not plan.resumes:
-                console.say("Nothing is new: every row of this sheet was sent before.")
             return await start(plan, stop=stop)
 
     try:

@@ -302,8 +302,10 @@ class Store:
         )
 
     def withdraw(self, owned: Ownership) -> None:
-        """Takes back a batch that never sent a call (its results file could not be written)."""
-        if not owned.rows.never_sent():
+        """Takes back a batch that never sent a call (its results file could not be written), or was rebuilt
+        and never sent one here."""
+        rows = owned.rows
+        if not (rows.never_sent() if rows.batch().rebuilt is None else next(rows.calls(), None) is None):
             raise StoreError("The batch has sent calls and cannot be withdrawn.", where=owned.rows.id)
         with owned.transaction(patient=True) as connection:
             connection.execute(delete(schema.batch).where(_batch.key == owned.rows.key))
