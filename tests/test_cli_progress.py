@@ -155,6 +155,6 @@ def test_ctrl_c_before_a_command_listens_is_not_lost() -> None:
         with watched(Console(quiet=True)):
             reached.append("the sheet is read")
 
-    with pytest.raises(KeyboardInterrupt):
+    with ends_at_sigterm(), pytest.raises(KeyboardInterrupt):  # as every command is run
         asyncio.run(command())
     assert reached == []

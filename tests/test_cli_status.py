@@ -90,7 +90,7 @@ def test_a_batch_that_runs_elsewhere_shows_its_rate(
     told = result.json
     assert (result.exit, told["running"], told["rows"]) == (0, True, 4_000)
     assert sum(told[status] for status in visits.COUNTS) == 4_000
-    assert 0 < told["rate"] <= 21
+    assert 0 < told["rate"] <= 40  # answers that waited for the processor are recorded together
     assert "It is running" in text
     assert (listed["uncertain"], listed["created"] + listed["pending"]) == (
         0,
