@@ -64,6 +64,7 @@ class _Call:
         """A further part of the answer. Raises TooLargeError."""
         self.body += chunk
         if len(self.body) > BODY_MAX_BYTES:
+            self.body.clear()  # searching it for what it may mean would take seconds
             raise TooLargeError(f"more than {BODY_MAX_BYTES} bytes")
 
     def ended(self, failure: Failure | None, detail: str, seconds: float) -> Exchange:
