@@ -80,3 +80,22 @@ def test_an_id_that_leadsquared_does_not_confirm_is_not_believed_and_its_file_is
     assert "Row 5" in result.stderr
     assert RESULTS.read_bytes() == before
     assert Path(result.json["results"]).name == "visits.results (2).csv"
+
+
+def test_a_created_row_is_never_sent_again_for_another_id_in_a_newer_file(
+    importer: Importer, tenant: RunningTenant, begun: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A colleague created the row a second time, and LeadSquared confirms it: both Ids are named."""
+    ours = results_of(RESULTS)[0]["import_activity_id"]
+    with monkeypatch.context() as theirs:
+        theirs.setenv("IMPORTER_HOME", str(tmp_path / "colleague"))
+        again = ("--again", "--results", "theirs.results.csv")
+        importer("run", "visits.csv", "-m", "visits.yaml", "--yes", "--limit", "1", *again, *QUICK)
+    second = results_of(Path("theirs.results.csv"))[0]["import_activity_id"]
+    edit(RESULTS, {2: {"import_activity_id": second, "import_time": "2099-01-01T00:00:00.000Z"}})
+    before = RESULTS.read_bytes()
+    result = importer("resume", RESULTS, "--yes", *QUICK)
+    assert (result.exit, result.json["created"], len(tenant.creates)) == (0, 6, 7), result.stderr
+    assert f"Row 2: the file says created with Id {second}, this store with Id {ours}" in result.stderr
+    assert results_of(result.json["results"])[0]["import_activity_id"] == ours
+    assert RESULTS.read_bytes() == before

@@ -185,7 +185,11 @@ class BatchChanges:
     def apply(self, change: BatchChange) -> None:
         """Makes the changes, inside of `Ownership.change`."""
         changed = self.changed
-        deleted = [one for one in changed if self._before[one].status is RowStatus.CREATED]
+        deleted = [
+            one
+            for one, row in changed.items()
+            if self._before[one].status is RowStatus.CREATED and row.status is RowStatus.PENDING
+        ]
         bodies = [one for one, row in changed.items() if row.activity != self._before[one].activity]
         change.keep_sent_bodies(bodies)
         kept = sorted(changed.keys() - set(deleted))
@@ -287,10 +291,12 @@ Work = BatchPreparation[Any]
 async def record_newer(work: Work, changes: BatchChanges) -> int:
     """What a colleague's run wrote into the file is read back: what is confirmed is created; every other
     such row is looked up before it is sent. How many were confirmed."""
-    newer = work.edits.newer
+    positions = work.owned.rows.positions(line.number for line in work.edits.newer)
+    newer = [
+        one for one in work.edits.newer if not _has_another_id(work, changes.row(positions[one.number]), one)
+    ]
     if not newer:
         return 0
-    positions = work.owned.rows.positions(line.number for line in newer)
     gate = asyncio.Semaphore(READ_TOGETHER)
     done = 0
 
@@ -319,6 +325,18 @@ async def record_newer(work: Work, changes: BatchChanges) -> int:
         " confirmed in LeadSquared and recorded as created."
     )
     return confirmed
+
+
+def _has_another_id(work: Work, row: StoredRow, line: NewerLine) -> bool:
+    """Whether the store has the row as created by another activity, which it stays; both are named."""
+    created = row.status is RowStatus.CREATED
+    if created:
+        work.observer.notice(
+            f"Row {line.number}: the file says created with Id {line.activity_id}, this store with Id"
+            f" {row.activity_id}. Look at both in LeadSquared: one of them may be a duplicate.",
+            warning=True,
+        )
+    return created
 
 
 async def heed(work: Work, changes: BatchChanges) -> Question | None:
