@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
 import threading
 from pathlib import Path
@@ -17,6 +18,7 @@ from importer.errors import StoreError, StoreUnusableError
 from importer.store import schema
 from importer.store.ownership import Ownership
 from importer.store.records import Earlier, RowStatus
+from importer.store.sqlite import FILE_NAME
 from importer.store.store import Store, open_store
 
 BACKWARDS = [
@@ -252,6 +254,19 @@ def test_facts_that_were_changed_by_somebody_end_in_one_sentence(store: Store, s
         store.batches()
     with pytest.raises(StoreError, match="damaged"):
         store.open(batch_id(1)).batch()
+
+
+@pytest.mark.parametrize("status", [-1, 8])
+def test_a_status_that_there_is_not_ends_in_one_sentence(tmp_path: Path, status: int) -> None:
+    """Checks can be switched off."""
+    with open_store(tmp_path) as store:
+        published(store).close()
+        with sqlite3.connect(tmp_path / FILE_NAME) as attacked:
+            attacked.execute("PRAGMA ignore_check_constraints = ON")
+            attacked.execute("UPDATE sheet_row SET status = ? WHERE position = 2", (status,))
+        attacked.close()
+        with pytest.raises(StoreError, match="damaged"):
+            list(store.open(batch_id(1)).rows())
 
 
 def test_rows_that_were_changed_by_somebody_end_in_one_sentence(tmp_path: Path) -> None:

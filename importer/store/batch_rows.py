@@ -453,7 +453,7 @@ _KINDS: Final = (
 def stored_row(values: Sequence[Any]) -> StoredRow:
     """A row of `_ROW`. Raises ValueError for what was never written."""
     row = StoredRow(*values)
-    sound = all(map(isinstance, row, _KINDS))
+    sound = all(map(isinstance, row, _KINDS)) and row.status >= 0  # a list counts from its end, too
     if not sound or not (row.activity_id is None or GUID.fullmatch(row.activity_id)):
         raise ValueError(f"row at position {row.position}")
     return row._replace(status=_STATUSES[row.status])
