@@ -155,6 +155,6 @@ def test_ctrl_c_before_a_command_listens_is_not_lost() -> None:
         with watched(Console(quiet=True)):
             reached.append("the sheet is read")
 
-    with ends_at_sigterm(), pytest.raises(KeyboardInterrupt):  # as every command is run
+    with ends_at_sigterm(), pytest.raises(KeyboardInterrupt):  # else it is ignored where `&` started us
         asyncio.run(command())
     assert reached == []
