@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -101,3 +102,55 @@ def test_what_was_changed_is_changed_and_nothing_else(caller: Caller) -> None:
     gone = [line for line in EVERY_SETTING.splitlines() if line not in changed]
     assert [line.strip().partition(":")[0] for line in gone] == ["mx_Custom_2"]
     assert "timezone: Asia/Kolkata" in "\n".join(changed)
+
+
+def test_allowed_values_can_be_emptied(caller: Caller) -> None:
+    """Each setting of several texts: once its field is empty, it is gone from the mapping."""
+    sheet = caller.upload("/new", "visits.csv", SHEET.encode()).headers["location"]
+    path = sheet.removesuffix("/sheet")
+    caller.upload(f"{path}/mapping/load", "visits.yaml", EVERY_SETTING.encode())
+    fields = _Form(caller.call("GET", f"{path}/mapping").body).fields
+    emptied = ("one_of.", "format.", "value_key.", "yes.")
+    fields = {name: "" if name.startswith(emptied) else value for name, value in fields.items()}
+
+    answer = caller.post(f"{path}/mapping/live", {}, **fields)
+
+    kept = caller.call("GET", f"{path}/mapping/download").body
+    assert answer.status == 200
+    assert not [word for word in ("one_of", "format", "values", "send:") if word in kept]
+
+
+def test_a_field_that_two_lines_fill_stays_with_the_one_that_had_it(caller: Caller) -> None:
+    """On the way to mx_Custom_50 a person types mx_Custom_5: the other line loses nothing by it, and neither
+    does theirs. Check says so, and stays."""
+    sheet = caller.upload("/new", "visits.csv", SHEET.encode()).headers["location"]
+    path = sheet.removesuffix("/sheet")
+    caller.upload(f"{path}/mapping/load", "visits.yaml", EVERY_SETTING.encode())
+    fields = _Form(caller.call("GET", f"{path}/mapping").body).fields
+    line = next(name for name, value in fields.items() if (name[:6], value) == ("field.", "mx_Custom_1"))
+
+    fields[line] = "mx_Custom_6"
+    live = caller.post(f"{path}/mapping/live", {}, **fields).body
+    between = caller.call("GET", f"{path}/mapping/download").body
+    checked = caller.post(f"{path}/mapping", {}, **fields).headers["location"]
+    said = caller.call("GET", checked).body
+    fields[line] = "mx_Custom_60"
+    caller.post(f"{path}/mapping", {}, **fields)
+
+    assert "Another line fills this field already." in live
+    assert between == EVERY_SETTING
+    assert checked == f"{path}/mapping"
+    assert "Two lines fill mx_Custom_6." in said
+    renamed = EVERY_SETTING.replace("mx_Custom_1", "mx_Custom_60")
+    assert caller.call("GET", f"{path}/mapping/download").body == renamed
+
+
+def test_names_of_fields_are_plain_text(caller: Caller) -> None:
+    """A screen reader reads attributes as they are: no element stands in one."""
+    sheet = caller.upload("/new", "visits.csv", SHEET.encode()).headers["location"]
+
+    page = caller.call("GET", sheet.replace("/sheet", "/mapping")).body
+
+    assert 'aria-label="Value 1 in Outcome"' in page
+    assert not [tag for tag in re.findall(r"<[^>]*", page) if "<bdi" in tag[1:] or "&lt;bdi" in tag]
+    assert "<bdi>Outcome</bdi>" in page

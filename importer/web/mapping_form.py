@@ -126,12 +126,12 @@ def event_code(text: MappingText) -> str:
 
 
 class FilledIn(NamedTuple):
-    """A mapping after a form. keys: what each line is sent as; doubled: lines whose field another line
-    fills."""
+    """A mapping after a form. keys: what each line is sent as; doubled: lines whose field another line fills,
+    with that field. They stay as they were."""
 
     text: MappingText
     keys: dict[int, str]
-    doubled: frozenset[int]
+    doubled: dict[int, str]
 
 
 def filled_in(before: str, form: Mapping[str, str]) -> FilledIn:
@@ -147,14 +147,15 @@ def filled_in(before: str, form: Mapping[str, str]) -> FilledIn:
     keys: dict[int, str] = {}
     wanted: dict[str, Block] = {}
     came_from: dict[str, str] = {}
-    doubled: set[int] = set()
-    for number in numbers:
+    doubled: dict[int, str] = {}
+    for number in sorted(numbers, key=lambda each: _sent_as(each, form) != form.get(f"old.{each}", "")):
         old = form.get(f"old.{number}", "")
         key, block = _line_of_form(number, present.get(old, {}), form)
+        if key in wanted:  # by the line that had it before, if one had
+            doubled[number] = key
+            key, block = (old, present[old]) if old in present and old not in wanted else ("", {})
         keys[number] = key
-        if key in wanted:
-            doubled.add(number)
-        elif key:
+        if key:
             wanted[key], came_from[key] = block, old
     code = form.get("event", "").strip()
     if code and EVENT_KEY not in wanted:  # a column that says the type wins
@@ -162,7 +163,7 @@ def filled_in(before: str, form: Mapping[str, str]) -> FilledIn:
     elif _is_event_code(EVENT_KEY, present.get(EVENT_KEY, {})):
         shown.add(EVENT_KEY)
     _write(text, present, wanted, came_from, shown)
-    return FilledIn(text, keys, frozenset(doubled))
+    return FilledIn(text, keys, doubled)
 
 
 def _write(
@@ -185,11 +186,18 @@ def _write(
             text.set(_where(key), _written(key, block))
 
 
+def _sent_as(number: int, form: Mapping[str, str]) -> str:
+    """What a line says that it is sent as, "" for nothing."""
+    send_as = form[f"send.{number}"]
+    if send_as == FIELD:
+        return form.get(f"field.{number}", "").strip()
+    return send_as if send_as in PLACES else ""
+
+
 def _line_of_form(number: int, before: Block, form: Mapping[str, str]) -> tuple[str, Block]:
     """What a line is sent as, and its whole block."""
-    send_as = form[f"send.{number}"]
-    key = form.get(f"field.{number}", "").strip() if send_as == FIELD else send_as
-    if not key or (send_as != FIELD and key not in PLACES):
+    key = _sent_as(number, form)
+    if not key:
         return "", {}
     source, text = "column", form.get(f"heading.{number}", "")
     if not text:
@@ -253,7 +261,7 @@ def _fits(name: str, kind: str, key: str, source: str) -> bool:
 def _same(name: str, before: object, after: object) -> bool:
     """Whether two spellings mean the same: one format, or a list of one; a default, or nothing."""
     if not after:
-        return (name, before) in {("type", "text"), ("required", "false"), ("currency", "false")}
+        return (name, before) in (("type", "text"), ("required", "false"), ("currency", "false"))
     return before == after or () != texts_of(before) == texts_of(after)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from zoneinfo import available_timezones
@@ -33,6 +33,7 @@ EXAMPLES_SHOWN: Final = 3
 TOPS_KEPT: Final = 50
 NO_LINE: Final = -1
 DOUBLED: Final = "Another line fills this field already. Choose another field, or do not send one of them."
+DOUBLED_AT_CHECK: Final = "Two lines fill {}. Choose another field for one of them, or do not send it."
 
 
 class SheetTop(NamedTuple):
@@ -104,8 +105,10 @@ async def try_lookup(screen: Screen, request: web.Request, own: WebImport) -> we
 
 async def save(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
     """Check: keep the form and go on, or show what is missing."""
-    _, _, checked = await _filled(request, own)
-    return to_step(own, "mapping" if checked.problem else "check")
+    filled, _, checked = await _filled(request, own)
+    for field in dict.fromkeys(filled.doubled.values()):
+        screen.say(DOUBLED_AT_CHECK.format(mapping_form.shown_name(field)), bad=True)
+    return to_step(own, "mapping" if filled.doubled or checked.problem else "check")
 
 
 async def text_page(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
@@ -187,11 +190,11 @@ def check_text(own: WebImport, text: str, top: SheetTop) -> CheckedMapping:
 
 
 def notes_of(
-    keys: dict[int, str], checked: CheckedMapping, doubled: frozenset[int] = frozenset()
+    keys: dict[int, str], checked: CheckedMapping, doubled: Iterable[int] = ()
 ) -> dict[int, dict[str, Any]]:
     """What the form says at each line, by its number (at none: `NO_LINE`): mistakes of the mapping, and cells
     with what becomes of them."""
-    numbers = {key: number for number, key in keys.items() if key and number not in doubled}
+    numbers = {key: number for number, key in keys.items() if key}
     mistakes: dict[int, list[str]] = {number: [DOUBLED] for number in doubled}
     for mistake in checked.mistakes:
         place = mistake.path.split(" → ")
