@@ -61,6 +61,10 @@ def test_no_message_on_the_screen_names_an_option_of_the_command_line() -> None:
         ("No row was accepted for 15 minutes (--max-outage). Resume when it answers again.",
          "No row was accepted for 15 minutes. Resume when it answers again."),
         ("A dash -- and `code` stay.", "A dash -- and `code` stay."),
+        ("Check LEADSQUARED_ACCESS_KEY and LEADSQUARED_SECRET_KEY (`importer whoami`), then resume.",
+         "Check access key and secret key (Keys), then resume."),
+        ("Check the network and LEADSQUARED_HOST, then try again.",
+         "Check the network and the host, then try again."),
         ("Correct the cell in the results file, then resume.", "Correct the cell here, then press Resume."),
     ],
 )  # fmt: skip
@@ -78,3 +82,23 @@ def test_a_message_waits_for_a_page_that_somebody_opens(home: Path) -> None:
         opened = caller.call("GET", "/imports").body
 
     assert ("was removed" in live, "was removed" in opened) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("/nowhere", 404, "There is no such page."),
+        ("/rehearsal", 405, "There is no such page."),
+        ("/batches/b20261128-122154-e665cc", 404, "This import was not found."),
+        ("/batches/nonsense", 404, "This import was not found."),
+        ("/imports/u-0000000000000000/send", 404, "This import was not found."),
+    ],
+)
+def test_an_address_that_leads_nowhere_says_so(home: Path, path: str, status: int, words: str) -> None:
+    """In words, with a way back: an old bookmark, or the address of a form."""
+    with RunningScreen(home) as screen:
+        answer = Caller(screen).sign_in().call("GET", path)
+
+    assert answer.status == status
+    assert words in answer.body
+    assert 'href="/imports"' in answer.body

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from importer.app.records import BatchStatus
 from importer.app.stores import batch_status, erase, erase_question, list_batches, store_info
+from importer.errors import ResultsError
 from importer.store.records import is_batch_id
 from importer.web import sheet_step
 from importer.web.guard import local_path
@@ -41,7 +42,10 @@ async def batch(screen: Screen, request: web.Request) -> web.Response:
     named = request.match_info["batch"]
     if not is_batch_id(named):
         raise web.HTTPNotFound(text="This import was not found.")
-    status = await asyncio.to_thread(batch_status, named, await screen.store())
+    try:
+        status = await asyncio.to_thread(batch_status, named, await screen.store())
+    except ResultsError:
+        raise web.HTTPNotFound(text="This import was not found.") from None
     screen.rehearsal = status.rehearsal
     if status.erased:
         screen.say("The data of this import was erased.")
@@ -113,21 +117,22 @@ async def _listed(screen: Screen) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
     for status in batches:
         own = ours.get(status.batch)
-        running = status.running or (own is not None and _sends(screen, own))
+        running = _sends(screen, own, status)
         lines.append(_line(own, status, f"/batches/{status.batch}", running=running))
     known = {status.batch for status in batches}
     for own in begun:
         if own.has_sheet and not known & {part.batch for part in own.state.modes.values()}:
-            running = _sends(screen, own)  # its batch appears in a moment
+            running = _sends(screen, own, None)  # its batch appears in a moment
             step = "progress" if running else "mapping" if own.mapping.exists() else "sheet"
             lines.append(_line(own, None, f"/imports/{own.id}/{step}", running=running))
     return sorted(lines, key=lambda line: str(line["at"]), reverse=True)
 
 
-def _sends(screen: Screen, own: WebImport) -> bool:
-    """Whether a job of its mode is more than a plan that is prepared or waits."""
-    job = screen.jobs.running(own.key)
-    return job is not None and job.started
+def _sends(screen: Screen, own: WebImport | None, status: BatchStatus | None) -> bool:
+    """Whether something goes on, here or elsewhere. A plan that is prepared or waits owns its batch, but
+    sends nothing."""
+    job = screen.jobs.running(own.key) if own is not None else None
+    return job.started if job is not None else status is not None and status.running
 
 
 def _line(own: WebImport | None, status: BatchStatus | None, path: str, *, running: bool) -> dict[str, Any]:

@@ -37,6 +37,8 @@ _SCREENS_WORDS: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]
         (r"; `--max-attempts` allows more", ""),
         (r"`--timeout`", "the time-out"),
         (r"`?--rate`?", "LEADSQUARED_RATE"),
+        (r"Check LEADSQUARED_ACCESS_KEY and LEADSQUARED_SECRET_KEY", "Check access key and secret key"),
+        (r"(Check (?:the network and )?)LEADSQUARED_HOST", r"\1the host"),
         # What a person does on the screen where the command line has an option or a command.
         (r"`accept: \[[\w-]+\]` in the mapping, or --accept [\w-]+|use --accept [\w-]+", "say so below"),
         (r"--accept [\w-]+(?= sends)", "Accepting it"),

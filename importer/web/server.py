@@ -39,6 +39,7 @@ FORM_MAX_BYTES: Final = 4 << 20
 
 SHUTDOWN_S: Final = 2.0
 UNEXPECTED: Final = "Unexpected error. Reload the page; if it comes again, restart `importer web`."
+NO_PAGE: Final = "There is no such page."
 
 log = logging.getLogger("importer.web")
 logging.getLogger("aiohttp.server").addHandler(logging.NullHandler())
@@ -97,7 +98,9 @@ def _errors_shown(screen: Screen) -> Middleware:
         except web.HTTPException as ended:
             if ended.status < 400:
                 raise
-            text, status = ended.text or ended.reason, ended.status
+            text, status = ended.text or "", ended.status
+            if text in {"", f"{status}: {ended.reason}"}:  # nobody wrote it for people
+                text = NO_PAGE if status in {404, 405} else ended.reason
         except ImporterError as error:
             text, status = str(error), 409
         except Exception as error:
