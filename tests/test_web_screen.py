@@ -530,6 +530,60 @@ def test_stop_and_resume(
     assert len(tenant.activities) == 60
 
 
+def test_rows_in_doubt_are_what_goes_on_at_the_end(
+    with_keys: Person, tenant: RunningTenant, tmp_path: Path, mapping: Path
+) -> None:
+    """Nothing is left to send, but one row waits for LeadSquared's answer: the page says that it is looked
+    up."""
+    with_keys.upload(_sheet(tmp_path, 4))
+    with_keys.load_mapping(mapping)
+    with_keys.check()
+    with_keys.to_send()
+    tenant.set_faults(
+        {"faults": [{"do": "answer", "status": 504, "nth": 1}, {"do": "hold", "on": "retrieve"}]}
+    )
+    with_keys.page.get_by_role("button", name="Send 4 rows").click()
+    with_keys.press("Yes, send")
+    with_keys.page.get_by_text("Looking 1 uncertain row up in LeadSquared.").wait_for()
+    tenant.set_faults({})
+    tenant.ask(lambda sandbox: sandbox.release())
+    with_keys.page.wait_for_url("**/results")
+
+    assert "4 created" in with_keys.said
+
+
+def test_a_plan_that_waits_for_its_reader_is_not_listed_as_running(
+    with_keys: Person, tmp_path: Path, mapping: Path
+) -> None:
+    """After a trial, Send owns the batch and sends nothing."""
+    with_keys.upload(_sheet(tmp_path, 5))
+    with_keys.load_mapping(mapping)
+    with_keys.check()
+    with_keys.to_send()
+    with_keys.press("Try 3 rows")
+    with_keys.page.get_by_role("button", name="Send 2 rows").wait_for()
+    with_keys.page.get_by_role("link", name="Imports", exact=True).click()
+    with_keys.page.get_by_text("3 created, 2 pending").wait_for()
+
+    assert "running" not in with_keys.said
+
+
+def test_a_page_whose_server_is_gone_says_so(home: Path, browser: Browser, tmp_path: Path) -> None:
+    """What is typed would not be kept, and a run would seem to go on for ever."""
+    with RunningScreen(home, rehearsal=True) as screen:
+        person = Person(browser, screen)
+        person.upload(_sheet(tmp_path, 2))
+        alert = person.page.get_by_role("alert").filter(has_text="The importer does not answer")
+        person.page.get_by_label("Activity type", exact=True).fill("10001")
+        person.page.locator("#preview").get_by_text("10001").first.wait_for()
+        before = alert.count()
+    person.page.get_by_label("Activity type", exact=True).fill("10002")
+    alert.wait_for()
+    person.context.close()
+
+    assert before == 0
+
+
 def test_the_same_sheet_twice_is_refused_with_a_way_on(
     with_keys: Person, tenant: RunningTenant, tmp_path: Path, mapping: Path
 ) -> None:
@@ -957,7 +1011,8 @@ def test_what_came_back_otherwise_is_shown_field_by_field(
 def test_created_rows_are_corrected_from_the_results(
     with_keys: Person, tenant: RunningTenant, tmp_path: Path, mapping: Path
 ) -> None:
-    """The differences are shown and asked about; one update leaves, and the other rows stay."""
+    """The differences are shown and asked about; one update leaves, and the other rows stay. Taken back, it
+    is no longer a change that waits for Correct."""
     with_keys.upload(_sheet(tmp_path, 4))
     with_keys.load_mapping(mapping)
     with_keys.check()
@@ -975,8 +1030,16 @@ def test_created_rows_are_corrected_from_the_results(
     with_keys.picture("14-correct")
     with_keys.press("Yes, send")
     with_keys.page.get_by_text("1 corrected").wait_for()
+    corrected = sorted(one.fields["mx_Custom_1"] for one in tenant.activities)
+    with_keys.press("Correct")
+    with_keys.press("Take the last correction back")
+    with_keys.press("Yes, send")
+    with_keys.page.get_by_text("1 corrected").wait_for()
 
-    assert sorted(one.fields["mx_Custom_1"] for one in tenant.activities) == ["Lost", "Won", "Won", "Won"]
+    assert corrected == ["Lost", "Won", "Won", "Won"]
+    assert {one.fields["mx_Custom_1"] for one in tenant.activities} == {"Won"}
+    assert with_keys.page.get_by_label("Outcome, row 4", exact=True).input_value() == "Won"
+    assert "changed here" not in with_keys.said
     assert len(tenant.creates) == 4
 
 

@@ -17,6 +17,7 @@ from importer.web.imports import WebImport
 from importer.web.jobs import Job
 from importer.web.screen import Route, Screen, to_step
 from importer.web.send_step import CORRECTING, TRIAL, VERIFYING, SendJob, open_rows, status_of
+from importer.wording import count
 
 EVERY_S: Final = 0.7
 STREAM_MAX_S: Final = 3_600.0
@@ -100,12 +101,22 @@ def _of_job(job: Job[Any]) -> dict[str, Any]:
     if latest.stage is Stage.SENDING and latest.limit is not None:
         samples = [(at, calls) for at, _, calls in job.samples]
         chart = calls_chart(samples, latest.limit, time.monotonic())
-    stopping = "Stopping: waiting for the calls under way." if job.stop.requested else ""
     return {
-        "sentence": stopping or latest.note or f"{latest.stage}.", "done": latest.done, "total": latest.total,
+        "sentence": _sentence(job), "done": latest.done, "total": latest.total,
         "counts": latest.counts, "left_s": job.left_s(), "chart": chart, "notices": list(job.notices),
         "stoppable": True, "stopping": job.stop.requested,
     }  # fmt: skip
+
+
+def _sentence(job: Job[Any]) -> str:
+    """What goes on. When only uncertain rows are left, they are looked up."""
+    latest = job.latest
+    if job.stop.requested:
+        return "Stopping: waiting for the calls under way."
+    uncertain = latest.counts.get("uncertain", 0)
+    if not latest.note and uncertain and not latest.counts.get("pending"):
+        return f"Looking {count(uncertain, 'uncertain row')} up in LeadSquared. This takes up to a minute."
+    return latest.note or f"{latest.stage}."
 
 
 def _of_status(status: BatchStatus) -> dict[str, Any]:

@@ -82,13 +82,14 @@ async def save(screen: Screen, request: web.Request, own: WebImport) -> web.Resp
         store = await screen.store()
         found = await asyncio.to_thread(rows_numbered, store.open(status.batch), [number])
         for row in found:
-            _keep(own, row, form)
+            view = _view(row, _keep(own, row, form))
             sends = "Correct sends it as an update" if row.status is RowStatus.CREATED else "Resume sends it"
-            screen.say(f"Saved. {sends}.")
+            changed = view["changed"] or view["mark"]
+            screen.say(f"Saved. {sends}." if changed else f"Row {row.number} was not changed.")
     return to_step(own, f"results?{form.get('query', '')}")
 
 
-def _keep(own: WebImport, row: StoredRow, form: Mapping[str, str]) -> None:
+def _keep(own: WebImport, row: StoredRow, form: Mapping[str, str]) -> WebImport:
     """The texts that differ from the stored ones, and the status."""
     for column, cell in enumerate(decode_cells(row.cells)[:RESULT_COLUMNS_MAX]):
         given = form.get(f"cell.{column}")
@@ -102,7 +103,7 @@ def _keep(own: WebImport, row: StoredRow, form: Mapping[str, str]) -> None:
         marks[row.number] = mark, row.changed_at
         if mark == Shown.CREATED:
             ids[row.number] = form.get("id", "").strip()
-    own.changed(marks=marks, ids=ids)
+    return own.changed(marks=marks, ids=ids)
 
 
 async def compare(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
@@ -183,7 +184,13 @@ async def correct(screen: Screen, request: web.Request, own: WebImport) -> web.R
             await discard(plan)
             raise UserError("The changes are others by now. Nothing was sent.", remedy="Press Correct again.")
         yes = {each.key: each.choices[0].value for each in plan.questions}
-        return await start(plan, Answers(yes), stop=job.stop)
+        rows = store.open(status.batch)
+        held = _held(rows, own) if options.undo else set()
+        outcome = await start(plan, Answers(yes), stop=job.stop)
+        now = screen.imports.find(own.id, own.mode) or own
+        for row, column in held - _held(rows, now):  # taken back: else they would be changes to send
+            now = save_correction(now, row, column, None)
+        return outcome
 
     own.changed(read_back=None)
     screen.jobs.begin(own.key, Job(CORRECTING, work))
@@ -202,6 +209,17 @@ def _correction(
         overwrite=overwrite,
         undo=undo,
     )
+
+
+def _held(rows: BatchRows, own: WebImport) -> set[tuple[int, int]]:
+    """The places of the corrected cells that the batch's rows hold by now."""
+    corrected = own.state.corrections
+    return {
+        (row.number, column)
+        for row in rows_numbered(rows, corrected)
+        for column, cell in enumerate(decode_cells(row.cells))
+        if corrected[row.number].get(column) == str(cell)
+    }
 
 
 async def _existing(screen: Screen, own: WebImport) -> BatchStatus:

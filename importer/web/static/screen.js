@@ -73,6 +73,34 @@ document.addEventListener("htmx:sseMessage", (event) => {
   if (path.startsWith("/imports/")) window.location.assign(path);
 });
 
+// A page that is no longer kept up to date says so, until it is again.
+const NOT_ANSWERING = "The importer does not answer, so this page may be out of date. If it was closed, start it " +
+  "again and open the address that it prints: what was sent is kept.";
+const NOT_UPDATED = "This page could not be brought up to date. Reload it.";
+let silent = 0;
+
+function say(text) {
+  const place = document.querySelector("[data-gone]");
+  place.textContent = text;
+  place.hidden = !text;
+}
+
+function answered() {
+  clearTimeout(silent);
+  say("");
+}
+
+document.addEventListener("htmx:sseOpen", answered);
+document.addEventListener("htmx:sseClose", answered);
+document.addEventListener("htmx:sseError", () => {
+  clearTimeout(silent);
+  silent = setTimeout(() => say(NOT_ANSWERING), 3000); // a stream that ended is opened again
+});
+document.addEventListener("htmx:afterRequest", ({ detail }) => {
+  if (detail.successful) answered();
+  else if (!leaving) say(detail.xhr.status && detail.xhr.status !== 401 ? NOT_UPDATED : NOT_ANSWERING);
+});
+
 // A page that is left takes its questions along: htmx would call that an error on the console.
 let leaving = false;
 window.addEventListener("beforeunload", () => {
