@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from jinja2 import meta, nodes
 from screen import Caller, RunningScreen
 
 import importer
-from importer.web.pages import screen_words
+from importer.web.pages import HERE, screen_words, templates
 
 PACKAGE = Path(importer.__file__).parent
 ROOMS = ("checking", "leadsquared", "mapping", "sending", "sheets", "starter", "verification")
@@ -71,6 +72,47 @@ def test_no_message_on_the_screen_names_an_option_of_the_command_line() -> None:
 def test_options_become_buttons(message: str, words: str) -> None:
     """And everything else stays as it is."""
     assert screen_words(message) == words
+
+
+FRAME = {"own", "heading", "rehearsal", "said", "here", "once"}
+"""What `Screen.show` gives to every page."""
+
+
+def _shown() -> Iterator[tuple[str, set[str]]]:
+    """Each template that the screen fills in, and the names that it is filled in with there."""
+    for path in (PACKAGE / "web").glob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and getattr(call.func, "attr", "") in {"show", "piece", "render"}:
+                frame = FRAME if getattr(call.func, "attr", "") == "show" else set()
+                texts = (each for part in call.args for each in ast.walk(part))
+                for text in texts:
+                    if isinstance(text, ast.Constant) and str(text.value).endswith(".html"):
+                        yield str(text.value), frame | {each.arg for each in call.keywords if each.arg}
+
+
+def _asked(name: str) -> tuple[set[str], set[str]]:
+    """The names that a template asks for, with those that it extends or includes; and which these are."""
+    made = templates("")
+    asked, made_here, seen, left = set(made.globals), set(made.globals), set[str](), [name]
+    while left:
+        seen.add(one := left.pop())
+        tree = made.parse((HERE / "templates" / one).read_text(encoding="utf-8"))
+        left += [each for each in meta.find_referenced_templates(tree) if each]
+        asked |= meta.find_undeclared_variables(tree)
+        made_here |= {each.name for each in tree.find_all(nodes.Name) if each.ctx != "load"}
+        made_here |= {str(each) for found in tree.find_all(nodes.FromImport) for each in found.names}
+    return asked - made_here, seen
+
+
+def test_every_name_in_a_template_is_given_by_its_page() -> None:
+    """No type check reads templates, and a name that is missing ends a page with an error."""
+    used = {"base.html"}
+    for name, given in _shown():
+        asked, parts = _asked(name)
+        used |= parts
+        assert (name, asked - given) == (name, set())
+
+    assert used == {path.name for path in (HERE / "templates").glob("*.html")}
 
 
 def test_a_message_waits_for_a_page_that_somebody_opens(home: Path) -> None:

@@ -84,8 +84,9 @@ async def page(screen: Screen, request: web.Request, own: WebImport) -> web.Resp
         return to_step(own, "results")
     look = await asyncio.to_thread(look_at, own)
     return screen.show(
-        request, "sheet.html", "Sheet", own, look=look, encodings=ENCODINGS, delimiters=DELIMITERS
-    )
+        request, "sheet.html", "Sheet", own, look=look, encodings=ENCODINGS, delimiters=DELIMITERS,
+        guessed=False,
+    )  # fmt: skip
 
 
 async def rows(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
