@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         QuestionKind,
         QuestionOpenError,
     )
-    from importer.app.records import BatchStatus, CheckReport, EarlierImport, RunResult, VerifyResult
+    from importer.app.records import BatchStatus, CheckReport, RunResult, VerifyResult
     from importer.app.resume import prepare_resume
     from importer.app.run import prepare_run
     from importer.app.staging import save_frame
@@ -49,10 +49,11 @@ if TYPE_CHECKING:
         write_report,
     )
     from importer.app.verify_batch import verify
+    from importer.store.records import ImportedBefore
 
 __all__ = [
     "Answers", "BatchStatus", "CallOptions", "CheckOptions", "CheckReport", "Choice", "CorrectOptions",
-    "DeclinedError", "EarlierImport", "Observer", "Plan", "Progress", "ProposeOptions", "ProposedMapping",
+    "DeclinedError", "ImportedBefore", "Observer", "Plan", "Progress", "ProposeOptions", "ProposedMapping",
     "Question", "QuestionKind", "QuestionOpenError", "ResumeOptions", "RunOptions", "RunResult",
     "ScreenChanges", "SendingOptions", "SheetInput", "Silent", "Stage", "StopHandle", "VerifyOptions",
     "VerifyResult", "answer", "batch_status", "check", "copy_store", "discard",

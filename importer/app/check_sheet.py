@@ -11,7 +11,7 @@ from importer.app import sheet_questions, staging
 from importer.app.connecting import TypeFields, asked_fields, looked_up, session
 from importer.app.observer import SILENT, Observer, Progress, Stage
 from importer.app.options import CheckOptions, ProposeOptions
-from importer.app.records import CheckReport, EarlierImport, FirstRows, expected_s, spoken_rate
+from importer.app.records import CheckReport, FirstRows, expected_s, spoken_rate
 from importer.app.staging import Digests
 from importer.checking.columns import mapping_findings, option_watches
 from importer.checking.marked_sheet import MarkedSheet
@@ -25,7 +25,6 @@ from importer.starter.entries import Remark
 from importer.starter.entries import propose as proposal_of
 from importer.starter.header import find_header_row
 from importer.starter.look import local_zone, look_at_sheet
-from importer.store.duplicates import Recognition
 from importer.store.store import Store
 from importer.wording import be, count
 
@@ -79,7 +78,7 @@ async def check(options: CheckOptions, store: Store, observer: Observer = SILENT
             questions=tuple(sheet_questions.questions_about(sheet, found.questions, accepted)),
             invalid_question=sheet_questions.invalid_question(survey, sheet, trial=False),
             first=FirstRows(mapper.fields, tuple(survey.first)),
-            imported_before=_earlier(known, digests, comparable=comparable),
+            imported_before=tuple(known.found(digests.content if comparable else "", digests.source_cells)),
             looked_up=comparable,
             marked_copy=options.marked_copy,
         )
@@ -105,12 +104,6 @@ async def _answers(
     async with session(options.calls, asked=asked) as opened:
         tenant = opened.connection.tenant
         return await looked_up(tenant, asked, observer), await asked_fields(tenant, mapping)
-
-
-def _earlier(known: Recognition, digests: Digests, *, comparable: bool) -> tuple[EarlierImport, ...]:
-    """The batches that have the sheet, or rows of it; the latest first."""
-    found = known.found(digests.content if comparable else "", digests.source_cells)
-    return tuple(sheet_questions.earlier_import(one.summary, one.rows, whole=one.whole) for one in found)
 
 
 @dataclass(frozen=True, slots=True)

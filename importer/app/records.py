@@ -12,7 +12,7 @@ from importer.app.questions import Question
 from importer.checking.findings import Finding
 from importer.mapping.row_mapper import MappedField
 from importer.pacing.rules import MARGIN, Rate
-from importer.store.records import Batch
+from importer.store.records import Batch, ImportedBefore
 from importer.text import shown
 from importer.wording import count, expected
 
@@ -52,27 +52,6 @@ class NextStep:
 
     text: str
     command: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class EarlierImport:
-    """An earlier batch that has this sheet, or some of its rows.
-
-    created_at: UTC, ISO 8601. rows: how many are the same, counted as a multiset. whole: the whole sheet, in
-    the same order. open_rows: rows of it that are not finished. results: its results file as last written.
-    """
-
-    batch: str
-    source: str
-    created_at: str
-    rows: int
-    whole: bool
-    open_rows: int
-    results: str
-
-    def as_json(self) -> dict[str, Any]:
-        """One entry of `imported_before`."""
-        return _plain(self, "batch", "source", "created_at", "rows", "whole", "results")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +97,7 @@ class CheckReport:
     questions: tuple[Question, ...]
     invalid_question: Question | None
     first: FirstRows
-    imported_before: tuple[EarlierImport, ...]
+    imported_before: tuple[ImportedBefore, ...]
     looked_up: bool
     marked_copy: Path | None = None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from importer.app.questions import Choice, Question, QuestionKind
-from importer.app.records import EarlierImport, SheetFindings
+from importer.app.records import SheetFindings
 from importer.app.staging import no_rows
 from importer.checking.findings import Finding
 from importer.checking.survey import Survey
@@ -17,7 +17,7 @@ from importer.sheets import Sheet
 from importer.store.batch_rows import BatchRows
 from importer.store.duplicates import DuplicateCheck
 from importer.store.ownership import Staging
-from importer.store.records import BatchSummary, Overlap
+from importer.store.records import BatchSummary, ImportedBefore, Overlap
 from importer.wording import be, count, local_time
 
 HIDDEN_KIND: Final = "hidden-rows"
@@ -94,18 +94,10 @@ class ImportedBeforeError(UserError):
     error_code = "imported-before"
 
     def __init__(
-        self, what: str, *, earlier: Iterable[EarlierImport], remedy: str, command: tuple[str, ...] = ()
+        self, what: str, *, earlier: Iterable[ImportedBefore], remedy: str, command: tuple[str, ...] = ()
     ) -> None:
         super().__init__(what, remedy=remedy, command=command)
         self.earlier = tuple(earlier)
-
-
-def earlier_import(summary: BatchSummary, rows: int, *, whole: bool) -> EarlierImport:
-    """For people and `--json`."""
-    batch = summary.batch
-    return EarlierImport(
-        batch.id, batch.source_name, batch.created_at, rows, whole, summary.open_rows, batch.results
-    )
 
 
 def refuse_same_sheet(same: list[BatchSummary]) -> None:
@@ -118,7 +110,7 @@ def refuse_same_sheet(same: list[BatchSummary]) -> None:
     raise ImportedBeforeError(
         f"This sheet was imported before: batch {batch.id}, {batch.source_name}, {count(batch.rows, 'row')},"
         f" started {local_time(batch.created_at)}. {NEVER_TWICE}",
-        earlier=[earlier_import(one, one.batch.rows, whole=True) for one in same],
+        earlier=[ImportedBefore(one, one.batch.rows, whole=True) for one in same],
         remedy=f"To send the whole sheet again on purpose, use --again. {what}:",
         command=("resume", resumable(summary)),
     )
@@ -132,7 +124,7 @@ def refuse_open_elsewhere(overlap: Overlap) -> None:
     raise ImportedBeforeError(
         f"{count(overlap.held, 'row')} of this sheet {be(overlap.held)} still open in another batch"
         f" ({summary.batch.id}, {summary.batch.source_name}: {rows:,}). {NEVER_TWICE}",
-        earlier=[earlier_import(one, number, whole=False) for one, number in overlap.held_by],
+        earlier=[ImportedBefore(one, number, whole=False) for one, number in overlap.held_by],
         remedy="To send them here as well on purpose, use --again. Finish that batch first:",
         command=("resume", resumable(summary)),
     )
@@ -143,7 +135,7 @@ def refuse_created_since(overlap: Overlap) -> None:
     if overlap.created:
         raise ImportedBeforeError(
             f"Another run has just created {count(overlap.created, 'row')} of this sheet. {NEVER_TWICE}",
-            earlier=[earlier_import(one, number, whole=False) for one, number in overlap.created_by],
+            earlier=[ImportedBefore(one, number, whole=False) for one, number in overlap.created_by],
             remedy="Start again.",
         )
 

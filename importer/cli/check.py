@@ -8,13 +8,14 @@ from typing import Final
 
 from importer.app.check_sheet import check as check_sheet
 from importer.app.options import CheckOptions
-from importer.app.records import CheckReport, EarlierImport, FirstRows, SheetFindings
+from importer.app.records import CheckReport, FirstRows, SheetFindings
 from importer.app.stores import open_store
 from importer.checking.findings import WHOLE_COLUMN, Finding
 from importer.cli import options
 from importer.cli.console import Console
 from importer.cli.progress import watched
 from importer.sheets.rows import column_letters
+from importer.store.records import ImportedBefore
 from importer.text import shown
 from importer.wording import SCREEN_COLUMNS, be, count, expected, local_time, pad, shorten, width, wrap
 
@@ -74,17 +75,16 @@ def _summary(report: CheckReport) -> list[str]:
     return lines
 
 
-def _imported_before(earlier: Sequence[EarlierImport]) -> list[str]:
+def _imported_before(earlier: Sequence[ImportedBefore]) -> list[str]:
     """Which batches have this sheet, or some of its rows."""
     lines = []
     for one in earlier:
         what = "This sheet" if one.whole else f"{count(one.rows, 'row')} of this sheet"
         verb = "was" if one.whole else "is" if one.rows == 1 else "are"
         how = "imported before" if one.whole else "in an earlier batch"
-        text = f"{what} {verb} {how}: {one.batch}, {shown(one.source)}, {local_time(one.created_at)}"
-        open_rows = (
-            f" ({count(one.open_rows, 'row')} {be(one.open_rows)} not finished)" if one.open_rows else ""
-        )
+        batch, left = one.summary.batch, one.summary.open_rows
+        text = f"{what} {verb} {how}: {batch.id}, {shown(batch.source_name)}, {local_time(batch.created_at)}"
+        open_rows = f" ({count(left, 'row')} {be(left)} not finished)" if left else ""
         lines += wrap(f"  {text}{open_rows}.", indent="    ")
     return ["", *lines] if lines else []
 

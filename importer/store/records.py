@@ -295,12 +295,18 @@ class Overlap:
 
 
 class ImportedBefore(NamedTuple):
-    """A batch that a sheet has rows in common with. rows: how many, as a multiset. whole: it is the same
-    sheet."""
+    """A batch that has a sheet, or some of its rows. rows: how many, as a multiset. whole: it is the same
+    sheet, in the same order."""
 
     summary: BatchSummary
     rows: int
     whole: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """One entry of `imported_before`."""
+        batch = self.summary.batch
+        when = {"batch": batch.id, "source": batch.source_name, "created_at": batch.created_at}
+        return {**when, "rows": self.rows, "whole": self.whole, "results": batch.results}
 
 
 # ---- corrections ----------------------------------------------------------------------------------------
