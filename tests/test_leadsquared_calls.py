@@ -391,6 +391,19 @@ async def test_the_pages_of_an_account_are_bounded_in_bytes_together(monkeypatch
     assert len(server.heard) < 10
 
 
+async def test_looking_again_at_an_account_is_not_another_allowance_of_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One look is small enough, and counts more activities than it shows; three looks are not."""
+    shown = activities([guid(number) for number in range(1, 50)], 60)
+    monkeypatch.setattr(calls, "LOOK_MAX_BYTES", 3 * len(json.dumps(shown)) + 100)
+    async with tenant_that(reply(200, shown)) as (tenant, server):
+        reading = await tenant.activities("C", SINCE, UNTIL)
+
+    assert (reading.complete, reading.outcome.code if reading.outcome else "") == (False, "too-large")
+    assert len(server.heard) == 4  # a look ends when three pages brought nothing more
+
+
 async def test_an_update_names_the_activity_and_only_what_changed() -> None:
     """A note that did not change is not in it."""
     async with tenant_that(reply(200, SUCCESS)) as (tenant, server):

@@ -145,24 +145,27 @@ class Tenant:
         call to call (observed), so counting rows would miss some. Incomplete: reads again, a few times.
         """
         seen: dict[str, StoredActivity] = {}
+        sizes: list[int] = []
         outcome: Outcome | None = None
         try:
             for _ in range(LOOKS_MAX):
-                if await self._all_pages(company_id, since, until, seen):
+                if await self._all_pages(company_id, since, until, seen, sizes):
                     return Reading(tuple(seen.values()), complete=True)
         except ReadFailed as error:
             outcome = error.outcome
         return Reading(tuple(seen.values()), complete=False, outcome=outcome)
 
     async def _all_pages(
-        self, company_id: str, since: dt.datetime, until: dt.datetime, seen: dict[str, StoredActivity]
-    ) -> bool:
-        """Pages through once, adding to `seen` by Id. Returns whether all were seen. Raises ReadFailed.
+        self, company_id: str, since: dt.datetime, until: dt.datetime,
+        seen: dict[str, StoredActivity], sizes: list[int],
+    ) -> bool:  # fmt: skip
+        """Pages through once, adding to `seen` by Id, and to `sizes` (bytes) by page. Returns whether all
+        were seen. Raises ReadFailed.
 
         The count is not believed alone: a full page that brought something new is followed by the next,
         in case `RecordCount` counts the page only.
         """
-        wanted = page_size = size_bytes = 0
+        wanted = page_size = 0
         for number in range(1, PAGES_MAX + 1):
             try:
                 page, page_bytes = await self._page(company_id, since, until, number)
@@ -170,8 +173,8 @@ class Tenant:
                 if not seen:
                     raise
                 page, page_bytes = await self._page(company_id, since, until, number)
-            size_bytes += page_bytes
-            if size_bytes > LOOK_MAX_BYTES:
+            sizes.append(page_bytes)
+            if sum(sizes) > LOOK_MAX_BYTES:
                 why = remedy_for("too-large").meaning
                 outcome = Outcome(OutcomeKind.DOUBTFUL, "too-large", why, 200, complete=True)
                 raise ReadFailed(outcome, "The account's activities are too large to be read.")
