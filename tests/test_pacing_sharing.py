@@ -357,6 +357,23 @@ def test_a_run_that_begins_knows_what_the_others_have_learnt(refused: int) -> No
     assert learnt == said != ""
 
 
+def test_a_run_that_was_idle_goes_on_as_it_knows_it_can() -> None:
+    """What another run noticed, minutes ago, does not slow it down: it would have been refused itself."""
+
+    async def body(loop: VirtualTimeLoop, record: MemoryRecord) -> str:
+        first, second = (Pace(PLAN, record, clock=loop.time) for _ in range(2))
+        await sends_until(first, loop.time() + 10.0, [])
+        slot = await second.slot()
+        slot.left()
+        slot.returned(Refusal(PLAN, None))
+        await second.close()
+        await asyncio.sleep(60.0)
+        await sends_until(first, loop.time() + 2.0, [])
+        return first.describe()
+
+    assert virtually(body) == ""
+
+
 def test_it_says_that_another_import_is_running() -> None:
     """So that nobody wonders about half the rate."""
 

@@ -351,7 +351,7 @@ class Pace:
             return
         rules.take(division.part, division.asked, division.stated)
         rules.careful = rules.careful or division.careful
-        if had == 0 and division.share is not None:
+        if self._granted < OPENING_CALLS and had == 0 and division.share is not None:
             rules.adopt_share(now, division.share)
         rules.adopt_pause(now, division.pause_left_s, self._randomness.random())
         if division.part > had and (division.others or self._others):
