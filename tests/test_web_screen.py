@@ -294,6 +294,40 @@ def test_bad_cells_are_corrected_in_place(rehearsing: Person, tmp_path: Path, ma
     assert sheet.read_bytes() == before
 
 
+def test_what_was_typed_is_kept_without_save_in_each_row(
+    rehearsing: Person, tmp_path: Path, mapping: Path
+) -> None:
+    """Whatever leads on, a button or a link, saves the other cells of the page first."""
+    sheet = _sheet(tmp_path, 5)
+    text = sheet.read_text()
+    for number in range(1, 5):
+        text = text.replace(f"Won,{number}", f"Won,x{number}")
+    sheet.write_text(text, encoding="utf-8")
+    rehearsing.upload(sheet)
+    rehearsing.load_mapping(mapping)
+    rehearsing.check()
+    page = rehearsing.page
+    page.get_by_label("Amount, row 3", exact=True).fill("3")
+    rehearsing.correct_cell("Amount, row 4", "4")
+    page.get_by_text("3 valid, 2 invalid").wait_for()
+    page.get_by_label("Amount, row 5", exact=True).fill("5")
+    page.get_by_label("Leave out 2 invalid rows").check()
+    rehearsing.to_send()
+    rehearsing.send_all()
+    page.get_by_label("Amount, row 6", exact=True).fill("6")
+    page.get_by_role("link", name="1 invalid").click()
+    page.get_by_text("1 row changed here").wait_for()
+    page.get_by_label("Outcome, row 6", exact=True).fill("Lost")
+    rehearsing.press("Resume")
+    page.get_by_text("5 created").wait_for()
+    page.wait_for_url("**/results")
+    typed = [page.get_by_label(f"Amount, row {row}", exact=True).input_value() for row in range(2, 7)]
+
+    assert typed == ["0", "3", "4", "5", "6"]
+    assert page.get_by_label("Outcome, row 6", exact=True).input_value() == "Lost"
+    assert rehearsing.heard == []
+
+
 def test_invalid_rows_need_a_decision(rehearsing: Person, tmp_path: Path, mapping: Path) -> None:
     """Continue says so, and stays."""
     rehearsing.upload(_sheet(tmp_path, 2, outcome="Wno"))

@@ -17,7 +17,7 @@ from importer.sheets.rows import column_letters
 from importer.store.records import Shown
 from importer.text import NAME_LENGTH_MAX, shown
 from importer.web.mapping_form import shown_name, texts_of
-from importer.wording import count, duration
+from importer.wording import count, duration, expected
 
 HERE: Final = Path(__file__).parent
 LINES_MOST: Final = 60
@@ -97,7 +97,8 @@ def templates(form_token: str) -> Environment:
     )
     made.filters.update(
         cell=cell, message=message, words=words, sent=sent, place=shown_name, texts=texts_of, plain=shown,
-        moment=moment, number="{:,}".format, count=count, duration=duration, letters=column_letters,
+        moment=moment, number="{:,}".format, count=count, duration=duration, expected=expected,
+        letters=column_letters,
     )  # fmt: skip
     made.globals.update(form_token=form_token, statuses=tuple(Shown))
     return made

@@ -101,6 +101,47 @@ document.addEventListener("htmx:afterRequest", ({ detail }) => {
   else if (!leaving) say(detail.xhr.status && detail.xhr.status !== 401 ? NOT_UPDATED : NOT_ANSWERING);
 });
 
+// What was typed into other rows is saved, too, before a form is sent or a link is followed: it would be lost.
+function isChanged(form) {
+  return [...form.elements].some((field) => field instanceof HTMLSelectElement
+    ? [...field.options].some((option) => option.selected !== option.defaultSelected) && field.selectedIndex > 0
+    : field.type !== "hidden" && "defaultValue" in field && field.value !== field.defaultValue);
+}
+
+let keeping = false;
+
+async function keep(forms, then) {
+  if (keeping) return;
+  keeping = true;
+  try {
+    for (const form of forms) {
+      const body = new URLSearchParams(new FormData(form));
+      await fetch(form.action, { method: "POST", body, redirect: "manual" });
+    }
+    then();
+  } catch {
+    keeping = false;
+    say(NOT_ANSWERING);
+  }
+}
+
+function keepFirst(event, except, then) {
+  const forms = [...document.querySelectorAll("form[data-kept]")].filter((form) => form !== except && isChanged(form));
+  if (event.defaultPrevented || !forms.length) return;
+  event.preventDefault();
+  keep(forms, then);
+}
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  keepFirst(event, form, () => form.submit());
+});
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[href]");
+  if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+  keepFirst(event, null, () => window.location.assign(link.href));
+});
+
 // A page that is left takes its questions along: htmx would call that an error on the console.
 let leaving = false;
 window.addEventListener("beforeunload", () => {
