@@ -136,6 +136,25 @@ def test_a_host_beside_the_sandbox(
     assert (result.json["error_code"], tenant.calls) == ("usage", [])
 
 
+@pytest.mark.parametrize(
+    ("option", "given", "said"),
+    [
+        ("--limit", "0", "0 is not between 1 and 10,000,000."),
+        ("--limit", "1.5", "'1.5' is not a whole number."),
+        ("--timeout", "0", "0 is not between 0.1 and 3,600 seconds."),
+        ("--timeout", "a minute", "'a minute' is not a number of seconds."),
+        ("--max-outage", "1e9", "1e9 is not between 0 and 604,800 seconds."),
+    ],
+)
+def test_a_number_that_an_option_does_not_take(
+    *, importer: Importer, home: Path, sheet: Path, option: str, given: str, said: str
+) -> None:
+    """What it takes is said in full."""
+    result = importer("run", sheet, "-m", "visits.yaml", option, given, "--json")
+    refused(result, home, f"{option}: {said}")
+    assert result.json["error_code"] == "usage"
+
+
 @pytest.mark.parametrize("case", MAPPINGS)
 def test_a_mapping_that_cannot_be_used(
     importer: Importer, tenant: RunningTenant, home: Path, sheet: Path, case: str

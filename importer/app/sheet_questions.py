@@ -169,7 +169,7 @@ def overlap_question(overlap: Overlap) -> Question | None:
         f" {names}{f' and {more:,} more batches' if more > 0 else ''}.",
         (
             Choice("only-new", "Send only the other rows", "--only-new"),
-            Choice("again", "Send all rows again (creates duplicates)", "--again"),
+            Choice("again", "Send all rows again, which creates duplicates", "--again"),
         ),
         rows=overlap.created,
         batch=overlap.created_by[0][0].batch.id,

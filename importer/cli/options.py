@@ -35,15 +35,16 @@ DELIMITER_NAMES: Final = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\
 
 
 def number(kind: type[T], least: float, most: float) -> Callable[[object], T]:
-    """A reader of numbers from `least` to `most`."""
+    """A reader of whole numbers, or of seconds, from `least` to `most`."""
+    name, unit = ("a whole number", "") if kind is int else ("a number of seconds", " seconds")
 
     def read(given: object) -> T:
         try:
             found = kind(str(given))
         except ValueError:
-            raise typer.BadParameter(f"{given!r} is not a number of that kind.") from None
+            raise typer.BadParameter(f"{given!r} is not {name}.") from None
         if not least <= found <= most:
-            raise typer.BadParameter(f"{given} is not between {least:,g} and {most:,g}.")
+            raise typer.BadParameter(f"{given} is not between {least:,.12g} and {most:,.12g}{unit}.")
         return found
 
     return read
