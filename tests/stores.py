@@ -204,3 +204,5 @@ class Wire:
     def close(self) -> None:
         self._listening.close()
         self.cut()
+        for each in self._sockets:
+            each.close()

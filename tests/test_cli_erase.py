@@ -64,6 +64,7 @@ def test_nothing_of_the_sheet_is_left_and_it_is_still_refused(
     assert (found_in(left), SECRET.encode() in left) == ([], False)
     again = importer("run", sheet, "-m", "visits.yaml", "--yes", "--json")
     assert (again.exit, again.json["error_code"]) == (2, "imported-before")
+    assert "importer resume" not in again.json["error"]  # which would be refused
     for command in ("resume", "verify"):
         refused = (
             importer(command, done.json["batch"], "--yes", "--json")
@@ -81,7 +82,8 @@ def test_without_a_yes_nothing_is_removed(importer: Importer, tenant: RunningTen
     """Without a terminal it wants `--yes`."""
     done = importer("run", sheet, "-m", "visits.yaml", "--yes", "--json")
     refused = importer("erase", done.json["batch"], "--json")
-    assert refused.exit == 2
+    assert (refused.exit, refused.json["error_code"]) == (2, "question-open")
+    assert "Nothing was removed. Use --yes to erase without being asked." in refused.json["error"]
     assert importer("resume", done.json["batch"], "--yes", "--json").json["created"] == 9
 
 

@@ -50,6 +50,7 @@ def test_with_ones_own_old_file_every_open_row_is_looked_up_and_none_is_sent_twi
 ) -> None:
     result = importer("resume", OLD, "--yes", *QUICK)
     assert (result.exit, result.json["created"], len(tenant.creates)) == (0, 6, 6), result.stderr
+    assert "This batch was continued elsewhere" in result.stderr  # also where nobody was asked
     made = {line["import_activity_id"].lower() for line in results_of(result.json["results"])}
     assert made == {activity.id for activity in tenant.activities}
 

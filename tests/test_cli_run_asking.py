@@ -66,6 +66,7 @@ def test_the_question_shows_what_is_about_to_happen(tenant: RunningTenant, sheet
     shown = seat.read_until("[y/N]")
     seat.type("y\n")
     assert seat.ended() == 0
+    assert "[y/N] y\r\n" in seat.seen  # no bar stands where one types
     facts = [
         "Sandbox",
         "Asha Rao",

@@ -60,6 +60,24 @@ def test_a_password_is_never_an_option(importer: Importer, home: Path) -> None:
     assert PASSWORD_IN_URL not in result.stderr
 
 
+def test_a_password_with_an_at_sign_as_it_is_is_not_taken_for_a_part_of_the_host(
+    importer: Importer, monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    """What stands behind the first @ would be shown as the host's name."""
+    monkeypatch.setenv("IMPORTER_STORE", f"postgresql://ana:first@{PASSWORD_IN_URL}@127.0.0.1:1/importer")
+    result = importer("status", "--verbose")
+    assert (result.exit, "%40" in result.stderr) == (2, True)
+    assert PASSWORD_IN_URL not in result.stdout + result.stderr
+
+
+def test_a_copy_to_what_is_no_address_names_the_option(importer: Importer, home: Path) -> None:
+    """IMPORTER_STORE is not set then."""
+    with Place(home, None).open() as store:
+        published(store, 1).close()
+    result = importer("store", "copy", "--to", "sqlite:///importer.db")
+    assert (result.exit, "--to: This is not the address of a store." in result.stderr) == (2, True)
+
+
 def test_a_store_that_cannot_be_reached_is_exit_2(
     importer: Importer, monkeypatch: pytest.MonkeyPatch, home: Path
 ) -> None:

@@ -227,7 +227,7 @@ def test_words_that_do_not_count_are_named(
     rows = [row(17, status=status)]
     what = after(tmp_path, rows, put(2, "import_status", word), put(2, "import_activity_id", pasted))
     assert what.words == []
-    assert what.ignored.first[0].startswith(f"row 17, import_status: '{word}' is not taken: ")
+    assert what.ignored.first[0].startswith(f"row 17, import_status '{word}': ")
     assert reason in what.ignored.first[0]
 
 
@@ -236,7 +236,15 @@ def test_a_word_on_an_older_copys_line_does_not_count(tmp_path: Path) -> None:
     path = written(tmp_path, [row(17), row(18)])
     now = [row(17, status="uncertain")._replace(changed_at="2026-07-31T05:34:00.000Z"), row(18)]
     what = found(path, now)
-    assert (what.words, what.older, what.ignored.total) == ([], 1, 0)
+    assert (what.words, what.older, what.older_words, what.ignored.total) == ([], 1, 1, 0)
+
+
+def test_an_older_copys_line_with_the_same_status_has_no_word_to_ignore(tmp_path: Path) -> None:
+    """As after `correct`, which changed the row's time and nothing that the line says."""
+    path = written(tmp_path, [row(17, status="created"), row(18)])
+    now = [row(17, status="created")._replace(changed_at="2026-07-31T05:34:00.000Z"), row(18)]
+    what = found(path, now)
+    assert (what.older, what.older_words) == (1, 0)
 
 
 def test_skipped_in_an_older_copy_is_named(tmp_path: Path) -> None:
@@ -245,7 +253,7 @@ def test_skipped_in_an_older_copy_is_named(tmp_path: Path) -> None:
     resave(path, put(2, "import_status", "skipped"))
     what = found(path, [row(17, status="failed")._replace(changed_at="2026-07-31T05:34:00.000Z")])
     assert what.ignored.first == [
-        "row 17, import_status: 'skipped' is on a line from before the row's last change."
+        "row 17, import_status 'skipped': it is on a line from before the row's last change."
     ]
 
 
@@ -301,7 +309,7 @@ def test_edits_of_our_other_columns_are_ignored_and_named(tmp_path: Path, column
     """The store is the truth about what happened."""
     what = after(tmp_path, [row(17, status="failed", error="refused"), row(18)], put(2, column, value))
     assert what.ignored.first == [
-        f"row 17, {column}: '{value}' is not taken: what happened is known, and not changed there."
+        f"row 17, {column} '{value}': the importer writes this column, and reads no changes from it."
     ]
 
 
@@ -397,8 +405,8 @@ def test_lines_may_be_sorted_filtered_and_deleted_once_created(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda records: records.pop(1), "row 17 not in the file, though not created"),
-        (lambda records: records.append(records[1]), r"row 17 \(line 4\) there twice"),
+        (lambda records: records.pop(1), "row 17 missing, though not created"),
+        (lambda records: records.append(records[1]), r"row 17 \(line 4\) in more than one line"),
         (put(2, "import_row", "99"), r"row 99 \(line 2\) not of this batch"),
         (put(2, "import_row", ""), "line 2 without a number"),
         (put(2, "import_row", "new"), "line 2 without a number"),
@@ -421,7 +429,7 @@ def test_all_faults_are_told_at_once_and_capped(tmp_path: Path) -> None:
         del records[10:60]
         records.append(records[1])
 
-    with pytest.raises(ResultsError, match=r"row 11, .* and 30 more not in the file.*; row 2 \(line 52\)"):
+    with pytest.raises(ResultsError, match=r"row 11, .* and 30 more missing.*; row 2 \(line 52\)"):
         after(tmp_path, rows, spoil)
 
 

@@ -29,6 +29,7 @@ from importer.app.connecting import Session, looked_up, session
 from importer.app.observer import Observer, StopHandle
 from importer.app.options import BatchOptions, CallOptions, SendingOptions
 from importer.app.questions import (
+    LAST_ONES,
     NO_ANSWERS,
     STOP,
     Answers,
@@ -238,6 +239,12 @@ class BatchPreparation(Preparation[ResultT]):
         self.edits = Edits()
         self.asked: AskedValues = {}
         self.resolved: Resolved = {}
+
+    def ask(self, question: Question | None) -> None:
+        """See `Preparation`. What `--yes` answers is said all the same."""
+        super().ask(question)
+        if question and question.kind not in LAST_ONES and self.answers.to(question):
+            self.say((question.text, *question.details), warning=True)
 
     def find(self, remedy: str) -> None:
         """The batch that was named. remedy: what to do with a rehearsal that was named without --sandbox."""

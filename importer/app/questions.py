@@ -108,6 +108,8 @@ class Answers:
 
 
 NO_ANSWERS: Final = Answers()
+LAST_ONES: Final = frozenset({QuestionKind.SEND, QuestionKind.CORRECT, QuestionKind.ERASE})
+"""Shall it be done now? Asked when nothing else is open; their values are what is done."""
 
 
 class DeclinedError(UserError):
@@ -123,10 +125,12 @@ class QuestionOpenError(UserError):
 
     def __init__(self, questions: Iterable[Question]) -> None:
         self.questions = tuple(questions)
-        open_ones = [one for one in self.questions if one.kind is not QuestionKind.SEND]
+        open_ones = [one for one in self.questions if one.kind not in LAST_ONES]
         what = " ".join(" ".join((one.text, *one.details)) for one in open_ones)
         ways = [one.unattended for one in open_ones]
-        if len(open_ones) < len(self.questions):
+        last = next((one.kind for one in self.questions if one.kind in LAST_ONES), None)
+        if last is not None:
             what = f"{what} There is no terminal to ask at.".lstrip()
-            ways.append("--yes to send without being asked")
-        super().__init__(f"{what} Nothing was sent.", remedy=f"Use {'; and '.join(ways)}.")
+            ways.append(f"--yes to {last} without being asked")
+        done = "removed" if last is QuestionKind.ERASE else "sent"
+        super().__init__(f"{what} Nothing was {done}.", remedy=f"Use {'; and '.join(ways)}.")

@@ -106,11 +106,9 @@ def edits_of_file(
     said = (found.ignored.sentences("Ignored"), found.respelt.sentences("Kept the original value"))
     for note in chain(found.notes, *said):
         observer.notice(note)
-    if found.older:
-        observer.notice(
-            f"{count(found.older, 'line')} of this file {be(found.older)} from an older copy: import_status"
-            " is ignored there."
-        )
+    if found.older_words:
+        lines = f"{count(found.older_words, 'line')} of this file {be(found.older_words)}"
+        observer.notice(f"{lines} from an older copy: import_status is ignored there.")
     return found, digest
 
 

@@ -15,7 +15,7 @@ from importer.app.observer import Progress, Stage, shown_regularly
 from importer.app.plan import Preparation
 from importer.app.records import NextStep, RunResult
 from importer.app.verify_batch import differences_of, read_back
-from importer.errors import FileError, ImporterError, ResultsError, WorkError
+from importer.errors import FileError, ImporterError, ResultsError, StoreError, WorkError
 from importer.remedies import remedy_for
 from importer.sending.engine import SendResult, send, unrecorded_error
 from importer.sending.outage import Stop, StopReason
@@ -187,11 +187,10 @@ def _written(work: Work) -> tuple[Path, bool]:
     try:
         return work.write_results(), True
     except (ResultsError, FileError, WorkError) as error:
-        work.observer.notice(
-            f"{error} What happened is in the store. Write the file again with --results PATH:"
-            f" importer resume {work.batch.id}",
-            warning=True,
-        )
+        how = "What happened is in the store. Write the file again with --results PATH:"
+        if isinstance(error, StoreError):  # nothing is wrong with the path
+            how = "The results file is not up to date. This writes it again:"
+        work.observer.notice(f"{error} {how} importer resume {work.batch.id}", warning=True)
         _log.warning("the results file could not be written: %s", error)
         return work.results, False
 

@@ -106,13 +106,16 @@ def refuse_same_sheet(same: list[BatchSummary]) -> None:
         return
     summary = same[0]
     batch = summary.batch
-    what = "Continue that batch" if summary.open_rows else "It has no open row. See what it did, or retry"
+    what = "Continue that batch:" if summary.open_rows else "It has no open row. See what it did, or retry:"
+    command: tuple[str, ...] = ("resume", resumable(summary))
+    if summary.erased_at is not None:
+        what, command = "Its customer data was removed, so it cannot be continued.", ()
     raise ImportedBeforeError(
         f"This sheet was imported before: batch {batch.id}, {batch.source_name}, {count(batch.rows, 'row')},"
         f" started {local_time(batch.created_at)}. {NEVER_TWICE}",
         earlier=[ImportedBefore(one, one.batch.rows, whole=True) for one in same],
-        remedy=f"To send the whole sheet again on purpose, use --again. {what}:",
-        command=("resume", resumable(summary)),
+        remedy=f"To send the whole sheet again on purpose, use --again. {what}",
+        command=command,
     )
 
 

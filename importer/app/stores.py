@@ -82,7 +82,7 @@ def copy_store(store: Store, url: str, observer: Observer = SILENT) -> StoreInfo
             remedy="Leave it out, and keep it in the file that PGPASSFILE names (or ~/.pgpass).",
         )
     total = sum(one.counts["rows"] for one in store.batches())
-    with stores.open_store(home().root, url) as other:
+    with stores.open_store(home().root, url, named="--to") as other:
         store.copy_to(other, lambda rows: observer.progress(Progress(Stage.COPYING, rows, total)))
         return store_info(other)
 

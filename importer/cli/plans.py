@@ -14,7 +14,7 @@ from importer.app.running import BrokenRunError
 from importer.app.stores import open_store
 from importer.cli.check import findings_shown
 from importer.cli.console import Console
-from importer.cli.progress import watched
+from importer.cli.progress import ConsoleObserver, watched
 from importer.store.records import Shown
 from importer.store.store import Store
 from importer.wording import count, duration
@@ -22,9 +22,10 @@ from importer.wording import count, duration
 LABEL_COLUMNS: Final = 15
 
 
-async def settled(console: Console, plan: Plan[ResultT]) -> Plan[ResultT]:
-    """The plan once every question is answered. Raises QuestionOpenError where nobody can be asked,
-    DeclinedError for a "no"; the plan is closed then."""
+async def settled(console: Console, plan: Plan[ResultT], observer: ConsoleObserver) -> Plan[ResultT]:
+    """The plan once every question is answered; no bar stands beside one. Raises QuestionOpenError where
+    nobody can be asked, DeclinedError for a "no"; the plan is closed then."""
+    observer.close()
     _show_findings(console, plan)
     shows_facts = True
     while True:
@@ -42,6 +43,7 @@ async def settled(console: Console, plan: Plan[ResultT]) -> Plan[ResultT]:
             if answers[question.key] == STOP:
                 break
         plan = await answer(plan, Answers(answers))
+        observer.close()
 
 
 def confirmed(console: Console, question: Question) -> bool:
@@ -85,7 +87,7 @@ def _show_findings(console: Console, plan: Plan[Any]) -> None:
 def _show_facts(console: Console, facts: PlanFacts) -> None:
     for label, value in facts.lines():
         console.say(f"{label:{LABEL_COLUMNS}}{value}")
-    if facts.to_send and not facts.batch.rehearsal:
+    if (facts.to_send or facts.in_doubt) and not facts.batch.rehearsal:
         console.say(CANNOT_BE_UNDONE)
 
 
@@ -103,7 +105,7 @@ def run_shown(
         with watched(console) as (observer, stop), open_store(notice=console.warn) as store:
             plan = await prepare(store, observer)
             try:
-                plan = await settled(console, plan)
+                plan = await settled(console, plan, observer)
                 if plan.nothing_to_send and not plan.resumes:
                     console.say("Nothing is new: every row of this sheet was sent before.")
             except BaseException:

@@ -61,7 +61,7 @@ _NOT_TAKEN: Final[dict[tuple[str, str], str]] = {
     (Shown.FAILED, Shown.PENDING): "fix the row's cells, or resume with --retry-failed.",
     (Shown.INVALID, Shown.PENDING): "fix the row's cells; a row that is valid is sent.",
 }
-_CREATED: Final = "the row was created, and that cannot be undone from here."
+_CREATED: Final = "the row was created, which cannot be undone here."
 _UNKNOWN: Final = "only skipped, pending and, on uncertain rows, created can be written there."
 _NO_ID: Final = "paste the activity's Id into import_activity_id as well."
 _NOT_SURE: Final = "import_time was changed when the file was saved, so this may be an older copy's word."
@@ -196,8 +196,8 @@ class Edits:
     newer: rows that were created elsewhere; newer_lines: how many lines are newer than the store in all.
     unknown_created: lines that name an activity which the store does not know for that row, of any age: such
     a file is never overwritten. ignored: edits of our columns that count for nothing. respelt: cells that a
-    spreadsheet respelt, kept as they were. older: lines from before their row's last change. notes: what to
-    say of its columns. The last four are to be shown.
+    spreadsheet respelt, kept as they were. older: lines from before their row's last change; older_words:
+    those of them with another status. notes: what to say of its columns. The last four are to be shown.
     """
 
     rows: list[RowEdit] = field(default_factory=list)
@@ -209,6 +209,7 @@ class Edits:
     ignored: Named = field(default_factory=Named)
     respelt: Named = field(default_factory=Named)
     older: int = 0
+    older_words: int = 0
     notes: list[str] = field(default_factory=list)
 
 
@@ -287,8 +288,11 @@ class _Comparison:
         word = row.status.shown if line.ours.status is None else line.ours.status.lower()
         if age is Age.OLDER:
             self.found.older += 1
+            self.found.older_words += word != row.status.shown
             if word in {Shown.SKIPPED, Shown.CREATED} and word != row.status.shown:
-                self._ignore(row, f"import_status: '{word}' is on a line from before the row's last change.")
+                self._ignore(
+                    row, f"import_status '{word}': it is on a line from before the row's last change."
+                )
         elif age is not Age.NEWER:
             self._word(line, row, word, age)
         if edit is not None:
@@ -342,7 +346,7 @@ class _Comparison:
         if word != row.status.shown:
             said = _meaning(row, word, ours.activity_id or "", age)
             if isinstance(said, str):
-                self._ignore(row, f"import_status: {_value(ours.status or '')} is not taken: {said}")
+                self._ignore(row, f"import_status {_value(ours.status or '')}: {said}")
             else:
                 self.found.words.append(said)
                 if said.said is StatusEdit.CREATED:
@@ -361,8 +365,8 @@ class _Comparison:
                 continue
             hint = "if the row was created, write created into import_status too."
             if name != "import_activity_id" or row.status not in IN_DOUBT:
-                hint = "what happened is known, and not changed there."
-            self._ignore(row, f"{name}: {_value(found)} is not taken: {hint}")
+                hint = "the importer writes this column, and reads no changes from it."
+            self._ignore(row, f"{name} {_value(found)}: {hint}")
 
     def _ignore(self, row: StoredRow, text: str) -> None:
         self.found.ignored.add(f"row {row.number}, {text}")
@@ -382,8 +386,11 @@ class _Comparison:
 
 
 _FAULTS: Final = {
-    "missing": ("not in the file, though not created", "Put them back, or write skipped into import_status."),
-    "twice": ("there twice", "Leave one line for each row."),
+    "missing": (
+        "missing, though not created",
+        "Put each line back; skipped in its import_status leaves a row out.",
+    ),
+    "twice": ("in more than one line", "Leave one line for each row."),
     "unknown": ("not of this batch", "New rows belong into a sheet of their own."),
     "unnumbered": ("without a number in import_row", "Give them their number back, or delete them."),
     "foreign": ("of another batch", "Keep each batch's rows in its own results file."),

@@ -71,12 +71,15 @@ _TROUBLE: Final = {
         "The user may not do this in the store.",
         "Ask the administrator for the rights in README, For teams.",
     ),
-    "53100": ("The disk of the store's server is full.", "Ask its administrator to make room, then resume."),
+    "53100": (
+        "The disk of the store's server is full.",
+        "Ask its administrator to make room, then try again.",
+    ),
     "53300": ("The store's server has too many connections.", "Try again later, or ask its administrator."),
     "57014": ("The store did not answer within 15 s.", "Try again when the server is less busy."),
     **dict.fromkeys(
         ("57P01", "57P02", "57P03"),
-        ("The store's server was stopped, or is starting.", "Wait until it runs again, then resume."),
+        ("The store's server was stopped, or is starting.", "Wait until it runs again, then try again."),
     ),
     "25006": ("The store's server is read-only (a standby).", "Check the address in IMPORTER_STORE."),
 }
@@ -128,15 +131,13 @@ class PostgresqlDatabase(Database):
     read_options: Mapping[str, Any] = {"isolation_level": "AUTOCOMMIT"}
     snapshot_options: Mapping[str, Any] = {"isolation_level": "REPEATABLE READ"}
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, named: str) -> None:
         try:
             known = conninfo.conninfo_to_dict(url)
         except psycopg.Error:
-            raise StoreUnusableError(
-                "The address of the store cannot be read.",
-                where="IMPORTER_STORE",
-                remedy="It looks like postgresql://user@host/database.",
-            ) from None
+            raise _unreadable(named, "It looks like postgresql://user@host/database.") from None
+        if "@" in str(known.get("host") or "")[1:]:  # the rest of a password, which must not be shown
+            raise _unreadable(named, "An @ in a name or a password is written as %40.")
         self.location = _shown(known)
         self._passwords = tuple(
             str(known[name]) for name in ("password", "sslpassword") if known.get(name) is not None
@@ -271,13 +272,14 @@ class PostgresqlDatabase(Database):
             if "certificate" in said or "SSL" in said:
                 what = f"The connection to the store could not be secured: {said}."
                 return StoreError(what, where=self.location, remedy="Check sslmode and sslrootcert.")
-            remedy = "Check the network and the server, then resume."
+            remedy = "Check the network and the server, then try again."
             return StoreError(f"The store cannot be reached: {said}.", where=self.location, remedy=remedy)
         return StoreError(f"The store could not be used: {said}.", where=self.location)
 
     def said(self, error: BaseException) -> str:
-        """What the server says, without a password."""
-        said = super().said(error).rstrip(".?")
+        """What the server says, without a password, and without what libpq supposes below it."""
+        lines = str(getattr(error, "orig", None) or error).splitlines()
+        said = " ".join(" ".join(line for line in lines if not line.startswith("\t")).split()).rstrip(".?")
         for password in self._passwords:
             said = said.replace(password, "***")
         return said
@@ -287,6 +289,10 @@ class PostgresqlDatabase(Database):
         schema = connection.dialect.default_schema_name or "public"
         digest = hashlib.blake2b(f"importer\n{schema}\n{name}".encode(), digest_size=8).digest()
         return int.from_bytes(digest, "big", signed=True)
+
+
+def _unreadable(named: str, remedy: str) -> StoreUnusableError:
+    return StoreUnusableError("The address of the store cannot be read.", where=named, remedy=remedy)
 
 
 def _raw(connection: Connection) -> GuardedConnection:

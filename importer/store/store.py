@@ -63,11 +63,13 @@ def computer() -> str:
     return platform.node() or "unknown"
 
 
-def open_store(home: Path, url: str | None = None, *, create: bool = True) -> Store:
+def open_store(
+    home: Path, url: str | None = None, *, create: bool = True, named: str = "IMPORTER_STORE"
+) -> Store:
     """The store at `url` (`postgresql://…`), else the embedded one in the folder `home`.
 
     Applies the steps that an older schema lacks, under a lock. create: False for commands that leave nothing
-    behind; where there is no embedded store yet, an empty one in memory stands in.
+    behind; where there is no embedded store yet, an empty one in memory stands in. named: what holds `url`.
 
     Raises StoreUnusableError when it cannot be reached, is damaged, of a newer importer, or cannot be
     written.
@@ -75,13 +77,13 @@ def open_store(home: Path, url: str | None = None, *, create: bool = True) -> St
     if url and not url.startswith(URL_SCHEMES):
         raise StoreUnusableError(
             "This is not the address of a store.",
-            where="IMPORTER_STORE",
+            where=named,
             remedy="It looks like postgresql://user@host/database.",
         )
     database: Database | None = None
     try:
         if url:
-            database = team = PostgresqlDatabase(url)
+            database = team = PostgresqlDatabase(url, named)
             team.expect_fit()
         elif create or (home / FILE_NAME).exists():
             database = SqliteDatabase(home)
