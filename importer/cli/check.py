@@ -14,6 +14,7 @@ from importer.checking.findings import WHOLE_COLUMN, Finding
 from importer.cli import options
 from importer.cli.console import Console
 from importer.cli.progress import watched
+from importer.mapping.references import asked_for
 from importer.sheets.rows import column_letters
 from importer.store.records import ImportedBefore
 from importer.text import shown
@@ -49,7 +50,6 @@ async def _check(console: Console, asked: CheckOptions) -> CheckReport:
 
 GROUPS_SHOWN: Final = 60
 VALUE_COLUMNS: Final = 24
-_LOOKED_UP: Final = "lookup:"
 
 
 def _whole(report: CheckReport) -> list[str]:
@@ -165,8 +165,8 @@ def _group(group: Finding) -> Iterator[str]:
 def _cell(value: str | None, kind: str) -> str:
     if value is None:
         return "(not sent)"
-    if value.startswith(_LOOKED_UP):
-        return f"({kind} {value.split(':', 2)[-1]})"
+    if (asked := asked_for(value)) is not None:
+        return f"({kind} {asked})"
     return shown(value) if value else "(empty)"
 
 

@@ -11,6 +11,7 @@ from importer.mapping.values import Fault
 
 FULL_NAME: Final = "FullName"
 """Not an attribute of LeadSquared's users: first and last name with a blank between them."""
+_PLACEHOLDER: Final = "lookup:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,12 @@ class Lookup:
 
     def placeholder(self, value: str) -> str:
         """What stands in an activity until the Id is known (`check` without `--online`)."""
-        return f"lookup:{self.kind}:{value}"
+        return f"{_PLACEHOLDER}{self.kind}:{value}"
+
+
+def asked_for(text: str) -> str | None:
+    """The value that a `placeholder` stands for; None for any other text."""
+    return text.split(":", 2)[-1] if text.startswith(_PLACEHOLDER) else None
 
 
 Resolved = Mapping[tuple[Lookup, str], str | Fault]

@@ -29,6 +29,7 @@ from pydantic import TypeAdapter
 from importer.app.options import CallOptions
 from importer.atomic_file import draft_beside, plain_errors, private_folder
 from importer.errors import SheetError
+from importer.home import Home
 from importer.store.records import StoredRow, iso
 from importer.web.guard import MULTIPART, SMALLER, UPLOAD_MAX_BYTES, too_large
 
@@ -181,7 +182,7 @@ class Imports:
     """All imports begun on the screen. home: IMPORTER_HOME."""
 
     def __init__(self, home: Path) -> None:
-        self._root = home / "uploads"
+        self._root = Home(home).uploads
 
     def new(self, file: str, mode: Mode) -> WebImport:
         """A folder in which a sheet of that name can be put; no import before its state is saved."""

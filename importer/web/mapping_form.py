@@ -15,23 +15,21 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel
 
+from importer.activity import ACCOUNT, EVENT, NOTE
 from importer.mapping.model import MODIFIER_TYPES, CompanySpec, EventSpec, FieldSpec, NoteSpec
 from importer.mapping.yaml_file import FIELDS, MappingText
 
-ACCOUNT_KEY: Final = "RelatedCompanyId"
-EVENT_KEY: Final = "ActivityEvent"
-NOTE_KEY: Final = "ActivityNote"
 PLACES: Final[dict[str, type[BaseModel]]] = {
-    ACCOUNT_KEY: CompanySpec,
-    EVENT_KEY: EventSpec,
-    NOTE_KEY: NoteSpec,
+    ACCOUNT: CompanySpec,
+    EVENT: EventSpec,
+    NOTE: NoteSpec,
 }
 FIELD: Final = "field"
 SEND_AS: Final = (
     ("", "Not sent"),
-    (ACCOUNT_KEY, "Account"),
-    (EVENT_KEY, "Activity type"),
-    (NOTE_KEY, "Note"),
+    (ACCOUNT, "Account"),
+    (EVENT, "Activity type"),
+    (NOTE, "Note"),
     (FIELD, "Field"),
 )
 TYPES: Final = (
@@ -121,8 +119,8 @@ def shown_name(key: str) -> str:
 
 def event_code(text: MappingText) -> str:
     """The activity type's code, "" where a column says it, or nothing does yet."""
-    block = _as_block(EVENT_KEY, text.block((EVENT_KEY,)))
-    return str(block.get("value", "")) if _is_event_code(EVENT_KEY, block) else ""
+    block = _as_block(EVENT, text.block((EVENT,)))
+    return str(block.get("value", "")) if _is_event_code(EVENT, block) else ""
 
 
 class FilledIn(NamedTuple):
@@ -158,10 +156,10 @@ def filled_in(before: str, form: Mapping[str, str]) -> FilledIn:
         if key:
             wanted[key], came_from[key] = block, old
     code = form.get("event", "").strip()
-    if code and EVENT_KEY not in wanted:  # a column that says the type wins
-        wanted[EVENT_KEY] = {"value": code}
-    elif _is_event_code(EVENT_KEY, present.get(EVENT_KEY, {})):
-        shown.add(EVENT_KEY)
+    if code and EVENT not in wanted:  # a column that says the type wins
+        wanted[EVENT] = {"value": code}
+    elif _is_event_code(EVENT, present.get(EVENT, {})):
+        shown.add(EVENT)
     _write(text, present, wanted, came_from, shown)
     return FilledIn(text, keys, doubled)
 
@@ -217,7 +215,7 @@ def _settings_of_form(number: int, before: Block, key: str, source: str, form: M
         return [line.strip() for line in given(name).splitlines() if line.strip()]
 
     kind, by, formats = given("type") or "text", given("by"), given_lines("format")
-    of_user = by in USER_ATTRIBUTES and key != ACCOUNT_KEY
+    of_user = by in USER_ATTRIBUTES and key != ACCOUNT
     asked: Block = {name: given(name) for name in ("timezone", "locale", "decimal", "default", "max_length")}
     asked |= {name: form.get(f"{name}.{number}", "") for name in ("separator", "join")}
     asked |= {
@@ -230,7 +228,7 @@ def _settings_of_form(number: int, before: Block, key: str, source: str, form: M
         "one_of": given_lines("one_of"),
         "values": dict(_values_of_form(number, form)),
     }
-    if key not in {ACCOUNT_KEY, EVENT_KEY}:  # they may only say what is so anyway
+    if key not in {ACCOUNT, EVENT}:  # they may only say what is so anyway
         asked |= {"type": "" if by or kind == "text" else kind, "required": given("required") and "true"}
     changed = {name: value for name, value in asked.items() if not _same(name, before.get(name), value)}
     return {
@@ -254,7 +252,7 @@ def _fits(name: str, kind: str, key: str, source: str) -> bool:
     if name not in PLACES.get(key, FieldSpec).model_fields:
         return False
     if source == "value" and name in {"default", "one_of", "values", "values_file", "required"}:
-        return name == "required" and key in {ACCOUNT_KEY, EVENT_KEY}
+        return name == "required" and key in {ACCOUNT, EVENT}
     return kind in MODIFIER_TYPES.get(name, (kind,))
 
 
@@ -282,14 +280,14 @@ def _as_block(key: str, found: object) -> Block:
     if found is None or found == "":
         return {}
     text = str(found)
-    return {"value": text} if key == EVENT_KEY and text.strip().isdigit() else {"column": text}
+    return {"value": text} if key == EVENT and text.strip().isdigit() else {"column": text}
 
 
 def _written(key: str, block: Block) -> Block | str:
     """The shortest spelling of a block."""
-    if block.keys() == {"column"} and not (key == EVENT_KEY and str(block["column"]).strip().isdigit()):
+    if block.keys() == {"column"} and not (key == EVENT and str(block["column"]).strip().isdigit()):
         return str(block["column"])
-    if key == EVENT_KEY and block.keys() == {"value"} and str(block["value"]).strip().isdigit():
+    if key == EVENT and block.keys() == {"value"} and str(block["value"]).strip().isdigit():
         return str(block["value"])
     return block
 
@@ -299,7 +297,7 @@ def _settings(block: Block) -> Block:
 
 
 def _is_event_code(key: str, block: Block) -> bool:
-    return key == EVENT_KEY and block.keys() == {"value"}
+    return key == EVENT and block.keys() == {"value"}
 
 
 def _where(key: str) -> Where:

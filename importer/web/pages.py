@@ -13,6 +13,7 @@ from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from importer.mapping.references import asked_for
 from importer.sheets.rows import column_letters
 from importer.store.records import Shown
 from importer.text import NAME_LENGTH_MAX, shown
@@ -22,8 +23,6 @@ from importer.wording import count, duration, expected
 HERE: Final = Path(__file__).parent
 LINES_MOST: Final = 60
 LINE_LENGTH_MAX: Final = 2_000
-LOOKED_UP: Final = "lookup:"
-"""So begins what stands in an activity until its Id is known."""
 _BUTTONS: Final = {
     "check": "Check", "correct": "Correct", "login": "“Sign in” on Keys", "resume": "Resume",
     "status": "Imports", "verify": "Read back", "whoami": "Keys",
@@ -130,10 +129,8 @@ def words(text: object, most: int = NAME_LENGTH_MAX) -> Markup:
 
 def sent(value: object, most: int = NAME_LENGTH_MAX) -> Markup:
     """A value of an activity; one that is still to be looked up says so."""
-    text = str(value)
-    if text.startswith(LOOKED_UP):
-        text = f"{text.split(':', 2)[-1]} (looked up)"
-    return cell(text, most)
+    asked = asked_for(str(value))
+    return cell(value if asked is None else f"{asked} (looked up)", most)
 
 
 def screen_words(text: object) -> str:
