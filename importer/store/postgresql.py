@@ -25,11 +25,13 @@ from sqlalchemy import (
     Table,
     cast,
     create_engine,
+    event,
     func,
     literal,
     select,
     text,
 )
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import NullPool
 
 from importer.errors import StoreError, StoreUnusableError
@@ -38,6 +40,8 @@ from importer.store.database import Database, Release
 T = TypeVar("T")
 VERSION_MIN: Final = 140_000
 SILENCE_MAX_S: Final = 15.0
+PING_MAX_S: Final = 5.0
+"""With the 10 s that connecting again may take, a read says within 15 s that the server is silent."""
 PATIENCE_S: Final = 900.0
 """For statements that move a whole batch."""
 _DEFAULTS: Final = {
@@ -152,7 +156,8 @@ class PostgresqlDatabase(Database):
             return connection
 
         made = partial(create_engine, "postgresql+psycopg://", creator=connect, hide_parameters=True)
-        self.engine = made(pool_size=3, max_overflow=7, pool_use_lifo=True, pool_pre_ping=True)
+        self.engine = made(pool_size=3, max_overflow=7, pool_use_lifo=True)
+        event.listen(self.engine, "checkout", _still_there)
         # Closed, and not kept, so that no lock outlives its owner.
         self.kept_engine = made(poolclass=NullPool)
 
@@ -310,6 +315,18 @@ def _release(connection: Connection, key: int) -> None:
     except Exception:  # noqa: BLE001 - a connection that is lost has no lock; one that is not must not keep it
         with suppress(Exception):
             connection.invalidate()
+
+
+def _still_there(raw: GuardedConnection, *_: object) -> None:
+    """Tries a kept connection before it is used; the pool makes another one of one that is lost."""
+    usual, raw.silence_max_s = raw.silence_max_s, PING_MAX_S
+    try:
+        raw.execute("")
+        raw.rollback()
+    except psycopg.Error as error:
+        raise DisconnectionError from error
+    finally:
+        raw.silence_max_s = usual
 
 
 def has_password(url: str) -> bool:
