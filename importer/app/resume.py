@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from importer.app.changes import WITHOUT_REFUSAL, BatchChanges, heed, record_newer
@@ -20,7 +21,7 @@ from importer.app.results_file import replaceable
 from importer.app.running import send_and_conclude
 from importer.app.sheet_questions import refuse_sent_elsewhere
 from importer.app.staging import loaded_mapping, source_row
-from importer.errors import UserError
+from importer.errors import StoreError, UserError
 from importer.leadsquared.answers import CurrentUser
 from importer.leadsquared.lookups import to_plain
 from importer.mapping.mapping import Mapping
@@ -106,10 +107,10 @@ class ResumePreparation(BatchPreparation[RunResult]):
 
     def _close_rebuilt(self) -> None:
         """A batch that was rebuilt and is not continued is not left behind."""
-        if self._begun:
-            self.owned.close()
-        else:
-            self.store.withdraw(self.owned)
+        if not self._begun:
+            with suppress(StoreError):  # why it is not continued says more
+                self.store.withdraw(self.owned)
+        self.owned.close()
 
     async def _read_changes(self) -> None:
         """What a person said; and whether there is anything to do at all."""

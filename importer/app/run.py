@@ -244,6 +244,7 @@ class RunPreparation(Preparation[RunResult]):
         except BaseException:
             with suppress(StoreError):
                 self.store.withdraw(self.owned)
+            self.owned.close()
             remove_results(self.results, self.batch.id)
             raise
         self.opened.enter_context(self.owned)
