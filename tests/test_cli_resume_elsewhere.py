@@ -100,3 +100,25 @@ def test_a_created_row_is_never_sent_again_for_another_id_in_a_newer_file(
     assert f"Row 2: the file says created with Id {second}, this store with Id {ours}" in result.stderr
     assert results_of(result.json["results"])[0]["import_activity_id"] == ours
     assert RESULTS.read_bytes() == before
+
+
+def test_a_row_that_is_invalid_here_and_was_created_elsewhere(
+    importer: Importer, tenant: RunningTenant, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A colleague continued with another mapping: nothing is sent with ours; with theirs the row is
+    confirmed."""
+    write_mapping(Path("visits.yaml"))
+    write_mapping(Path("theirs.yaml"), visits.MAPPING.replace("[Won,", "[Won, Wno,"))
+    write_csv(Path("visits.csv"), [visits.visit(1), visits.visit(2), visits.visit(3, "Wno")])
+    importer("run", "visits.csv", "-m", "visits.yaml", "--yes", "--skip-invalid", *QUICK)
+    with monkeypatch.context() as theirs:
+        theirs.setenv("IMPORTER_HOME", str(tmp_path / "colleague"))
+        importer("resume", RESULTS, "-m", "theirs.yaml", "--yes", *QUICK)
+    assert statuses(RESULTS) == ["created"] * 3
+
+    refused = importer("resume", RESULTS, "--yes", *QUICK)
+    confirmed = importer("resume", RESULTS, "-m", "theirs.yaml", "--remap", "--yes", *QUICK)
+
+    assert refused.exit == 2, refused.stderr
+    assert "Row 4: the file says created, and here the row is not valid: Outcome" in refused.stderr
+    assert (confirmed.exit, confirmed.json["created"], len(tenant.creates)) == (0, 3, 3), confirmed.stderr

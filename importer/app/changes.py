@@ -152,11 +152,18 @@ class BatchChanges:
     def as_sent_elsewhere(self, position: int, edit: RowEdit | None) -> StoredRow:
         """The row as a colleague's run sent it: with the cells that the file shows."""
         row = self.row(position)
-        if edit is None:
+        if edit is None and row.activity is not None:
             return row
-        mapped = self._mapped(row, edit.cells, None)
+        cells = decode_cells(row.cells) if edit is None else edit.cells
+        mapped = self._mapped(row, cells, None)
+        if not isinstance(mapped, Activity) and row.activity is None:
+            why = described(mapped)
+            raise ResultsError(
+                f"Row {row.number}: the file says created, and here the row is not valid: {why}",
+                remedy="Use the mapping that was used there (-m MAPPING --remap). Nothing was sent.",
+            )
         body = mapped.encoded() if isinstance(mapped, Activity) else row.activity
-        return row._replace(cells=encode_cells(edit.cells), activity=body, problem=None)
+        return row._replace(cells=encode_cells(cells), activity=body, problem=None)
 
     def created_elsewhere(self, position: int, line: NewerLine) -> None:
         """A colleague's run created the row, and LeadSquared has confirmed it."""
@@ -167,11 +174,10 @@ class BatchChanges:
         """A created row whose activity was deleted in LeadSquared by hand is sent again."""
         self._put(self._settled(self.row(position), RowStatus.PENDING)._replace(activity_id=None))
 
-    def sent_elsewhere(self, position: int) -> None:
+    def sent_elsewhere(self, position: int, line: NewerLine) -> None:
         """A colleague's run says that it created the row, which could not be confirmed: it is looked for."""
-        row = self.row(position)
-        if row.activity is not None and row.status not in {RowStatus.CREATED, *IN_DOUBT}:
-            self._elsewhere[position] = sent_body(row, self.marker)
+        if self.row(position).status not in {RowStatus.CREATED, *IN_DOUBT}:
+            self._elsewhere[position] = sent_body(self.as_sent_elsewhere(position, line.edit), self.marker)
 
     def retry(self, *, refused_too: bool) -> None:
         """Failed rows go back to be sent: those that were never refused, or all of them."""
@@ -206,7 +212,8 @@ class BatchChanges:
                 if row.status is RowStatus.PENDING and not row.doubted
             }
             assume_sent(change, assumed, started, REBUILT)
-        assume_sent(change, self._elsewhere, started)
+        valid = {one: body for one, body in self._elsewhere.items() if self.row(one).activity is not None}
+        assume_sent(change, valid, started)
 
     # ---- one row ----------------------------------------------------------------------------------
 
@@ -316,7 +323,7 @@ async def record_newer(work: Work, changes: BatchChanges) -> int:
             work.observer.notice(
                 f"Row {line.number}: the file says created, but {why} It is looked up.", warning=True
             )
-            changes.sent_elsewhere(positions[line.number])
+            changes.sent_elsewhere(positions[line.number], line)
         else:
             changes.created_elsewhere(positions[line.number], line)
             confirmed += 1

@@ -269,6 +269,9 @@ class ResumePreparation(BatchPreparation[RunResult]):
                 yield source_row(row)
         for edit in self.edits.rows:
             yield from (Row(edit.number, cells) for cells in (edit.cells, edit.typed) if cells is not None)
+        for line in self.edits.newer:
+            if line.edit is not None:
+                yield Row(line.number, line.edit.cells)
         for position in rows.positions(word.number for word in self.edits.words).values():
             yield source_row(rows.row(position))
 
