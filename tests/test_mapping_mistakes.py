@@ -236,7 +236,7 @@ def test_mistakes_in_a_field(spec: str, start: str) -> None:
             "{column: A, type: text}",
             "line 1, RelatedCompanyId → type: \"text\" is not possible here; it must be 'id'",
         ),
-        ("", "line 1, RelatedCompanyId: There is nothing here"),
+        ("", "line 1, RelatedCompanyId: There is nothing here. Write a value."),
     ],
 )
 def test_mistakes_in_the_account(company: str, start: str) -> None:

@@ -618,6 +618,32 @@ def test_a_page_whose_server_is_gone_says_so(home: Path, browser: Browser, tmp_p
     assert before == 0
 
 
+def test_a_running_import_is_not_erased(
+    with_keys: Person, tenant: RunningTenant, tmp_path: Path, mapping: Path
+) -> None:
+    """Results says why, in another window, and the run goes on to its end."""
+    with_keys.upload(_sheet(tmp_path, 6))
+    with_keys.load_mapping(mapping)
+    with_keys.check()
+    with_keys.to_send()
+    tenant.set_faults({"faults": [{"do": "hold", "nth": [4, 5, 6]}]})
+    with_keys.page.get_by_role("button", name="Send 6 rows").click()
+    with_keys.press("Yes, send")
+    with_keys.page.get_by_text("3 created").wait_for()
+    other = with_keys.window()
+    other.goto(with_keys.page.url.replace("/progress", "/erase"))
+    other.get_by_role("button", name="Yes, erase").click()
+    other.wait_for_url("**/results")
+    refused = other.get_by_role("alert").inner_text()
+    tenant.set_faults({})
+    tenant.ask(lambda sandbox: sandbox.release())
+    with_keys.page.wait_for_url("**/results")
+
+    assert "The batch is in use" in refused
+    assert "Ctrl-C" not in refused
+    assert "6 created" in with_keys.said
+
+
 def test_the_same_sheet_twice_is_refused_with_a_way_on(
     with_keys: Person, tenant: RunningTenant, tmp_path: Path, mapping: Path
 ) -> None:

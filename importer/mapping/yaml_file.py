@@ -55,6 +55,11 @@ _SHAPE_WORDING: Final = {
     "dict_type": _BLOCK_WANTED,
 }
 
+_ALWAYS_NEEDED: Final = {
+    (name, "column") for name, field in MappingSpec.model_fields.items() if field.is_required()
+}
+"""Where an empty text is no entry that can be left out."""
+
 _YAML_WORDING: Final = (
     (r"character '\\t'", "There is a tab where blanks should be.", "Indent with spaces."),
     (
@@ -265,7 +270,8 @@ def _shape_text(kind: str, where: Where, found: Any) -> str:  # noqa: ANN401 - p
     if kind == OWN:
         return str(found["msg"])
     if kind in _SHAPE_WORDING:
-        return _SHAPE_WORDING[kind].replace("{key}", quoted(key))
+        text = _SHAPE_WORDING[kind].replace("{key}", quoted(key))
+        return text.replace(", or leave the line out", "") if where in _ALWAYS_NEEDED else text
     return f"{found['msg']}."
 
 

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from importer.app.records import BatchStatus
 from importer.app.stores import batch_status, erase, erase_question, list_batches, store_info
-from importer.errors import ResultsError
+from importer.errors import ImporterError, ResultsError
 from importer.store.records import is_batch_id
 from importer.web import sheet_step
 from importer.web.guard import local_path
@@ -92,7 +92,11 @@ async def erased(screen: Screen, request: web.Request, own: WebImport) -> web.Re
     if not own.here.batch or form.get("batch") != own.here.batch:
         return see_other("/imports")
     await screen.jobs.give_up(own.key)
-    done = await asyncio.to_thread(erase, own.here.batch, await screen.store())
+    try:
+        done = await asyncio.to_thread(erase, own.here.batch, await screen.store())
+    except ImporterError as error:  # it runs
+        screen.say(str(error), bad=True)
+        return to_step(own, "results")
     if any(each.batch for mode, each in own.state.modes.items() if mode != own.mode):
         own.changed(batch="")
     else:

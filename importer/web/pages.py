@@ -34,6 +34,7 @@ _SCREENS_WORDS: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]
         # What only the command line can change, and other ways to do the same there.
         (r" \((?:--|or use|or `\w+:|if it really|`importer check` shows)[^()]*\)", ""),
         (r"; `--max-attempts` allows more", ""),
+        (r"stop it there with Ctrl-C", "stop it there"),
         (r"`--timeout`", "the time-out"),
         (r"`?--rate`?", "LEADSQUARED_RATE"),
         (r"Check LEADSQUARED_ACCESS_KEY and LEADSQUARED_SECRET_KEY", "Check access key and secret key"),
@@ -74,6 +75,7 @@ _SCREENS_WORDS: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]
         (rf"`({'|'.join(_FIELDS)})`(?= in the mapping| beside)", lambda found: _FIELDS[found[1]]),
         (r"the row of the headings in the mapping, for example `header_row: 1`", "Header row on Sheet"),
         (r"`header_row:?`(?: in the mapping)?", "Header row on Sheet"),
+        (r"change `decimal`", "change the decimal mark under “More settings”"),
         (r"in the results file, then resume", "here, then press Resume"),
         (r"set import_status to `(\w+)`", r"set its status to \1"),
         (r"to `created` with its Id pasted into import_activity_id", "to created with its Id beside it"),
