@@ -168,6 +168,7 @@ class Wire:
         self.port = self._listening.getsockname()[1]
         self.url = f"postgresql://postgres@127.0.0.1:{self.port}{parts.path}"
         self.silent = threading.Event()
+        self.accepted = 0
         self._sockets: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -175,6 +176,7 @@ class Wire:
         with suppress(OSError):
             while True:
                 near, _ = self._listening.accept()
+                self.accepted += 1
                 if self._folder:
                     far = socket.socket(socket.AF_UNIX)
                     far.connect(f"{self._folder}/.s.PGSQL.{self._port}")

@@ -441,6 +441,7 @@ def test_a_strangers_change_is_left_alone_unless_it_may_be_replaced(
     edit(RESULTS, {3: {"Outcome": "Lost"}})
     refused = correct(importer)
     assert (refused.exit, refused.json["conflicts"], of_row(tenant, 3)) == (1, 1, "Postponed")
+    assert "1 row: 1 conflict." in importer("correct", RESULTS, "--yes", "--settle", "0.1").stdout
     assert (correct(importer, "--overwrite").exit, of_row(tenant, 3)) == (0, "Lost")
     assert (correct(importer, "--undo").exit, of_row(tenant, 3)) == (0, "Postponed")
 

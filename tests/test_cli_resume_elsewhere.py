@@ -55,6 +55,15 @@ def test_with_ones_own_old_file_every_open_row_is_looked_up_and_none_is_sent_twi
     assert made == {activity.id for activity in tenant.activities}
 
 
+def test_what_remains_of_a_rebuilt_batch_is_named_once(
+    importer: Importer, continued: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its results file is all that it has of a sheet."""
+    monkeypatch.setenv("IMPORTER_HOME", str(tmp_path / "colleague"))
+    erased = importer("erase", RESULTS, "--yes", "--json")
+    assert [Path(path).name for path in erased.json["files"]] == ["visits.results.csv"]
+
+
 def test_with_the_colleagues_finished_file_its_lines_are_read_back_and_recorded(
     importer: Importer, tenant: RunningTenant, continued: None
 ) -> None:

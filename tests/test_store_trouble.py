@@ -237,6 +237,19 @@ def test_a_server_that_is_silent_from_the_beginning_is_given_up(tmp_path: Path) 
             open_store(tmp_path, url)
 
 
+def test_after_a_connection_that_nobody_answered_none_is_tried_for_a_while(place: Place, wire: Wire) -> None:
+    """A run that lost its store asks for several at its end, and would wait for each of them in turn."""
+    with open_store(place.home, f"{wire.url}?connect_timeout=2") as store:
+        wire.silent.set()
+        wire.cut()
+        with pytest.raises(StoreError, match="cannot be reached"):
+            store.batches()
+        tried = wire.accepted
+        with pytest.raises(StoreError, match="cannot be reached"):
+            store.batches()
+        assert wire.accepted == tried
+
+
 def test_a_batch_whose_connection_was_cut_can_be_taken_over(place: Place, wire: Wire) -> None:
     """The lock went with the connection; what was cut off can write nothing more."""
     with open_store(place.home, wire.url) as store:

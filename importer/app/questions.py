@@ -125,9 +125,9 @@ class QuestionOpenError(UserError):
 
     def __init__(self, questions: Iterable[Question]) -> None:
         self.questions = tuple(questions)
-        open_ones = [one for one in self.questions if one.kind not in LAST_ONES]
-        what = " ".join(" ".join((one.text, *one.details)) for one in open_ones)
-        ways = [one.unattended for one in open_ones]
+        asked = [one for one in self.questions if one.kind is not QuestionKind.SEND]
+        what = " ".join(" ".join((one.text, *one.details)) for one in asked)
+        ways = [one.unattended for one in asked if one.kind not in LAST_ONES]
         last = next((one.kind for one in self.questions if one.kind in LAST_ONES), None)
         if last is not None:
             what = f"{what} There is no terminal to ask at.".lstrip()

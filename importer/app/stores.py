@@ -159,7 +159,7 @@ def own_created(named: NamedBatch, store: Store, verb: str) -> Ownership:
     """A batch with created rows, owned, to `verb` them. Raises ResultsError."""
     if not store.knows(named.id):
         raise ResultsError(
-            "This store does not have the batch, and only there is what was sent.",
+            "This store does not have the batch, and so it is not known here what was sent.",
             where=named.id,
             remedy=f"{verb.capitalize()} on the computer that ran the import, or with the team's store.",
         )
@@ -376,6 +376,8 @@ def erase(batch_id: str, store: Store) -> EraseResult:
         Path(batch.source),
     )
     kept = [
-        path for path in beside_it if path.is_file() and (path != results or batch_id_in(path) == batch_id)
+        path
+        for path in dict.fromkeys(beside_it)
+        if path.is_file() and (path != results or batch_id_in(path) == batch_id)
     ]
     return EraseResult(batch_id, batch.rows, tuple(kept))

@@ -39,7 +39,7 @@ def _described(found: CorrectionOutcome, *, undo: bool) -> list[str]:
         return ["Nothing to correct: no cell of a created row was changed."]
     parts = {
         "corrected": found.corrected,
-        "conflicts": found.conflicts,
+        "conflict" if found.conflicts == 1 else "conflicts": found.conflicts,
         "failed": found.failed,
         "not sent yet": found.left,
     }

@@ -8,6 +8,7 @@ packets. A password is in no message, log or traceback: only this module sees th
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -42,6 +43,9 @@ VERSION_MIN: Final = 140_000
 SILENCE_MAX_S: Final = 15.0
 PING_MAX_S: Final = 5.0
 """With the 10 s that connecting again may take, a read says within 15 s that the server is silent."""
+UNREACHABLE_FOR_S: Final = 5.0
+"""So long after a connection that nobody answered none is tried: at the end of a run that lost its store
+several are asked for, one after the other."""
 PATIENCE_S: Final = 900.0
 """For statements that move a whole batch."""
 _DEFAULTS: Final = {
@@ -148,8 +152,16 @@ class PostgresqlDatabase(Database):
         )
         complete = conninfo.make_conninfo(url, **{k: v for k, v in _DEFAULTS.items() if k not in known})
 
+        self._unreachable_until_s = -math.inf
+
         def connect() -> psycopg.Connection[Any]:
-            connection = GuardedConnection.connect(complete, autocommit=True)
+            if time.monotonic() < self._unreachable_until_s:
+                raise psycopg.errors.ConnectionTimeout("connection timeout expired")
+            try:
+                connection = GuardedConnection.connect(complete, autocommit=True)
+            except psycopg.errors.ConnectionTimeout:
+                self._unreachable_until_s = time.monotonic() + UNREACHABLE_FOR_S
+                raise
             for setting in _SETTINGS:
                 connection.execute(setting)
             connection.autocommit = False
