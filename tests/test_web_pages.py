@@ -64,6 +64,8 @@ def test_no_message_on_the_screen_names_an_option_of_the_command_line() -> None:
         ("A dash -- and `code` stay.", "A dash -- and `code` stay."),
         ("Check LEADSQUARED_ACCESS_KEY and LEADSQUARED_SECRET_KEY (`importer whoami`), then resume.",
          "Check access key and secret key (Keys), then resume."),
+        ("Correct it in the sheet, or add it to the list in the mapping.",
+         "Correct it here, or add it to the allowed values on Mapping."),
         ("If that is wrong, change `decimal`.",
          "If that is wrong, change the decimal mark under “More settings”."),
         ("Check the network and LEADSQUARED_HOST, then try again.",

@@ -644,6 +644,35 @@ def test_a_running_import_is_not_erased(
     assert "6 created" in with_keys.said
 
 
+def test_many_notices_do_not_push_stop_out_of_sight(
+    with_keys: Person, tenant: RunningTenant, tmp_path: Path, mapping: Path
+) -> None:
+    """With another mapping, Resume names each row that changes; Stop stays where it is seen."""
+    with_keys.upload(_sheet(tmp_path, 60))
+    with_keys.load_mapping(mapping)
+    with_keys.check()
+    with_keys.to_send()
+    tenant.set_faults({"faults": [{"do": "hold", "nth": list(range(6, 61))}]})
+    with_keys.page.get_by_role("button", name="Send 60 rows").click()
+    with_keys.press("Yes, send")
+    with_keys.stop(tenant)
+    tenant.set_faults({"faults": [{"do": "hold"}]})
+    other = with_keys.window()
+    other.goto(with_keys.page.url.replace("/progress", "/mapping"))
+    other.get_by_label("Field for Outcome").fill("mx_Custom_5")
+    other.locator("#preview").get_by_text("mx_Custom_5").first.wait_for()
+    with_keys.press("Resume")
+    with_keys.page.get_by_text(re.compile(r"and \d+ more")).wait_for()
+    stop = with_keys.page.get_by_role("button", name="Stop").bounding_box()
+    tenant.set_faults({})
+    tenant.ask(lambda sandbox: sandbox.release())
+    with_keys.page.wait_for_url("**/results")
+
+    assert stop is not None
+    assert stop["y"] + stop["height"] < 900
+    assert len(tenant.activities) == 60
+
+
 def test_the_same_sheet_twice_is_refused_with_a_way_on(
     with_keys: Person, tenant: RunningTenant, tmp_path: Path, mapping: Path
 ) -> None:

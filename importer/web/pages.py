@@ -75,6 +75,8 @@ _SCREENS_WORDS: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]
         (rf"`({'|'.join(_FIELDS)})`(?= in the mapping| beside)", lambda found: _FIELDS[found[1]]),
         (r"the row of the headings in the mapping, for example `header_row: 1`", "Header row on Sheet"),
         (r"`header_row:?`(?: in the mapping)?", "Header row on Sheet"),
+        (r"in the sheet, or add it to (?:the list|`one_of` or `values`) in the mapping",
+         "here, or add it to the allowed values on Mapping"),
         (r"change `decimal`", "change the decimal mark under “More settings”"),
         (r"in the results file, then resume", "here, then press Resume"),
         (r"set import_status to `(\w+)`", r"set its status to \1"),
