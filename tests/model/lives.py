@@ -168,13 +168,15 @@ class Batch:
         self._change(correct)
 
     def look_for_oneself(self) -> None:
-        """A person looks at every uncertain row, sees it is not there, and says pending."""
+        """A person looks at every uncertain row, sees it is not there, and says pending. Only what the tenant
+        keeps can be seen."""
+        kept = self.world.stored
         with self.opened() as store:
             rows = store.open(BATCH)
             gone: list[int] = []
             for row in list(rows.rows(RowStatus.UNCERTAIN)):
-                sent = {Activity.decoded(one.body) for one in rows.attempts(row.position)}
-                there = [one.id for one in self.world.held if one.sent in sent and one.by == "us"]
+                sent = {kept(Activity.decoded(one.body)) for one in rows.attempts(row.position)}
+                there = [one.id for one in self.world.held if kept(one.sent) in sent and one.by == "us"]
                 if not set(there) - set(store.holders(rows.batch().tenant, there)):
                     gone.append(row.position)
 
