@@ -112,6 +112,13 @@ class Person:
         self.page.wait_for_url("**/send")
         self.page.get_by_role("button", name=re.compile(r"^Send [\d,]+ rows?$")).wait_for()
 
+    def until_send(self, sheet: Path, mapping: Path) -> None:
+        """A sheet and its mapping, from the start to Send."""
+        self.upload(sheet)
+        self.load_mapping(mapping)
+        self.check()
+        self.to_send()
+
     def send_all(self) -> None:
         """Send, asked once more, to the end."""
         self.page.get_by_role("button", name=re.compile(r"^Send [\d,]+ rows?$")).click()
@@ -491,10 +498,7 @@ def test_real_rows_reach_the_tenant_once(
     with_keys: Person, tenant: RunningTenant, tmp_path: Path, mapping: Path
 ) -> None:
     """Who, where and how many are shown; a second press and a second window send nothing more."""
-    with_keys.upload(_sheet(tmp_path, 6))
-    with_keys.load_mapping(mapping)
-    with_keys.check()
-    with_keys.to_send()
+    with_keys.until_send(_sheet(tmp_path, 6), mapping)
     assert "This cannot be undone" in with_keys.said
     with_keys.page.get_by_role("button", name="Send 6 rows").click()
     with_keys.page.get_by_role("button", name="Yes, send").wait_for()
@@ -518,10 +522,7 @@ def test_the_rehearsal_switched_in_another_window_sends_nothing(
     """A form made for a rehearsal never sends to LeadSquared."""
     with_keys.page.get_by_role("switch", name="Rehearsal").check()
     with_keys.page.get_by_text("Practice").wait_for()
-    with_keys.upload(_sheet(tmp_path, 3))
-    with_keys.load_mapping(mapping)
-    with_keys.check()
-    with_keys.to_send()
+    with_keys.until_send(_sheet(tmp_path, 3), mapping)
     with_keys.page.get_by_role("button", name="Send 3 rows").click()
     with_keys.page.get_by_role("button", name="Yes, send").wait_for()
     second = with_keys.window()
@@ -542,10 +543,7 @@ def test_stop_and_resume(
     tenant.set_faults({"faults": [{"do": "hold", "nth": list(range(6, 61))}]})
     with RunningScreen(home) as screen:
         person = Person(browser, screen)
-        person.upload(_sheet(tmp_path, 60))
-        person.load_mapping(mapping)
-        person.check()
-        person.to_send()
+        person.until_send(_sheet(tmp_path, 60), mapping)
         person.page.get_by_role("button", name="Send 60 rows").click()
         person.press("Yes, send")
         person.page.get_by_role("progressbar").wait_for()
@@ -569,10 +567,7 @@ def test_rows_in_doubt_are_what_goes_on_at_the_end(
 ) -> None:
     """Nothing is left to send, but one row waits for LeadSquared's answer: the page says that it is looked
     up."""
-    with_keys.upload(_sheet(tmp_path, 4))
-    with_keys.load_mapping(mapping)
-    with_keys.check()
-    with_keys.to_send()
+    with_keys.until_send(_sheet(tmp_path, 4), mapping)
     tenant.set_faults(
         {"faults": [{"do": "answer", "status": 504, "nth": 1}, {"do": "hold", "on": "retrieve"}]}
     )
@@ -590,10 +585,7 @@ def test_a_plan_that_waits_for_its_reader_is_not_listed_as_running(
     with_keys: Person, tmp_path: Path, mapping: Path
 ) -> None:
     """After a trial, Send owns the batch and sends nothing."""
-    with_keys.upload(_sheet(tmp_path, 5))
-    with_keys.load_mapping(mapping)
-    with_keys.check()
-    with_keys.to_send()
+    with_keys.until_send(_sheet(tmp_path, 5), mapping)
     with_keys.press("Try 3 rows")
     with_keys.page.get_by_role("button", name="Send 2 rows").wait_for()
     with_keys.page.get_by_role("link", name="Imports", exact=True).click()
@@ -622,10 +614,7 @@ def test_a_running_import_is_not_erased(
     with_keys: Person, tenant: RunningTenant, tmp_path: Path, mapping: Path
 ) -> None:
     """Results says why, in another window, and the run goes on to its end."""
-    with_keys.upload(_sheet(tmp_path, 6))
-    with_keys.load_mapping(mapping)
-    with_keys.check()
-    with_keys.to_send()
+    with_keys.until_send(_sheet(tmp_path, 6), mapping)
     tenant.set_faults({"faults": [{"do": "hold", "nth": [4, 5, 6]}]})
     with_keys.page.get_by_role("button", name="Send 6 rows").click()
     with_keys.press("Yes, send")
@@ -648,10 +637,7 @@ def test_many_notices_do_not_push_stop_out_of_sight(
     with_keys: Person, tenant: RunningTenant, tmp_path: Path, mapping: Path
 ) -> None:
     """With another mapping, Resume names each row that changes; Stop stays where it is seen."""
-    with_keys.upload(_sheet(tmp_path, 60))
-    with_keys.load_mapping(mapping)
-    with_keys.check()
-    with_keys.to_send()
+    with_keys.until_send(_sheet(tmp_path, 60), mapping)
     tenant.set_faults({"faults": [{"do": "hold", "nth": list(range(6, 61))}]})
     with_keys.page.get_by_role("button", name="Send 60 rows").click()
     with_keys.press("Yes, send")
@@ -761,10 +747,7 @@ def test_a_finished_import_keeps_no_sheet_and_can_be_erased(
 ) -> None:
     """Once all rows are created the uploaded sheet is gone, the results can be had; erased, so are they."""
     page = with_keys.page
-    with_keys.upload(_sheet(tmp_path, 3))
-    with_keys.load_mapping(mapping)
-    with_keys.check()
-    with_keys.to_send()
+    with_keys.until_send(_sheet(tmp_path, 3), mapping)
     with_keys.send_all()
     assert list(home.glob("uploads/*/sheet/visits.csv")) == []
     with page.expect_download() as results:
@@ -894,10 +877,7 @@ def test_a_running_import_is_live_in_the_list(
         person = Person(browser, screen)
         for name in ("first.csv", "second.csv"):
             sheet = _sheet(tmp_path, 1_000, name, outcome="Won" if name == "first.csv" else "Lost")
-            person.upload(sheet)
-            person.load_mapping(mapping)
-            person.check()
-            person.to_send()
+            person.until_send(sheet, mapping)
             person.page.get_by_role("button", name="Send 1,000 rows").click()
             person.press("Yes, send")
             person.page.wait_for_url("**/progress")
@@ -999,10 +979,7 @@ def test_the_keyboard_alone_is_enough(person: Person) -> None:
 def test_results_in_both_formats(rehearsing: Person, tmp_path: Path, mapping: Path) -> None:
     """As the sheet is, and the other one."""
     openpyxl = pytest.importorskip("openpyxl")
-    rehearsing.upload(_sheet(tmp_path, 2))
-    rehearsing.load_mapping(mapping)
-    rehearsing.check()
-    rehearsing.to_send()
+    rehearsing.until_send(_sheet(tmp_path, 2), mapping)
     rehearsing.send_all()
     with rehearsing.page.expect_download() as text:
         rehearsing.press("Download results")
@@ -1043,10 +1020,7 @@ def test_a_team_sees_and_continues_a_colleagues_import(
         monkeypatch.setenv("IMPORTER_STORE", url)
         with RunningScreen(tmp_path / "mine") as mine:
             person = Person(browser, mine)
-            person.upload(_sheet(tmp_path, 60))
-            person.load_mapping(mapping)
-            person.check()
-            person.to_send()
+            person.until_send(_sheet(tmp_path, 60), mapping)
             person.page.get_by_role("button", name="Send 60 rows").click()
             person.press("Yes, send")
             person.stop(tenant)
@@ -1085,10 +1059,7 @@ def test_what_came_back_otherwise_is_shown_field_by_field(
 ) -> None:
     """A trial that LeadSquared changes says which field, before all rows are sent."""
     tenant.set_faults({"tenant": {"read_back": [{"field": "mx_Custom_1", "change": "set", "value": "Lost"}]}})
-    with_keys.upload(_sheet(tmp_path, 5))
-    with_keys.load_mapping(mapping)
-    with_keys.check()
-    with_keys.to_send()
+    with_keys.until_send(_sheet(tmp_path, 5), mapping)
     with_keys.press("Try 3 rows")
     with_keys.page.get_by_text("0 of 3 rows equal").wait_for()
 
@@ -1102,10 +1073,7 @@ def test_created_rows_are_corrected_from_the_results(
 ) -> None:
     """The differences are shown and asked about; one update leaves, and the other rows stay. Taken back, it
     is no longer a change that waits for Correct."""
-    with_keys.upload(_sheet(tmp_path, 4))
-    with_keys.load_mapping(mapping)
-    with_keys.check()
-    with_keys.to_send()
+    with_keys.until_send(_sheet(tmp_path, 4), mapping)
     with_keys.send_all()
     with_keys.press("Correct")
     with_keys.page.get_by_text("There is nothing to correct yet").wait_for()

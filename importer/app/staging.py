@@ -110,7 +110,7 @@ def rows_of(opened: Sheet, sheet: SheetInput) -> Iterator[Row]:
 def _corrected(row: Row, by_index: dict[int, str]) -> Row:
     cells = tuple(by_index.get(index, cell) for index, cell in enumerate(row.cells))
     findings = tuple(found for found in row.findings if found.index not in by_index)
-    # A row that was not understood as a whole was seen as a whole by whoever corrected it.
+    # A row that was not understood as a whole was seen as a whole by the person who corrected it.
     return row._replace(cells=cells, problem=None, findings=findings)
 
 

@@ -301,7 +301,7 @@ class Rules:
         self._limited(stated)
 
     def _limited(self, stated: Rate | None) -> None:
-        """The lowest limit that was stated counts, whoever was refused first."""
+        """The lowest limit that was stated counts, whichever run was refused first."""
         if stated is not None and (self.stated is None or stated.per_s < self.stated.per_s):
             self.stated = stated
         self.window.period_s = self.ceiling.period_s

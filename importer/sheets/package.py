@@ -32,7 +32,7 @@ from importer.sheets.zip_safety import Archive, damaged, reason_of
 BLOCK_BYTES: Final = 1 << 16
 PIECE_BYTES: Final = 1 << 12
 """Parsed at a time: of greater pieces so many elements live at once that the garbage collector looks through
-everything again and again, which doubles the time of a sheet."""
+everything again and again, and a sheet takes twice as long."""
 
 TOKEN_MAX_BYTES: Final = 4 << 20
 """Longest stretch in which no tag begins: a text of 32,767 characters, Excel's limit, is far below it."""

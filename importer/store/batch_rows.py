@@ -137,9 +137,7 @@ class BatchRows:
 
     def rows(self, status: RowStatus | None = None) -> Iterator[StoredRow]:
         """Rows in source order, streamed; of one status only, if it is given."""
-        # One status at a time: then the index on it gives them in order.
-        wanted = _ROW if status is None else _ROW.where(_row.status == int(status))
-        return self._paged_rows(wanted)
+        return self._paged_rows(_ROW if status is None else _ROW.where(_row.status == int(status)))
 
     def chunk(self, status: RowStatus | None, after: int, limit: int) -> list[StoredRow]:
         """At most `limit` rows behind position `after`, in source order."""
@@ -323,11 +321,12 @@ class BatchRows:
         read = select(schema.reading.c.position).where(
             schema.reading.c.batch == _row.batch, schema.reading.c.position == _row.position
         )
+        wanted = None if positions is None else set(positions)
         asked = select(_row.account, _row.position).where(
             _row.batch == self.key, _row.status == int(RowStatus.CREATED), ~read.exists()
         )
         for page in self._pages(asked, _row.account, _row.position, size=SHORT_ROWS_TOGETHER):
-            yield from ((account, at) for account, at in page if positions is None or at in positions)
+            yield from ((account, at) for account, at in page if wanted is None or at in wanted)
 
     def readings_count(self) -> int:
         """How many created rows were read back."""

@@ -108,10 +108,9 @@ def waiting(doubts: Iterable[Doubt]) -> list[Doubt]:
     return sorted((doubt for doubt in doubts if not doubt.being_looked_up), key=lambda doubt: doubt.due)
 
 
-def take_due(doubts: Iterable[Doubt], now: float) -> list[Doubt]:
-    """The doubts of one account (of several, where a row changed its own), if a lookup of one of them is due;
-    they are being looked up from here."""
-    found = waiting(doubts)
+def take_due(found: Sequence[Doubt], now: float) -> list[Doubt]:
+    """Of what `waiting` found, the doubts of one account (several, where a row changed its own), if a look-up
+    of one of them is due; they are being looked up from here."""
     if not found or found[0].due > now:
         return []
     together = [doubt for doubt in found if doubt.accounts & found[0].accounts]

@@ -389,7 +389,7 @@ class Reconciler:
         run = self._run
         for _ in range(LOOKUPS_TO_SETTLE_MAX):
             await run.pause(max(0.0, doubt.due - run.clock()))
-            group = [] if run.stopping else take_due(run.doubts.values(), run.clock())
+            group = [] if run.stopping else take_due(waiting(run.doubts.values()), run.clock())
             unread = doubt.unreadable
             if group:
                 await self._look_up(group)
