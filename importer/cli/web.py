@@ -58,7 +58,9 @@ async def _serve(console: Console, root: Path, port: int, *, rehearsal: bool, op
         console.say("Open this address in your browser. Ctrl-C ends the screen.")
         if opens and _has_windows():
             await asyncio.to_thread(webbrowser.open, screen.guard.address_once())
-        await asyncio.Event().wait()
+        # A signal that comes just before the loop waits does not wake it.
+        while True:  # noqa: ASYNC110
+            await asyncio.sleep(1)
 
 
 def _has_windows() -> bool:

@@ -446,4 +446,6 @@ async def serve(options: SandboxOptions, on_ready: Callable[[Sandbox], None]) ->
     """Serves until cancelled. `on_ready` is called once the port is open. Raises what `Sandbox` raises."""
     async with Sandbox(options) as sandbox:
         on_ready(sandbox)
-        await asyncio.Event().wait()
+        # A signal that comes just before the loop waits does not wake it.
+        while True:  # noqa: ASYNC110
+            await asyncio.sleep(1)
