@@ -520,6 +520,29 @@ async def test_keys_that_an_answer_repeats_are_masked_however_they_are_written(r
     assert b"access" not in exchange.body
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("AccessKey=ab&SecretKey=key", "AccessKey=***&SecretKey=***"),
+        ('{"x-LSQ-AccessKey":"ab"}', '{"x-LSQ-AccessKey":"***"}'),
+        ("access_key: ab, secret key: 'key'", "access_key: ***, secret key: '***'"),
+        ("ab is the key of a cab", "ab is the key of a cab"),
+        ("accessKey=abc; the secret keys are lost", "accessKey=abc; the secret keys are lost"),
+    ],
+)
+async def test_keys_too_short_to_be_ones_are_masked_as_values_of_keys(said: str, kept: str) -> None:
+    """Elsewhere they may be ordinary words, or parts of the answer's own."""
+    keys = Keys(SecretStr("ab"), SecretStr("key"))
+    body = {"Status": "Error", "ExceptionMessage": said}
+    async with hostile_server(reply(400, body)) as server, LeadSquared(server.url, keys) as api:
+        assert (await api.write("Create", b"{}")).outcome.said == kept
+
+
+async def test_an_answer_of_nothing_but_backslashes_is_read_in_time() -> None:
+    """Looking for keys in it took hours."""
+    assert (await created_by(reply(400, b"\\" * 1_000_000))).failure is None
+
+
 async def test_keys_in_an_answer_in_utf_16_are_masked() -> None:
     """Read as its byte order mark says, and kept in UTF-8."""
     body = json.dumps({"Status": "Error", "ExceptionMessage": "bad u$r-access-key"}).encode("utf-16")

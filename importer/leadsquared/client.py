@@ -36,7 +36,7 @@ KEEP_ALIVE_S: Final = 4.0
 that is just being closed: each such call would be in doubt."""
 DETAIL_LENGTH_MAX: Final = 300
 KEY_SHORTEST: Final = 8
-"""What is shorter than any key of LeadSquared may stand in an answer by chance."""
+"""What is shorter is no key of LeadSquared's and may be an ordinary word: masked only beside a key's name."""
 USER_AGENT: Final = "importer/0.1"
 
 
@@ -106,11 +106,8 @@ class LeadSquared:
         self._connections = connections
         self._on_exchange = on_exchange
         self._proxy = proxy_for(self._url)
-        self._secrets = [
-            (secret, _however_escaped(secret))
-            for key in (keys.access, keys.secret)
-            if len(secret := key.get_secret_value()) >= KEY_SHORTEST
-        ]
+        secrets = (key.get_secret_value() for key in (keys.access, keys.secret))
+        self._secrets = [(secret, _however_written(secret)) for secret in secrets]
         self._session: aiohttp.ClientSession | None = None
 
     def __repr__(self) -> str:
@@ -219,14 +216,18 @@ class LeadSquared:
 
     def _without_keys(self, text: str) -> str:
         if "\\" in text or any(secret in text for secret, _ in self._secrets):
-            for _, however_escaped in self._secrets:
-                text = however_escaped.sub("***", text)
+            for _, however_written in self._secrets:
+                text = however_written.sub(r"\1***", text)
         return text
 
 
-def _however_escaped(secret: str) -> re.Pattern[str]:
-    """A secret as it is, or with any of its characters as JSON may write them (`\\u0024` for `$`)."""
-    return re.compile("".join(rf"(?:\\*{re.escape(one)}|\\+u(?i:{ord(one):04x}))" for one in secret))
+def _however_written(secret: str) -> re.Pattern[str]:
+    """A secret as it is, or with any of its characters as JSON may write them (`\\u0024` for `$`), in JSON
+    within JSON too. A short one only as the value of a key, as in `accessKey=x` or `"secretKey": "x"`."""
+    written = "".join(rf"(?:\\{{0,8}}{re.escape(one)}|\\{{1,8}}u(?i:{ord(one):04x}))" for one in secret)
+    if len(secret) >= KEY_SHORTEST:
+        return re.compile(f"(){written}")
+    return re.compile(rf"((?i:access|secret)[\s_-]?(?i:key)\W{{1,9}}){written}(?!\w)")
 
 
 class NotReplayedError(aiohttp.ClientError):
