@@ -10,8 +10,8 @@ from stores import AT, TENANT, Place, activity, batch, batch_id, changed, guid, 
 from importer.activity import fingerprint
 from importer.errors import ResultsError, StoreError, UserError
 from importer.store.duplicates import DuplicateCheck
-from importer.store.ownership import Ownership
-from importer.store.records import Earlier, RowStatus, StoredRow
+from importer.store.ownership import Ownership, Staging
+from importer.store.records import Batch, Earlier, RowStatus, StoredRow
 from importer.store.store import Store
 
 
@@ -172,6 +172,35 @@ def test_what_the_check_raises_leaves_nothing(store: Store) -> None:
         store.publish(staging, one, refuse)
     assert store.batches() == []
     store.stage(one.id).close()
+
+
+def test_rows_in_doubt_of_a_rebuilt_batch_are_compared_while_it_is_published(store: Store) -> None:
+    """Another process may have sent equal rows since its results file was read; and of a batch that never
+    sent, but has equal rows, nothing is left."""
+
+    def refuse(check: DuplicateCheck) -> None:
+        if check.overlap().created:
+            raise UserError(f"created meanwhile: {[one.position for one in check.earlier()]}")
+
+    def rebuilt(number: int) -> tuple[Staging, Batch]:
+        one = batch(number, rebuilt=1.0)
+        staging = store.stage(one.id)
+        staging.add([staged(each) for each in (1, 2, 3)], AT)
+        with staging.change() as change:
+            sent = {position: activity(position).encoded() for position in (2, 3)}
+            change.assume_sent(sent, 1.0, detail="", code="rebuilt", error="…")
+            change.change_rows([changed(change, 1, status=RowStatus.SKIPPED)])
+        return staging, one
+
+    staging, one = rebuilt(9)
+    with published(store, 1) as owned:
+        create(owned, 1, 2)
+    with pytest.raises(UserError, match=r"meanwhile: \[2\]"):
+        store.publish(staging, one, refuse)
+    published(store, 2, first=3).close()
+    staging, one = rebuilt(8)
+    store.publish(staging, one).close()
+    assert [each.batch.id for each in store.batches()] == [one.id, batch_id(1)]
 
 
 def test_a_batch_must_have_the_rows_that_it_says(store: Store) -> None:

@@ -85,11 +85,9 @@ async def rebuild(work: BatchPreparation[Any], sending: SendingOptions) -> Owner
             rebuilt=since,
         )
         already = _take_over(staging, reading, at)
-        # Only rows that are pending are compared, and of those in doubt LeadSquared cannot tell: what another
-        # batch has is not theirs.
-        refuse_sent_elsewhere(work.store.duplicates(batch), staging.rows)
         in_doubt = _put_in_doubt(staging, since + tenant.clock_difference_s, mapping, work.named.id)
-        owned = work.store.publish(staging, batch, lambda _check: None)
+        # Of rows in doubt LeadSquared cannot tell: what another batch of this store has is not theirs.
+        owned = work.store.publish(staging, batch, lambda check: refuse_sent_elsewhere(check, staging.rows))
     owned.keep_facts(already=already)
     work.observer.notice(
         f"Batch {batch.id} is not in this store: it was rebuilt from {results.name}."

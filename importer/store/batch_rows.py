@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import ColumnElement, Connection, Executable, Select, and_, func, or_, select, tuple_
 
 from importer.activity import GUID, Activity
-from importer.errors import StoreError
+from importer.errors import StoreError, damaged
 from importer.store import schema
 from importer.store.database import Database
 from importer.store.records import (
@@ -35,7 +35,7 @@ ASKED_MAX: Final = 500
 SHORT_ROWS_TOGETHER: Final = 20_000
 """Rows of a few numbers are read so many at once."""
 RATE_ATTEMPTS_MAX: Final = 100_000
-_STATUSES: Final = tuple(RowStatus)
+_STATUSES: Final = {int(status): status for status in RowStatus}
 _batch: Final = schema.batch.c
 _fact: Final = schema.fact.c
 _row: Final = schema.row.c
@@ -103,8 +103,7 @@ class BatchRows:
         found = self._all(
             select(_row.status, func.count()).where(_row.batch == self.key).group_by(_row.status)
         )
-        with self._sound("rows"):
-            return {RowStatus(status): count for status, count in found}
+        return {_status(number): count for number, count in found}
 
     def has(self, *statuses: RowStatus) -> bool:
         """Whether any row is in one of these statuses: at once, where counting takes its time for a million
@@ -452,10 +451,16 @@ _KINDS: Final = (
 def stored_row(values: Sequence[Any]) -> StoredRow:
     """A row of `_ROW`. Raises ValueError for what was never written."""
     row = StoredRow(*values)
-    sound = all(map(isinstance, row, _KINDS)) and row.status >= 0  # a list counts from its end, too
+    sound = all(map(isinstance, row, _KINDS))
     if not sound or not (row.activity_id is None or GUID.fullmatch(row.activity_id)):
         raise ValueError(f"row at position {row.position}")
-    return row._replace(status=_STATUSES[row.status])
+    return row._replace(status=_status(row.status))
+
+
+def _status(number: int) -> RowStatus:
+    if number not in _STATUSES:
+        raise damaged("a row's status")
+    return _STATUSES[number]
 
 
 def claim_key(activity_id: str) -> str:
@@ -490,7 +495,7 @@ def summaries(
             .where(_row.batch.in_(some))
             .group_by(_row.batch, _row.status)
         ):
-            counts[key][RowStatus(status)] = count
+            counts[key][_status(status)] = count
     listed = []
     for key, batch_id, owner_name, erased_at in found:
         running_on = owner_name if batch_id in running else ""

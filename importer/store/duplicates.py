@@ -71,7 +71,8 @@ def _same_sheet(content: str, source_cells: str) -> ColumnElement[bool]:
 
 class DuplicateCheck:
     """A staged batch, or rows of one that `resume` would send, compared with the tenant's other batches. Rows
-    to be sent are those that are pending at the time of each call. Rehearsals are compared with nothing."""
+    to be sent are those that are pending at the time of each call; of a batch that is published just now also
+    those in doubt, since one that was rebuilt has no pending ones. Rehearsals are compared with nothing."""
 
     def __init__(
         self,
@@ -80,11 +81,11 @@ class DuplicateCheck:
         *,
         positions: Collection[int] | None = None,
         connection: Connection | None = None,
-        steady: bool = False,
+        publishing: bool = False,
     ) -> None:
-        """steady: nothing of the batch changes between the questions, all of one transaction."""
+        """publishing: nothing of the batch changes between the questions, all of one transaction."""
         self.batch = batch
-        self._steady = steady
+        self._publishing = publishing
         self._compared = False
         self._database = database
         self._connection = connection
@@ -162,7 +163,7 @@ class DuplicateCheck:
         """With our rows that have an equal one elsewhere, mostly none, in a table of the connection's own:
         the rest is done among these."""
         with self._reading() as connection:
-            if not (self._steady and self._compared):
+            if not (self._publishing and self._compared):
                 self._compare(connection)
                 self._compared = True
             yield connection
@@ -187,9 +188,10 @@ class DuplicateCheck:
         there = select(other.c.batch).where(
             other.c.fingerprint == _row.fingerprint, other.c.batch != me, (other.c.batch + 0).in_(others)
         )
-        asked = select(_row.position, _row.fingerprint).where(
-            _row.batch == me, _row.status == int(RowStatus.PENDING), there.exists()
-        )
+        wanted = _row.status == int(RowStatus.PENDING)
+        if self._publishing:
+            wanted = or_(wanted, _row.status == int(RowStatus.DOUBTFUL))
+        asked = select(_row.position, _row.fingerprint).where(_row.batch == me, wanted, there.exists())
         if self._positions is None:
             yield asked
             return

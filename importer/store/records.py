@@ -11,11 +11,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, NoReturn
+from typing import Any, Final, Literal, NamedTuple, Self
 
 from pydantic import NonNegativeInt, TypeAdapter, ValidationError
-
-from importer.errors import damaged
 
 CHUNK_ROWS: Final = 1_000
 """Rows are read and staged in chunks of this size."""
@@ -47,28 +45,27 @@ class Shown(enum.StrEnum):
 
 
 class RowStatus(enum.IntEnum):
-    """What is known of a row. `shown` is the word that people read in the results file."""
+    """What is known of a row: the number in the store, and the word that people read (`shown`)."""
 
-    PENDING = 0
-    SENDING = 1  # marked: a call may be under way
-    DOUBTFUL = 2  # a call ended without an answer about the row; looks are due
-    UNCERTAIN = 3  # looking could not decide
-    CREATED = 4
-    FAILED = 5
-    INVALID = 6
-    SKIPPED = 7
+    shown: Shown
 
-    @classmethod
-    def _missing_(cls, value: object) -> NoReturn:
-        raise damaged("a row's status")
+    PENDING = 0, Shown.PENDING
+    SENDING = 1, Shown.UNCERTAIN  # marked: a call may be under way
+    DOUBTFUL = 2, Shown.UNCERTAIN  # a call ended without an answer about the row; looks are due
+    UNCERTAIN = 3, Shown.UNCERTAIN  # looking could not decide
+    CREATED = 4, Shown.CREATED
+    FAILED = 5, Shown.FAILED
+    INVALID = 6, Shown.INVALID
+    SKIPPED = 7, Shown.SKIPPED
 
-    @property
-    def shown(self) -> Shown:
-        """The word of the results file: its own, or `uncertain`."""
-        return Shown.UNCERTAIN if self in IN_DOUBT else Shown[self.name]
+    def __new__(cls, number: int, shown: Shown) -> Self:
+        member = int.__new__(cls, number)
+        member._value_ = number
+        member.shown = shown
+        return member
 
 
-IN_DOUBT: Final = (RowStatus.SENDING, RowStatus.DOUBTFUL, RowStatus.UNCERTAIN)
+IN_DOUBT: Final = tuple(status for status in RowStatus if status.shown is Shown.UNCERTAIN)
 MAY_BE_SENT: Final = (RowStatus.PENDING, *IN_DOUBT)
 """A row in one of these has an activity."""
 

@@ -263,7 +263,7 @@ class Store:
                 self.database.set_durable(connection, durable=True)
                 with ExitStack() as replaced, self.database.writing(connection, patient=True) as writing:
                     self.database.one_at_a_time(writing, f"tenant {batch.tenant}")
-                    compared = DuplicateCheck(self.database, batch, connection=writing, steady=True)
+                    compared = DuplicateCheck(self.database, batch, connection=writing, publishing=True)
                     if check is not None and not batch.rehearsal:
                         check(compared)
                     self._replace(writing, compared, replaced)
