@@ -112,12 +112,43 @@ def test_a_sheets_name_for_a_text_file(
     assert (result.json["error_code"], tenant.calls, Path("new.yaml").exists()) == ("usage", [], False)
 
 
-def test_a_mapping_that_names_a_sheet_may_be_used_for_a_text_file(
+@pytest.mark.parametrize(("option", "given"), [("--encoding", "cp1252"), ("--delimiter", "semicolon")])
+@pytest.mark.parametrize("command", ["run", "check", "init"])
+def test_an_encoding_or_a_delimiter_for_a_workbook(
+    *, importer: Importer, tenant: RunningTenant, home: Path, mapping: Path, command: str, option: str,
+    given: str,
+) -> None:  # fmt: skip
+    """It has neither: who gives one means another file."""
+    sheet = write_xlsx(Path("visits.xlsx"), visits.visits(2))
+    options = {
+        "run": ("-m", mapping, "--yes"),
+        "check": ("-m", mapping),
+        "init": ("-o", "new.yaml", "--event", "10001"),
+    }
+    result = importer(command, sheet, *options[command], option, given, "--json")
+    refused(result, home, "visits.xlsx", f"no {option[2:]}", f"leave out {option}")
+    assert (result.json["error_code"], tenant.calls, Path("new.yaml").exists()) == ("usage", [], False)
+
+
+def test_a_mapping_may_be_used_for_a_text_file_and_for_a_workbook(
     importer: Importer, home: Path, sheet: Path
 ) -> None:
     """The same form is exported once as a workbook and once as CSV."""
-    mapping = write_mapping(Path("visits.yaml"), "sheet: Visits\n" + visits.MAPPING)
-    assert importer("check", sheet, "-m", mapping).exit == 0
+    how = "sheet: Sheet\nencoding: utf-8\ndelimiter: ','\n"
+    mapping = write_mapping(Path("visits.yaml"), how + visits.MAPPING)
+    workbook = write_xlsx(Path("visits.xlsx"), visits.visits(2))
+    assert [importer("check", each, "-m", mapping).exit for each in (sheet, workbook)] == [0, 0]
+
+
+@pytest.mark.parametrize("command", ["check", "init"])
+def test_a_host_that_is_not_asked(
+    *, importer: Importer, tenant: RunningTenant, home: Path, sheet: Path, mapping: Path, command: str
+) -> None:
+    """Without --online it would have no effect."""
+    given = {"check": ("-m", mapping), "init": ("-o", "new.yaml", "--event", "10001")}[command]
+    result = importer(command, sheet, *given, "--host", tenant.url, "--json")
+    refused(result, home, "--host is for --online", "leave out --host")
+    assert (result.json["error_code"], tenant.calls, Path("new.yaml").exists()) == ("usage", [], False)
 
 
 @pytest.mark.parametrize("command", ["run", "check", "resume", "verify", "correct", "whoami"])

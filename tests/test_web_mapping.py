@@ -32,6 +32,7 @@ Fields:
 MANY_VALUES = "RelatedCompanyId: Account code\nActivityEvent: 10001\nFields:\n  mx_Custom_1:\n" + (
     "    column: Code\n    values:\n" + "".join(f"      v{number}: s{number}\n" for number in range(300))
 )
+FEW = "RelatedCompanyId: Account code\nActivityEvent: 10001\n"
 
 
 class _Form(HTMLParser):
@@ -85,6 +86,18 @@ def test_a_form_that_was_not_changed_changes_nothing(caller: Caller, mapping: st
     caller.post(f"{path}/mapping", {}, **fields)
 
     assert caller.call("GET", f"{path}/mapping/download").body == mapping
+
+
+def test_a_mapping_for_workbooks_is_loaded_for_a_text_file(caller: Caller) -> None:
+    """It may serve both formats: a text file has no sheets to choose from."""
+    sheet = caller.upload("/new", "visits.csv", SHEET.encode()).headers["location"]
+    path = sheet.removesuffix("/sheet")
+    caller.upload(f"{path}/mapping/load", "visits.yaml", f"sheet: Visits\n{FEW}".encode())
+
+    while "<progress" in (page := caller.call("GET", f"{path}/check").body):
+        continue  # it is being read
+
+    assert ("This is a text file" in page, " valid" in page) == (False, True)
 
 
 def test_what_was_changed_is_changed_and_nothing_else(caller: Caller) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from importer.activity import Activity, Marker, addressed
@@ -38,6 +37,10 @@ OLDER: Final = " (from an older copy of the results file)"
 WITHOUT_REFUSAL: Final = "gave-up"
 """How a row failed that LeadSquared never refused: it is sent again unasked."""
 REBUILT: Final = "rebuilt"
+READ_TOGETHER: Final = 8
+"""Questions about single Ids under way at a time; the pace spaces them."""
+DELETED_NAMED_MAX: Final = 10
+Work = BatchPreparation[Any]
 
 
 class BatchChanges:
@@ -282,9 +285,6 @@ def differences(before: bytes | None, after: bytes | None) -> str:
     return "; ".join(changed)
 
 
-READ_TOGETHER: Final = 8
-"""Questions about single Ids under way at a time; the pace spaces them."""
-DELETED_NAMED_MAX: Final = 10
 BY_WORD: Final = {
     StatusEdit.SKIP: ("never sent, as you asked.", BatchChanges.skip),
     StatusEdit.TAKE_BACK: ("to be sent after all.", BatchChanges.take_back),
@@ -292,7 +292,6 @@ BY_WORD: Final = {
         "not in LeadSquared, as you found; it is looked up once more, then sent.", BatchChanges.not_there,
     ),
 }  # fmt: skip
-Work = BatchPreparation[Any]
 
 
 async def record_newer(work: Work, changes: BatchChanges) -> int:
@@ -381,8 +380,8 @@ async def _is_gone(work: Work, row: StoredRow) -> bool:
     account = addressed(row.activity or b"")[0]
     attempts = work.owned.rows.attempts(row.position)
     start = min((one.marked_at for one in attempts), default=0.0)
-    since = dt.datetime.fromtimestamp(max(start - 86_400, 0), dt.UTC)
-    until = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
+    since = datetime.fromtimestamp(max(start - 86_400, 0), UTC)
+    until = datetime.now(UTC) + timedelta(days=1)
     try:
         tenant, wait_s = work.session.connection.tenant, work.session.options.settle_s
         why_not = await why_not_gone(row.activity_id or "", account, (since, until), tenant, wait_s=wait_s)

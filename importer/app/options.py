@@ -65,6 +65,15 @@ class CallOptions:
             )
 
 
+def refuse_host_offline(host: str | None, *, online: bool) -> None:
+    """Raises UserError for a host that nothing is asked of."""
+    if host is not None and not online:
+        raise UserError(
+            "Nothing is asked of LeadSquared here: --host is for --online.",
+            remedy="Leave out --host, or add --online.",
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendingOptions:
     """How rows are sent. limit: rows to send at most. canary: send so many rows first, read them back, and go
@@ -140,7 +149,8 @@ class ResumeOptions(BatchOptions):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckOptions:
     """One check of a sheet. online: look accounts and users up (`calls` says where). marked_copy: where to
-    write a copy of the sheet with the bad cells coloured, an `.xlsx`."""
+    write a copy of the sheet with the bad cells coloured, an `.xlsx`. Raises UserError for a host that is not
+    asked."""
 
     sheet: SheetInput
     mapping: Path | Mapping
@@ -148,6 +158,9 @@ class CheckOptions:
     accept: Collection[str] = ()
     online: bool = False
     marked_copy: Path | None = None
+
+    def __post_init__(self) -> None:
+        refuse_host_offline(self.calls.host, online=self.online)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

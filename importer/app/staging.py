@@ -50,15 +50,9 @@ def reading_options(sheet: SheetInput, mapping: Mapping | None) -> SheetOptions:
 @contextmanager
 def opened_sheet(sheet: SheetInput, mapping: Mapping | None) -> Iterator[Sheet]:
     """The sheet, opened. Raises SheetError, also for a results file of ours, which belongs to a batch, and
-    for a sheet's name where there are no sheets (the mapping may name one: it may serve both formats)."""
+    for what this kind of file does not have (the mapping may name it: it may serve both formats)."""
     with open_sheet(sheet.path, reading_options(sheet, mapping)) as opened:
-        if sheet.sheet is not None and opened.name is None:
-            raise SheetError(
-                "This is a text file, which has no sheets: --sheet is for workbooks.",
-                where=str(sheet.path),
-                remedy="Leave out --sheet, or name the workbook.",
-                code="usage",
-            )
+        _refuse_unused(sheet, opened)
         if is_results_header(opened.header):
             raise SheetError(
                 "This is a results file: its rows belong to a batch already.",
@@ -67,6 +61,24 @@ def opened_sheet(sheet: SheetInput, mapping: Mapping | None) -> Iterator[Sheet]:
                 command=("resume", str(sheet.path)),
             )
         yield opened
+
+
+def _refuse_unused(sheet: SheetInput, opened: Sheet) -> None:
+    is_text = opened.name is None
+    for option, given, of_text in (
+        ("--sheet", sheet.sheet, False),
+        ("--encoding", sheet.encoding, True),
+        ("--delimiter", sheet.delimiter, True),
+    ):
+        if given is not None and is_text is not of_text:
+            here, there = ("text file", "workbook") if is_text else ("workbook", "text file")
+            lacks = f"{option[2:]}s" if is_text else option[2:]
+            raise SheetError(
+                f"This is a {here}, which has no {lacks}: {option} is for {there}s.",
+                where=str(sheet.path),
+                remedy=f"Leave out {option}, or name the {there}.",
+                code="usage",
+            )
 
 
 def bound(mapping: Mapping, opened: Sheet, sheet: SheetInput) -> RowMapper:

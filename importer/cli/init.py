@@ -11,7 +11,7 @@ from typing import Final
 from importer.activity import ActivityField
 from importer.app.check_sheet import ProposedMapping, propose
 from importer.app.connecting import fields_of_type
-from importer.app.options import CallOptions, ProposeOptions
+from importer.app.options import CallOptions, ProposeOptions, refuse_host_offline
 from importer.atomic_file import is_link, write_new
 from importer.cli import options
 from importer.cli.console import Console
@@ -46,6 +46,7 @@ def init(
       importer init calls.xlsx -o calls.yaml --sheet October
       importer init visits.csv -o visits.yaml --event 10001 --online
     """
+    refuse_host_offline(host, online=online)
     _demand_free(output)
     asked = ProposeOptions(
         sheet=sheet,

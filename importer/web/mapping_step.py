@@ -26,7 +26,7 @@ from importer.web import mapping_form
 from importer.web.imports import WebImport, receive_text
 from importer.web.mapping_form import FilledIn, FormLine
 from importer.web.screen import Route, Screen, attachment, form_of, number_in, to_step
-from importer.web.sheet_step import READING, sheet_options
+from importer.web.sheet_step import readings_of, sheet_options
 
 ACTIVITIES_SHOWN: Final = 3
 EXAMPLES_SHOWN: Final = 3
@@ -135,7 +135,7 @@ async def load(screen: Screen, request: web.Request, own: WebImport) -> web.Resp
     """A mapping file of the person's, byte for byte; how it says that the sheet is read counts too."""
     try:
         text = await receive_text(request)
-        blocks = {name: MappingText(text).block((name,)) for name in READING}
+        blocks = {name: MappingText(text).block((name,)) for name in readings_of(own)}
     except ImporterError as error:
         screen.say(str(error), bad=True)
     else:

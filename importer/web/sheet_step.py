@@ -38,6 +38,8 @@ ENCODINGS: Final = (
 DELIMITERS: Final = ((",", "Comma ,"), (";", "Semicolon ;"), ("tab", "Tab"), ("|", "Pipe |"))
 SAMPLE: Final = Path(__file__).parent / "sample"
 READING: Final = ("sheet", "encoding", "delimiter", "header_row")
+OF_WORKBOOKS: Final = ("sheet", "header_row")
+OF_TEXT: Final = ("encoding", "delimiter", "header_row")
 """How the sheet is read: parts of the import's state, and keys of a mapping."""
 
 
@@ -105,6 +107,11 @@ async def settle(screen: Screen, request: web.Request, own: WebImport) -> web.Re
         _keep_in_mapping(own, _reading(wanted))
     own.changed(**_reading(wanted))
     return to_step(own, "sheet" if look["problem"] else "mapping")
+
+
+def readings_of(own: WebImport) -> tuple[str, ...]:
+    """Which of READING the import's kind of file has: a mapping may serve both formats. Raises SheetError."""
+    return OF_TEXT if find_kind(own.source) is Kind.TEXT else OF_WORKBOOKS
 
 
 def sheet_options(own: WebImport) -> SheetOptions:
