@@ -62,6 +62,13 @@ BROKEN = {
         [2, 3],
         "blank before",
     ),
+    "a comma that is not quoted, the empty last cell left out": (
+        "A,City,Date,Amount,Remark\nID1,Goa,30/07/26,20\n"
+        + 8 * "ID2,Goa,30/07/26,20,x\n"
+        + "ID3,Pune, West,31/07/26,100\nID4,Pune, 31/07/26,100,x\nID1,Pune, West,100,x\n",
+        [11],
+        "belong to the text before it",
+    ),
     "a line quoted as a whole": ('A,B,C\n"ID1,""Met, demo"",Won"\nID2,All well,Lost\n', [2], "whole line"),
 }
 

@@ -24,6 +24,10 @@ from importer.wording import count as counted
 PROFILE_ROWS: Final = 300
 PROFILE_SHAPES_MAX: Final = 3
 PATTERN_CHARACTERS: Final = 80
+USUAL_SHARE_LEAST: Final = 0.8
+"""Of the values of a column have one pattern, if it is the usual one."""
+MOVED_LEAST: Final = 2
+"""So many columns hold another's values, if a delimiter moved them."""
 EXCEL_BLOCK_ROWS: Final = 16
 """Excel looks at so many rows at a time, and leaves out columns that are empty in all of them (KB 77295)."""
 
@@ -93,6 +97,18 @@ def _pattern(text: str) -> str:
     return re.sub(r"\d+", "9", re.sub(r"[^\W\d_]+", "a", text))
 
 
+def _is_telling(pattern: str) -> bool:
+    """Whether values of this pattern differ from those of most other columns."""
+    return "9" in pattern or pattern in UNIQUE
+
+
+def blank_start(cells: Sequence[str]) -> int | None:
+    """The index of the one cell but the first that begins with a blank, as the second half of an unquoted
+    `Pune, West` does; None if there are several, or none."""
+    found = [index for index, cell in enumerate(cells) if index and cell[:1] == " "]
+    return found[0] if len(found) == 1 else None
+
+
 @dataclass(slots=True)
 class Shape:
     """What is usual in a file.
@@ -100,10 +116,10 @@ class Shape:
     width: cells of the record with the headings. usual: greater numbers of cells that most records have.
     writes_empty: records with an empty last cell write it. blocks: the number of cells that all rows of one
     of Excel's blocks have. end: the usual line end; mixed_ends: there are others. profile: of each column,
-    the few patterns that its values have, or nothing. point_zero: columns in which every number ends in `.0`;
-    maybe_zero: there may be such, or columns without any value. full, short: how many records have all
-    cells, and too few. cut: numbers of complete records whose last text goes on in the next lines, and
-    theirs.
+    the few patterns that its values have, or nothing; looks: the one that nearly all have, or "".
+    point_zero: columns in which every number ends in `.0`; maybe_zero: there may be such, or columns without
+    any value. full, short: how many records have all cells, and too few. cut: numbers of complete records
+    whose last text goes on in the next lines, and theirs.
     """
 
     width: int
@@ -114,6 +130,7 @@ class Shape:
     end: str = "\n"
     mixed_ends: bool = False
     profile: tuple[frozenset[str], ...] = ()
+    looks: tuple[str, ...] = ()
     point_zero: tuple[int, ...] = ()
     maybe_zero: bool = False
     full: int = 0
@@ -126,7 +143,7 @@ class Shape:
         """Why the record cannot be trusted as a row; None if its number of cells is nobody's mistake.
         unfinished: the file does not end with a line end."""
         count = len(record.cells)
-        known = self._cut_off(record, after, unfinished=unfinished)
+        known = self._cut_off(record, after, unfinished=unfinished) or self._moved(record)
         if known is not None:
             return known
         if self.mixed_ends and (
@@ -148,6 +165,30 @@ class Shape:
                 f" may have moved its values. {SAVE_AGAIN}"
             )
         return self._short(record, before, after)
+
+    def _moved(self, record: Record) -> str | None:
+        """A cell that begins with a blank belongs to the text before it, so that the values behind it are
+        under the next headings. The row has no cell too many, since its last one is empty and left out."""
+        cells, at = record.cells, blank_start(record.cells)
+        if at is None or not cells[-1] or len(cells) != self.width:
+            return None
+        delimiter = self.delimiter
+        meant = [*cells[: at - 1], f"{cells[at - 1]}{delimiter}{cells[at]}", *cells[at + 1 :], ""]
+        moved = self._unlike(cells) - self._unlike(meant)
+        if len(moved) < MOVED_LEAST or self._unlike(meant):
+            return None
+        return (
+            f"Cell {column_letters(at)}{record.number} ({quoted(cells[at])}) seems to belong to the text"
+            f" before it: a delimiter inside of that text moved the values after it. {SAVE_AGAIN}"
+        )
+
+    def _unlike(self, cells: Sequence[str]) -> set[int]:
+        """The columns whose values nearly all look alike, and whose cell here looks otherwise."""
+        return {
+            index
+            for index, (look, cell) in enumerate(zip(self.looks, cells, strict=True))
+            if look and cell.strip() and _pattern(cell.strip()) != look
+        }
 
     def _cut_off(self, record: Record, after: Record | None, *, unfinished: bool) -> str | None:
         if record.number in self.cut:
@@ -299,7 +340,7 @@ class ShapeSurvey:
         self._maybe_cut: list[tuple[str, list[int], str]] = []
         self._wide: Counter[int] = Counter()
         self._blocks: dict[int, Counter[int]] = {}
-        self._patterns: list[set[str]] = [set() for _ in range(width)]
+        self._patterns: list[Counter[str]] = [Counter() for _ in range(width)]
         self._profiled = 0
         self._zeros: Counter[int] = Counter(dict.fromkeys(range(width), 0))
 
@@ -368,7 +409,7 @@ class ShapeSurvey:
         for cell, patterns in zip(cells, self._patterns, strict=True):
             text = cell.strip()
             if text and len(patterns) <= PROFILE_SHAPES_MAX:
-                patterns.add(_pattern(text))
+                patterns[_pattern(text)] += 1
 
     def _drop_other_columns(self, cells: list[str]) -> None:
         for index in tuple(self._zeros):
@@ -389,9 +430,14 @@ class ShapeSurvey:
         shape.usual = frozenset(count for count, found in self._wide.items() if 2 * found > self._rows)
         shape.profile = tuple(
             frozenset(patterns)
-            if len(patterns) <= PROFILE_SHAPES_MAX and all("9" in each or each in UNIQUE for each in patterns)
+            if len(patterns) <= PROFILE_SHAPES_MAX and all(map(_is_telling, patterns))
             else frozenset()
             for patterns in self._patterns
+        )
+        most = [patterns.most_common(1)[0] if patterns else ("", 0) for patterns in self._patterns]
+        shape.looks = tuple(
+            look if _is_telling(look) and found >= USUAL_SHARE_LEAST * patterns.total() else ""
+            for (look, found), patterns in zip(most, self._patterns, strict=True)
         )
         for cut, numbers, text in () if self._parted else self._maybe_cut:
             goes_on = shape.fits(0, text) is False and shape.fits(shape.width - 1, cut) is None

@@ -17,7 +17,14 @@ from typing import Final, Literal
 from importer.errors import SheetError
 from importer.findings import VALUE_SHOWN_MAX, CellFinding, Severity
 from importer.sheets.encoding import check_text, find_encoding
-from importer.sheets.record_shape import Record, Shape, ShapeSurvey, moved_by_quotes, read_records
+from importer.sheets.record_shape import (
+    Record,
+    Shape,
+    ShapeSurvey,
+    blank_start,
+    moved_by_quotes,
+    read_records,
+)
 from importer.sheets.rows import Row, column_letters
 from importer.sheets.sheet import Sheet, SheetOptions, unreadable
 from importer.sheets.text_damage import CELL_LENGTH_MAX, EMPTY_WORDS, MARKS, DamageFinder
@@ -302,21 +309,25 @@ class TextSheet(Sheet):
     def _rows(self, stream: Iterable[str]) -> Iterator[Row]:
         width = len(self.header)
         damage = DamageFinder(self.header, self._holds)
-        careful = (self._shape is not None and self._shape.mixed_ends) or not self._holds.isdisjoint(
-            QUOTE_MARKS
-        )
+        delimiter = self.delimiter or ","
+        careful = not self._holds.isdisjoint(QUOTE_MARKS)
+        mixed_ends = self._shape is not None and self._shape.mixed_ends
         zeros = () if self._shape is None else self._shape.point_zero
         before: Record | None = None
-        records = itertools.islice(self._records(stream, keep_raw=careful), self.header_row, None)
-        for record, after in itertools.pairwise(itertools.chain(records, (None,))):
+        records = self._records(stream, keep_raw=careful or mixed_ends)
+        below = itertools.islice(records, self.header_row, None)
+        for record, after in itertools.pairwise(itertools.chain(below, (None,))):
             if record is None:
                 continue
             number, cells, _, lines, _ = record
             problem: str | None = None
             findings: tuple[CellFinding, ...] = ()
             goes_on = after is not None and len(after.cells) == 1  # a text may have been cut by a line break
-            if careful or goes_on or lines > 1 or len(cells) != self._width:
-                problem, findings = self._doubts(record, before, after)
+            if careful:
+                problem = moved_by_quotes(record, delimiter, self._width)
+            odd = goes_on or len(cells) != self._width or blank_start(cells) is not None
+            if odd or mixed_ends or (lines > 1 and any(delimiter in cell for cell in cells)):
+                problem, findings = self._doubts(record, before, after, problem)
             before = record
             if len(cells) != width or not cells[0].strip():
                 if not any(cell.strip() for cell in cells):
@@ -336,30 +347,15 @@ class TextSheet(Sheet):
             yield Row(number, tuple(cells), problem, findings)
 
     def _doubts(
-        self, record: Record, before: Record | None, after: Record | None
+        self, record: Record, before: Record | None, after: Record | None, problem: str | None
     ) -> tuple[str | None, tuple[CellFinding, ...]]:
-        """What speaks against a record's shape: a problem, or a question."""
-        delimiter = self.delimiter or ","
-        problem = None
-        if not self._holds.isdisjoint(QUOTE_MARKS):
-            problem = moved_by_quotes(record, delimiter, self._width)
-        shape = self._shape
-        if shape is None:
-            lines = "".join(record.cells) if record.lines > 1 else ""
-            goes_on = after is not None and len(after.cells) == 1 < self._width
-            if (
-                problem is None
-                and len(record.cells) == self._width
-                and delimiter not in lines
-                and not goes_on
-            ):
-                return None, ()
-            shape = self._shape = self._learn_shape()
+        """What speaks against a record's shape: a problem, or a question. problem: what is known already."""
+        shape = self._shape = self._shape or self._learn_shape()
         unfinished = after is None and self._is_unfinished()
         problem = problem or shape.fault(record, before, after, unfinished=unfinished)
         if problem is not None or record.lines == 1:
             return problem, ()
-        swallowed = shape.swallowed(record, delimiter)
+        swallowed = shape.swallowed(record, self.delimiter or ",")
         if swallowed is None:
             return None, ()
         index, line = swallowed
