@@ -23,7 +23,7 @@ from importer.store.store import Store
 if TYPE_CHECKING:
     from importer.sandbox.rules import SandboxOptions
     from importer.sandbox.server import Call, Sandbox
-    from importer.sandbox.validation import Held
+    from importer.sandbox.wire import Held
 
 # A busy computer is no failure: no test depends on how fast examples are made or run.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from importer.sandbox import read_faults
-from importer.sandbox.limit import Gate, Plan
+from importer.sandbox.traffic import Gate, Plan
 
 MOMENTS = st.lists(st.integers(0, 60_000), max_size=200).map(lambda given: sorted(ms / 1000 for ms in given))
 PLANS = st.builds(Plan, st.integers(1, 25), st.sampled_from([0.5, 1.0, 5.0]))

@@ -16,8 +16,7 @@ from sandbox_caller import ACCOUNT, activity
 from importer.sandbox import SandboxOptions
 from importer.sandbox.directory import OWNER
 from importer.sandbox.tenant import Tenant
-from importer.sandbox.validation import parsed
-from importer.sandbox.wire import Refused, american, encoded, moment, parsed_moment, respelt
+from importer.sandbox.wire import Refused, american, encoded, moment, parsed, parsed_moment, respelt
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
 ANYTHING = st.recursive(
@@ -61,7 +60,7 @@ def test_any_body_is_answered_or_refused(body: dict[str, Any]) -> None:
     tenant = new_tenant()
     kinds = [
         said(lambda: tenant.wanted(body).fields),
-        said(lambda: tenant.change(body)),
+        said(lambda: tenant.change(body, OWNER)),
         said(lambda: tenant.companies(body)),
         said(lambda: tenant.retrieve(ACCOUNT, body)),
     ]

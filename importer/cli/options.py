@@ -63,7 +63,7 @@ def rate(given: str) -> Rate:
 
 def sandbox_rate(given: str) -> str:
     """The limit that the sandbox enforces, spelt as it does: `25/5`, or `none`."""
-    from importer.sandbox.limit import Plan
+    from importer.sandbox.traffic import Plan
 
     try:
         return str(Plan.parse(given))

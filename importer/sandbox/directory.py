@@ -18,11 +18,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from importer.sandbox.rules import TenantRules
-from importer.sandbox.validation import json_object, paging, time_span
-from importer.sandbox.wire import GUID, Refused, parsed_moment
+from importer.sandbox.rules import GUID, TenantRules
+from importer.sandbox.wire import Refused, json_object, paging, parsed_moment, time_span
 
-_PAGE_MAX: Final = 1000
 _COUNTLESS: Final = 1_000_000
 _SPACE: Final = uuid.UUID("5c9f6a5e-7d0e-4b7e-9d62-0d4a3e8f1b27")
 _CUSTOM_ATTRIBUTE: Final = re.compile(r"mx_[A-Z]\w*")
@@ -111,13 +109,13 @@ def people(given: Sequence[str], former: Sequence[str] = ()) -> list[Person]:
     known = {text.lower() for person in PEOPLE for text in (person.email, person.name)}
     for place, text in enumerate(map(str.strip, (*given, *former))):
         if text and text.lower() not in known:
-            email = text if "@" in text else f"{made_up_id('name', text)[:13]}@example.com"
+            is_email = "@" in text
+            email = text if is_email else f"{made_up_id('name', text)[:13]}@example.com"
             first, _, last = (
-                text.partition("@")[0].title().partition(".") if "@" in text else text.partition(" ")
+                text.partition("@")[0].title().partition(".") if is_email else text.partition(" ")
             )
-            person = Person(first, last, email, active=place < len(given))
-            known |= {text.lower(), person.email.lower()}
-            found.append(person)
+            found.append(Person(first, last, email, active=place < len(given)))
+            known |= {text.lower(), email.lower()}
     return found
 
 
@@ -170,18 +168,13 @@ class Companies:
             column, (start, end) = str(span.get("DateField", "ModifiedOn")), time_span(span)
             found = [each for each in found if start <= (parsed_moment(each.get(column)) or 0) <= end]
         sorting = json_object(body, "Sorting")
-        column = str(sorting.get("ColumnName", "CompanyName"))
-        found = sorted(
-            found, key=lambda each: each.get(column, ""), reverse=str(sorting.get("Direction")) == "1"
-        )
-        index, size = paging(body, _PAGE_MAX)
-        count = len(found)
-        if self._countless and not any(query.get(name) for name in ("FilterBy", "SearchText", "DateRange")):
-            count = max(count, _COUNTLESS)
+        by, descending = str(sorting.get("ColumnName", "CompanyName")), str(sorting.get("Direction")) == "1"
+        found = sorted(found, key=lambda each: each.get(by, ""), reverse=descending)
+        asks_for_all = not any(query.get(name) for name in ("FilterBy", "SearchText", "DateRange"))
+        count = max(len(found), _COUNTLESS) if self._countless and asks_for_all else len(found)
         columns = str(json_object(body, "Columns").get("Include_CSV") or "")
         wanted = [name.strip() for name in columns.split(",") if name.strip()]
-        page = found[(index - 1) * size : index * size]
-        return {"RecordCount": count, "Companies": [_shown(each, wanted) for each in page]}
+        return {"RecordCount": count, "Companies": [_shown(each, wanted) for each in found[paging(body)]]}
 
     def _filtered(self, filtering: Mapping[str, Any]) -> list[Company]:
         if not filtering:

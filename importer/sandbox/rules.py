@@ -7,6 +7,7 @@ place.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -21,8 +22,9 @@ from pydantic import (
     model_validator,
 )
 
-from importer.sandbox.wire import GUID, WRONG_KEYS, RefusalShape
-
+GUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+WRONG_KEYS: Final = "Invalid Access Details. AccessKey or SecretKey is incorrect."
+RefusalShape = Literal[500, 400, 200, "failed"]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 Delay = Annotated[float, Field(ge=0, le=3600)]
 Wait = Annotated[float, Field(ge=0, le=600)]

@@ -30,28 +30,17 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from email.utils import formatdate
 from random import Random
-from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 from pydantic import TypeAdapter
 
-from importer.sandbox import faults, rules, wire
+from importer.sandbox import rules, traffic, wire
 from importer.sandbox.directory import COLLEAGUE, OWNER, Person
-from importer.sandbox.limit import Gate
-from importer.sandbox.rules import (
-    Edited,
-    Existing,
-    FaultsFile,
-    ForeignFault,
-    Moment,
-    SandboxOptions,
-    read_faults,
-)
-from importer.sandbox.tenant import Tenant, whoami
-from importer.sandbox.validation import Held, parsed
-from importer.sandbox.wire import Refused
+from importer.sandbox.rules import Edited, Existing, FaultsFile, ForeignFault, SandboxOptions, read_faults
+from importer.sandbox.tenant import Tenant
+from importer.sandbox.wire import Held, Refused
 
 CALLS_KEPT: Final = 500_000
 CONTROL: Final = "/__sandbox__/"
@@ -137,7 +126,7 @@ class Sandbox:
         self.port = 0
         self.calls: deque[Call] = deque(maxlen=CALLS_KEPT)
         self.held_back: dict[int, asyncio.Event] = {}
-        self.gate = Gate(options.rate, options.penalty_s, options.faults, time.monotonic())
+        self.gate = traffic.Gate(options.rate, options.penalty_s, options.faults, time.monotonic())
         self._dice = Random(self.seed)
         self.tenant = Tenant(options, self._dice)
         self._arrived = 0
@@ -172,9 +161,7 @@ class Sandbox:
             self._opened = opened.pop_all()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._opened.aclose()
 
     async def _any_answer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -184,27 +171,25 @@ class Sandbox:
             return await self._answer(request)
         if not hmac.compare_digest(request.headers.get(TOKEN_HEADER, "").encode(), self.admin_token.encode()):
             return _error(403, f"the header {TOKEN_HEADER} is missing or wrong")
-        what = request.path.removeprefix(CONTROL)
         try:
-            if request.method == "GET":
-                found = self._shown(what, request.query)
-            else:
-                found = self._changed(what, request.query, await request.read())
-        except wire.Refused as refused:
+            body = b"" if request.method == "GET" else await request.read()
+            found = self._control(request.method, request.path.removeprefix(CONTROL), request.query, body)
+        except Refused as refused:
             return _error(404, refused.message)
         except ValueError as error:  # FaultsError, pydantic's and json's are its children
             return _error(400, str(error))
-        return _error(404, f"'{what}' is not known") if found is None else wire.found(found)
+        return wire.found(found)
 
-    def _shown(self, what: str, query: Mapping[str, str]) -> object:
-        """None if there is nothing of this name. Counts go back as far as the (bounded) log of calls does."""
-        match what:
-            case "calls":
+    def _control(self, method: str, what: str, query: Mapping[str, str], body: bytes) -> object:  # noqa: PLR0911
+        """Counts go back as far as the (bounded) log of calls does. Raises Refused and ValueError."""
+        tenant = self.tenant
+        match "GET" if method == "GET" else "POST", what:
+            case "GET", "calls":
                 after = int(query.get("after", "0"))
                 return [asdict(call) for call in self.calls if call.number > after]
-            case "activities":
+            case "GET", "activities":
                 return [asdict(one) for one in self.activities]
-            case "counts":
+            case "GET", "counts":
                 return {
                     "calls": dict(Counter(call.kind for call in self.calls)),
                     "refused": sum(call.refused for call in self.calls),
@@ -212,31 +197,27 @@ class Sandbox:
                     "held": len(self.activities),
                     "others": self.gate.others,
                 }
-            case "held":
+            case "GET", "held":
                 return list(self.held_back)
-        return None
-
-    def _changed(self, what: str, query: Mapping[str, str], body: bytes) -> object:
-        match what:
-            case "release":
+            case "POST", "release":
                 number = query.get("number")
                 return {"released": self.release(None if number is None else int(number))}
-            case "faults":
+            case "POST", "faults":
                 self.set_faults(read_faults(json.loads(body), "faults"))
                 return {"faults": "changed"}
-            case "activities":
+            case "POST", "activities":
                 given = _EXISTING.validate_python(json.loads(body))
-                return [held.id for each in given for held in self.tenant.add_existing(each)]
-            case "edit":
-                return asdict(self.tenant.edit(Edited.model_validate(json.loads(body))))
-            case "delete":
-                return {"deleted": self.tenant.delete(query.get("id", "")).id}
-        return None
+                return [held.id for each in given for held in tenant.add_existing(each)]
+            case "POST", "edit":
+                return asdict(tenant.edit(Edited.model_validate(json.loads(body))))
+            case "POST", "delete":
+                return {"deleted": tenant.delete(query.get("id", "")).id}
+        raise Refused("", f"'{what}' is not known")
 
     def set_faults(self, file: FaultsFile) -> None:
         """These rules from now on; their seconds count from now, and revoked keys work again."""
         self._started_s = time.monotonic()
-        self._faults = faults.Faults(file.faults, self.seed)
+        self._faults = traffic.Faults(file.faults, self.seed)
         self._revoked = ""
         self.tenant.change_rules(file.tenant)
         self.gate.change(file, self._started_s)
@@ -261,9 +242,9 @@ class Sandbox:
         answer: web.StreamResponse
         try:
             if not method:
-                answer = wire.page(404, b"<html><body><h2>404 - Not Found</h2></body></html>")
+                answer = wire.page(404, "<h2>404 - Not Found</h2>")
             elif request.method != method:
-                answer = wire.page(405, b"<html><body><h2>405 - Method not allowed.</h2></body></html>")
+                answer = wire.page(405, "<h2>405 - Method not allowed.</h2>")
             else:
                 parameters = {name.lower(): value for name, value in parse_qsl(query, keep_blank_values=True)}
                 answer = await self._answered(Asked(request, call, parameters))
@@ -285,7 +266,7 @@ class Sandbox:
         body = await request.read()
         if request.method == "POST":  # what is wrong with the body is said when the call is carried out
             try:
-                asked.content = parsed(body, request.headers.get("Content-Type", ""))
+                asked.content = wire.parsed(body, request.headers.get("Content-Type", ""))
             except Refused as refused:
                 asked.refused = refused
         since_s = call.arrived_s - self._started_s
@@ -307,7 +288,7 @@ class Sandbox:
                 f"Invalid API host. Please use https://{right_host}/v2/ for this account."
             )
         if self._revoked or not self._authorised(asked):
-            return wire.unauthorised(self._revoked or wire.WRONG_KEYS)
+            return wire.unauthorised(self._revoked or rules.WRONG_KEYS)
         refused = self.gate.refusal(asked.call.arrived_s, self.tenant.now())
         asked.call.refused = refused is not None
         return refused
@@ -322,7 +303,7 @@ class Sandbox:
         asked.person = person or OWNER
         return person is not None and secret == self.secret_key
 
-    def _others_write(self, asked: Asked, when: Moment) -> None:
+    def _others_write(self, asked: Asked, when: rules.Moment) -> None:
         """What others write just then. A Create that would be refused gives them nothing to copy."""
         due = [fault for fault in asked.foreign if fault.when == when]
         if due and asked.refused is None:
@@ -340,42 +321,38 @@ class Sandbox:
         except Refused as refused:
             answer = wire.refusal(refused, self.tenant.rules.refusals_as)
         except sqlite3.Error:  # the disk refused, nothing was created: as of any server in trouble
-            answer = wire.page(500)
+            answer = wire.answer(500, wire.HTML_ERROR, "text/html")
         self._others_write(asked, "after")
         return self._dated(answer)
 
-    def _result(self, asked: Asked) -> object:  # noqa: PLR0911 - one for each call
-        tenant, query = self.tenant, asked.query
+    def _result(self, asked: Asked) -> object:  # noqa: C901, PLR0911 - one for each call
+        tenant, query, body = self.tenant, asked.query, asked.content
         match asked.call.kind:
             case "create":
-                return self._created(asked)
+                wanted = tenant.wanted(body)
+                if not asked.lost:
+                    asked.call.activity_id = tenant.add(wanted, asked.person).id
+                return wire.success(asked.call.activity_id or str(uuid.uuid4()))
             case "update":
-                return tenant.change(asked.content, asked.person, lost=asked.lost)
+                return tenant.change(body, asked.person, lost=asked.lost)
             case "retrieve":
-                account, stale_s = query.get("companyid"), asked.stale_s
-                return tenant.retrieve(account, asked.content, stale_s=stale_s, missing=asked.missing)
+                account = query.get("companyid")
+                return tenant.retrieve(account, body, stale_s=asked.stale_s, missing=asked.missing)
             case "by-id":
                 return tenant.by_id(query.get("activityid"), stale_s=asked.stale_s)
             case "whoami":
                 # the address that the caller knows us by: there may be a proxy or a tunnel in between
-                host = tenant.rules.right_host or asked.request.headers.get("Host") or ""
-                return whoami(asked.person, host, self.options.organisation)
+                return tenant.whoami(asked.person, asked.request.headers.get("Host") or "")
             case "permissions":
                 return tenant.permissions()
             case "users":
                 return tenant.users()
             case "companies":
-                return tenant.companies(asked.content)
+                return tenant.companies(body)
             case "activity-type":
                 return tenant.activity_type(query.get("code"))
             case _:
                 return tenant.activity_types()
-
-    def _created(self, asked: Asked) -> dict[str, Any]:
-        wanted = self.tenant.wanted(asked.content)
-        if not asked.lost:
-            asked.call.activity_id = self.tenant.add(wanted, asked.person).id
-        return {"Status": "Success", "Message": {"Id": asked.call.activity_id or str(uuid.uuid4())}}
 
     async def _faulty(self, asked: Asked, fault: rules.Fault) -> web.StreamResponse:  # noqa: C901, PLR0911, PLR0912 - one for each fault
         """A call that a fault hits: done or not, and answered in some other way."""
@@ -383,17 +360,17 @@ class Sandbox:
         match fault:
             case rules.AnswerFault():
                 asked.lost = asked.lost or not fault.commits
-                answer = self._dated(faults.other_answer(fault, lambda: self._performed(asked)))
-                return faults.broken_off(fault.body, request, answer)
+                answer = self._dated(traffic.other_answer(fault, lambda: self._performed(asked)))
+                return traffic.broken_off(fault.body, request, answer)
             case rules.DropFault() | rules.HangFault():
                 if fault.commit:
                     self._performed(asked)
                 if isinstance(fault, rules.DropFault):
-                    return faults.gone(request, reset=fault.reset)
+                    return traffic.gone(request, reset=fault.reset)
                 await asyncio.sleep(fault.seconds)
-                return faults.gone(request, reset=True)
+                return traffic.gone(request, reset=True)
             case rules.DripFault():
-                return await faults.dripped(fault.seconds, request, self._performed(asked))
+                return await traffic.dripped(fault.seconds, request, self._performed(asked))
             case rules.SlowFault() | rules.HoldFault():
                 done = self._performed(asked) if fault.commit == "before" else None
                 if isinstance(fault, rules.HoldFault):
@@ -406,19 +383,17 @@ class Sandbox:
                 return wire.refusal(Refused(fault.exception, fault.message), shape)
             case rules.ThrottleFault():
                 call.refused = True
-                return faults.throttle_answer(fault, str(self.gate.plan))
+                return traffic.throttle_answer(fault, str(self.gate.plan))
             case rules.RedirectFault():
-                return faults.redirect(fault.status, fault.to)
+                return wire.page(fault.status, "Object moved", Location=fault.to)
             case rules.RevokeFault():
                 self._revoked = fault.message
                 return wire.unauthorised(fault.message)
             case rules.StaleFault():
                 asked.stale_s = fault.seconds
-                return self._performed(asked)
             case rules.IncompleteFault():
                 asked.missing = fault.missing
-                return self._performed(asked)
-        raise AssertionError(f"{fault!r} decides nothing")
+        return self._performed(asked)
 
     async def _held(self, number: int, seconds: float) -> None:
         """Waits until released, at most so long."""

@@ -22,12 +22,14 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from importer.sandbox.directory import AUTHORS, OWNER, Companies, Person, people
+from importer.sandbox import wire
+from importer.sandbox.directory import AUTHORS, Companies, Person, people
 from importer.sandbox.rules import Edited, Existing, FieldRule, ForeignFault, SandboxOptions, TenantRules
-from importer.sandbox.validation import Held, guid, json_object, paging, time_span, update, wanted
-from importer.sandbox.wire import Refused, moment, respelt
+from importer.sandbox.wire import Held, Refused, moment, respelt
 
-_PAGE_MAX: Final = 1000
+_DATA_TYPES: Final = {
+    "text": "String", "datetime": "DateTime", "multi-select": "MultiSelect", "user": "ActiveUsers",
+}  # fmt: skip
 
 
 class StoreFileError(Exception):
@@ -37,11 +39,7 @@ class StoreFileError(Exception):
 class Tenant:
     """Holds activities and answers questions about them. dice: chooses spellings, orders and lags."""
 
-    def __init__(
-        self,
-        options: SandboxOptions,
-        dice: Random,
-    ) -> None:
+    def __init__(self, options: SandboxOptions, dice: Random) -> None:
         self._options = options
         self._dice = dice
         self._by_id: dict[str, Held] = {}
@@ -73,7 +71,7 @@ class Tenant:
             self.close()
             raise StoreFileError(str(error)) from error
         for held in sorted(kept, key=lambda one: one.created_on):
-            self._index(held)
+            self._hold(held)
 
     def close(self) -> None:
         """Folds the write-ahead log into the file."""
@@ -95,7 +93,7 @@ class Tenant:
         """Every activity, in the order of creation: the truth."""
         return list(self._by_id.values())
 
-    def _index(self, held: Held) -> None:
+    def _hold(self, held: Held) -> None:
         self._by_id[held.id] = held
         self._by_company[held.company_id].append(held)
 
@@ -109,7 +107,7 @@ class Tenant:
             modified_on=now, visible_at=time.time() + lag_s - age_s, origin=origin,
         )  # fmt: skip
         self._keep(held)
-        self._index(held)
+        self._hold(held)
         return held
 
     def _keep(self, held: Held) -> None:
@@ -133,7 +131,7 @@ class Tenant:
         """What a Create asks for. Raises Refused."""
         if self.rules.creates == "refused":
             raise Refused("MXUnAuthorizedAccess", "You are not authorized to create activities.")
-        asked = wanted(body, self.rules)
+        asked = wire.wanted(body, self.rules)
         self._check_owner(asked.fields)
         return asked
 
@@ -143,21 +141,19 @@ class Tenant:
         if owner is not None and not owner.active:
             raise Refused("MXInvalidEntityReference", "The user given as 'Owner' is inactive.")
 
-    def change(
-        self, body: Mapping[str, Any], author: Person = OWNER, *, lost: bool = False
-    ) -> dict[str, Any]:
+    def change(self, body: Mapping[str, Any], author: Person, *, lost: bool = False) -> dict[str, Any]:
         """`CompanyActivity.svc/Update`. lost: it says that it did, and does not. Raises Refused.
 
         Whether fields that an update leaves out keep their values is not documented: `update_leaves_out`.
         """
-        activity_id, note, fields = update(body, self.rules)
+        activity_id, note, fields = wire.update(body, self.rules)
         self._check_owner(fields)
         held = self._existing(activity_id)
-        if not lost and self.rules.update_leaves_out == "empty":
+        if self.rules.update_leaves_out == "keep":
+            note, fields = held.note if note is None else note, held.fields | fields
+        if not lost:
             self._set(held, note or "", fields, author)
-        elif not lost:
-            self._set(held, held.note if note is None else note, held.fields | fields, author)
-        return {"Status": "Success", "Message": {"Id": activity_id, "IsSuccessful": True}}
+        return wire.success(activity_id, IsSuccessful=True)
 
     def edit(self, given: Edited) -> Held:
         """Somebody changes an activity by hand; null empties a field. Raises Refused."""
@@ -193,16 +189,16 @@ class Tenant:
         stale_s: how old the reading is. missing: how many rows it lacks although it counts them.
         """
         self._may_read()
-        company = guid(company_id, "companyId")
-        if not isinstance(body.get("Parameter"), dict):
+        company = wire.guid(company_id, "companyId")
+        given = body.get("Parameter")
+        if not isinstance(given, dict):
             raise Refused("MXInvalidInput", "'Parameter' is mandatory", status=400)
-        given = json_object(body, "Parameter")
         if unknown := given.keys() - {"FromDate", "ToDate"}:
             raise Refused("MXInvalidInput", f"Unknown parameter: {', '.join(sorted(unknown))}", status=400)
-        start, end = time_span(given)
+        start, end = wire.time_span(given)
         if start > end:
             raise Refused("MXInvalidInput", "'FromDate' must not be after 'ToDate'")
-        index, size = paging(body, _PAGE_MAX)
+        on_page = wire.paging(body)
         as_of = time.time() - stale_s
         seen = [
             held
@@ -211,14 +207,14 @@ class Tenant:
         ]
         # the order of equal times changes from call to call, which is why pages overlap and miss
         ordered = sorted(seen, key=lambda held: (-int(held.modified_on), self._dice.random()))
-        page = ordered[missing:][(index - 1) * size : index * size]
+        page = ordered[missing:][on_page]
         shown = {"CompanyActivities": [self._shown(held) for held in page]} if page else {}
         return {"RecordCount": len(seen), **shown}
 
     def by_id(self, activity_id: str | None, *, stale_s: float = 0.0) -> dict[str, Any]:
         """`CompanyActivity.svc/RetrieveById`. Raises Refused."""
         self._may_read()
-        held = self._existing(guid(activity_id, "activityId"))
+        held = self._existing(wire.guid(activity_id, "activityId"))
         if held.visible_at > time.time() - stale_s:
             raise Refused("MXInvalidEntityReference", f"Activity with Id '{activity_id}' does not exist.")
         return self._shown(held)
@@ -265,9 +261,7 @@ class Tenant:
             "ID": str(uuid.uuid5(uuid.NAMESPACE_OID, str(code))),
             "Name": f"Activity {code}",
             "DisplayName": f"Activity {code}",
-            "Fields": [
-                _field_shown(place, name, rule) for place, (name, rule) in enumerate(fields.items(), 1)
-            ],
+            "Fields": [_field_shown(place, *field) for place, field in enumerate(fields.items(), 1)],
         }
 
     def activity_types(self) -> list[dict[str, Any]]:
@@ -286,6 +280,25 @@ class Tenant:
             "ViewAccountActivity": self.rules.reads == "allowed",
         }
 
+    def whoami(self, person: Person, known_as: str) -> dict[str, Any]:
+        """`Authentication.svc/UserByAccessKey.Get`; the e-mail address is in PassPhrase, as documented.
+        known_as: the host that the caller asked."""
+        host = self.rules.right_host or known_as
+        return {
+            "Id": person.id,
+            "Name": person.name,
+            "PassPhrase": person.email,
+            "Role": person.role,
+            "EmailAddress": None,
+            "TimeZone": "Asia/Kolkata",
+            "Type": "ApplicationUser",
+            "OrgDisplayName": "Sandbox (nothing leaves this computer)",
+            "OrgId": str(uuid.UUID(int=1)),
+            "OrgShortCode": self._options.organisation,
+            "UserType": "Regular",
+            "LSQCommonServiceURLs": {"api": host, "app": host},
+        }
+
     def users(self) -> list[dict[str, Any]]:
         """`UserManagement.svc/Users.Get`."""
         return [person.shown() for person in self._people.values()]
@@ -293,29 +306,6 @@ class Tenant:
     def companies(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """`CompanyManagement.svc/Company.Get`. Raises Refused."""
         return self._companies.get(body)
-
-
-def whoami(person: Person, api_host: str, organisation: str) -> dict[str, Any]:
-    """`Authentication.svc/UserByAccessKey.Get`; the e-mail address is in PassPhrase, as documented."""
-    return {
-        "Id": person.id,
-        "Name": person.name,
-        "PassPhrase": person.email,
-        "Role": person.role,
-        "EmailAddress": None,
-        "TimeZone": "Asia/Kolkata",
-        "Type": "ApplicationUser",
-        "OrgDisplayName": "Sandbox (nothing leaves this computer)",
-        "OrgId": str(uuid.UUID(int=1)),
-        "OrgShortCode": organisation,
-        "UserType": "Regular",
-        "LSQCommonServiceURLs": {"api": api_host, "app": api_host},
-    }
-
-
-_DATA_TYPES: Final = {
-    "text": "String", "datetime": "DateTime", "multi-select": "MultiSelect", "user": "ActiveUsers",
-}  # fmt: skip
 
 
 def _field_shown(place: int, name: str, rule: FieldRule) -> dict[str, Any]:
