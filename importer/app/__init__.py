@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         QuestionOpenError,
     )
     from importer.app.records import BatchStatus, CheckReport, RunResult, VerifyResult
+    from importer.app.report_batch import write_report
     from importer.app.resume import prepare_resume
     from importer.app.run import prepare_run
     from importer.app.staging import save_frame
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
         list_batches,
         open_store,
         store_info,
-        write_report,
     )
     from importer.app.verify_batch import verify
     from importer.store.records import ImportedBefore
@@ -64,7 +64,7 @@ __all__ = [
 
 _MODULES: Final = (
     "options", "questions", "observer", "plan", "check_sheet", "stores", "records", "keys", "staging", "run",
-    "resume", "verify_batch", "correct_batch",
+    "resume", "verify_batch", "correct_batch", "report_batch",
 )  # fmt: skip
 
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from importer.activity import Activity
 from importer.app import sheet_questions, staging
-from importer.app.connecting import TypeFields, asked_fields, looked_up, session
 from importer.app.observer import SILENT, Observer, Progress, Stage
 from importer.app.options import CheckOptions, ProposeOptions
 from importer.app.records import CheckReport, FirstRows, expected_s, spoken_rate
 from importer.app.staging import Digests
 from importer.checking.columns import mapping_findings, option_watches
-from importer.checking.marked_sheet import MarkedSheet
 from importer.checking.survey import Survey
 from importer.mapping.mapping import Mapping
 from importer.mapping.references import Resolved
@@ -27,6 +25,10 @@ from importer.starter.header import find_header_row
 from importer.starter.look import local_zone, look_at_sheet
 from importer.store.store import Store
 from importer.wording import be, count
+
+if TYPE_CHECKING:
+    from importer.app.connecting import TypeFields
+    from importer.checking.marked_sheet import MarkedSheet
 
 SHOW_EVERY_ROWS: Final = 1_000
 
@@ -48,6 +50,8 @@ async def check(options: CheckOptions, store: Store, observer: Observer = SILENT
         known = store.recognition()
         marked: MarkedSheet | None = None
         if options.marked_copy is not None:
+            from importer.checking.marked_sheet import MarkedSheet  # needs xlsxwriter
+
             marked = stack.enter_context(MarkedSheet(options.marked_copy, sheet, keep=(sheet.path,)))
         digests = Digests()
         for row in staging.rows_of(sheet, options.sheet):
@@ -100,6 +104,9 @@ async def _answers(
     says to the values that are looked up, and about the activity types."""
     if not options.online:
         return None, []
+    # All that calls LeadSquared takes as long to load as a small sheet to check.
+    from importer.app.connecting import asked_fields, looked_up, session
+
     asked = staging.asked_values(staging.rows_of(sheet, options.sheet), mapper)
     async with session(options.calls, asked=asked) as opened:
         tenant = opened.connection.tenant

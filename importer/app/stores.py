@@ -1,4 +1,4 @@
-"""The store and its batches: found by name, listed, reported on, copied, erased. Without LeadSquared."""
+"""The store and its batches: found by name, listed, copied, erased. Without LeadSquared."""
 
 from __future__ import annotations
 
@@ -13,13 +13,9 @@ from typing import Any, Final
 from importer.app.observer import SILENT, Observer, Progress, Stage
 from importer.app.questions import Choice, Question, QuestionKind
 from importer.app.records import BatchStatus, EraseResult, StoreInfo
-from importer.app.results_file import place_here
 from importer.errors import ResultsError, SettingsError
 from importer.home import Home, home
-from importer.report.facts import gather, rows_for_search
-from importer.report.page import REPORT_ENDING
-from importer.report.page import write_report as write_page
-from importer.results.beside import CORRECTIONS_ENDING, VERIFIED_ENDING, beside
+from importer.results.beside import CORRECTIONS_ENDING, REPORT_ENDING, VERIFIED_ENDING, beside
 from importer.results.results_reader import batch_id_in, is_results_header
 from importer.results.results_writer import digest_of
 from importer.sheets import SheetOptions, open_sheet
@@ -27,7 +23,7 @@ from importer.sheets.rows import CellsDigest
 from importer.store import store as stores
 from importer.store.ownership import Ownership
 from importer.store.records import REHEARSAL, BatchSummary, RowStatus, is_batch_id
-from importer.store.store import Store, erased_error
+from importer.store.store import Store
 from importer.wording import NOT_ANSWERING, count
 
 STORE_VARIABLE: Final = "IMPORTER_STORE"
@@ -76,7 +72,9 @@ def copy_store(store: Store, url: str, observer: Observer = SILENT) -> StoreInfo
             f"{STORE_VARIABLE} is set, so the store in use is not the one of this computer.",
             remedy=f"Unset {STORE_VARIABLE}, then copy.",
         )
-    if stores.has_password(url):
+    from importer.store.postgresql import has_password  # a team's store alone needs its driver
+
+    if has_password(url):
         raise SettingsError(
             "A password must not be part of the address: others can see options.",
             remedy="Leave it out, and keep it in the file that PGPASSFILE names (or ~/.pgpass).",
@@ -287,40 +285,6 @@ def _status(
         erased=summary.erased_at is not None,
         rehearsal=batch.rehearsal,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenReport:
-    """path: where it is. counts: rows by shown status. aside: why it is not where one would look for it, ""
-    else. note: what it lacks, "" if nothing."""
-
-    batch: str
-    path: Path
-    counts: Mapping[str, int]
-    aside: str
-    note: str
-
-    def as_json(self) -> dict[str, Any]:
-        """The object that `report --json` prints."""
-        return {"batch": self.batch, **self.counts, "report": str(self.path)}
-
-
-def write_report(
-    named: str, store: Store, observer: Observer = SILENT, *, rehearsal: bool = False
-) -> WrittenReport:
-    """Writes the HTML report beside the results file. Makes no calls. Raises ResultsError (also for a batch
-    that was erased), FileError."""
-    batch = find_batch(named, store, rehearsal=rehearsal)
-    summary = known_batch(batch.id, store)
-    if summary.erased_at is not None:
-        raise erased_error(batch.id, summary.erased_at)
-    rows = store.open(batch.id)
-    facts = gather(rows, summary)
-    found = rows_for_search(rows, summary.counts["rows"])
-    observer.progress(Progress(Stage.WRITING, summary.counts["rows"]))
-    path = beside(batch.results or place_here(rows), REPORT_ENDING).absolute()
-    placed = write_page(path, facts, found)
-    return WrittenReport(batch.id, placed.path, summary.counts, placed.aside, found.note)
 
 
 def rehearsal_file(own: Home, batch: str) -> Path:

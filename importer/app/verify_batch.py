@@ -31,6 +31,7 @@ from importer.verification import readings
 from importer.verification.readings import (
     FieldSummary,
     ReadingVerdict,
+    ReadRow,
     VerificationPass,
     VerificationSummary,
 )
@@ -178,10 +179,16 @@ def _conclude(named: NamedBatch, owned: Ownership, observer: Observer) -> Verify
     """Writes the file and sums up."""
     batch = owned.rows.batch()
     path = beside(named.results or place_here(owned.rows), VERIFIED_ENDING).absolute()
-    placed, summary = write_verified(
-        path, readings.read_rows(owned.rows), batch.id,
-        lambda rows: observer.progress(Progress(Stage.WRITING, rows)),
-    )  # fmt: skip
+    summary = VerificationSummary()
+
+    def read_rows() -> Iterator[ReadRow]:
+        for row in readings.read_rows(owned.rows):
+            summary.add(row)
+            yield row
+
+    placed = write_verified(
+        path, read_rows(), batch.id, lambda rows: observer.progress(Progress(Stage.WRITING, rows))
+    )
     unread = summary.rows[ReadingVerdict.NOT_READ]
     if not unread:
         readings.end(owned)

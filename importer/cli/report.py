@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from importer.app.stores import open_store, write_report
+from importer.app.report_batch import write_report
+from importer.app.stores import open_store
 from importer.cli import options
 from importer.cli.console import Console
 from importer.cli.progress import ConsoleObserver

@@ -26,7 +26,6 @@ from importer.results.beside import write_whole
 from importer.text import one_line
 from importer.wording import duration, local_time
 
-REPORT_ENDING: Final = ".report.html"
 _FOLDER: Final = Path(__file__).parent
 VALUE_MAX: Final = 120
 _BATCH: Final = re.compile(r'<meta name="importer-batch" content="([^"]*)">')

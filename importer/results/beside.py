@@ -13,14 +13,17 @@ import csv
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 from importer.atomic_file import Placed, draft_beside, put_in_place
 from importer.results.results_reader import PROGRESS_ROWS
 from importer.store.records import CorrectionStatus, StoredCorrection
 from importer.text import no_formula
-from importer.verification.readings import Difference, ReadRow, VerificationSummary
 
+if TYPE_CHECKING:
+    from importer.verification.readings import ReadRow
+
+REPORT_ENDING: Final = ".report.html"
 VERIFIED_ENDING: Final = ".verified.csv"
 VERIFIED_COLUMNS: Final = (
     "row", "verdict", "field", "sent", "stored", "detail", "activity_id", "read_at", "batch",
@@ -71,23 +74,23 @@ def write_whole(
 
 def write_verified(
     path: Path, rows: Iterable[ReadRow], batch: str, progress: Callable[[int], None]
-) -> tuple[Placed, VerificationSummary]:
+) -> Placed:
     """What was read back of every created row: one line for a row that is all equal, one for each field that
-    differs. Sums up on the way. Raises FileError."""
-    summary = VerificationSummary()
+    differs. Raises FileError."""
 
     def records() -> Iterator[_Record]:
         for row in rows:
-            summary.add(row)
             yield from _verified(row, batch)
             if row.number % PROGRESS_ROWS == 0:
                 progress(row.number)
 
-    return _write_csv(path, VERIFIED_COLUMNS, records(), batch), summary
+    return _write_csv(path, VERIFIED_COLUMNS, records(), batch)
 
 
 def _verified(row: ReadRow, batch: str) -> Iterator[_Record]:
-    for one in row.differences or (Difference("", row.verdict, "", ""),):
+    if not row.differences:
+        yield (row.number, row.verdict, "", "", "", "", no_formula(row.activity_id), row.read_at, batch)
+    for one in row.differences or ():
         texts = map(no_formula, (one.field, one.sent, one.stored, one.detail, row.activity_id))
         yield (row.number, one.verdict, *texts, row.read_at, batch)
 

@@ -6,16 +6,13 @@ room is written once for both.
 
 from __future__ import annotations
 
-import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from importlib.resources import files
 from typing import Any, Final
 
-import psycopg
 from sqlalchemy import ColumnElement, Connection, Engine, Table, inspect, select, text
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from importer.errors import StoreError, StoreUnusableError
@@ -41,12 +38,15 @@ def close_quietly(connection: Connection) -> None:
 
 
 class Database(ABC):
-    """Connections to one database. location: for a person, never with a password."""
+    """Connections to one database. location: for a person, never with a password. driver_error: what its
+    driver raises. dialect_insert: SQLAlchemy's `insert` that knows `ON CONFLICT`."""
 
     engine: Engine
     kept_engine: Engine
     dialect: str
     location: str
+    driver_error: type[Exception]
+    dialect_insert: Callable[[Table], Any]
     read_options: Mapping[str, Any]
     snapshot_options: Mapping[str, Any]
 
@@ -99,7 +99,7 @@ class Database(ABC):
             if any(name in said for name in TAKEN_ID):
                 raise IdTakenError("Another row has this Id.", where=self.location) from None
             raise StoreError(f"The store refused a change: {said}.", where=self.location) from None
-        except (SQLAlchemyError, sqlite3.Error, psycopg.Error, OSError) as error:
+        except (SQLAlchemyError, self.driver_error, OSError) as error:
             raise self.lost(error) from None
         except (UnicodeError, OverflowError) as error:
             raise StoreError(f"The store cannot hold a value: {error}.", where=self.location) from None
@@ -184,7 +184,7 @@ class Database(ABC):
         """Inserts rows, each replacing the one of the same key."""
         if rows:
             keys = [column.name for column in table.primary_key]
-            inserted = (sqlite if self.dialect == "sqlite" else postgresql).insert(table)
+            inserted = self.dialect_insert(table)
             others = {name: inserted.excluded[name] for name in rows[0] if name not in keys}
             connection.execute(inserted.on_conflict_do_update(index_elements=keys, set_=others), list(rows))
 

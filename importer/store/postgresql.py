@@ -32,6 +32,7 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.dialects.postgresql import insert as insert_or_replace
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import NullPool
 
@@ -136,6 +137,8 @@ class PostgresqlDatabase(Database):
     """The database at `url`, which only the connecting function keeps."""
 
     dialect = "postgresql"
+    driver_error = psycopg.Error
+    dialect_insert = staticmethod(insert_or_replace)
     read_options: Mapping[str, Any] = {"isolation_level": "AUTOCOMMIT"}
     snapshot_options: Mapping[str, Any] = {"isolation_level": "REPEATABLE READ"}
 

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Connection,
     Double,
     ForeignKey,
     ForeignKeyConstraint,
@@ -317,3 +318,13 @@ def triggers(dialect: str) -> Iterator[str]:
             f"CREATE TRIGGER {one.name} {one.event} FOR EACH ROW WHEN ({one.condition})"
             f" EXECUTE FUNCTION {one.name}()"
         )
+
+
+def create_all(connection: Connection) -> None:
+    """Tables, then triggers in the words of the database. An embedded store says what it is."""
+    dialect = connection.dialect.name
+    if dialect == "sqlite":
+        connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+    metadata.create_all(connection)
+    for trigger in triggers(dialect):
+        connection.exec_driver_sql(trigger)

@@ -18,11 +18,12 @@ from typing import Any, Final
 
 from filelock import FileLock, Timeout
 from sqlalchemy import ColumnElement, Connection, Double, Engine, Table, create_engine, event, insert, literal
+from sqlalchemy.dialects.sqlite import insert as insert_or_replace
 from sqlalchemy.pool import NullPool, Pool, QueuePool, StaticPool
 
 from importer.errors import StoreError, StoreUnusableError
 from importer.store.database import WRITES, Database, Release
-from importer.store.schema import APPLICATION_ID
+from importer.store.schema import APPLICATION_ID, VERSIONS, create_all
 
 FILE_NAME: Final = "importer.db"
 WAIT_S: Final = 30.0
@@ -34,6 +35,8 @@ class SqliteDatabase(Database):
     """The file `importer.db` in `home`; in memory while there is nothing to keep (`home` None)."""
 
     dialect = "sqlite"
+    driver_error = sqlite3.Error
+    dialect_insert = staticmethod(insert_or_replace)
     read_options: Mapping[str, Any] = {"importer_reads": True}
     snapshot_options: Mapping[str, Any] = {}
 
@@ -46,7 +49,10 @@ class SqliteDatabase(Database):
             _prepare(self.path)
             self._inode = self.path.stat().st_ino
         self.engine = self.kept_engine = self._engine(StaticPool)
-        if self.path is not None:
+        if self.path is None:
+            with self.writing() as connection:
+                create_all(connection)
+        else:
             self.engine, self.kept_engine = self._engine(QueuePool), self._engine(NullPool)
 
     def _engine(self, pool: type[Pool]) -> Engine:
@@ -56,6 +62,10 @@ class SqliteDatabase(Database):
         engine = create_engine("sqlite://", creator=connect, poolclass=pool, hide_parameters=True)
         event.listen(engine, "begin", _begin)
         return engine
+
+    def version(self, connection: Connection) -> str | None:
+        """In memory, this importer's own."""
+        return VERSIONS[-1] if self.path is None else super().version(connection)
 
     def set_durable(self, connection: Connection, *, durable: bool) -> None:
         """By waiting for the disk at each commit, or at a checkpoint."""

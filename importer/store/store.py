@@ -30,11 +30,8 @@ from importer.store.database import Database, close_quietly
 from importer.store.duplicates import DuplicateCheck, Recognition
 from importer.store.ownership import Ownership, Staging, keep_facts, newest_mark_s, remove_rows
 from importer.store.pace import StoredPace
-from importer.store.postgresql import PostgresqlDatabase, has_password
 from importer.store.records import IN_DOUBT, Batch, BatchSummary, is_batch_id
 from importer.store.sqlite import FILE_NAME, SqliteDatabase
-
-__all__ = ["Store", "computer", "has_password", "open_store", "os_user"]
 
 TRIES: Final = 5
 LOCK_AGAIN_S: Final = 0.1
@@ -83,6 +80,9 @@ def open_store(
     database: Database | None = None
     try:
         if url:
+            # A team's store alone needs its driver.
+            from importer.store.postgresql import PostgresqlDatabase
+
             database = team = PostgresqlDatabase(url, named)
             team.expect_fit()
         elif create or (home / FILE_NAME).exists():

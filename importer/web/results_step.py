@@ -17,8 +17,8 @@ from importer.app.options import CorrectOptions, ScreenChanges
 from importer.app.plan import Plan, discard, start
 from importer.app.questions import Answers
 from importer.app.records import BatchStatus, CorrectionOutcome
+from importer.app.report_batch import write_report
 from importer.app.results_file import write_results_file
-from importer.app.stores import write_report
 from importer.errors import UserError
 from importer.remedies import remedy_for
 from importer.results.edits import ACCEPTED
