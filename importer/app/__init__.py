@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from importer.app.check_sheet import ProposedMapping, check, propose
+    from importer.app.check_sheet import check
     from importer.app.correct_batch import prepare_correct
     from importer.app.keys import login, logout, whoami
     from importer.app.observer import Observer, Progress, Silent, Stage, StopHandle
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         VerifyOptions,
     )
     from importer.app.plan import Plan, answer, discard, start
+    from importer.app.propose_mapping import ProposedMapping, propose
     from importer.app.questions import (
         Answers,
         Choice,
@@ -64,7 +65,7 @@ __all__ = [
 
 _MODULES: Final = (
     "options", "questions", "observer", "plan", "check_sheet", "stores", "records", "keys", "staging", "run",
-    "resume", "verify_batch", "correct_batch", "report_batch",
+    "resume", "verify_batch", "correct_batch", "report_batch", "propose_mapping",
 )  # fmt: skip
 
 

@@ -23,7 +23,6 @@ from importer.mapping.row_mapper import RowMapper
 from importer.results.results_reader import is_results_header
 from importer.sheets import Sheet, SheetOptions, open_sheet
 from importer.sheets.rows import Cells, CellsDigest, Row, decode_cells, encode_cells
-from importer.starter.header import find_header_row
 from importer.store.ownership import Staging
 from importer.store.records import CHUNK_ROWS, REHEARSAL, RowStatus, StoredRow
 
@@ -98,6 +97,8 @@ def bound(mapping: Mapping, opened: Sheet, sheet: SheetInput) -> RowMapper:
 
 
 def _row_of_headings(mapping: Mapping, opened: Sheet, how: SheetOptions) -> int | None:
+    from importer.starter.header import find_header_row  # needed where something is wrong only
+
     with suppress(SheetError, MappingError):
         row = find_header_row(opened.path, replace(how, header_row=None)).row
         if row != opened.header_row:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from importer.activity import ActivityField
-from importer.app.check_sheet import ProposedMapping, propose
 from importer.app.connecting import fields_of_type
 from importer.app.options import CallOptions, ProposeOptions, refuse_host_offline
+from importer.app.propose_mapping import ProposedMapping, propose
 from importer.atomic_file import is_link, write_new
 from importer.cli import options
 from importer.cli.console import Console

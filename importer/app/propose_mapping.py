@@ -1,0 +1,75 @@
+"""`propose`: a starter mapping from a sheet's own columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from importer.app import staging
+from importer.app.options import ProposeOptions
+from importer.starter.entries import Remark
+from importer.starter.entries import propose as proposal_of
+from importer.starter.header import find_header_row
+from importer.starter.look import local_zone, look_at_sheet
+from importer.wording import be, count
+
+
+@dataclass(frozen=True, slots=True)
+class ProposedMapping:
+    """text: the YAML. fill_in: without these it cannot be used; look_at: guesses to be reviewed.
+
+    place: file and sheet, for people. rows: how many were looked at; more: there are others. columns, mapped:
+    of the sheet, and how many of them are mapped. event_known: an activity type was given or found. notices:
+    about the sheet.
+    """
+
+    text: str
+    place: str
+    sheet: str | None
+    header_row: int
+    rows: int
+    more: bool
+    columns: int
+    mapped: int
+    event_known: bool
+    fill_in: tuple[Remark, ...]
+    look_at: tuple[Remark, ...]
+    notices: tuple[str, ...]
+
+
+def propose(options: ProposeOptions) -> ProposedMapping:
+    """Reads the sheet's first rows. Writes nothing. Raises SheetError."""
+    sheet = options.sheet
+    header = find_header_row(sheet.path, staging.reading_options(sheet, None))
+    with staging.opened_sheet(replace(sheet, header_row=sheet.header_row or header.row), None) as opened:
+        findings = look_at_sheet(opened, local_zone())
+        notices = list(opened.warnings)
+        if not header.certain and sheet.header_row is None:
+            notices.append(
+                f"No row looks like headings; row {header.row} was used for them, and its values are not"
+                " sent."
+                " If that is wrong, give the sheet a row of headings and start again."
+            )
+        if opened.hidden_rows and sheet.hidden is None:
+            notices.append(
+                f"{count(opened.hidden_rows, 'row')} {be(opened.hidden_rows)} hidden in Excel, by a filter"
+                " or by"
+                " hand: `run` asks what to do with them."
+            )
+        proposal = proposal_of(
+            findings, opened, staging.reading_options(sheet, None), options.name, options.event,
+            schema_at_hand=options.schema_at_hand, known=options.known,
+        )  # fmt: skip
+        return ProposedMapping(
+            text=proposal.text,
+            place=opened.place(),
+            sheet=opened.name,
+            header_row=opened.header_row,
+            rows=findings.rows,
+            more=findings.more,
+            columns=len(findings.columns),
+            mapped=proposal.mapped,
+            event_known=options.event is not None or findings.event is not None,
+            fill_in=proposal.fill_in,
+            look_at=proposal.look_at,
+            notices=tuple(notices),
+        )
