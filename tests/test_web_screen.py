@@ -648,6 +648,10 @@ def test_many_notices_do_not_push_stop_out_of_sight(
     other.get_by_label("Field for Outcome").fill("mx_Custom_5")
     other.locator("#preview").get_by_text("mx_Custom_5").first.wait_for()
     with_keys.press("Resume")
+    with_keys.page.wait_for_url("**/send")
+    with_keys.page.get_by_role("button", name=re.compile(r"^Send \d+ rows$")).click()
+    with_keys.press("Yes, send")
+    with_keys.page.wait_for_url("**/progress")
     with_keys.page.get_by_text(re.compile(r"and \d+ more")).wait_for()
     stop = with_keys.page.get_by_role("button", name="Stop").bounding_box()
     tenant.set_faults({})
@@ -657,6 +661,31 @@ def test_many_notices_do_not_push_stop_out_of_sight(
     assert stop is not None
     assert stop["y"] + stop["height"] < 900
     assert len(tenant.activities) == 60
+
+
+def test_resume_with_another_mapping_asks_first(
+    with_keys: Person, tenant: RunningTenant, tmp_path: Path, mapping: Path
+) -> None:
+    """What changes is shown on Send, and nothing leaves before "Yes, send"; with the mapping as it was,
+    Resume goes on at once."""
+    with_keys.until_send(_sheet(tmp_path, 5), mapping)
+    with_keys.press("Try 3 rows")
+    with_keys.page.get_by_role("button", name="Send 2 rows").wait_for()
+    with_keys.page.get_by_role("link", name="Mapping", exact=True).click()
+    with_keys.page.get_by_label("Field for Outcome").fill("mx_Custom_5")
+    with_keys.page.locator("#preview").get_by_text("mx_Custom_5").first.wait_for()
+    with_keys.page.get_by_role("link", name="Results", exact=True).click()
+    with_keys.press("Resume")
+    with_keys.page.wait_for_url("**/send")
+    with_keys.page.get_by_text("row 5: mx_Custom_1: 'Won' → '(not sent)'").wait_for()
+    asked = with_keys.said
+    before = len(tenant.creates)
+    with_keys.send_all()
+
+    assert "The mapping was changed since sending began" in asked
+    assert before == 3
+    fields = sorted("mx_Custom_5" in one.fields for one in tenant.activities)
+    assert fields == [False, False, False, True, True]
 
 
 def test_the_same_sheet_twice_is_refused_with_a_way_on(
@@ -942,6 +971,36 @@ def test_a_question_is_answered_by_choice_and_kept_in_the_mapping(rehearsing: Pe
     with rehearsing.page.expect_download() as download:
         rehearsing.press("Download mapping")
     assert "accept: [" in Path(download.value.path()).read_text(encoding="utf-8")
+
+
+def test_what_is_ticked_stays_when_a_cell_is_saved(rehearsing: Person, tmp_path: Path) -> None:
+    """A choice that was not continued with yet is still chosen, or not, on the page that answers Save."""
+    sheet = tmp_path / "amounts.csv"
+    lines = [f"{ACCOUNT.format(row)},{row + 1}.500,{'Wno' if row < 2 else 'Won'}" for row in range(6)]
+    sheet.write_text("\n".join(["Account,Amount,Outcome", *lines, ""]), encoding="utf-8")
+    mapping = tmp_path / "amounts.yaml"
+    mapping.write_text(
+        "RelatedCompanyId: Account\nActivityEvent: 10001\nFields:\n"
+        "  mx_Custom_1: {column: Amount, type: number}\n  mx_Custom_2: {column: Outcome, one_of: [Won]}\n",
+        encoding="utf-8",
+    )
+    rehearsing.upload(sheet)
+    rehearsing.load_mapping(mapping)
+    rehearsing.check()
+    page = rehearsing.page
+    radio = page.get_by_role("radiogroup").get_by_role("radio")
+    radio.check()
+    page.get_by_label("Leave out 2 invalid rows").check()
+    rehearsing.correct_cell("Outcome, row 2", "Won")
+    assert radio.is_checked()
+    left_out = page.get_by_label("Leave out 1 invalid row")
+    assert left_out.is_checked()
+    left_out.uncheck()
+    rehearsing.correct_cell("Outcome, row 3", "Won")
+    assert radio.is_checked()
+    rehearsing.to_send()
+
+    assert page.get_by_role("button", name="Send 6 rows").is_visible()
 
 
 def test_the_keyboard_alone_is_enough(person: Person) -> None:

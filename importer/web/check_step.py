@@ -18,12 +18,13 @@ from importer.mapping.yaml_file import MappingText
 from importer.sheets import open_sheet
 from importer.web.imports import WebImport
 from importer.web.jobs import Job
-from importer.web.screen import Route, Screen, form_of, number_in, to_step
+from importer.web.screen import Route, Screen, answers_in, form_of, number_in, to_step
 from importer.web.sheet_step import sheet_input, sheet_options
 
 CELLS_SHOWN: Final = 25
 CORRECTION_LENGTH_MAX: Final = 32_767
 """Excel's own limit."""
+LEAVE_OUT: Final = "leave_out"
 BACK: Final = {"send": "send", "look-up": "check?look-up=yes"}
 """Where a corrected cell leads back to."""
 
@@ -59,6 +60,13 @@ async def correct(screen: Screen, request: web.Request, own: WebImport) -> web.R
     return to_step(own, f"{BACK.get(form.get('back', ''), 'check')}#problems")
 
 
+async def keep(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
+    """What is ticked stays so on the next page: another form of this one was sent."""
+    form = await form_of(request)
+    own.changed(ticked={**answers_in(form), **{name: "yes" for name in (LEAVE_OUT,) if name in form}})
+    return web.Response(status=204)
+
+
 async def settle(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
     """Continue: keep the answers, and go on if nothing is open."""
     form = await form_of(request)
@@ -68,9 +76,10 @@ async def settle(screen: Screen, request: web.Request, own: WebImport) -> web.Re
     if job.result is None:
         return here
     report, _ = job.result
-    answered = [_answered(own, each, form.get(each.key, "")) for each in report.questions]
-    leaves_out = "leave_out" in form
-    own.changed(leave_out_invalid=leaves_out)
+    chosen = answers_in(form)
+    answered = [_answered(own, each, chosen.get(each.key, "")) for each in report.questions]
+    leaves_out = LEAVE_OUT in form
+    own.changed(leave_out_invalid=leaves_out, ticked=None)
     if not all(answered):
         screen.say("Answer each question first, or correct the sheet.", bad=True)
     elif report.invalid and not leaves_out:
@@ -149,4 +158,9 @@ def _accepted(own: WebImport) -> list[str]:
 
 
 BASE: Final = "/imports/{import_id}/check"
-ROUTES: Final[list[Route]] = [("GET", BASE, page), ("POST", BASE, settle), ("POST", f"{BASE}/cell", correct)]
+ROUTES: Final[list[Route]] = [
+    ("GET", BASE, page),
+    ("POST", BASE, settle),
+    ("POST", f"{BASE}/cell", correct),
+    ("POST", f"{BASE}/ticked", keep),
+]

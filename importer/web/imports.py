@@ -79,7 +79,8 @@ class ImportState:
     file: name of the sheet's file. begun_at: UTC, ISO 8601. sheet, encoding, delimiter, header_row, hidden:
     how the sheet is read, None where that is found out. corrections: new texts of cells, by the row as Excel
     numbers it, then by the column's place from 0. leave_out_invalid: import the valid rows although others
-    are invalid. loaded: the mapping was loaded or changed, not only guessed.
+    are invalid. ticked: answers that were chosen and not continued with, None where there are none since the
+    last Continue. loaded: the mapping was loaded or changed, not only guessed.
     """
 
     file: str
@@ -91,6 +92,7 @@ class ImportState:
     hidden: Literal["include", "skip"] | None = None
     corrections: dict[int, dict[int, str]] = field(default_factory=dict)
     leave_out_invalid: bool = False
+    ticked: dict[str, str] | None = None
     loaded: bool = False
     modes: dict[Mode, ModeState] = field(default_factory=dict)
 
@@ -147,6 +149,11 @@ class WebImport:
     def mapping_digest(self) -> str:
         """Identifies the mapping as it is now."""
         return hashlib.sha256(self.mapping_text.encode()).hexdigest()
+
+    @property
+    def mapping_changed(self) -> bool:
+        """Whether the mapping is another one than when the batch began."""
+        return bool(self.mapping_text and self.here.mapped and self.here.mapped != self.mapping_digest)
 
     @property
     def corrections(self) -> dict[tuple[int, int], str]:

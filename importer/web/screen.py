@@ -111,6 +111,11 @@ async def form_of(request: web.Request) -> dict[str, str]:
     return {name: value for name, value in posted.items() if isinstance(value, str)}
 
 
+def answers_in(form: dict[str, str]) -> dict[str, str]:
+    """What was chosen in a form, by the questions' keys."""
+    return {key: value for name, value in form.items() if (key := name.removeprefix("answer.")) != name}
+
+
 def number_in(text: str) -> int | None:
     """A number of a form or an address; None for anything else."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None

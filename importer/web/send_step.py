@@ -31,7 +31,7 @@ from importer.store.store import Store
 from importer.web.check_step import bad_cells
 from importer.web.imports import ReadBack, WebImport
 from importer.web.jobs import SHOWN_AT_ONCE_S, Job
-from importer.web.screen import Route, Screen, form_of, to_step
+from importer.web.screen import Route, Screen, answers_in, form_of, to_step
 from importer.web.sheet_step import sheet_input
 
 TRIAL_ROWS: Final = 3
@@ -51,7 +51,8 @@ class SendJob(Job[RunResult | None]):
     """One plan from its preparation to its end; it waits for the person in between.
 
     status: of the batch that goes on, None for a new one. signature: what the plan was prepared from; a page
-    that shows something else makes a new one. waiting: for `go_on`.
+    that shows something else makes a new one. remaps: rows of the batch are mapped with a changed mapping.
+    waiting: for `go_on`.
     """
 
     started = False
@@ -68,6 +69,7 @@ class SendJob(Job[RunResult | None]):
     ) -> None:
         super().__init__(TRIAL if limit else "import", lambda _: self._prepared_and_sent())
         self.signature = signature(own, status)
+        self.remaps = status is not None and own.mapping_changed
         self.plan: Plan[RunResult] | None = None
         self.waiting = False
         self._screen, self._store, self._own, self._status = screen, store, own, status
@@ -84,7 +86,8 @@ class SendJob(Job[RunResult | None]):
 
     def go_on(self, answers: dict[str, str], looks: str | None = None) -> None:
         """From any thread: with these answers, and to the end if nothing else is open and the plan looks like
-        `looks` ("": it was not looked at; None: not to be sent yet). What was ordered to be sent stays so."""
+        `looks` ("": it was not looked at, which is not enough for a changed mapping; None: not to be sent
+        yet). What was ordered to be sent stays so."""
         if self.started:
             return
         self._wanted = answers, looks
@@ -104,7 +107,8 @@ class SendJob(Job[RunResult | None]):
                 answers, looks = self._wanted
                 self.started = looks is not None
                 await self._answer(answers)
-                if looks is not None and not self.open_questions and looks in {"", looks_of(self.plan)}:
+                unseen = "" if self._limit is not None or not self.remaps else None  # a trial is on Send
+                if looks is not None and not self.open_questions and looks in {unseen, looks_of(self.plan)}:
                     return await self._send(self.plan)
                 self.started, self.waiting = False, not self._woken.is_set()
                 try:
@@ -130,13 +134,12 @@ class SendJob(Job[RunResult | None]):
                 again=again == "again", only_new=again == "only-new",
             )  # fmt: skip
             return await prepare_run(run, self._store, self)
-        remap = bool(own.mapping_text and here.mapped and here.mapped != own.mapping_digest)
         rows = rows_numbered(self._store.open(self._status.batch), here.marks)
         marks = {row.number: mark for row in rows if (mark := own.mark_of(row))}
         changes = ScreenChanges(cells=own.corrections, statuses=marks, ids=here.ids)
         made_here = own.has_sheet or marks or own.state.corrections
         resume = ResumeOptions(
-            results=self._status.batch, mapping=own.mapping if remap else None, remap=remap,
+            results=self._status.batch, mapping=own.mapping if self.remaps else None, remap=self.remaps,
             retry_failed=self._retry_failed, calls=own.calls, sending=sending,
             changes=changes if made_here else None,
         )  # fmt: skip
@@ -185,7 +188,7 @@ async def page(screen: Screen, request: web.Request, own: WebImport) -> web.Resp
     to_send = plan.facts.to_send + plan.facts.in_doubt if plan.facts else 0
     return screen.show(
         request, "send_confirm.html" if request.path.endswith("/confirm") else "send.html", "Send", own,
-        plan=plan, questions=questions, problems=problems, looks=looks_of(plan),
+        plan=plan, remaps=job.remaps, questions=questions, problems=problems, looks=looks_of(plan),
         header=header, cells=cells, to_send=to_send, trial_rows=min(TRIAL_ROWS, to_send),
         notices=[text for text in job.notices if text not in plan.changes],
     )  # fmt: skip
@@ -194,10 +197,8 @@ async def page(screen: Screen, request: web.Request, own: WebImport) -> web.Resp
 async def answered(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
     """Answers to the questions that come up before sending."""
     form = await form_of(request)
-    chosen = {
-        name.removeprefix("answer."): value for name, value in form.items() if name.startswith("answer.")
-    }
-    own = own.changed(answers={**own.here.answers, **chosen})
+    chosen = answers_in(form)
+    own = own.changed(answers={**own.here.answers, **chosen}, ticked=None)
     job = screen.jobs.running(own.key)
     if isinstance(job, SendJob) and IMPORTED_BEFORE_KEY not in chosen:
         job.go_on(own.here.answers)

@@ -101,11 +101,13 @@ document.addEventListener("htmx:afterRequest", ({ detail }) => {
   else if (!leaving) say(detail.xhr.status && detail.xhr.status !== 401 ? NOT_UPDATED : NOT_ANSWERING);
 });
 
-// What was typed into other rows is saved, too, before a form is sent or a link is followed: it would be lost.
+// What was typed or ticked in other forms is kept, too, before a form is sent or a link is followed: it would be
+// lost.
 function isChanged(form) {
   return [...form.elements].some((field) => field instanceof HTMLSelectElement
     ? [...field.options].some((option) => option.selected !== option.defaultSelected) && field.selectedIndex > 0
-    : field.type !== "hidden" && "defaultValue" in field && field.value !== field.defaultValue);
+    : field.type !== "hidden" && "defaultValue" in field
+      && (field.value !== field.defaultValue || field.checked !== field.defaultChecked));
 }
 
 let keeping = false;
@@ -116,7 +118,7 @@ async function keep(forms, then) {
   try {
     for (const form of forms) {
       const body = new URLSearchParams(new FormData(form));
-      await fetch(form.action, { method: "POST", body, redirect: "manual" });
+      await fetch(form.dataset.kept || form.action, { method: "POST", body, redirect: "manual" });
     }
     then();
   } catch {
