@@ -75,7 +75,7 @@ async def test_every_read_asks_as_documented() -> None:
             tenant.users(),
             tenant.activity("a/b&c"),
             tenant.activities("c d", since, since),
-            tenant.companies("Account", ("mx_Code",), equal=("mx_Code", "00123"), page=3, page_size=10),
+            tenant.companies("Account", "mx_Code", value="00123", page=3),
         ):
             with suppress(ReadFailed):  # {} is no answer to any of them but one
                 await ask
@@ -97,8 +97,8 @@ async def test_every_read_asks_as_documented() -> None:
         "CompanyType": {"CompanyTypeName": "Account"},
         "FilterBy": {"LookupName": "mx_Code", "LookupValue": "00123", "SqlOperator": "="},
     }
-    assert bodies[4]["Columns"] == {"Include_CSV": "CompanyId,mx_Code"}
-    assert bodies[4]["Paging"] == {"PageIndex": 3, "PageSize": 10}
+    assert bodies[4]["Columns"] == {"Include_CSV": "CompanyId,CompanyName,mx_Code"}
+    assert bodies[4]["Paging"] == {"PageIndex": 3, "PageSize": 1000}
 
 
 def activities(ids: list[str], count: int) -> dict[str, Any]:

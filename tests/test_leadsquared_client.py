@@ -437,7 +437,7 @@ def test_activities_are_read_as_they_come() -> None:
         b'"mx_Custom_4":true}},{"CompanyActivityId":"2f6c1a52-7a3f-4a39-9c63-5ad4f1a2b002","ActivityEvent":"x"}]}'
     )
 
-    first, second = read_activities(body).found
+    _, (first, second) = read_activities(body)
 
     assert dict(first.fields) == {"Status": "Active", "mx_Custom_3": "1.50", "mx_Custom_4": "true"}
     assert (first.id, first.company_id, first.event, first.note) == (
@@ -449,8 +449,8 @@ def test_activities_are_read_as_they_come() -> None:
 
 def test_an_absent_list_is_empty() -> None:
     """Observed when there is nothing."""
-    assert read_activities(b'{"RecordCount":0}').found == ()
-    assert read_companies(b'{"RecordCount":0,"Companies":null}').found == ()
+    assert read_activities(b'{"RecordCount":0}') == (0, [])
+    assert read_companies(b'{"RecordCount":0,"Companies":null}') == (0, [])
 
 
 @pytest.mark.parametrize(
@@ -496,13 +496,13 @@ def test_people_and_accounts_are_read() -> None:
         )
     )
     listed = [{"Attribute": "CompanyId", "Value": "C"}, {"Attribute": "mx_Code", "Value": "007"}]
-    page = read_companies(as_body({"RecordCount": 9, "Companies": [{"companyPropertyList": listed}]}))
+    count, found = read_companies(as_body({"RecordCount": 9, "Companies": [{"companyPropertyList": listed}]}))
 
     assert (user.name, user.org_code, user.email) == ("Ann", "22824", "")
     assert user.api_host == "api.leadsquared.com"
     assert [(one.id, one.name, one.active) for one in users] == [("1", "Ann", True), ("2", "Bob Doe", False)]
-    assert (page.record_count, page.found[0].id) == (9, "C")
-    assert page.found[0].attributes["mx_Code"] == "007"
+    assert (count, found[0].id) == (9, "C")
+    assert found[0].attributes["mx_Code"] == "007"
 
 
 @pytest.mark.parametrize(

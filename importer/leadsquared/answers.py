@@ -10,9 +10,9 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, TypeVar
 
 from importer.activity import GUID, ActivityField, StoredActivity, dotnet_time
 from importer.leadsquared.outcomes import parsed
@@ -53,14 +53,6 @@ class Candidate:
     active: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Page(Generic[_T]):
-    """A part of what was asked for. record_count: how many there are in all."""
-
-    record_count: int
-    found: tuple[_T, ...]
-
-
 def read_current_user(body: bytes) -> CurrentUser:
     """`UserByAccessKey.Get`. Raises AnswerError."""
     answer = _object(parsed(body), "user")
@@ -83,28 +75,37 @@ def read_current_user(body: bytes) -> CurrentUser:
 def read_users(body: bytes) -> tuple[Candidate, ...]:
     """`Users.Get`; entries without an Id are left out. `FullName`, which people look users up by and the
     answer does not have, is an attribute too. Raises AnswerError."""
-    users: list[Candidate] = []
-    for entry in _list(parsed(body), "users"):
-        person = _object(entry, "user")
-        texts = {str(name): text for name, value in person.items() if (text := text_of(value))}
-        name = f"{_shown(person, 'FirstName')} {_shown(person, 'LastName')}".strip()
-        if name:
-            texts.setdefault("FullName", name)
-        active = texts.get("StatusCode", "0") == "0"
-        users.append(Candidate(_shown(person, "ID"), name, texts, active))
+    users = map(_user, _list(parsed(body), "users"))
     return tuple(user for user in users if user.id)
 
 
-def read_companies(body: bytes) -> Page[Candidate]:
-    """`Company.Get`. Raises AnswerError."""
-    answer = _object(parsed(body), "page of accounts")
-    return Page(_record_count(answer), tuple(map(_company, _listed(answer, "Companies"))))
+def _user(entry: object) -> Candidate:
+    person = _object(entry, "user")
+    name = f"{_shown(person, 'FirstName')} {_shown(person, 'LastName')}".strip()
+    attributes = {key: text for key, value in person.items() if (text := text_of(value))}
+    if name:
+        attributes.setdefault("FullName", name)
+    return Candidate(_shown(person, "ID"), name, attributes, attributes.get("StatusCode", "0") == "0")
 
 
-def read_activities(body: bytes) -> Page[StoredActivity]:
-    """`CompanyActivity.svc/Retrieve`. Raises AnswerError."""
-    answer = _object(parsed(body), "page of activities")
-    return Page(_record_count(answer), tuple(map(_activity, _listed(answer, "CompanyActivities"))))
+def read_companies(body: bytes) -> tuple[int, list[Candidate]]:
+    """`Company.Get`: how many there are, and those of the page. Raises AnswerError."""
+    return _page(body, "accounts", "Companies", _company)
+
+
+def read_activities(body: bytes) -> tuple[int, list[StoredActivity]]:
+    """`CompanyActivity.svc/Retrieve`: how many there are, and those of the page. Raises AnswerError."""
+    return _page(body, "activities", "CompanyActivities", _activity)
+
+
+def _page(body: bytes, what: str, key: str, read: Callable[[object], _T]) -> tuple[int, list[_T]]:
+    """A list that is absent or null is empty (observed), on a page past the end too."""
+    answer = _object(parsed(body), f"page of {what}")
+    count = text_of(answer.get("RecordCount")).strip()
+    if not re.fullmatch(r"\d{1,9}", count, re.ASCII):
+        raise AnswerError("the answer has no RecordCount")
+    listed = answer.get(key)
+    return int(count), [] if listed is None else list(map(read, _list(listed, key)))
 
 
 def read_activity(body: bytes) -> StoredActivity:
@@ -199,27 +200,11 @@ def _list(value: object, what: str) -> list[Any]:
     return value
 
 
-def _record_count(answer: Mapping[str, Any]) -> int:
-    count = text_of(answer.get("RecordCount")).strip()
-    if not re.fullmatch(r"\d{1,9}", count, re.ASCII):
-        raise AnswerError("the answer has no RecordCount")
-    return int(count)
-
-
-def _listed(answer: Mapping[str, Any], key: str) -> list[Any]:
-    """The list under `key`; absent or null means empty (observed), on a page past the end too."""
-    value = answer.get(key)
-    return [] if value is None else _list(value, key)
-
-
 def _company(entry: object) -> Candidate:
     properties = _list(_object(entry, "account").get("companyPropertyList"), "properties")
-    attributes: dict[str, str] = {}
-    for item in properties:
-        pair = _object(item, "property")
-        name, value = text_of(pair.get("Attribute")), text_of(pair.get("Value"))
-        if name and value:
-            attributes[name] = value
+    pairs = [_object(item, "property") for item in properties]
+    texts = [(text_of(pair.get("Attribute")), text_of(pair.get("Value"))) for pair in pairs]
+    attributes = {name: value for name, value in texts if name and value}
     company_id = attributes.get("CompanyId", "").strip()
     if not company_id:
         raise AnswerError("an account has no CompanyId")

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from importer.activity import ActivityField, Fields, StoredActivity
 from importer.errors import TenantError
 from importer.leadsquared import answers
-from importer.leadsquared.answers import AnswerError, Candidate, CurrentUser, Page
+from importer.leadsquared.answers import AnswerError, Candidate, CurrentUser
 from importer.leadsquared.client import LeadSquared, WithheldError
 from importer.leadsquared.outcomes import (
     CERTAINLY_NOT_SENT,
@@ -40,6 +40,7 @@ LOOKS_MAX: Final = 3
 LOOK_MAX_BYTES: Final = 64 * 1024 * 1024
 """Of all pages of one reading of an account together."""
 PAGE_SIZE: Final = 100
+ACCOUNTS_PAGE_SIZE: Final = 1000
 PAGES_MAX: Final = 200
 CLOCK_SAMPLES: Final = 31
 CLOCK_SAMPLE_EVERY_S: Final = 0.1
@@ -85,19 +86,15 @@ class Reading:
 class Tenant:
     """One LeadSquared tenant behind one pace. patience_s: how long a read waits out refusals for the rate."""
 
-    def __init__(
-        self,
-        api: LeadSquared,
-        pace: Pace,
-        *,
-        patience_s: float = 900.0,
-    ) -> None:
+    def __init__(self, api: LeadSquared, pace: Pace, *, patience_s: float = 900.0) -> None:
         self._api = api
         self._pace = pace
         self._patience_s = patience_s
         self._clock_samples: deque[float] = deque(maxlen=CLOCK_SAMPLES)
         self._sampled_at = -math.inf
-        self._clock_difference_s = 0.0
+        self.clock_difference_s = 0.0
+        """The tenant's clock minus ours, from the `Date` of its answers (whole seconds): the median of the
+        last ones, so that a late or cached answer moves nothing. 0 before the first answer."""
 
     def __repr__(self) -> str:
         return f"<Tenant {self._api.base_url}, clock {self.clock_difference_s:+.1f} s>"
@@ -105,12 +102,6 @@ class Tenant:
     @property
     def base_url(self) -> str:
         return self._api.base_url
-
-    @property
-    def clock_difference_s(self) -> float:
-        """The tenant's clock minus ours, from the `Date` of its answers (whole seconds): the median of
-        the last ones, so that a late or cached answer moves nothing. 0 before the first answer."""
-        return self._clock_difference_s
 
     async def create(self, body: bytes, slot: Slot, may_leave: Callable[[], bool] = lambda: True) -> Outcome:
         """One Create call on `slot`. Cancelling it gives an outcome too (see `LeadSquared`).
@@ -168,31 +159,31 @@ class Tenant:
         wanted = page_size = 0
         for number in range(1, PAGES_MAX + 1):
             try:
-                page, page_bytes = await self._page(company_id, since, until, number)
+                (count, found), page_bytes = await self._page(company_id, since, until, number)
             except Unreachable:  # once more, since the pages before it would have to be read again
                 if not seen:
                     raise
-                page, page_bytes = await self._page(company_id, since, until, number)
+                (count, found), page_bytes = await self._page(company_id, since, until, number)
             sizes.append(page_bytes)
             if sum(sizes) > LOOK_MAX_BYTES:
                 why = remedy_for("too-large").meaning
                 outcome = Outcome(OutcomeKind.DOUBTFUL, "too-large", why, 200, complete=True)
                 raise ReadFailed(outcome, "The account's activities are too large to be read.")
             before = len(seen)
-            seen.update((activity.id.casefold(), activity) for activity in page.found)
-            wanted = max(wanted, page.record_count)
-            brought_more = len(page.found) >= PAGE_SIZE and len(seen) > before
+            seen.update((activity.id.casefold(), activity) for activity in found)
+            wanted = max(wanted, count)
+            brought_more = len(found) >= PAGE_SIZE and len(seen) > before
             if len(seen) >= wanted and not brought_more:
                 return True
-            page_size = max(page_size, len(page.found))
-            if not page.found or number * page_size >= wanted + page_size:
+            page_size = max(page_size, len(found))
+            if not found or number * page_size >= wanted + page_size:
                 return False
         return False
 
     async def _page(
         self, company_id: str, since: dt.datetime, until: dt.datetime, number: int
-    ) -> tuple[Page[StoredActivity], int]:
-        """One page (from 1), and its size in bytes. Raises ReadFailed."""
+    ) -> tuple[tuple[int, list[StoredActivity]], int]:
+        """One page (from 1) as `read_activities` gives it, and its size in bytes. Raises ReadFailed."""
         asked = {
             "Parameter": {"FromDate": _written(since), "ToDate": _written(until)},
             "Paging": {"PageIndex": str(number), "PageSize": str(PAGE_SIZE)},
@@ -217,20 +208,16 @@ class Tenant:
 
     async def current_user(self) -> CurrentUser:
         """Whose keys these are. Raises Unauthorised, Unreachable or ReadFailed (wrong address)."""
+        path, read = "Authentication.svc/UserByAccessKey.Get", answers.read_current_user
         started = time.monotonic()
-        for pause_s in (*WHOAMI_PAUSES_S, None):
+        for pause_s in WHOAMI_PAUSES_S:
             try:
-                return await self._answer(
-                    "say whose keys these are",
-                    "Authentication.svc/UserByAccessKey.Get",
-                    answers.read_current_user,
-                )
+                return await self._answer("say whose keys these are", path, read)
             except Unreachable as error:
-                waited_out = error.outcome.refusal is not None
-                if pause_s is None or waited_out or time.monotonic() - started > WHOAMI_PATIENCE_S:
+                if error.outcome.refusal is not None or time.monotonic() - started > WHOAMI_PATIENCE_S:
                     raise
-                await asyncio.sleep(pause_s)
-        raise AssertionError("unreachable")  # pragma: no cover - the last round returns or raises
+            await asyncio.sleep(pause_s)
+        return await self._answer("say whose keys these are", path, read)
 
     async def users(self) -> tuple[Candidate, ...]:
         """All users of the tenant, active or not. Raises ReadFailed."""
@@ -247,24 +234,18 @@ class Tenant:
             return None
 
     async def companies(
-        self,
-        company_type: str,
-        columns: tuple[str, ...],
-        *,
-        equal: tuple[str, str] | None = None,
-        page: int = 1,
-        page_size: int = 1000,
-    ) -> Page[Candidate]:
-        """A page (from 1) of the accounts of a type: their Ids and these columns. equal: only those with this
-        (attribute, value). Raises ReadFailed."""
+        self, company_type: str, attribute: str, *, value: str | None = None, page: int = 1
+    ) -> tuple[int, list[Candidate]]:
+        """How many accounts of a type there are, and a page (from 1) of them with this attribute. value: only
+        those that have it. Raises ReadFailed."""
         query: dict[str, Any] = {"CompanyType": {"CompanyTypeName": company_type}}
-        if equal is not None:
-            query["FilterBy"] = {"LookupName": equal[0], "LookupValue": equal[1], "SqlOperator": "="}
+        if value is not None:
+            query["FilterBy"] = {"LookupName": attribute, "LookupValue": value, "SqlOperator": "="}
         asked = {
             "Query": query,
-            "Columns": {"Include_CSV": ",".join(dict.fromkeys(("CompanyId", *columns)))},
+            "Columns": {"Include_CSV": ",".join(dict.fromkeys(("CompanyId", "CompanyName", attribute)))},
             "Sorting": {"ColumnName": "CreatedOn", "Direction": "0"},
-            "Paging": {"PageIndex": page, "PageSize": page_size},
+            "Paging": {"PageIndex": page, "PageSize": ACCOUNTS_PAGE_SIZE},
         }
         path = "CompanyManagement.svc/Company.Get"
         return await self._answer("look up accounts", path, answers.read_companies, {}, asked)
@@ -286,7 +267,8 @@ class Tenant:
                 try:
                     return parse(exchange.body)
                 except AnswerError as error:
-                    failed = _unreadable(exchange, str(error))
+                    kind, status, why = OutcomeKind.DOUBTFUL, exchange.status, str(error)
+                    failed = Outcome(kind, "unreadable", f"{why}.", status, complete=True, said=why)
             hopeless = failed.refusal is None or ends_quota(failed.refusal)
             if hopeless or time.monotonic() >= deadline:
                 raise read_failed(failed, exchange, purpose, self.base_url)
@@ -319,7 +301,7 @@ class Tenant:
         if theirs is not None:
             self._sampled_at = now
             self._clock_samples.append(theirs.timestamp() + 0.5 - (now - exchange.seconds / 2))
-            self._clock_difference_s = statistics.median(self._clock_samples)
+            self.clock_difference_s = statistics.median(self._clock_samples)
 
 
 def read_failed(outcome: Outcome, exchange: Exchange, purpose: str, base_url: str) -> ReadFailed:
@@ -375,10 +357,6 @@ def _redirection(exchange: Exchange) -> str:
     except ValueError:
         host = None
     return f", to {host[:100]}" if host and host.isprintable() else ""
-
-
-def _unreadable(exchange: Exchange, why: str) -> Outcome:
-    return Outcome(OutcomeKind.DOUBTFUL, "unreadable", f"{why}.", exchange.status, complete=True, said=why)
 
 
 def _written(moment: dt.datetime) -> str:

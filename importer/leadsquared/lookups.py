@@ -18,7 +18,6 @@ from importer.mapping.references import Lookup, Resolved
 from importer.mapping.values import Fault
 from importer.text import one_line
 
-ACCOUNTS_PAGE_SIZE: Final = 1000
 ACCOUNT_PAGES_MAX: Final = 1000
 FEW_VALUES: Final = 4
 """Up to so many values are asked one by one without asking first how many accounts there are."""
@@ -71,8 +70,7 @@ async def resolve(
             known = await _accounts(
                 tenant, lookup, values, lambda count: progress(len(answers) + count, total)
             )
-        judged = _judged_all(lookup, values, known, found_before=found_before)
-        answers.update({(lookup, key): answer for key, answer in judged.items()})
+        answers.update(_judged_all(lookup, values, known, found_before=found_before))
         progress(len(answers), total)
     return answers
 
@@ -132,15 +130,11 @@ async def _page(
     tenant: Tenant, lookup: Lookup, *, page: int = 1, value: str | None = None
 ) -> tuple[int, list[Candidate]]:
     """How many accounts there are in all, and a page of them; of those that LeadSquared finds for `value`."""
-    answer = await tenant.companies(
-        lookup.company_type or "", ("CompanyId", "CompanyName", lookup.by),
-        equal=None if value is None else (lookup.by, value), page=page, page_size=ACCOUNTS_PAGE_SIZE,
-    )  # fmt: skip
-    if value is None:
-        return answer.record_count, list(answer.found)
-    # Where the attribute was not given back, LeadSquared's own comparison counts.
-    given = {lookup.by: value}
-    return answer.record_count, [replace(one, attributes={**given, **one.attributes}) for one in answer.found]
+    company_type = lookup.company_type or ""
+    record_count, found = await tenant.companies(company_type, lookup.by, value=value, page=page)
+    if value is not None:  # where the attribute was not given back, LeadSquared's own comparison counts
+        found = [replace(one, attributes={lookup.by: value, **one.attributes}) for one in found]
+    return record_count, found
 
 
 def _by_id(found: Iterable[Candidate]) -> dict[str, Candidate]:
@@ -157,7 +151,7 @@ def _text(lookup: Lookup, one: Candidate) -> str:
 
 def _judged_all(
     lookup: Lookup, values: Mapping[str, str], known: Sequence[Candidate], *, found_before: bool
-) -> dict[str, Answer]:
+) -> dict[tuple[Lookup, str], Answer]:
     """What each value stands for: what has exactly it as its attribute; active users go before inactive ones.
 
     found_before: other values of this lookup were found, so that it is right as such.
@@ -172,7 +166,7 @@ def _judged_all(
     missing = [key for key in values if key not in matches][:NEAR_MAX]
     near = {key: _nearest(values[key][:SHOWN_LENGTH_MAX], list(dict.fromkeys(texts))) for key in missing}
     return {
-        key: _judged(lookup, value, list(matches.get(key, {}).values()), near.get(key, ()), hint)
+        (lookup, key): _judged(lookup, value, list(matches.get(key, {}).values()), near.get(key, ()), hint)
         for key, value in values.items()
     }
 
@@ -225,11 +219,7 @@ def _nearest(value: str, texts: Sequence[str]) -> list[str]:
     from rapidfuzz import fuzz, process, utils
 
     found = process.extract(
-        value,
-        texts,
-        scorer=fuzz.ratio,
-        processor=utils.default_process,
-        limit=CANDIDATES_MAX,
+        value, texts, scorer=fuzz.ratio, processor=utils.default_process, limit=CANDIDATES_MAX,
         score_cutoff=NEAR_ENOUGH,
-    )
+    )  # fmt: skip
     return [one_line(text, SHOWN_LENGTH_MAX) for text, _, _ in found]

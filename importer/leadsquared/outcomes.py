@@ -80,9 +80,12 @@ CERTAINLY_NOT_SENT: Final = frozenset(
 )
 
 
+_MX_NAME: Final = re.compile(r"MX[A-Za-z]\w{0,95}", re.IGNORECASE)
+
+
 @dataclass
 class Exchange:
-    """One HTTP exchange, however it ended.
+    """One HTTP exchange, however it ended; what the table asks about it is read once.
 
     status: None when no status line arrived. headers: asked for by names in lower case. body: what arrived
     of it, decompressed. failure: None when the answer is complete. detail: the failure in the library's
@@ -99,7 +102,7 @@ class Exchange:
     @cached_property
     def outcome(self) -> Outcome:
         """What it means for a row, if it is the answer to a Create."""
-        return _judge(_Facts(self))
+        return _judge(self)
 
     @property
     def read_failure(self) -> Outcome | None:
@@ -110,6 +113,78 @@ class Exchange:
         """
         unremarkable = self.outcome.kind in {OutcomeKind.CREATED, OutcomeKind.DOUBTFUL}
         return None if self.status == 200 and self.failure is None and unremarkable else self.outcome
+
+    @cached_property
+    def document(self) -> object:
+        """The body as JSON, None when it is not JSON."""
+        return parsed(self.body)
+
+    @property
+    def answer(self) -> Mapping[str, Any]:
+        """The same if it is an object, else empty."""
+        return self.document if isinstance(self.document, dict) else {}
+
+    @property
+    def message_part(self) -> Mapping[str, Any]:
+        """Its `Message` if that is an object, else empty."""
+        part = self.answer.get("Message")
+        return part if isinstance(part, dict) else {}
+
+    @property
+    def word(self) -> str:
+        """Its `Status`."""
+        return _text(self.answer, "Status")
+
+    @property
+    def activity_id(self) -> str | None:
+        """Its `Message.Id`, if it can be one: a GUID, and not .NET's empty one."""
+        text = _text(self.message_part, "Id").strip()
+        return text if GUID.fullmatch(text) and text.strip("{}") != NIL_GUID else None
+
+    @cached_property
+    def exception(self) -> str:
+        """The body's `ExceptionType`, cleaned, "" if there is none."""
+        named = (_text(part, "ExceptionType") for part in (self.answer, self.message_part))
+        return one_line(next((name for name in named if name.strip()), ""), CODE_LENGTH_MAX)
+
+    @cached_property
+    def mx(self) -> str:
+        """The exception type, without a namespace, if it is one of LeadSquared's (`MX…`)."""
+        name = self.exception.rpartition(".")[2]
+        return name if _MX_NAME.fullmatch(name) else ""
+
+    @cached_property
+    def said(self) -> str:
+        """The server's own words about what is wrong, cleaned."""
+        answer, part = self.answer, self.message_part
+        words = (
+            _text(answer, "ExceptionMessage"),
+            _text(part, "ExceptionMessage"),
+            _text(part, "Message"),
+            _text(answer, "Message"),
+            _text(answer, "error"),
+        )
+        return one_line(next((text for text in words if text.strip()), ""), SAID_LENGTH_MAX)
+
+    @cached_property
+    def limit_text(self) -> str:
+        """The words that state the rate limit, "" if there are none.
+
+        A refusal of a known kind may quote a cell's content, so there the words count only where they
+        begin the message. A body that is not JSON (a page of the CDN) is searched as it is.
+        """
+        if is_known_refusal(self.mx):
+            return self.said if _LIMIT_AT_START.match(self.said) else ""
+        in_json = self.document is not None and not isinstance(self.document, str)
+        words = self.said if in_json else decoded(self.body)
+        found = _LIMIT.search(words)
+        return "" if found is None else words[max(0, found.start() - 20) :][:SAID_LENGTH_MAX]
+
+
+def _text(part: Mapping[str, Any], key: str) -> str:
+    """The text under a key, "" where there is none."""
+    found = part.get(key)
+    return found if isinstance(found, str) else ""
 
 
 class Outcome(NamedTuple):
@@ -131,171 +206,70 @@ class Outcome(NamedTuple):
     said: str = ""
 
 
-_MX_NAME: Final = re.compile(r"MX[A-Za-z]\w{0,95}", re.IGNORECASE)
-_RATE_LIMIT_EXCEPTION: Final = "mxapiratelimitexceeded"
-_BAD_KEYS_EXCEPTION: Final = "mxinvalidaccessdetails"
-
-
-class _Facts:
-    """The parts of an exchange that the table asks about, each read once.
-
-    document: the body as JSON, None when it is not JSON. answer: the same if it is an object, else empty.
-    message_part: its `Message` if that is an object, else empty. word: its `Status`. activity_id: its
-    `Message.Id`, if it can be one.
-    """
-
-    def __init__(self, exchange: Exchange) -> None:
-        self.status = exchange.status
-        self.failure = exchange.failure
-        self.exchange = exchange
-        self.document = document = parsed(exchange.body)
-        self.answer: Mapping[str, Any] = document if isinstance(document, dict) else {}
-        part, word = self.answer.get("Message"), self.answer.get("Status")
-        self.message_part: Mapping[str, Any] = part if isinstance(part, dict) else {}
-        self.word = word if isinstance(word, str) else ""
-        self.activity_id = _usable_id(self.message_part.get("Id"))
-
-    @cached_property
-    def text(self) -> str:
-        return decoded(self.exchange.body)
-
-    @cached_property
-    def exception(self) -> str:
-        """The body's `ExceptionType`, cleaned, "" if there is none."""
-        for part in (self.answer, self.message_part):
-            name = part.get("ExceptionType")
-            if isinstance(name, str) and name.strip():
-                return one_line(name, CODE_LENGTH_MAX)
-        return ""
-
-    @cached_property
-    def mx(self) -> str:
-        """The exception type, without a namespace, if it is one of LeadSquared's (`MX…`)."""
-        name = self.exception.rpartition(".")[2]
-        return name if _MX_NAME.fullmatch(name) else ""
-
-    @cached_property
-    def said(self) -> str:
-        """The server's own words about what is wrong, cleaned."""
-        for part, key in (
-            (self.answer, "ExceptionMessage"),
-            (self.message_part, "ExceptionMessage"),
-            (self.message_part, "Message"),
-            (self.answer, "Message"),
-            (self.answer, "error"),
-        ):
-            words = part.get(key)
-            if isinstance(words, str) and words.strip():
-                return one_line(words, SAID_LENGTH_MAX)
-        return ""
-
-    @cached_property
-    def limit_text(self) -> str:
-        """The words that state the rate limit, "" if there are none.
-
-        A refusal of a known kind may quote a cell's content, so there the words count only where they
-        begin the message. A body that is not JSON (a page of the CDN) is searched as it is.
-        """
-        if self.mx and is_known_refusal(self.mx):
-            return limit_words(self.said, at_start=True)
-        words = self.said if self.document is not None and not isinstance(self.document, str) else self.text
-        return limit_words(words)[:SAID_LENGTH_MAX]
-
-
-def _usable_id(found: object) -> str | None:
-    """An Id is a GUID, and not .NET's empty one."""
-    text = found.strip() if isinstance(found, str) else ""
-    return text if GUID.fullmatch(text) and text.strip("{}") != NIL_GUID else None
-
-
-def _created(seen: _Facts) -> bool:
-    return seen.word == "Success" and seen.activity_id is not None
-
-
-def _throttled(seen: _Facts) -> bool:
-    by_name = seen.mx.casefold().startswith(_RATE_LIMIT_EXCEPTION)
-    return by_name or bool(seen.limit_text) or seen.status == 429
-
-
-def _unauthorised(seen: _Facts) -> bool:
-    return seen.status == 401 or seen.mx.casefold().startswith(_BAD_KEYS_EXCEPTION)
-
-
-def _refused(seen: _Facts) -> bool:
-    known = bool(seen.mx) and is_known_refusal(seen.mx)
-    return known or seen.status == 412 or (seen.word in {"Failed", "Error"} and seen.status in {200, 400})
-
-
-def _unknown_refusal(seen: _Facts) -> bool:
-    return seen.status == 500 and bool(seen.mx)
-
-
-def _wrong_address(seen: _Facts) -> bool:
-    if seen.status is not None and 300 <= seen.status <= 399:
-        return True
-    return seen.status in {404, 405} and not seen.mx and seen.failure is None
-
-
-def _not_sent(seen: _Facts) -> bool:
-    return seen.failure in CERTAINLY_NOT_SENT or seen.status == 407
-
-
-TABLE: Final[tuple[tuple[Callable[[_Facts], bool], OutcomeKind], ...]] = (
-    (_created, OutcomeKind.CREATED),
-    (_throttled, OutcomeKind.THROTTLED),
-    (_unauthorised, OutcomeKind.UNAUTHORISED),
-    (_refused, OutcomeKind.REFUSED),
-    (_unknown_refusal, OutcomeKind.UNKNOWN_REFUSAL),
-    (_wrong_address, OutcomeKind.WRONG_ADDRESS),
-    (_not_sent, OutcomeKind.NOT_SENT),
+TABLE: Final[tuple[tuple[OutcomeKind, Callable[[Exchange], bool]], ...]] = (
+    (OutcomeKind.CREATED, lambda seen: seen.word == "Success" and seen.activity_id is not None),
+    (
+        OutcomeKind.THROTTLED,
+        lambda seen: (
+            seen.mx.casefold().startswith("mxapiratelimitexceeded")
+            or bool(seen.limit_text)
+            or seen.status == 429
+        ),
+    ),
+    (
+        OutcomeKind.UNAUTHORISED,
+        lambda seen: seen.status == 401 or seen.mx.casefold().startswith("mxinvalidaccessdetails"),
+    ),
+    (
+        OutcomeKind.REFUSED,
+        lambda seen: (
+            is_known_refusal(seen.mx)
+            or seen.status == 412
+            or (seen.word in {"Failed", "Error"} and seen.status in {200, 400})
+        ),
+    ),
+    (OutcomeKind.UNKNOWN_REFUSAL, lambda seen: seen.status == 500 and bool(seen.mx)),
+    (
+        OutcomeKind.WRONG_ADDRESS,
+        lambda seen: (
+            (seen.status is not None and 300 <= seen.status <= 399)
+            or (seen.status in {404, 405} and not seen.mx and seen.failure is None)
+        ),
+    ),
+    (OutcomeKind.NOT_SENT, lambda seen: seen.failure in CERTAINLY_NOT_SENT or seen.status == 407),
 )
 """First match wins; what matches nothing is doubtful."""
 
 
-def _judge(seen: _Facts) -> Outcome:
-    kind = next((kind for matches, kind in TABLE if matches(seen)), OutcomeKind.DOUBTFUL)
-    created = kind is OutcomeKind.CREATED
-    code = "" if created else _code(seen, kind)
-    return Outcome(
-        kind=kind,
-        code=code,
-        message="" if created else _message(seen, code),
-        http_status=seen.status,
-        activity_id=seen.activity_id if created else None,
-        refusal=stated_refusal(seen.limit_text or seen.said, seen.exchange.headers)
-        if kind is OutcomeKind.THROTTLED
-        else None,
-        complete=seen.status in {200, 500} and seen.failure is None,
-        said="" if created else seen.said,
-    )
+def _judge(seen: Exchange) -> Outcome:
+    kind = next((kind for kind, matches in TABLE if matches(seen)), OutcomeKind.DOUBTFUL)
+    complete = seen.status in {200, 500} and seen.failure is None
+    if kind is OutcomeKind.CREATED:
+        return Outcome(kind, "", "", seen.status, seen.activity_id, complete=complete)
+    code, refusal = _code(seen, kind), None
+    if kind is OutcomeKind.THROTTLED:
+        refusal = stated_refusal(seen.limit_text or seen.said, seen.headers)
+    message = _message(seen, code)
+    return Outcome(kind, code, message, seen.status, refusal=refusal, complete=complete, said=seen.said)
 
 
-def _code(seen: _Facts, kind: OutcomeKind) -> str:
+def _code(seen: Exchange, kind: OutcomeKind) -> str:
+    """What it is called; where it says nothing by itself: how it ended, else its status, else its body."""
     if seen.mx and kind is not OutcomeKind.DOUBTFUL:
         return seen.mx
-    match kind:
-        case OutcomeKind.THROTTLED:
-            return "rate-limit"
-        case OutcomeKind.REFUSED:
-            return seen.exception or "refused"
-        case OutcomeKind.NOT_SENT:
-            return seen.failure.value if seen.failure else Failure.PROXY.value
-        case _:
-            return _code_without_meaning(seen)
-
-
-def _code_without_meaning(seen: _Facts) -> str:
-    """The code of an answer that says nothing by itself: how it ended, else its status, else its body."""
-    if seen.failure is not None:
-        return seen.failure.value
-    if seen.status is None:
-        return Failure.GARBLED.value
-    if seen.status != 200:
+    if kind is OutcomeKind.THROTTLED:
+        return "rate-limit"
+    if kind is OutcomeKind.REFUSED:
+        return seen.exception or "refused"
+    failure = seen.failure or (Failure.PROXY if kind is OutcomeKind.NOT_SENT else None)
+    if failure is not None:
+        return failure.value
+    if seen.status not in {None, 200}:
         return f"http-{seen.status}"
-    return "no-id" if isinstance(seen.document, dict) else Failure.GARBLED.value
+    return "no-id" if seen.status and isinstance(seen.document, dict) else Failure.GARBLED.value
 
 
-def _message(seen: _Facts, code: str) -> str:
+def _message(seen: Exchange, code: str) -> str:
     entry = remedy_for(code)
     words = seen.said or entry.meaning
     if seen.said and not seen.mx:
@@ -329,15 +303,6 @@ _DAILY: Final = re.compile(
 )
 _OF_CALLS: Final = re.compile(r"(?:limit|quota)\s+of\s+([\d,]{1,12})", re.IGNORECASE)
 _MOMENT: Final = re.compile(r"\b(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)", re.ASCII)
-
-
-def limit_words(text: str, *, at_start: bool = False) -> str:
-    """The words that state a limit of API calls which was exceeded, "" if there are none. at_start: only
-    where they begin the text (a refusal of another kind may quote a cell's content)."""
-    if at_start:
-        return text if _LIMIT_AT_START.match(text) else ""
-    found = _LIMIT.search(text)
-    return "" if found is None else text[max(0, found.start() - 20) :]
 
 
 def stated_limit(text: str) -> Rate | None:
