@@ -177,17 +177,6 @@ def _error_codes() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _finding_kinds() -> str:
-    from importer.findings import KINDS
-
-    lines = ["| kind | severity | meaning | what to do |", "|---|---|---|---|"]
-    lines += [
-        f"| `{kind}` | {severity} | {_cell(meaning)} | {_cell(action)} |"
-        for kind, (severity, meaning, action) in KINDS.items()
-    ]
-    return "\n".join(lines) + "\n"
-
-
 def _cell(text: str) -> str:
     return re.sub(r"(?<!\\)\|", r"\\|", text).replace("<", "&lt;").replace(">", "&gt;")
 
@@ -207,7 +196,6 @@ MADE: Final[dict[str, Callable[[], str]]] = {
     "mapping-keys": _mapping_keys,
     "block-keys": _block_keys,
     "table-keys": _table_keys,
-    "finding-kinds": _finding_kinds,
     "error-codes": _error_codes,
     "error-words": _error_words,
 }

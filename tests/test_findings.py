@@ -1,4 +1,4 @@
-"""The catalogue of findings, of which README's table is made: each kind that can be found is in it."""
+"""README's table of findings: each kind that can be found is in it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from readme_made import quoted_words, rows_of, section
 
 import importer
-from importer.findings import KINDS, QUESTIONS, Severity
+from importer.findings import QUESTIONS, Severity
 
 SLUG: Final = re.compile(r"[a-z]+(-[a-z]+)*")
 MAKERS: Final = {"Fault", "CellFinding", "_notice", "self._notice", "self._found"}
@@ -28,21 +29,32 @@ def kinds_in_the_code() -> set[str]:
     return found
 
 
+KINDS: Final = {
+    kind: tuple(cells)
+    for first, *cells in rows_of(section("## What is found in a sheet"))
+    for kind in quoted_words(first)
+}
+"""By kind: severity, what was found, what to do."""
+
+
 def test_every_kind_has_an_entry() -> None:
-    """A new one needs its entry in the catalogue."""
+    """A new one needs its line in the table."""
     assert kinds_in_the_code() - set(KINDS) == set()
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_entries_say_what_was_found_and_what_to_do(kind: str) -> None:
     """In full sentences."""
-    for text in KINDS[kind][1:]:
+    severity, *texts = KINDS[kind]
+
+    assert severity in set(Severity)
+    for text in texts:
         assert text[0].isupper()
         assert text.endswith(".")
 
 
 def test_only_questions_can_be_accepted() -> None:
     """`accept` names what a person can say is fine; a problem is not."""
-    questions = [kind for kind, (severity, _, _) in KINDS.items() if severity is Severity.QUESTION]
+    questions = [kind for kind, (severity, _, _) in KINDS.items() if severity == Severity.QUESTION]
 
     assert questions == list(QUESTIONS)

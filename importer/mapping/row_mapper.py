@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from importer.activity import ACCOUNT, EVENT, NOTE, Activity
-from importer.findings import CellFinding, Severity
+from importer.findings import VALUE_SHOWN_MAX, CellFinding, Severity
 from importer.mapping.choices import Choices, folded
 from importer.mapping.dates import DateAndTime, DatedValue
 from importer.mapping.references import Lookup, Resolved
@@ -27,7 +27,6 @@ from importer.mapping.yaml_file import Where
 from importer.sheets.rows import Cells, ErrorCell, NumberCell, Row
 from importer.text import quoted
 
-CELL_ECHO_MAX: Final = 200
 NOTE_LENGTH_SAFE: Final = 200
 """`MaxFieldLength` of notes of other activity kinds (leadsquared.md, "More"); longer ones may be cut off."""
 _NOTE_MARKUP: Final = re.compile(r"\{(?:next|=|keyvalueinfo)\}", re.IGNORECASE)
@@ -257,7 +256,7 @@ def finding(
     severity: Severity, heading: str | None, index: int | None, cell: str, fault: Fault
 ) -> CellFinding:
     return CellFinding(
-        severity, heading, index, fault.kind, cell[:CELL_ECHO_MAX], fault.message, fault.remedy
+        severity, heading, index, fault.kind, cell[:VALUE_SHOWN_MAX], fault.message, fault.remedy
     )
 
 
