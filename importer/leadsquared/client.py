@@ -104,7 +104,7 @@ class LeadSquared:
         self._timeout_s = timeout_s
         self._connect_timeout_s = connect_timeout_s
         self._connections = connections
-        self._on_exchange = on_exchange
+        self._on_exchange = on_exchange or (lambda *_: None)
         self._proxy = proxy_for(self._url)
         secrets = (key.get_secret_value() for key in (keys.access, keys.secret))
         self._secrets = [(secret, _however_written(secret)) for secret in secrets]
@@ -141,7 +141,7 @@ class LeadSquared:
         except asyncio.CancelledError:
             failure = Failure.CANCELLED if call.left else Failure.NOT_LEFT
             exchange = call.ended(failure, "cancelled by the importer", time.monotonic() - started)
-        self._report(name, exchange, exchange.outcome.kind)
+        self._on_exchange(name, exchange.status, exchange.seconds, exchange.outcome.kind)
         return exchange
 
     async def read(
@@ -157,7 +157,8 @@ class LeadSquared:
         method = "GET" if body is None else "POST"
         exchange = await self._exchange(method, path, query, body, _Call(on_left))
         failed = exchange.read_failure
-        self._report(path.rpartition("/")[2], exchange, failed.kind if failed else "answered")
+        meant = failed.kind if failed else "answered"
+        self._on_exchange(path.rpartition("/")[2], exchange.status, exchange.seconds, meant)
         return exchange
 
     async def _exchange(
@@ -203,10 +204,6 @@ class LeadSquared:
         if with_body:
             headers["Content-Type"] = "application/json"
         return CIMultiDict(headers)
-
-    def _report(self, name: str, exchange: Exchange, meant: str) -> None:
-        if self._on_exchange is not None:
-            self._on_exchange(name, exchange.status, exchange.seconds, meant)
 
     def _masked(self, exchange: Exchange) -> Exchange:
         """An answer that repeats the keys must not carry them into store, results file and log."""

@@ -169,7 +169,8 @@ class Pace:
             return quota_words(self.quota)
         sentence = _situation(self._rules, self._others)
         if wait_s := self.paused_s():
-            pause = f"LeadSquared refused a call for the rate, so all calls wait {_seconds(wait_s)}"
+            wait = f"{math.ceil(wait_s)} s" if wait_s < 120 else f"{math.ceil(wait_s / 60)} min"
+            pause = f"LeadSquared refused a call for the rate, so all calls wait {wait}"
             sentence = f"{pause}; {sentence}" if sentence else pause
         return f"{sentence[0].upper()}{sentence[1:]}." if sentence else ""
 
@@ -361,11 +362,12 @@ class Pace:
 def _situation(rules: Rules, others: int) -> str:
     ceiling = rules.ceiling
     if rules.share is not None:
-        percent = 100 * (1 - rules.share.calls / rules.calls)
-        used = f"another integration uses about {_round(percent)} % of your tenant's calls"
+        tens = round(100 * (1 - rules.share.calls / rules.calls) / 10)  # the count is not better than that
+        used = f"another integration uses about {10 * min(9, max(1, tens))} % of your tenant's calls"
         return used if rules.stated is not None else f"{used}, or its plan allows fewer than {ceiling}"
     if rules.stated is not None and rules.stated.per_s < rules.asked.per_s:
-        return f"your tenant's plan allows {_calls(ceiling)}, so that is the rate instead of {rules.asked}"
+        calls = f"{ceiling.calls} call{'s' if ceiling.calls != 1 else ''} in {ceiling.period_s:g} s"
+        return f"your tenant's plan allows {calls}, so that is the rate instead of {rules.asked}"
     if others:
         if others == 1:
             return "another import is running on this tenant and takes its part of the rate"
@@ -373,16 +375,3 @@ def _situation(rules: Rules, others: int) -> str:
     if rules.careful:
         return "calls arrive unevenly, so their spacing follows the answers"
     return ""
-
-
-def _calls(rate: Rate) -> str:
-    return f"{rate.calls} call{'s' if rate.calls != 1 else ''} in {rate.period_s:g} s"
-
-
-def _seconds(wait_s: float) -> str:
-    return f"{math.ceil(wait_s)} s" if wait_s < 120 else f"{math.ceil(wait_s / 60)} min"
-
-
-def _round(percent: float) -> int:
-    """To the nearest ten; the count is not better than that."""
-    return min(90, max(10, 10 * round(percent / 10)))

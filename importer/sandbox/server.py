@@ -164,7 +164,7 @@ class Sandbox:
     async def __aexit__(self, *_: object) -> None:
         await self._opened.aclose()
 
-    async def _any_answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _any_answer(self, request: web.BaseRequest) -> web.Response:
         if not _called_by_its_name(request):
             return web.Response(status=403, text="The sandbox answers to 127.0.0.1 and localhost only.")
         if not request.raw_path.startswith(CONTROL):
@@ -231,7 +231,7 @@ class Sandbox:
             event.set()
         return len(events)
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
         """One call, from arrival to answer."""
         await asyncio.sleep(self._dice.uniform(0, self.options.jitter_s))
         path, _, query = request.raw_path.partition("?")
@@ -239,7 +239,6 @@ class Sandbox:
         self._arrived += 1
         call = Call(self._arrived, kind, time.monotonic(), time.time())
         self.calls.append(call)
-        answer: web.StreamResponse
         try:
             if not method:
                 answer = wire.page(404, "<h2>404 - Not Found</h2>")
@@ -251,7 +250,7 @@ class Sandbox:
             call.status = answer.status
         finally:
             call.ended_s = time.monotonic()
-        return self._dated(answer) if isinstance(answer, web.Response) else answer
+        return self._dated(answer)
 
     def _dated(self, answer: web.Response) -> web.Response:
         """A tenant whose clock is wrong says so in its Date."""
@@ -259,7 +258,7 @@ class Sandbox:
             answer.headers["Date"] = formatdate(self.tenant.now(), usegmt=True)
         return answer
 
-    async def _answered(self, asked: Asked) -> web.StreamResponse:
+    async def _answered(self, asked: Asked) -> web.Response:
         request, call = asked.request, asked.call
         if (barred := self._barred(asked)) is not None:
             return barred
@@ -284,9 +283,8 @@ class Sandbox:
         """What is said before anybody looks at the call: wrong region, wrong keys, too many calls."""
         right_host = self.tenant.rules.right_host
         if right_host is not None and asked.call.kind != "whoami":
-            return wire.unauthorised(
-                f"Invalid API host. Please use https://{right_host}/v2/ for this account."
-            )
+            words = f"Invalid API host. Please use https://{right_host}/v2/ for this account."
+            return wire.unauthorised(words)
         if self._revoked or not self._authorised(asked):
             return wire.unauthorised(self._revoked or rules.WRONG_KEYS)
         refused = self.gate.refusal(asked.call.arrived_s, self.tenant.now())
@@ -354,7 +352,7 @@ class Sandbox:
             case _:
                 return tenant.activity_types()
 
-    async def _faulty(self, asked: Asked, fault: rules.Fault) -> web.StreamResponse:  # noqa: C901, PLR0911, PLR0912 - one for each fault
+    async def _faulty(self, asked: Asked, fault: rules.Fault) -> web.Response:  # noqa: C901, PLR0911, PLR0912 - one for each fault
         """A call that a fault hits: done or not, and answered in some other way."""
         request, call = asked.request, asked.call
         match fault:
