@@ -238,28 +238,25 @@ asynchronous service never retries them). The family `MXUnknown…` belongs to t
 _KNOWN_FOLDED: Final = frozenset(map(str.casefold, KNOWN_REFUSALS))
 
 
-def full_exception_name(exception_type: str) -> str:
-    """The name with the suffix `Exception`, which some answers leave out."""
-    folded = exception_type.casefold()
-    return exception_type if folded.endswith("exception") else f"{exception_type}Exception"
+def _folded(code: str) -> str:
+    """In lower case; an exception's name with its suffix, which some answers leave out."""
+    folded = code.casefold()
+    return f"{folded}exception" if folded.startswith("mx") and not folded.endswith("exception") else folded
 
 
 def is_known_refusal(exception_type: str) -> bool:
     """Whether sending the same row again is pointless, whatever HTTP status the exception came with."""
-    folded = full_exception_name(exception_type).casefold()
+    folded = _folded(exception_type)
     return folded in _KNOWN_FOLDED or folded.startswith("mxunknown")
 
 
 def remedy_for(code: str) -> Remedy:
     """The entry of `code`; families (`MXUnknown…`, other `MX…`, other `http-…`) share one. Never fails."""
-    folded = code.casefold()
+    folded = _folded(code)
     if exact := _BY_FOLDED_CODE.get(folded):
         return exact
     if folded.startswith("mx"):
-        return (
-            _BY_FOLDED_CODE.get(full_exception_name(code).casefold())
-            or CATALOGUE[UNKNOWN_FAMILY if folded.startswith("mxunknown") else OTHER_EXCEPTION]
-        )
+        return CATALOGUE[UNKNOWN_FAMILY if folded.startswith("mxunknown") else OTHER_EXCEPTION]
     if re.fullmatch(r"http-3\d\d", folded):
         return CATALOGUE["http-3xx"]
-    return CATALOGUE[OTHER_STATUS] if folded.startswith("http-") else CATALOGUE["refused"]
+    return CATALOGUE[OTHER_STATUS if folded.startswith("http-") else "refused"]

@@ -19,7 +19,7 @@ from importer.credentials import Keys
 from importer.leadsquared.calls import ReadFailed, Tenant
 from importer.leadsquared.client import LeadSquared
 from importer.leadsquared.lookups import from_plain, resolve, to_plain
-from importer.mapping.references import FULL_NAME, Lookup
+from importer.mapping.choices import FULL_NAME, Lookup
 from importer.mapping.values import Fault
 from importer.pacing.pacing import Pace, Rate
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from importer.activity import Activity, addressed
 from importer.errors import MappingError
 from importer.findings import CellFinding
+from importer.mapping.choices import Lookup
 from importer.mapping.mapping import Mapping, load_mapping
-from importer.mapping.references import Lookup
 from importer.mapping.row_mapper import RowMapper
 from importer.mapping.values import Fault
 from importer.sheets.rows import BooleanCell, Cells, DateCell, ErrorCell, NumberCell, Row
@@ -360,20 +360,20 @@ def test_a_journals_record_rebuilds_the_mapping_without_its_files(load: Load, tm
     table.unlink()
     (tmp_path / "visits.yaml").unlink()
     again = Mapping.from_record(record)
-    assert (again.digest, dict(activity(again.bind(["A"]), "visit").fields)) == (
-        mapping.digest,
+    assert (again.content, dict(activity(again.bind(["A"]), "visit").fields)) == (
+        mapping.content,
         {"mx_Custom_1": "007"},
     )
 
 
-def test_the_digest_knows_text_and_tables_and_nothing_else(load: Load, tmp_path: Path) -> None:
+def test_the_content_is_text_and_tables_and_nothing_else(load: Load, tmp_path: Path) -> None:
     text = HEAD + "Fields: {mx_Custom_1: {column: A, values_file: codes.csv}}\n"
     (tmp_path / "codes.csv").write_text("key,value\na,1\n", encoding="utf-8")
-    first = load(text).digest
-    windows = load(text.replace("\n", "\r\n")).digest
+    first = load(text).content
+    windows = load(text.replace("\n", "\r\n")).content
     (tmp_path / "codes.csv").write_text("key,value\na,2\n", encoding="utf-8")
-    other_table = load(text).digest
-    other_text = load(text + "# a comment\n").digest
+    other_table = load(text).content
+    other_text = load(text + "# a comment\n").content
     assert (windows == first, other_table == first, other_text == other_table) == (True, False, False)
 
 

@@ -16,7 +16,7 @@ from importer.app.staging import described
 from importer.errors import ResultsError
 from importer.findings import CellFinding
 from importer.leadsquared.calls import ReadFailed, Unreachable
-from importer.mapping.references import Resolved
+from importer.mapping.choices import Resolved
 from importer.mapping.row_mapper import RowMapper
 from importer.results.edits import (
     Named,

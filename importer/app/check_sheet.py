@@ -13,8 +13,8 @@ from importer.app.records import CheckReport, FirstRows, expected_s, spoken_rate
 from importer.app.staging import Digests
 from importer.checking.columns import mapping_findings, option_watches
 from importer.checking.survey import Survey
+from importer.mapping.choices import Resolved
 from importer.mapping.mapping import Mapping
-from importer.mapping.references import Resolved
 from importer.mapping.row_mapper import RowMapper
 from importer.settings import load_rate
 from importer.sheets import Sheet

@@ -23,8 +23,8 @@ from importer.home import hide, home, log_call, open_log
 from importer.leadsquared.answers import CurrentUser
 from importer.leadsquared.calls import Tenant, Unreachable
 from importer.leadsquared.lookups import from_plain, resolve
+from importer.mapping.choices import Resolved
 from importer.mapping.mapping import Mapping
-from importer.mapping.references import Resolved
 from importer.pacing.rules import Rate
 from importer.sending.engine import connected, tenant_name
 from importer.sending.run_state import SendOptions, TenantConnection

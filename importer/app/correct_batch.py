@@ -99,7 +99,7 @@ class CorrectionPreparation(BatchPreparation[CorrectionOutcome]):
         `resume` maps the rows with it that are not created."""
         rows, own = self.owned.rows, Mapping.from_record(self.batch.mapping)
         former = rows.fact("former_mapping")
-        if self.options.remap and self.mapping.digest != own.digest:
+        if self.options.remap and self.mapping.content != own.content:
             kept = self.mapping
             number = rows.last_round() + 1
             former = {"round": number, "mapping": own.record()} if self._planned.plans else None

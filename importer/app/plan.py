@@ -46,8 +46,8 @@ from importer.app.stores import NamedBatch, batch_to_call
 from importer.errors import StoreError, UserError, WorkError
 from importer.leadsquared.answers import CurrentUser
 from importer.leadsquared.calls import Unreachable
+from importer.mapping.choices import Resolved
 from importer.mapping.mapping import Mapping
-from importer.mapping.references import Resolved
 from importer.mapping.row_mapper import RowMapper
 from importer.results.edits import Edits
 from importer.sheets.rows import Cells, Row

@@ -8,7 +8,7 @@ from typing import Final
 
 from importer.activity import ACCOUNT, EVENT, Activity
 from importer.app.staging import described
-from importer.mapping.references import Resolved
+from importer.mapping.choices import Resolved
 from importer.mapping.row_mapper import RowMapper
 from importer.results.edits import CellChange, Named, RowEdit
 from importer.sheets.rows import Cells, Row, decode_cells, encode_cells

@@ -19,8 +19,8 @@ from importer.app.sheet_questions import refuse_sent_elsewhere
 from importer.app.staging import Digests, asked_values, described, loaded_mapping
 from importer.app.stores import NamedBatch
 from importer.errors import ResultsError
+from importer.mapping.choices import Resolved
 from importer.mapping.mapping import Mapping
-from importer.mapping.references import Resolved
 from importer.mapping.row_mapper import RowMapper
 from importer.results.results_reader import FileLine, ResultsFile, read_results, row_number
 from importer.results.results_writer import digest_of

@@ -218,7 +218,7 @@ class ResumePreparation(BatchPreparation[RunResult]):
         if self.options.mapping is None or self._rebuilt:
             return own
         given = loaded_mapping(self.options.mapping)
-        if given.digest != own.digest and not self.options.remap:
+        if given.content != own.content and not self.options.remap:
             raise UserError(
                 "This is not the mapping that the batch was started with.",
                 where=str(self.options.mapping) if isinstance(self.options.mapping, Path) else "",

@@ -17,8 +17,8 @@ from importer.atomic_file import draft_beside
 from importer.checking.survey import Survey
 from importer.errors import MappingError, SheetError
 from importer.findings import CellFinding
+from importer.mapping.choices import Lookup, Resolved
 from importer.mapping.mapping import Mapping, load_mapping
-from importer.mapping.references import Lookup, Resolved
 from importer.mapping.row_mapper import RowMapper
 from importer.results.results_reader import is_results_header
 from importer.sheets import Sheet, SheetOptions, open_sheet

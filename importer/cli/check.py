@@ -14,7 +14,7 @@ from importer.checking.findings import WHOLE_COLUMN, Finding
 from importer.cli import options
 from importer.cli.console import Console
 from importer.cli.progress import watched
-from importer.mapping.references import asked_for
+from importer.mapping.choices import asked_for
 from importer.sheets.rows import column_letters
 from importer.store.records import ImportedBefore
 from importer.text import shown

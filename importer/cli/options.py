@@ -26,12 +26,12 @@ from importer.app.options import (
 )
 from importer.findings import QUESTIONS
 from importer.pacing.rules import Rate
+from importer.sheets.text import DELIMITER_NAMES
 
 WORKERS_MOST: Final = 256
 HOUR_S: Final = 3600.0
 WEEK_S: Final = 7 * 24 * HOUR_S
 T = TypeVar("T", int, float)
-DELIMITER_NAMES: Final = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "pipe": "|"}
 
 
 def number(kind: type[T], least: float, most: float) -> Callable[[object], T]:

@@ -14,7 +14,7 @@ from typing import Final
 
 from importer.leadsquared.answers import Candidate
 from importer.leadsquared.calls import Tenant
-from importer.mapping.references import Lookup, Resolved
+from importer.mapping.choices import Lookup, Resolved
 from importer.mapping.values import Fault
 from importer.text import one_line
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from importer.activity import ACCOUNT, EVENT, NOTE
 from importer.errors import SheetError
-from importer.mapping.choices import Choices, listing
+from importer.mapping.choices import Choices, Lookup, listing
 from importer.mapping.dates import (
     DateAndTime,
     DatedValue,
@@ -25,7 +25,6 @@ from importer.mapping.dates import (
 )
 from importer.mapping.model import MARKER_TAKEN, MODIFIER_TYPES, SCHEMA_NAME, FieldSpec, TableSpec, field_spec
 from importer.mapping.month_names import ENGLISH, LOCALES, locale_named
-from importer.mapping.references import Lookup
 from importer.mapping.row_mapper import MappedField
 from importer.mapping.values import (
     BooleanValue,

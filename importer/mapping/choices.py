@@ -1,12 +1,15 @@
-"""Closed lists: what a cell may say (`one_of`), and what is sent for it (`values`, `values_file`)."""
+"""What is sent in place of a cell: what a closed list says of it (`one_of`, `values`, `values_file`), or the
+Id by which LeadSquared knows it (`leadsquared/lookups.py` asks). Pure.
+"""
 
 from __future__ import annotations
 
 import difflib
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from typing import Final, Literal
 
 from importer.mapping.values import BLANKS, Fault
 from importer.text import listed, quoted
@@ -22,19 +25,14 @@ def folded(text: str) -> str:
     return unicodedata.normalize("NFC", " ".join(text.strip(BLANKS).split())).casefold()
 
 
-def nearest(text: str, known: Iterable[str]) -> str | None:
-    """The known word that a mistyped one most likely means; None if none is close."""
-    by_folded = {folded(word): word for word in reversed(list(known))}
-    found = difflib.get_close_matches(folded(text), by_folded, n=1, cutoff=0.6)
-    return by_folded[found[0]] if found else None
-
-
 def did_you_mean(text: str, known: Iterable[str]) -> str:
     """A sentence to append, with a leading blank; empty if nothing is close. Texts that look alike on a
     screen differ in signs outside of ASCII: these are named."""
-    word = nearest(text, known)
-    if word is None:
+    by_folded = {folded(word): word for word in reversed(list(known))}
+    found = difflib.get_close_matches(folded(text), by_folded, n=1, cutoff=0.6)
+    if not found:
         return ""
+    word = by_folded[found[0]]
     one, other = (unicodedata.normalize("NFC", each) for each in (text, word))
     signs = sorted(set(one) ^ set(other))
     named = 0 < len(signs) <= LOOK_ALIKE_MAX and not all(map(str.isascii, signs))
@@ -95,3 +93,43 @@ class Choices:
             f"{quoted(text)} is not one of {listing(self._exact)}.{hint}",
             "Correct it in the sheet, or add it to the list in the mapping.",
         )
+
+
+FULL_NAME: Final = "FullName"
+"""Not an attribute of LeadSquared's users: first and last name with a blank between them."""
+_PLACEHOLDER: Final = "lookup:"
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """One attribute by which users or accounts are found. Two columns that ask the same are the same lookup.
+
+    by: the attribute (`EmailAddress`, `mx_Account_Code`). company_type: for accounts, else None.
+    column: where it is asked first, for messages.
+    """
+
+    kind: Literal["user", "account"]
+    by: str
+    company_type: str | None = None
+    column: str = field(default="", compare=False)
+
+    def key(self, value: str) -> str:
+        """The form in which two values ask for the same thing: e-mail addresses and people's names have no
+        case, and names no runs of blanks."""
+        if self.by == FULL_NAME:
+            return " ".join(unicodedata.normalize("NFC", value).split()).casefold()
+        return value.casefold() if "email" in self.by.casefold() else value
+
+    def placeholder(self, value: str) -> str:
+        """What stands in an activity until the Id is known (`check` without `--online`)."""
+        return f"{_PLACEHOLDER}{self.kind}:{value}"
+
+
+def asked_for(text: str) -> str | None:
+    """The value that a `placeholder` stands for; None for any other text."""
+    return text.split(":", 2)[-1] if text.startswith(_PLACEHOLDER) else None
+
+
+Resolved = Mapping[tuple[Lookup, str], str | Fault]
+"""The Id, or why there is none, by (lookup, `lookup.key(value)`). Kinds of faults: `not-found`,
+`found-twice`, `inactive`."""

@@ -7,8 +7,6 @@ The parts: `model.py` (the file's shape, and its JSON Schema), `yaml_file.py` (Y
 
 from __future__ import annotations
 
-import hashlib
-import json
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -59,13 +57,12 @@ class Mapping:
     lines: dict[Where, int]
 
     def __repr__(self) -> str:
-        return f"Mapping({self.path!r}, {len(self.fields)} fields, digest {self.digest[:8]})"
+        return f"Mapping({self.path!r}, {len(self.fields)} fields)"
 
     @property
-    def digest(self) -> str:
-        """Identifies what the mapping says: text and tables, wherever the file lies. 64 hex digits."""
-        content = json.dumps([self.text, self.tables], sort_keys=True, ensure_ascii=True)
-        return hashlib.sha256(content.encode("ascii")).hexdigest()
+    def content(self) -> tuple[str, Tables]:
+        """What the mapping says, wherever its file lies."""
+        return self.text, self.tables
 
     @property
     def event_codes(self) -> tuple[int, ...]:

@@ -26,6 +26,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from importer.activity import ACCOUNT, EVENT, NOTE
 from importer.findings import QUESTIONS
 from importer.mapping.choices import did_you_mean
+from importer.sheets.text import DELIMITER_NAMES
 from importer.text import quoted
 
 SCHEMA_FILE: Final = "mapping.schema.json"
@@ -36,13 +37,7 @@ SCHEMA_NAME: Final = "^[A-Za-z][A-Za-z0-9_]*$"
 OWN: Final = "own"
 """The type of errors whose message is a whole sentence."""
 MARKER_TAKEN: Final = "{} is filled by the sheet; the marker needs a field of its own."
-DELIMITERS: Final = {mark: mark for mark in ",;|\t"} | {
-    "comma": ",",
-    "semicolon": ";",
-    "pipe": "|",
-    "tab": "\t",
-    "\\t": "\t",
-}
+DELIMITERS: Final = {mark: mark for mark in ",;|\t"} | DELIMITER_NAMES
 
 MODIFIER_TYPES: Final = {
     "max_length": ("text",),

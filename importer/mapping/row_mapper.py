@@ -9,9 +9,8 @@ from typing import Final, NamedTuple
 
 from importer.activity import ACCOUNT, EVENT, NOTE, Activity
 from importer.findings import VALUE_SHOWN_MAX, CellFinding, Severity
-from importer.mapping.choices import Choices, folded
+from importer.mapping.choices import Choices, Lookup, Resolved, folded
 from importer.mapping.dates import DateAndTime, DatedValue
-from importer.mapping.references import Lookup, Resolved
 from importer.mapping.values import (
     BLANKS,
     LOST,

@@ -450,12 +450,7 @@ class EventValue(ValueType):
 
     def read(self, cell: str) -> str | Fault:
         digits = NumberValue(whole=True).read(cell)
-        if (
-            isinstance(digits, str)
-            and digits.isdecimal()
-            and len(digits) < 20
-            and 0 < int(digits) <= EVENT_CODE_MAX
-        ):
+        if isinstance(digits, str) and len(digits) < 20 and 0 < int(digits) <= EVENT_CODE_MAX:
             return str(int(digits))
         return Fault(
             "not-an-activity-type",

@@ -406,11 +406,10 @@ class MappingText:
         fields = self._entry((FIELDS,))
         if fields is None:
             return self._with_lines(len(self._text), [f"{FIELDS}:", *entry_lines(key, value, 2)])
+        last, indent = fields, 2
         if isinstance(fields[1], MappingNode) and not fields[1].flow_style and fields[1].value:
-            first, last = fields[1].value[0][0], fields[1].value[-1]
-            return self._with_lines(self._behind(last), entry_lines(key, value, first.start_mark.column))
-        at = self._text.find("\n", fields[0].start_mark.index) + 1 or len(self._text)
-        return self._with_lines(at, entry_lines(key, value, 2))
+            last, indent = fields[1].value[-1], fields[1].value[0][0].start_mark.column
+        return self._with_lines(self._behind(last), entry_lines(key, value, indent))
 
     def _with_lines(self, at: int, lines: list[str]) -> str:
         before = self._text[:at]

@@ -32,7 +32,7 @@ from importer.text import quoted
 
 CANDIDATES: Final = (",", ";", "\t", "|")
 SAMPLE_RECORDS: Final = 100
-NAMES: Final = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
+DELIMITER_NAMES: Final = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "pipe": "|"}
 FAULT_SEARCH_CHARACTERS: Final = 1 << 20
 OPEN_MARK: Final = "The cell begins with a quotation mark that is never closed."
 CLOSED_MARK: Final = (
@@ -47,7 +47,7 @@ SUSPICIOUS: Final = frozenset(",;\t|:^~\x1f¦§")
 
 def delimiter_named(text: str, path: Path) -> str:
     """The character that `--delimiter` or the mapping asks for. Raises SheetError."""
-    char = NAMES.get(text.strip().lower(), text)
+    char = DELIMITER_NAMES.get(text.strip().lower(), text)
     if len(char) != 1 or char in '"\r\n \0' or char.isalnum():
         raise SheetError(
             f'"{text}" cannot divide columns.',

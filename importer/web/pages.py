@@ -13,7 +13,7 @@ from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from importer.mapping.references import asked_for
+from importer.mapping.choices import asked_for
 from importer.sheets.rows import column_letters
 from importer.store.records import Shown
 from importer.text import NAME_LENGTH_MAX, shown
