@@ -31,7 +31,6 @@ NOTE_LENGTH_SAFE: Final = 200
 _NOTE_MARKUP: Final = re.compile(r"\{(?:next|=|keyvalueinfo)\}", re.IGNORECASE)
 _OF_TEXTS: Final = frozenset({"point-zero", "number-format", "lost-characters"})
 """Findings of a file that mean nothing in a field of numbers or dates: its reader takes the number itself."""
-_ONLY_TEXTS: Final = frozenset({str})
 
 
 _REMEDY: Final = "Delete the row, or use --skip-invalid to leave it out."
@@ -107,15 +106,9 @@ class MappedField:
     def type_name(self) -> str:
         return self.type.name if self.lookup is None else f"{self.lookup.kind} by {self.lookup.by}"
 
-    def send(self, cells: Cells, resolved: Resolved | None) -> str | CellFinding | None:
-        """What is sent; None if nothing is; the problem if the cell cannot be sent."""
-        sent = self.reference(cells)
-        if self.lookup is not None and type(sent) is str and sent:
-            return self._looked_up(sent, self.lookup, cells, resolved)
-        return sent
-
     def reference(self, cells: Cells) -> str | CellFinding | None:
-        """As `send`, but for a lookup the value that is looked up."""
+        """What is sent, or for a lookup what is looked up; None if nothing is; the problem if the cell is no
+        good."""
         if self.constant is not None:
             return self.constant
         if self.date_and_time is not None:
@@ -156,28 +149,17 @@ class MappedField:
         """Whether the mapping names this very text, so that nothing about it is a surprise."""
         return self.choices is not None and self.choices.find(str(cell)) is not None
 
-    def notices(self, cells: Cells) -> list[CellFinding]:
-        """What will arrive other than it looks."""
-        noticed: list[CellFinding] = []
+    def watches(self) -> Iterator[tuple[str, int, Callable[[str], Fault | None]]]:
+        """Heading and place of its columns whose cells may arrive other than they look, and what says so."""
         if self.maps or self.lookup is not None:
-            return noticed
-        for (heading, index), reader in zip(self.columns, self._notice_readers(), strict=False):
-            cell = cells[index]
-            if isinstance(cell, ErrorCell) or (type(cell) is str and LOST not in cell):
-                continue  # a text arrives as it looks
-            cell = trimmed(cell)
-            found = reader(cell)
-            if found is not None:
-                noticed.append(finding(Severity.NOTICE, heading, index, str(cell), found))
-        return noticed
-
-    def _notice_readers(self) -> tuple[Callable[[str], Fault | None], ...]:
-        """For each of its columns, as far as there can be notices."""
+            return
+        readers: tuple[Callable[[str], Fault | None], ...] = (self.type.notice,)
         if self.date_and_time is not None:
-            return (self.date_and_time.date.notice,)
-        if not self.literals:
-            return (self.type.notice,)
-        return () if isinstance(self.type, DatedValue) else (TextValue().notice,) * len(self.columns)
+            readers = (self.date_and_time.date.notice,)
+        elif self.literals:
+            readers = () if isinstance(self.type, DatedValue) else (TextValue().notice,) * len(self.columns)
+        for (heading, index), reader in zip(self.columns, readers, strict=False):
+            yield heading, index, reader
 
     def _chosen(self, cell: str, choices: Choices) -> str | Fault:
         """What is sent (or looked up) for a cell that is not empty, of a field with a closed list."""
@@ -237,9 +219,10 @@ class MappedField:
         cell = trimmed(shown) if self.strip and not self.literals else shown
         return finding(Severity.PROBLEM, self.heading, self.index, str(cell), fault)
 
-    def _looked_up(
-        self, value: str, lookup: Lookup, cells: Cells, resolved: Resolved | None
-    ) -> str | CellFinding:
+    def looked_up(self, value: str, cells: Cells, resolved: Resolved | None) -> str | CellFinding:
+        """The Id that is sent for what `reference` gave, or why there is none."""
+        lookup = self.lookup
+        assert lookup is not None, "asked of a field that is looked up"
         if resolved is None:
             return lookup.placeholder(value)
         answer = resolved.get((lookup, lookup.key(value))) or Fault(
@@ -285,6 +268,7 @@ class RowMapper:
         self._texts = frozenset(index for field in fields for _, index in field.columns if field.is_text)
         self._naming = tuple(field for field in fields if field.choices is not None)
         self._asking = tuple(field for field in fields if field.lookup is not None)
+        self._watches = tuple(watch for field in fields for watch in field.watches())
 
     def __repr__(self) -> str:
         return f"RowMapper({', '.join(f'{field.source} → {field.name}' for field in self.fields)})"
@@ -302,7 +286,11 @@ class RowMapper:
         if row.problem is not None:
             return [CellFinding(Severity.PROBLEM, None, None, "unreadable-row", "", row.problem, "")]
         cells = self._padded(row.cells)
-        sent = {field.name: field.send(cells, resolved) for field in self.fields}
+        sent = {field.name: field.reference(cells) for field in self.fields}
+        for field in self._asking:
+            value = sent[field.name]
+            if isinstance(value, str) and value:
+                sent[field.name] = field.looked_up(value, cells, resolved)
         problems = [each for each in sent.values() if isinstance(each, CellFinding)]
         company, event, note = sent.pop(ACCOUNT), sent.pop(EVENT), sent.pop(NOTE, None)
         if problems or not isinstance(company, str) or not isinstance(event, str):
@@ -350,8 +338,14 @@ class RowMapper:
         """What of this row will arrive other than it looks in the sheet."""
         cells = self._padded(row.cells)
         found: list[CellFinding] = []
-        if LOST in "".join(cells) or not _ONLY_TEXTS.issuperset(map(type, cells)):
-            found = [notice for field in self.fields for notice in field.notices(cells)]
+        for heading, index, reader in self._watches:
+            cell = cells[index]
+            if isinstance(cell, ErrorCell) or (type(cell) is str and LOST not in cell):
+                continue  # a text arrives as it looks
+            cell = trimmed(cell)
+            fault = reader(cell)
+            if fault is not None:
+                found.append(finding(Severity.NOTICE, heading, index, str(cell), fault))
         if activity.note is not None and (len(activity.note) > NOTE_LENGTH_SAFE or "{" in activity.note):
             found += self._note_notices(activity.note)
         return list(dict.fromkeys(found)) if found else found
