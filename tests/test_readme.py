@@ -206,7 +206,7 @@ def test_every_status_is_explained() -> None:
 
 def test_the_columns_and_verdicts_of_the_read_back_are_all_explained() -> None:
     """Those of the .verified.csv."""
-    from importer.results.beside import VERIFIED_COLUMNS
+    from importer.results.results_writer import VERIFIED_COLUMNS
     from importer.verification.readings import ReadingVerdict as Verdict
 
     rows = rows_of(section("## Read back and report"))

@@ -15,10 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stores import AT, activity, batch, batch_id, changed, guid, published, staged
 
-from importer.report import facts as report_facts
+from importer.report import page as report_page
 from importer.report.charts import OUTCOMES, calls_chart, outcomes_chart, traffic
-from importer.report.facts import RowNumbers, gather, rows_for_search
-from importer.report.page import write_report
+from importer.report.page import RowRanges, gather, rows_for_search, write_report
 from importer.sheets.rows import encode_cells
 from importer.store.batch_rows import BatchRows
 from importer.store.records import PlannedCorrection, RowStatus
@@ -232,38 +231,38 @@ def page_of(store: Store, folder: Path) -> str:
     """What a person reads of the page."""
     rows, summary = store.open(batch_id(1)), store.summary(batch_id(1))
     assert summary is not None
-    path = write_report(folder / "r.html", gather(rows, summary), rows_for_search(rows, 6)).path
-    return text_of(path.read_text(encoding="utf-8"))
+    placed, _ = write_report(folder / "r.html", rows, summary)
+    return text_of(placed.path.read_text(encoding="utf-8"))
 
 
 def test_a_large_batch_keeps_the_page_small(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the bound only rows that need a second look are there in detail, the others by their status."""
-    monkeypatch.setattr(report_facts, "SEARCHED_MAX", 3)
-    found = rows_for_search(seven(store), 6)
+    monkeypatch.setattr(report_page, "SEARCHED_MAX", 3)
+    data, note = rows_for_search(seven(store), 6)
 
-    assert [row[0] for row in found.data["rows"]] == [3, 5]
-    assert found.data["ranges"] == [
+    assert [row[0] for row in data["rows"]] == [3, 5]
+    assert data["ranges"] == [
         [2, 2, "created"], [3, 3, "failed"], [4, 4, "created"], [5, 5, "invalid"], [6, 7, "created"],
     ]  # fmt: skip
-    assert "more than 3 rows" in found.note
+    assert "more than 3 rows" in note
 
 
 def test_ranges_are_bounded_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """From where on the status is not known is said."""
-    monkeypatch.setattr(report_facts, "SEARCHED_MAX", 3)
-    monkeypatch.setattr(report_facts, "RANGES_MAX", 2)
-    found = rows_for_search(seven(store), 6)
+    monkeypatch.setattr(report_page, "SEARCHED_MAX", 3)
+    monkeypatch.setattr(report_page, "RANGES_MAX", 2)
+    data, note = rows_for_search(seven(store), 6)
 
-    assert (found.data["ranges"], found.data["cut"]) == ([[2, 2, "created"], [3, 3, "failed"]], 4)
-    assert "From row 4 on" in found.note
+    assert (data["ranges"], data["cut"]) == ([[2, 2, "created"], [3, 3, "failed"]], 4)
+    assert "From row 4 on" in note
 
 
 def test_cells_are_bounded_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows beyond the room for cells are there without them."""
-    monkeypatch.setattr(report_facts, "CELLS_BYTES_MAX", 10)
-    found = rows_for_search(seven(store), 6)
+    monkeypatch.setattr(report_page, "CELLS_BYTES_MAX", 10)
+    data, _ = rows_for_search(seven(store), 6)
 
-    assert [len(row[7]) for row in found.data["rows"]] == [2, 0, 0, 0, 0, 0]
+    assert [len(row[7]) for row in data["rows"]] == [2, 0, 0, 0, 0, 0]
 
 
 def test_what_needs_a_person_comes_first(store: Store, tmp_path: Path) -> None:
@@ -329,7 +328,7 @@ def test_times_are_those_of_this_computer_with_their_zone(
 
 def test_row_numbers_read_as_people_write_them() -> None:
     """Neighbours become a range, what is beyond the bound a count."""
-    numbers = RowNumbers(most=3)
+    numbers = RowRanges(most=3)
     for number in (2, 3, 4, 7, 9, 10, 12, 13):
         numbers.add(number)
 

@@ -13,9 +13,9 @@ import pytest
 from openpyxl import load_workbook
 
 from importer.errors import FileError, ResultsError
-from importer.results.results_reader import COLUMNS, batch_id_in, shown_error
+from importer.results.results_reader import COLUMNS, batch_id_in, our_cells
 from importer.results.results_writer import Written, digest_of, results_path, write_results
-from importer.results.workbook_cells import FORMATS_MAX
+from importer.results.workbook import FORMATS_MAX
 from importer.sheets.rows import BooleanCell, DateCell, DurationCell, ErrorCell, NumberCell, encode_cells
 from importer.store.records import RowStatus, StoredRow
 
@@ -204,7 +204,7 @@ def test_our_own_earlier_file_is_replaced(tmp_path: Path, name: str) -> None:
     """Every way out writes it again."""
     write(tmp_path / name, line(2, "old"))
     written = write(tmp_path / name, line(2, "new"), line(3, "newer"))
-    assert (written.path.name, written.rows, written.aside) == (name, 2, "")
+    assert (written.path.name, written.aside) == (name, "")
     assert [found.name for found in tmp_path.iterdir()] == [name]
 
 
@@ -298,8 +298,10 @@ def test_progress_is_told_every_thousand_rows_and_at_the_end(tmp_path: Path) -> 
 
 def test_an_error_is_one_line_of_bounded_length() -> None:
     """Servers answer with whole pages."""
-    assert shown_error("first\r\n  second\0\x1b[31m") == "first second [31m"
-    assert len(shown_error("x" * 5000)) == 2000
+    *_, shown, _, _, _ = our_cells(line(error="first\r\n  second\0\x1b[31m"), BATCH)
+    *_, long, _, _, _ = our_cells(line(error="x" * 5000), BATCH)
+
+    assert (shown, len(str(long))) == ("first second [31m", 2000)
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,8 @@ def test_a_cell_is_never_reported_as_kept_and_as_changed(tmp_path: Path) -> None
     """A respelling that a person may have meant is shown once, as that."""
     what = after(tmp_path, [row(17, "2026-07-31", "x", status="invalid")], put(2, "Code", "31/07/2026"))
     assert (what.respelt.total, [edit.changes for edit in what.rows]) == (0, [()])
-    assert what.rows[0].described(typed=True) == ["row 17, Code: '2026-07-31' → '31/07/2026'"]
+    assert what.rows[0].typed is not None
+    assert what.rows[0].typed.described() == ["row 17, Code: '2026-07-31' → '31/07/2026'"]
 
 
 def test_an_emptied_cell_is_an_edit(tmp_path: Path) -> None:
@@ -162,8 +163,9 @@ def test_an_invalid_date_retyped_in_one_clear_way_counts_if_it_makes_the_row_val
     rows = [row(17, "2026-07-31", "Won", status="invalid")]
     what = after(tmp_path, rows, put(2, "Code", "31/07/2026"))
     (edit,) = what.rows
-    assert (edit.changes, edit.cells, edit.typed) == ((), ("2026-07-31", "Won"), ("31/07/2026", "Won"))
-    assert edit.described(typed=True) == ["row 17, Code: '2026-07-31' → '31/07/2026'"]
+    assert edit.typed is not None
+    assert (edit.changes, edit.cells, edit.typed.cells) == ((), ("2026-07-31", "Won"), ("31/07/2026", "Won"))
+    assert edit.typed.described() == ["row 17, Code: '2026-07-31' → '31/07/2026'"]
 
 
 @pytest.mark.parametrize(("before", "typed"), [("2026-02-01", "1/2/2026"), ("00123", "123")])
@@ -181,7 +183,7 @@ def test_a_text_made_a_date_cell_counts_on_an_invalid_row(tmp_path: Path) -> Non
     book["Results"].cell(2, 9, dt.date(2026, 7, 31)).number_format = "yyyy-mm-dd"
     book.save(path)
     (edit,) = found(path, rows).rows
-    assert (edit.changes, edit.typed and type(edit.typed[0])) == ((), DateCell)
+    assert (edit.changes, edit.typed and type(edit.typed.cells[0])) == ((), DateCell)
 
 
 # ---- words in import_status -----------------------------------------------------------------------

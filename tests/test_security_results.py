@@ -10,9 +10,8 @@ import pytest
 from openpyxl import load_workbook
 
 from importer.errors import ResultsError
-from importer.results.beside import write_verified
 from importer.results.results_reader import COLUMNS, batch_id_in, read_results
-from importer.results.results_writer import write_results
+from importer.results.results_writer import write_results, write_verified
 from importer.sheets.rows import encode_cells
 from importer.store.records import RowStatus, StoredRow
 from importer.text import no_formula
@@ -67,7 +66,7 @@ def test_a_servers_words_are_no_formula_in_a_workbook(tmp_path: Path, formula: s
 def test_what_leadsquared_holds_is_no_formula_in_the_file_of_verify(tmp_path: Path, formula: str) -> None:
     """`sent`, `stored`, the field's name and what is said of it."""
     differing = Difference(formula, ReadingVerdict.ALTERED, formula, formula, formula)
-    row = ReadRow(2, GUID, "2026-07-31T05:33:50.123Z", (differing,), (formula,))
+    row = ReadRow(1, 2, GUID, (), None, None, "2026-07-31T05:33:50.123Z", (differing,))
     write_verified(tmp_path / "v.csv", [row], BATCH, lambda _: None)
     found = as_a_country_reads_it(tmp_path / "v.csv", ",")
     assert [cell for cell in found if cell.startswith(BEGINS)] == []

@@ -111,8 +111,8 @@ class BatchChanges:
             cells, lines = edit.cells, edit.described()
             if row.status is RowStatus.INVALID and edit.typed is not None:
                 valid = isinstance(self._mapped(row, edit.cells, None), Activity)
-                if not valid and isinstance(self._mapped(row, edit.typed, None), Activity):
-                    cells, lines = edit.typed, edit.described(typed=True)
+                if not valid and isinstance(self._mapped(row, edit.typed.cells, None), Activity):
+                    cells, lines = edit.typed.cells, edit.typed.described()
             if lines:
                 for line in lines:
                     self._changed.add(f"{line}{OLDER if edit.stale else ''}")

@@ -27,8 +27,8 @@ from importer.app.staging import loaded_mapping, source_row
 from importer.app.stores import own_created
 from importer.errors import UserError
 from importer.mapping.mapping import Mapping
-from importer.results.beside import CORRECTIONS_ENDING, beside, write_corrections
 from importer.results.edits import FIRST_NAMED_MAX, Named
+from importer.results.results_writer import CORRECTIONS_ENDING, beside, write_corrections
 from importer.sending.corrections import CorrectionPass, CorrectionSummary
 from importer.sending.outage import StopReason
 from importer.sheets.rows import Cells, Row

@@ -10,9 +10,8 @@ from typing import Any
 from importer.app.observer import SILENT, Observer, Progress, Stage
 from importer.app.results_file import place_here
 from importer.app.stores import find_batch, known_batch
-from importer.report.facts import gather, rows_for_search
 from importer.report.page import write_report as write_page
-from importer.results.beside import REPORT_ENDING, beside
+from importer.results.results_writer import REPORT_ENDING, beside
 from importer.store.store import Store, erased_error
 
 
@@ -42,9 +41,7 @@ def write_report(
     if summary.erased_at is not None:
         raise erased_error(batch.id, summary.erased_at)
     rows = store.open(batch.id)
-    facts = gather(rows, summary)
-    found = rows_for_search(rows, summary.counts["rows"])
     observer.progress(Progress(Stage.WRITING, summary.counts["rows"]))
     path = beside(batch.results or place_here(rows), REPORT_ENDING).absolute()
-    placed = write_page(path, facts, found)
-    return WrittenReport(batch.id, placed.path, summary.counts, placed.aside, found.note)
+    placed, note = write_page(path, rows, summary)
+    return WrittenReport(batch.id, placed.path, summary.counts, placed.aside, note)

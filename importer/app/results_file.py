@@ -14,7 +14,7 @@ from importer.app.options import ScreenChanges
 from importer.errors import FileError, ResultsError
 from importer.results.edits import ACCEPTED, CellChange, Edits, RowEdit, StatusEdit, StatusWord, edits
 from importer.results.results_reader import batch_id_in, read_results
-from importer.results.results_writer import Written, digest_of, write_results
+from importer.results.results_writer import digest_of, write_results
 from importer.sheets.rows import Cells, column_letters, decode_cells, encode_cells
 from importer.store.batch_rows import BatchRows
 from importer.store.records import Batch, RowStatus, StoredRow
@@ -64,7 +64,7 @@ def write_results_file(
     """
     batch = rows.batch()
     total = rows.shown_counts()["rows"]
-    written: Written = write_results(
+    written = write_results(
         path or place_here(rows),
         _shown(rows, typed),
         batch=batch.id,

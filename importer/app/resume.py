@@ -268,7 +268,7 @@ class ResumePreparation(BatchPreparation[RunResult]):
             if row.status is not RowStatus.CREATED:
                 yield source_row(row)
         for edit in self.edits.rows:
-            yield from (Row(edit.number, cells) for cells in (edit.cells, edit.typed) if cells is not None)
+            yield from (Row(edit.number, one.cells) for one in (edit, edit.typed) if one is not None)
         for line in self.edits.newer:
             if line.edit is not None:
                 yield Row(line.number, line.edit.cells)

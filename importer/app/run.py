@@ -231,7 +231,7 @@ class RunPreparation(Preparation[RunResult]):
         """See `Preparation`: the batch, visible and owned, and its results file with every row pending. What
         another run did since the answers makes them void."""
         check, already = self.store.duplicates(self.batch), self._counts()["created"]
-        replaced = [] if self._rehearsal else [one.batch for _, one in check.replaced()]
+        replaced = [] if self._rehearsal else [one.batch for one in check.replaced()]
         self.owned = self.store.publish(self._staging, self.batch, self._still_new)
         try:
             if self._rehearsal:

@@ -15,9 +15,14 @@ from importer.app.questions import Choice, Question, QuestionKind
 from importer.app.records import BatchStatus, EraseResult, StoreInfo
 from importer.errors import ResultsError, SettingsError
 from importer.home import Home, home
-from importer.results.beside import CORRECTIONS_ENDING, REPORT_ENDING, VERIFIED_ENDING, beside
 from importer.results.results_reader import batch_id_in, is_results_header
-from importer.results.results_writer import digest_of
+from importer.results.results_writer import (
+    CORRECTIONS_ENDING,
+    REPORT_ENDING,
+    VERIFIED_ENDING,
+    beside,
+    digest_of,
+)
 from importer.sheets import SheetOptions, open_sheet
 from importer.sheets.rows import CellsDigest
 from importer.store import store as stores

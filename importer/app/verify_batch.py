@@ -20,7 +20,7 @@ from importer.app.stores import NamedBatch, batch_to_call, own_created
 from importer.errors import WorkError
 from importer.leadsquared.calls import Unreachable
 from importer.mapping.mapping import Mapping
-from importer.results.beside import VERIFIED_ENDING, beside, write_verified
+from importer.results.results_writer import VERIFIED_ENDING, beside, write_verified
 from importer.sending.outage import StopReason
 from importer.store.batch_rows import BatchRows
 from importer.store.ownership import Ownership

@@ -21,7 +21,7 @@ from importer.atomic_file import absolute, draft_beside
 from importer.checking.survey import Survey
 from importer.errors import SettingsError, SheetError
 from importer.findings import CellFinding
-from importer.results.workbook_cells import CELL_MAX_CHARACTERS, FITTED_ROWS, CellWriter, ColumnWidths
+from importer.results.workbook import CELL_MAX_CHARACTERS, FITTED_ROWS, CellWriter, ColumnWidths
 from importer.sheets.rows import ErrorCell, Row, column_letters
 from importer.sheets.sheet import COLUMNS_MAX, PROBLEM_LIST, ROWS_MAX, Sheet
 

@@ -17,9 +17,6 @@ from markupsafe import Markup
 
 from importer.wording import duration
 
-TimedOutcome = tuple[float, str]
-"""When it was marked, and its outcome in one of the words of `OUTCOMES`."""
-
 OUTCOMES: Final = ("created", "refused", "throttled", "in doubt", "not sent")
 BINS_WANTED: Final = 120
 SESSIONS_MAX: Final = 40
@@ -61,8 +58,9 @@ class Traffic:
         return self.totals.total()
 
 
-def traffic(calls: Callable[[], Iterable[TimedOutcome]], window_s: float) -> Traffic:
-    """calls: gives all calls in the order of their times; asked twice, since there may be millions."""
+def traffic(calls: Callable[[], Iterable[tuple[float, str]]], window_s: float) -> Traffic:
+    """calls: gives all calls in the order of their times, each with one of `OUTCOMES`; asked twice, since
+    there may be millions."""
     sessions = _sessions(at for at, _ in calls())
     shown = sessions[-SESSIONS_MAX:]
     active_s = sum(end - start for start, end in shown)

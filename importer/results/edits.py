@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 from typing import Final
 
@@ -18,13 +18,13 @@ from importer.activity import GUID
 from importer.errors import ResultsError
 from importer.results.respelling import is_respelling, may_be_meant
 from importer.results.results_reader import (
+    COLUMNS,
     PROGRESS_ROWS,
     FileLine,
     ResultsFile,
     align,
+    our_cells,
     row_number,
-    shown_code,
-    shown_error,
 )
 from importer.sending.reconcile.normalise import id_key
 from importer.sheets.rows import Cells, ErrorCell, column_letters, decode_cells
@@ -33,6 +33,8 @@ from importer.store.records import IN_DOUBT, RowStatus, Shown, StoredRow
 from importer.text import QUOTED_LENGTH_MAX, listed, shown
 
 FIRST_NAMED_MAX: Final = 20
+_READ: Final = ("import_row", "import_status", "import_time")
+"""Columns whose changes mean something, or were looked at before."""
 
 
 class StatusEdit(StrEnum):
@@ -139,20 +141,19 @@ class RowEdit:
 
     cells: the row with its `changes`, respellings undone. typed: of an invalid row, the same with those
     respellings that a person may have meant (a date retyped the local way); None if there are none. It
-    counts if, and only if, the row is invalid with `cells` and valid with `typed`: then `meant` is what to
-    show. With neither `changes` nor a valid `typed` nothing was edited. stale: of an older copy's line.
+    counts if, and only if, the row is invalid with `cells` and valid with those of `typed`. With neither
+    `changes` nor a valid `typed` nothing was edited. stale: of an older copy's line.
     """
 
     number: int
     cells: Cells
     changes: tuple[CellChange, ...]
-    typed: Cells | None = None
-    meant: tuple[CellChange, ...] = ()
+    typed: RowEdit | None = None
     stale: bool = False
 
-    def described(self, *, typed: bool = False) -> list[str]:
-        """`row 17, Outcome: 'Wno' → 'Won'`, one line for each change. typed: `typed` is what counts."""
-        return [f"row {self.number}, {change}" for change in (self.meant if typed else self.changes)]
+    def described(self) -> list[str]:
+        """`row 17, Outcome: 'Wno' → 'Won'`, one line for each change."""
+        return [f"row {self.number}, {change}" for change in self.changes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +250,8 @@ class _Comparison:
     def __init__(self, file: ResultsFile, header: Cells) -> None:
         self.file = file
         self.header = header
-        self.alignment = align(header, file.header, file.path.name)
-        self.found = Edits(notes=self.alignment.notes())
+        self.places, notes = align(header, file.header, file.path.name)
+        self.found = Edits(notes=notes)
         self.seen: set[int] = set()
         self.faults: dict[str, Named] = {}
         self.pasted: dict[str, int] = {}
@@ -280,7 +281,9 @@ class _Comparison:
             return
         age = age_of(line.ours.time, row.changed_at)
         kept = decode_cells(row.cells)
-        cells = self.alignment.cells(line.cells, kept)
+        cells = tuple(
+            [old if at is None else line.cells[at] for at, old in zip(self.places, kept, strict=True)]
+        )
         changed = cells != kept or row.status is RowStatus.INVALID
         edit = self._edit(kept, cells, row, stale=age is Age.OLDER) if changed else None
         if self._created_elsewhere(line, row, age, edit):
@@ -334,11 +337,10 @@ class _Comparison:
                 meant.append(change)
             else:
                 self.found.respelt.add(f"row {row.number}, {change}")
-        if not meant:
-            return RowEdit(row.number, tuple(taken), tuple(changes), stale=stale) if changes else None
-        return RowEdit(
-            row.number, tuple(taken), tuple(changes), tuple(typed), (*changes, *meant), stale=stale
-        )
+        edit = RowEdit(row.number, tuple(taken), tuple(changes), stale=stale)
+        if meant:
+            return replace(edit, typed=replace(edit, cells=tuple(typed), changes=(*changes, *meant)))
+        return edit if changes else None
 
     def _word(self, line: FileLine, row: StoredRow, word: str, age: Age) -> None:
         """What the line's own columns say. word: its `import_status`."""
@@ -354,14 +356,9 @@ class _Comparison:
                     if earlier != row.number:
                         self._fault("pasted", f"rows {earlier} and {row.number}")
                     return
-        for name, kept, found in (
-            ("import_activity_id", row.activity_id or "", ours.activity_id),
-            ("import_error_code", shown_code(row.error_code), ours.error_code),
-            ("import_error", shown_error(row.error), ours.error),
-            ("import_attempts", str(row.attempts), ours.attempts),
-            ("import_batch", self.file.batch, ours.batch),
-        ):
-            if found is None or found == kept or is_respelling(kept.strip(), found):
+        for name, value, found in zip(COLUMNS, our_cells(row, self.file.batch), ours, strict=True):
+            kept = str(value)
+            if name in _READ or found is None or found == kept or is_respelling(kept.strip(), found):
                 continue
             hint = "if the row was created, write created into import_status too."
             if name != "import_activity_id" or row.status not in IN_DOUBT:

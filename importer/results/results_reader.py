@@ -12,53 +12,20 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from importer.errors import ResultsError, SheetError
 from importer.mapping.choices import folded
 from importer.results.respelling import is_respelling
-from importer.results.workbook_cells import ERROR_WORDS
 from importer.sheets import open_sheet
 from importer.sheets.detect import Kind, find_kind
 from importer.sheets.encoding import UnknownEncodingError
-from importer.sheets.rows import Cells, ErrorCell
+from importer.sheets.rows import ERROR_WORDS, Cells, ErrorCell
 from importer.sheets.sheet import Sheet, SheetOptions
 from importer.sheets.text import separator_line
-from importer.store.records import is_batch_id
+from importer.store.records import StoredRow, is_batch_id
 from importer.text import no_formula, one_line, quoted
-
-COLUMNS: Final = (
-    "import_row",
-    "import_status",
-    "import_activity_id",
-    "import_error_code",
-    "import_error",
-    "import_attempts",
-    "import_time",
-    "import_batch",
-)
-"""Our columns, in the order in which they are written, before the source's."""
-NEEDED: Final = ("import_row", "import_batch")
-"""Without these two a line belongs to no row; people delete the others."""
-
-SHEET_NAME: Final = "Results"
-PROGRESS_ROWS: Final = 1_000
-"""Progress is reported so often."""
-ERROR_MAX_CHARACTERS: Final = 2_000
-SHOWN_CODE_MAX_CHARACTERS: Final = 200
-PEEK_BYTES: Final = 1 << 20
-PEEK_ROWS: Final = 1_000
-
-_MARKS: Final = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"))
-_BESIDE_OURS: Final = re.compile(
-    rf"(?:^|[^a-z_])(?:{'|'.join(COLUMNS)})\"?([^a-z0-9_\"\s]|\t)"
-    rf"|(?:^|([^a-z0-9_\"\s]|\t))\"?(?:{'|'.join(COLUMNS)})\b",
-    re.IGNORECASE,
-)
-_WHOLE: Final = re.compile(r"(\d{1,9})(?:[.,]0+)?", re.ASCII)
-_GROUPED: Final = re.compile(r"\d{1,3}(?:[.,' \u00a0\u202f]\d{3}){1,2}")
 
 
 class OurCells(NamedTuple):
@@ -74,6 +41,29 @@ class OurCells(NamedTuple):
     batch: str | None
 
 
+COLUMNS: Final = tuple(f"import_{name}" for name in OurCells._fields)
+"""Our columns, in the order in which they are written, before the source's."""
+NEEDED: Final = ("import_row", "import_batch")
+"""Without these two a line belongs to no row; people delete the others."""
+
+SHEET_NAME: Final = "Results"
+PROGRESS_ROWS: Final = 1_000
+"""Progress is reported so often."""
+ERROR_MAX_CHARACTERS: Final = 2_000
+CODE_MAX_CHARACTERS: Final = 200
+PEEK_BYTES: Final = 1 << 20
+PEEK_ROWS: Final = 1_000
+
+_MARKS: Final = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"))
+_BESIDE_OURS: Final = re.compile(
+    rf"(?:^|[^a-z_])(?:{'|'.join(COLUMNS)})\"?([^a-z0-9_\"\s]|\t)"
+    rf"|(?:^|([^a-z0-9_\"\s]|\t))\"?(?:{'|'.join(COLUMNS)})\b",
+    re.IGNORECASE,
+)
+_WHOLE: Final = re.compile(r"(\d{1,9})(?:[.,]0+)?", re.ASCII)
+_GROUPED: Final = re.compile(r"\d{1,3}(?:[.,' \u00a0\u202f]\d{3}){1,2}")
+
+
 class FileLine(NamedTuple):
     """One line. place: the row number of the line in this file. cells: as long as `ResultsFile.header`."""
 
@@ -82,14 +72,18 @@ class FileLine(NamedTuple):
     cells: Cells
 
 
-def shown_error(text: str) -> str:
-    """An error as its column holds it: one line of bounded length that is not a formula."""
-    return no_formula(one_line(text, ERROR_MAX_CHARACTERS))
-
-
-def shown_code(code: str) -> str:
-    """An error's code as its column holds it."""
-    return no_formula(one_line(code, SHOWN_CODE_MAX_CHARACTERS))
+def our_cells(row: StoredRow, batch: str) -> tuple[int | str, ...]:
+    """What is written in our columns: texts are one line of bounded length that is not a formula."""
+    return (
+        row.number,
+        row.status.shown,
+        row.activity_id or "",
+        no_formula(one_line(row.error_code, CODE_MAX_CHARACTERS)),
+        no_formula(one_line(row.error, ERROR_MAX_CHARACTERS)),
+        row.attempts,
+        row.changed_at,
+        batch,
+    )
 
 
 def is_results_header(header: Iterable[str]) -> bool:
@@ -210,33 +204,13 @@ def _delimiter(path: Path) -> str | None:
     return None if found is None else found.group(1) or found.group(2)
 
 
-@dataclass(frozen=True, slots=True)
-class Alignment:
-    """Which column of the file holds each of the sheet's. at: by the sheet's index, None where it is gone.
+def align(
+    header: Sequence[str], found: Sequence[str], where: str
+) -> tuple[tuple[int | None, ...], list[str]]:
+    """Which column of the file holds each of the sheet's, None where it is gone; and what to say of columns
+    that went, and that came.
 
-    gone, extra: headings that only the sheet, only the file has.
-    """
-
-    at: tuple[int | None, ...]
-    gone: tuple[str, ...]
-    extra: tuple[str, ...]
-
-    def cells(self, found: Cells, kept: Cells) -> Cells:
-        """The file's cells in the sheet's order; `kept` where the column is gone."""
-        return tuple([old if at is None else found[at] for at, old in zip(self.at, kept, strict=True)])
-
-    def notes(self) -> list[str]:
-        """For the person: columns that went, and columns that came."""
-        gone = [f'The column "{name}" is gone: its cells stay as they were.' for name in self.gone]
-        new = [
-            f'The column "{name}" is not of the sheet: it is not looked at.' for name in self.extra if name
-        ]
-        return gone + new
-
-
-def align(header: Sequence[str], found: Sequence[str], where: str) -> Alignment:
-    """header: the sheet's headings. found: the file's, without ours; moved, respelt, removed or added ones.
-
+    header: the sheet's headings. found: the file's, without ours; moved, respelt, removed or added ones.
     Raises ResultsError where a heading that the sheet has several times is there less often in the file: it
     is not known which column was removed.
     """
@@ -259,8 +233,17 @@ def align(header: Sequence[str], found: Sequence[str], where: str) -> Alignment:
         if place is None and (near := next(respelt, None)) is not None:
             at[column] = near
             free.remove(near)
-    gone = tuple(header[column] for column, place in enumerate(at) if place is None)
-    return Alignment(tuple(at), gone, tuple(found[index] for index in free))
+    gone = [
+        f'The column "{header[column]}" is gone: its cells stay as they were.'
+        for column, place in enumerate(at)
+        if place is None
+    ]
+    new = [
+        f'The column "{found[index]}" is not of the sheet: it is not looked at.'
+        for index in free
+        if found[index]
+    ]
+    return tuple(at), gone + new
 
 
 def row_number(text: str | None) -> int | None:

@@ -1,7 +1,10 @@
-"""The results file, written: first our columns, then every source column as it was. Always whole.
+"""The results file, written: first our columns, then every source column as it was; and the files beside it,
+`<stem>.verified.csv`, `<stem>.corrections.csv` and (by `report`) `<stem>.report.html`. Whole or not at all,
+and never over what belongs to somebody else.
 
 What is in a cell of the sheet is written as it is, `=1+1` too: a person must find in the file what is in the
-sheet. In our own columns nothing can be read as a formula.
+sheet. In our own columns, and in the files beside, nothing can be read as a formula: values that LeadSquared
+holds are strangers' words. CSV is UTF-8 with its mark, CRLF, for Excel.
 """
 
 from __future__ import annotations
@@ -9,23 +12,41 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TextIO
 
-from importer.atomic_file import Draft, draft_beside, put_in_place
+from importer.atomic_file import Placed, draft_beside, put_in_place
 from importer.errors import ResultsError
-from importer.results.results_reader import (
-    COLUMNS,
-    PROGRESS_ROWS,
-    batch_id_in,
-    shown_code,
-    shown_error,
-)
+from importer.results.results_reader import COLUMNS, PROGRESS_ROWS, SHEET_NAME, batch_id_in, our_cells
 from importer.sheets.rows import Cells, decode_cells
-from importer.store.records import StoredRow
+from importer.store.records import CorrectionStatus, StoredCorrection, StoredRow
+from importer.text import no_formula
+
+if TYPE_CHECKING:  # `check` needs this module, and nothing that calls LeadSquared
+    from importer.verification.readings import ReadRow
 
 TEXT_SUFFIXES: Final = (".csv", ".tsv", ".txt")
 WORKBOOK_SUFFIX: Final = ".xlsx"
+REPORT_ENDING: Final = ".report.html"
+VERIFIED_ENDING: Final = ".verified.csv"
+VERIFIED_COLUMNS: Final = (
+    "row", "verdict", "field", "sent", "stored", "detail", "activity_id", "read_at", "batch",
+)  # fmt: skip
+CORRECTIONS_ENDING: Final = ".corrections.csv"
+CORRECTIONS_COLUMNS: Final = (
+    "row", "field", "before", "after", "outcome", "time", "found", "error", "activity_id", "batch",
+)  # fmt: skip
+OUTCOME_WORDS: Final = {
+    CorrectionStatus.PLANNED: "not sent yet",
+    CorrectionStatus.SENDING: "not finished",
+    CorrectionStatus.CORRECTED: "corrected",
+    CorrectionStatus.CONFLICT: "conflict",
+    CorrectionStatus.FAILED: "failed",
+    CorrectionStatus.WITHDRAWN: "replaced by a later change",
+}
+
+_Record = tuple[object, ...]
 
 
 class Written(NamedTuple):
@@ -34,7 +55,6 @@ class Written(NamedTuple):
 
     path: Path
     digest: str
-    rows: int
     aside: str
 
 
@@ -47,25 +67,19 @@ def results_path(source: Path, family: str, *, rehearsal: bool, explicit: Path |
     name = source.stem + middle + (WORKBOOK_SUFFIX if family == "workbook" else ".csv")
     if explicit is None:
         return source.with_name(name)
-    path = explicit / name if explicit.is_dir() else explicit
+    path, where = explicit / name if explicit.is_dir() else explicit, f"--results {explicit}"
     if path.suffix.lower() not in (*TEXT_SUFFIXES, WORKBOOK_SUFFIX):
         raise ResultsError(
             f'"{path.suffix}" is not a format for results.' if path.suffix else "The name has no ending.",
-            where=f"--results {explicit}",
+            where=where,
             remedy="Results are written as .csv or .xlsx: end the name with one of these.",
         )
     if not path.parent.is_dir():
-        raise ResultsError(
-            f"The folder {path.parent} does not exist.",
-            where=f"--results {explicit}",
-            remedy="Create it, or choose another.",
-        )
+        what, remedy = f"The folder {path.parent} does not exist.", "Create it, or choose another."
+        raise ResultsError(what, where=where, remedy=remedy)
     if path.exists() and source.exists() and path.samefile(source):
-        raise ResultsError(
-            "The results would replace the sheet itself.",
-            where=f"--results {explicit}",
-            remedy="Choose another name.",
-        )
+        what, remedy = "The results would replace the sheet itself.", "Choose another name."
+        raise ResultsError(what, where=where, remedy=remedy)
     return path
 
 
@@ -105,19 +119,32 @@ def write_results(
             return "is not a results file"
         return "" if whose in replaces else f"belongs to batch {whose}"
 
+    written = 0
+
+    def counted() -> Iterator[tuple[int | str, ...]]:
+        nonlocal written
+        for written, line in enumerate(lines, 1):
+            yield (*our_cells(line, batch), *decode_cells(line.cells))
+            if written % PROGRESS_ROWS == 0:
+                progress(written)
+        progress(written)
+
     with draft_beside(path, source=source) as draft:
         if path.suffix.lower() == WORKBOOK_SUFFIX:
             from importer.results.workbook import write_workbook
 
-            written = write_workbook(draft.stream, _counted(lines, progress), batch, header, rows)
+            write_workbook(draft.stream, SHEET_NAME, (*COLUMNS, *header), counted(), rows)
         else:
-            written = _write_text(draft, _counted(lines, progress), batch, header, delimiter or ",")
+            text = draft.text("utf-8-sig")  # half surrogates, which UTF-8 cannot hold, are `?`
+            writer = csv.writer(text, delimiter=delimiter or ",", lineterminator="\r\n")
+            writer.writerows(chain([(*COLUMNS, *header)], counted()))
+            text.detach()
         if written != rows:
             raise RuntimeError(f"{written} results for {rows} rows: this is a fault of the importer")
         draft.close()
         digest = digest_of(draft.path)
         placed = put_in_place(draft, path, objection)
-    return Written(placed.path, digest, written, placed.aside)
+    return Written(placed.path, digest, placed.aside)
 
 
 def digest_of(path: Path) -> str:
@@ -126,28 +153,82 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _counted(lines: Iterable[StoredRow], progress: Callable[[int], None]) -> Iterator[StoredRow]:
-    done = 0
-    for done, line in enumerate(lines, 1):
-        yield line
-        if done % PROGRESS_ROWS == 0:
-            progress(done)
-    progress(done)
+# ---- beside it ------------------------------------------------------------------------------------------
 
 
-def _write_text(draft: Draft, lines: Iterable[StoredRow], batch: str, header: Cells, delimiter: str) -> int:
-    """UTF-8 with its mark, so that Excel knows it; CRLF. Half surrogates, which it cannot hold, are `?`."""
-    stream = draft.text("utf-8-sig")
-    writer = csv.writer(stream, delimiter=delimiter, lineterminator="\r\n")
-    writer.writerow((*COLUMNS, *header))
-    written = 0
-    for row in lines:
-        written += 1
-        writer.writerow(
-            (
-                row.number, row.status.shown, row.activity_id or "", shown_code(row.error_code),
-                shown_error(row.error), row.attempts, row.changed_at, batch, *decode_cells(row.cells),
-            )
-        )  # fmt: skip
-    stream.detach()
-    return written
+def beside(results: Path, ending: str) -> Path:
+    """`visits.results.csv` and `.verified.csv` give `visits.verified.csv`, in the same folder."""
+    return results.with_name(results.stem.replace(".results", "", 1) + ending)
+
+
+def write_whole(
+    path: Path,
+    write: Callable[[TextIO], None],
+    *,
+    batch: str,
+    batch_in: Callable[[Path], str | None],
+    encoding: str = "utf-8",
+    source: Path | None = None,
+) -> Placed:
+    """Writes a text file of `batch` at `path`; if another batch's is there, at the next free name.
+
+    batch_in: the batch that an existing file belongs to, None if it is not one of ours. source: the sheet,
+    for the file's mode. Raises FileError when the disk refuses; then nothing is left behind.
+    """
+    with draft_beside(path, source=source) as draft:
+        text = draft.text(encoding)
+        write(text)
+        text.detach()
+        return put_in_place(
+            draft, path, lambda found: "" if batch_in(found) == batch else "is not of this batch"
+        )
+
+
+def write_verified(
+    path: Path, rows: Iterable[ReadRow], batch: str, progress: Callable[[int], None]
+) -> Placed:
+    """What was read back of every created row: one line for a row that is all equal, one for each field that
+    differs. Raises FileError."""
+
+    def records() -> Iterator[_Record]:
+        for row in rows:
+            made = no_formula(row.activity_id)
+            if not row.differences:
+                yield (row.number, row.verdict, "", "", "", "", made, row.read_at, batch)
+            for one in row.differences or ():
+                texts = map(no_formula, (one.field, one.sent, one.stored, one.detail))
+                yield (row.number, one.verdict, *texts, made, row.read_at, batch)
+            if row.number % PROGRESS_ROWS == 0:
+                progress(row.number)
+
+    return _write_csv(path, VERIFIED_COLUMNS, records(), batch)
+
+
+def write_corrections(path: Path, corrections: Iterable[StoredCorrection], batch: str) -> Placed:
+    """Every change of a created row that was planned, and its outcome. Raises FileError."""
+
+    def records() -> Iterator[_Record]:
+        for one in corrections:
+            texts = map(no_formula, (one.field, one.before, one.after))
+            rest = map(no_formula, (one.replaced or "", one.error, one.activity_id))
+            yield (one.number, *texts, OUTCOME_WORDS[one.status], one.changed_at, *rest, batch)
+
+    return _write_csv(path, CORRECTIONS_COLUMNS, records(), batch)
+
+
+def _write_csv(path: Path, columns: tuple[str, ...], records: Iterable[_Record], batch: str) -> Placed:
+    """columns: the headings, by which a file of this kind is known, and which are never those of a results
+    file; the last is that of the batch."""
+
+    def write(stream: TextIO) -> None:
+        csv.writer(stream, lineterminator="\r\n").writerows(chain([columns], records))
+
+    def batch_in(found: Path) -> str | None:
+        try:
+            with found.open(encoding="utf-8-sig", newline="") as stream:
+                records = csv.reader(stream)
+                return next(records, [""])[-1] or None if tuple(next(records, ())) == columns else None
+        except (OSError, ValueError, csv.Error):
+            return None
+
+    return write_whole(path, write, batch=batch, batch_in=batch_in, encoding="utf-8-sig")

@@ -83,6 +83,10 @@ class BooleanCell(str):
     __slots__ = ()
 
 
+ERROR_WORDS: Final = frozenset(("#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"))
+"""The errors that any workbook may hold; newer Excels know more."""
+
+
 class ErrorCell(str):
     """A cell without a usable value: the text is what is seen (`#N/A`, or empty for a formula that was
     never calculated), `reason` says for a person why it cannot be sent and what to do."""

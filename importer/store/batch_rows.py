@@ -77,13 +77,13 @@ class BatchRows:
 
     def batch(self) -> Batch:
         """Raises StoreError when its facts are damaged."""
-        with self._sound("facts"):
+        with self.sound("facts"):
             return Batch.of(self.facts())
 
     def facts(self) -> dict[str, Any]:
         """Everything that is known of the batch as a whole: name → JSON value."""
         found = self._all(select(_fact.name, _fact.value).where(_fact.batch == self.key))
-        with self._sound("facts"):
+        with self.sound("facts"):
             return {name: json.loads(value) for name, value in found}
 
     def fact(self, name: str, default: Any = None) -> Any:  # noqa: ANN401  (JSON, as it was kept)
@@ -212,6 +212,15 @@ class BatchRows:
         asked = select(func.coalesce(func.max(_attempt.id), 0)).where(_attempt.batch == self.key)
         return int(self._one(asked))
 
+    def newest_mark_s(self) -> float | None:
+        """How long ago the newest mark without an outcome was made, by the store's clock; None if there is
+        none."""
+        last = select(func.max(_attempt.id)).where(_attempt.batch == self.key).scalar_subquery()
+        recent = and_(_attempt.batch == self.key, _attempt.id > last - CHUNK_ROWS)
+        age_s = self.database.clock() - func.max(_attempt.stored_at)
+        newest = self._one(select(age_s).where(recent, _attempt.outcome.is_(None), ~_attempt.assumed))
+        return None if newest is None else max(0.0, newest)
+
     def rows_attempted_since(self, attempt_id: int) -> list[StoredRow]:
         """Rows of which a call was marked after that attempt, in source order."""
         marked = select(_attempt.position).where(_attempt.batch == self.key, _attempt.id > attempt_id)
@@ -281,7 +290,7 @@ class BatchRows:
                 attempts = self.attempts(position)
                 sent = next(one.body for one in attempts if one.id == attempt_id)
                 earliest = min(one.marked_at + one.clock_difference for one in attempts)
-                with self._sound("an activity"):
+                with self.sound("an activity"):
                     return self.row(position), Activity.decoded(sent), earliest
         return None
 
@@ -309,7 +318,7 @@ class BatchRows:
         asked = select(reading.position, reading.read_at, reading.differences).where(
             reading.batch == self.key, reading.position.between(first, last)
         )
-        with self._sound("a reading"):
+        with self.sound("a reading"):
             read = {position: (at, json.loads(found)) for position, at, found in self._all(asked)}
         for row in rows:
             at, differences = read.get(row.position, (None, None))
@@ -338,7 +347,7 @@ class BatchRows:
         asked = select(reading.position, reading.differences).where(
             reading.batch == self.key, reading.differences != "[]"
         )
-        with self._sound("a reading"):
+        with self.sound("a reading"):
             found = self._all(asked.order_by(reading.position).limit(limit))
             return {position: json.loads(differences) for position, differences in found}
 
@@ -359,7 +368,7 @@ class BatchRows:
             asked = asked.where(one.round == in_round)
         if status is not None:
             asked = asked.where(one.status == int(status))
-        with self._sound("a correction"):
+        with self.sound("a correction"):
             for values in self._all(asked.order_by(one.round, one.position, one.field)):
                 found = StoredCorrection(*values)
                 yield replace(found, status=CorrectionStatus(found.status))
@@ -384,7 +393,7 @@ class BatchRows:
             .order_by(_attempt.position, _attempt.id)
         )  # fmt: skip
         found = [StoredAttempt(*values) for values in self._all(asked)]
-        with self._sound("an attempt"):
+        with self.sound("an attempt"):
             for each in found:
                 if type(each.body) is not bytes or type(each.marked_at) is not float:
                     raise ValueError("what was sent, or when, is not what it should be")
@@ -394,7 +403,7 @@ class BatchRows:
         return self._sound_rows(self._all(asked))
 
     def _sound_rows(self, found: Sequence[Any]) -> list[StoredRow]:
-        with self._sound("a row"):
+        with self.sound("a row"):
             return [stored_row(values) for values in found]
 
     def _paged_rows(self, asked: Select[*tuple[Any, ...]]) -> Iterator[StoredRow]:
@@ -413,25 +422,16 @@ class BatchRows:
             behind = asked.where(tuple_(*keys) > tuple_(*(last[key] for key in keys)))
 
     def _all(self, asked: Executable) -> Sequence[Any]:
-        with self._reading() as connection:
+        with self.database.reading(self._connection) as connection:
             return connection.execute(asked).all()
 
     def _one(self, asked: Executable) -> Any:  # noqa: ANN401 - whatever is asked for
-        with self._reading() as connection:
+        with self.database.reading(self._connection) as connection:
             return connection.execute(asked).scalar()
 
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        if self._connection is None:
-            with self.database.reading() as connection:
-                yield connection
-        else:
-            with self.database.trouble():
-                yield self._connection
-
-    @contextmanager
-    def _sound(self, what: str) -> Iterator[None]:
-        """Records that are not what was written: the store is damaged, or somebody changed it."""
+    def sound(self, what: str) -> Iterator[None]:
+        """For this room. What is read is not what was written: the disk did it, or somebody."""
         try:
             yield
         except (ValueError, TypeError, KeyError, IndexError) as error:
@@ -471,11 +471,8 @@ def claim_key(activity_id: str) -> str:
 # ---- which batches there are ----------------------------------------------------------------------------
 
 
-def summaries(
-    database: Database, connection: Connection, which: ColumnElement[bool]
-) -> list[tuple[int, BatchSummary]]:
-    """(key, summary) of the published batches that fit a condition, the latest first: one question for all of
-    them."""
+def summaries(database: Database, connection: Connection, which: ColumnElement[bool]) -> list[BatchSummary]:
+    """The published batches that fit a condition, the latest first: one question for all of them."""
     asked = (
         select(_batch.key, _batch.id, _batch.owner_name, _batch.erased_at)
         .where(_batch.published, which)
@@ -498,33 +495,22 @@ def summaries(
             counts[key][_status(status)] = count
     listed = []
     for key, batch_id, owner_name, erased_at in found:
+        with BatchRows(database, key, batch_id).sound("facts"):
+            known = {name: json.loads(value) for name, value in facts[key].items()}
+            batch = Batch.of(known)
+            if batch.id != batch_id:
+                raise ValueError("its id is another one")
         running_on = owner_name if batch_id in running else ""
         shown = shown_counts(counts[key], running=batch_id in running)
-        batch, others = _sound_batch(database, batch_id, facts[key])
-        listed.append((key, BatchSummary(batch, shown, running_on, erased_at, facts=others)))
+        others = {name: value for name, value in known.items() if name not in batch.facts()}
+        listed.append(BatchSummary(key, batch, shown, running_on, erased_at, facts=others))
     return listed
 
 
-def is_void(database: Database, connection: Connection, key: int, summary: BatchSummary) -> bool:
+def is_void(database: Database, connection: Connection, summary: BatchSummary) -> bool:
     """A batch that never sent a call and that nobody owns is no batch: a run may replace it."""
     # In this order: who owns it may mark a row at any moment.
-    return not summary.running and BatchRows(database, key, summary.batch.id, connection).never_sent()
-
-
-def _sound_batch(database: Database, batch_id: str, facts: dict[str, str]) -> tuple[Batch, dict[str, Any]]:
-    """A batch, and what else is known of it."""
-    try:
-        known = {name: json.loads(value) for name, value in facts.items()}
-        batch = Batch.of(known)
-        if batch.id != batch_id:
-            raise ValueError("its id is another one")  # noqa: TRY301
-    except ValueError as error:
-        raise StoreError(
-            f"The store holds facts of a batch that are damaged: {error}.",
-            where=f"{database.location}, batch {batch_id}",
-            remedy="Restore the store from a backup.",
-        ) from None
-    return batch, {name: value for name, value in known.items() if name not in batch.facts()}
+    return not summary.running and BatchRows(database, summary.key, summary.batch.id, connection).never_sent()
 
 
 def shown_counts(counts: dict[RowStatus, int], *, running: bool = False) -> dict[str, int]:

@@ -31,13 +31,16 @@ def copy_batches(source: Database, target: Database, progress: Callable[[int], N
     """
     rows = 0
     with ExitStack() as stack:
-        batches = _batches(source)
+        with source.reading() as reading:  # those that others were taken over from come first
+            asked = select(schema.batch).where(_batch.published).order_by(_batch.key)
+            batches = reading.execute(asked).all()
         ours = stack.enter_context(source.connection())
         for each in batches:
             stack.enter_context(_locked(source, ours, each.id))
         keys = {each.key: key for each in batches if (key := _whole(source, target, each)) is not None}
         wanted = [each for each in batches if each.key not in keys]
-        _move(source, target)
+        with source.writing() as writing:
+            source.upsert(writing, schema.store_fact, [{"name": MOVED_TO, "value": target.location}])
         connection = stack.enter_context(target.connection(durable=False))
         for each in wanted:
             stack.enter_context(_locked(target, connection, each.id))
@@ -55,22 +58,17 @@ def copy_batches(source: Database, target: Database, progress: Callable[[int], N
         with target.writing(connection, patient=True) as writing:
             for each in wanted:
                 target.one_at_a_time(writing, f"tenant {each.tenant}")
-                _publish(writing, each, keys[each.key], _deleted_by_hand(source, each.key))
+                _publish(source, writing, each, keys[each.key])
     return rows
 
 
-def _publish(writing: Connection, batch: Any, key: int, former: list[dict[str, Any]]) -> None:  # noqa: ANN401
-    """Visible, with its claims. former: those of activities that were deleted by hand."""
-    values = {name: value for name, value in batch._mapping.items() if name not in {"key", "id"}}  # noqa: SLF001
-    published = writing.execute(
-        update(schema.batch).where(_batch.key == key, ~_batch.published).values(values)
-    )
-    if published.rowcount != 1:
-        raise StoreError("The copied batch is not there any more.", where=batch.id)
-    if former:
-        writing.execute(
-            insert(schema.claim), [{**one, "tenant": batch.tenant, "batch": key} for one in former]
-        )
+def _chunks(source: Database, key: int) -> Iterator[tuple[Table, list[dict[str, Any]]]]:
+    with source.reading() as connection:
+        streamed = connection.execution_options(yield_per=CHUNK_ROWS)
+        for table in _PARTS:
+            asked = select(table).where(table.c.batch == key).order_by(*table.primary_key.columns)
+            for chunk in streamed.execute(asked).mappings().partitions():
+                yield table, [dict(each) for each in chunk]
 
 
 def _with_keys(values: dict[str, Any], keys: dict[int, int]) -> dict[str, Any]:
@@ -79,12 +77,21 @@ def _with_keys(values: dict[str, Any], keys: dict[int, int]) -> dict[str, Any]:
     return {**values, **ours}
 
 
-def _deleted_by_hand(source: Database, key: int) -> list[dict[str, Any]]:
+def _publish(source: Database, writing: Connection, batch: Any, key: int) -> None:  # noqa: ANN401 - a row
+    """Visible at the target, with its claims, those of activities that were deleted by hand among them."""
+    values = {name: value for name, value in batch._mapping.items() if name not in {"key", "id"}}  # noqa: SLF001
+    published = writing.execute(
+        update(schema.batch).where(_batch.key == key, ~_batch.published).values(values)
+    )
+    if published.rowcount != 1:
+        raise StoreError("The copied batch is not there any more.", where=batch.id)
     claim = schema.claim.c
     asked = select(claim.activity_id, claim.position, claim.deleted_at)
-    with source.reading() as connection:
-        found = connection.execute(asked.where(claim.batch == key, claim.deleted_at.is_not(None))).mappings()
-        return [dict(each) for each in found]
+    with source.reading() as reading:
+        former = reading.execute(asked.where(claim.batch == batch.key, claim.deleted_at.is_not(None))).all()
+    if former:
+        others = {"tenant": batch.tenant, "batch": key}
+        writing.execute(insert(schema.claim), [{**one._mapping, **others} for one in former])  # noqa: SLF001
 
 
 @contextmanager
@@ -98,13 +105,6 @@ def _locked(database: Database, connection: Connection, batch_id: str) -> Iterat
                 code="in-use",
             )
         yield
-
-
-def _batches(source: Database) -> list[Any]:
-    """In the order in which they were made: those that others were taken over from come first."""
-    with source.reading() as connection:
-        asked = select(schema.batch).where(_batch.published).order_by(_batch.key)
-        return list(connection.execute(asked).all())
 
 
 def _whole(source: Database, target: Database, batch: Any) -> int | None:  # noqa: ANN401 - a row
@@ -124,17 +124,3 @@ def _whole(source: Database, target: Database, batch: Any) -> int | None:  # noq
                     remedy="Continue it there. Ask your support contact before you copy again.",
                 )
     return int(key)
-
-
-def _move(source: Database, target: Database) -> None:
-    with source.writing() as connection:
-        source.upsert(connection, schema.store_fact, [{"name": MOVED_TO, "value": target.location}])
-
-
-def _chunks(source: Database, key: int) -> Iterator[tuple[Table, list[dict[str, Any]]]]:
-    with source.reading() as connection:
-        streamed = connection.execution_options(yield_per=CHUNK_ROWS)
-        for table in _PARTS:
-            asked = select(table).where(table.c.batch == key).order_by(*table.primary_key.columns)
-            for chunk in streamed.execute(asked).mappings().partitions():
-                yield table, [dict(each) for each in chunk]

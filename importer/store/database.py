@@ -20,7 +20,6 @@ from importer.store.schema import VERSIONS
 
 TAKEN_ID: Final = ("pk_claim", "claim.tenant, claim.activity_id")
 """How the databases name the constraint that an Id belongs to one row."""
-WRITES: Final = {"importer_writes": True}
 
 
 class IdTakenError(StoreError):
@@ -49,6 +48,7 @@ class Database(ABC):
     dialect_insert: Callable[[Table], Any]
     read_options: Mapping[str, Any]
     snapshot_options: Mapping[str, Any]
+    write_options: Mapping[str, Any]
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.location}>"
@@ -56,10 +56,13 @@ class Database(ABC):
     # ---- connections --------------------------------------------------------------------------------
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """For questions: each statement sees what is committed when it begins."""
-        with self.trouble(), self.engine.connect() as connection:
-            yield connection.execution_options(**self.read_options)
+    def reading(self, connection: Connection | None = None) -> Iterator[Connection]:
+        """For questions: each statement sees what is committed when it begins. connection: the one whose
+        transaction is to be read in instead."""
+        with self.trouble(), ExitStack() as stack:
+            if connection is None:
+                connection = stack.enter_context(self.engine.connect()).execution_options(**self.read_options)
+            yield connection
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
@@ -75,7 +78,8 @@ class Database(ABC):
         with self.trouble(), ExitStack() as stack:
             self.expect_in_place()
             if connection is None:
-                connection = stack.enter_context(self.engine.connect()).execution_options(**WRITES)
+                connection = stack.enter_context(self.engine.connect())
+                connection = connection.execution_options(**self.write_options)
             with connection.begin():
                 if patient:
                     stack.enter_context(self.patience(connection))
@@ -85,7 +89,7 @@ class Database(ABC):
         """One for a long time, to be closed by the caller: for `writing(connection)`. durable: see
         `set_durable`."""
         with self.trouble():
-            connection = self.kept_engine.connect().execution_options(**WRITES)
+            connection = self.kept_engine.connect().execution_options(**self.write_options)
             self.set_durable(connection, durable=durable)
             return connection
 

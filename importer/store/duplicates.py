@@ -93,19 +93,19 @@ class DuplicateCheck:
 
     def same_sheet(self) -> list[BatchSummary]:
         """Batches with the same ordered activities or the same ordered source cells, the latest first."""
+        if self.batch.rehearsal:
+            return []
         with self._reading() as connection:
-            return [
-                summary
-                for key, summary in self._same(connection)
-                if not is_void(self._database, connection, key, summary)
-            ]
+            same = and_(self._of_tenant(), self._same_sheet())
+            found = summaries(self._database, connection, same)
+            return [one for one in found if not is_void(self._database, connection, one)]
 
     def overlap(self) -> Overlap:
         """How many rows other batches of the tenant have created, or hold open."""
         if self.batch.rehearsal:
             return Overlap()
         with self._comparing() as connection:
-            void = [key for key, _ in self._void(connection)]
+            void = [one.key for one in self._void(connection)]
             paired = self._paired(void).subquery()
             created = connection.execute(select(paired.c.batch, func.count()).group_by(paired.c.batch)).all()
             held: dict[bytes, tuple[int, int]] = {}
@@ -114,13 +114,13 @@ class DuplicateCheck:
                 held[fingerprint] = (held.get(fingerprint, (0, 0))[0] + theirs, ours)
                 by[key] += min(theirs, ours)
             keys = {*by, *(key for key, _ in created)}
-            named = dict(summaries(self._database, connection, _batch.key.in_(keys)))
-        counts = [(key, count) for key, count in created]
+            named = summaries(self._database, connection, _batch.key.in_(keys))
+        counts = {key: count for key, count in created}  # noqa: C416 - rows are no pairs to the type
         return Overlap(
-            created=sum(count for _, count in counts),
-            created_by=_named(named, counts),
+            created=sum(counts.values()),
+            created_by=tuple((one, counts[one.key]) for one in named if one.key in counts),
             held=sum(min(each) for each in held.values()),
-            held_by=_named(named, by.items()),
+            held_by=tuple((one, by[one.key]) for one in named if one.key in by),
         )
 
     def earlier(self) -> Iterator[Earlier]:
@@ -128,7 +128,7 @@ class DuplicateCheck:
         if self.batch.rehearsal:
             return
         with self._comparing() as connection:
-            paired = self._paired([key for key, _ in self._void(connection)]).subquery()
+            paired = self._paired([one.key for one in self._void(connection)]).subquery()
             asked = (
                 select(paired.c.position, paired.c.activity_id, _batch.id, paired.c.created_position)
                 .join(schema.batch, _batch.key == paired.c.batch)
@@ -138,8 +138,8 @@ class DuplicateCheck:
         for values in found:
             yield Earlier(*values)
 
-    def replaced(self) -> list[tuple[int, BatchSummary]]:
-        """(key, summary) of batches that never sent and that nobody owns, of the same sheet or with rows of
+    def replaced(self) -> list[BatchSummary]:
+        """Batches that never sent and that nobody owns, of the same sheet or with rows of
         it: publishing removes them. Their results files have become meaningless."""
         if self.batch.rehearsal:
             return []
@@ -150,13 +150,12 @@ class DuplicateCheck:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        if self._connection is None:
-            # One transaction, so that all questions see the same.
+        if self._connection is not None:
+            with self._database.reading(self._connection) as connection:
+                yield connection
+        else:  # one transaction, so that all questions see the same
             with self._database.snapshot() as connection, self._database.patience(connection):
                 yield connection
-        else:
-            with self._database.trouble():
-                yield self._connection
 
     @contextmanager
     def _comparing(self) -> Iterator[Connection]:
@@ -198,27 +197,20 @@ class DuplicateCheck:
         for some in chunked(self._positions):
             yield asked.where(_row.position.in_(some))
 
-    def _same(self, connection: Connection) -> list[tuple[int, BatchSummary]]:
-        if self.batch.rehearsal:
-            return []
-        alike = _same_sheet(self.batch.content, self.batch.source_cells)
-        return summaries(self._database, connection, and_(self._of_tenant(), alike))
+    def _same_sheet(self) -> ColumnElement[bool]:
+        return _same_sheet(self.batch.content, self.batch.source_cells)
 
     def _of_tenant(self) -> ColumnElement[bool]:
         """Batches that ours is compared with."""
         ours = _batch.tenant == self.batch.tenant
         return and_(_batch.published, ~_batch.rehearsal, _batch.id != self.batch.id, ours)
 
-    def _void(self, connection: Connection) -> list[tuple[int, BatchSummary]]:
-        holders = self._others([]).with_only_columns(_row.batch).where(_held(_row)).distinct()
-        found = dict(self._same(connection))
-        keys = connection.execute(holders).scalars().all()
-        found |= dict(summaries(self._database, connection, _batch.key.in_(keys)))
-        return [
-            (key, summary)
-            for key, summary in found.items()
-            if is_void(self._database, connection, key, summary)
-        ]
+    def _void(self, connection: Connection) -> list[BatchSummary]:
+        held = self._others([]).with_only_columns(_row.batch).where(_held(_row)).distinct()
+        holders = connection.execute(held).scalars().all()
+        same = and_(self._of_tenant(), self._same_sheet())
+        found = summaries(self._database, connection, or_(same, _batch.key.in_(holders)))
+        return [one for one in found if is_void(self._database, connection, one)]
 
     def _others(self, void: list[int]) -> Select[*tuple[Any, ...]]:
         """Rows of other batches that are equal to one of ours, each once."""
@@ -308,12 +300,11 @@ class Recognition:
                 for fingerprint, key, theirs in connection.execute(_known_rows(some)):
                     rows[key] += min(theirs, self._counted[fingerprint])
             wanted = and_(_batch.key.in_({*whole, *rows}), ~_batch.rehearsal)
-            named = [
-                (key, summary)
-                for key, summary in summaries(self._database, connection, wanted)
-                if not is_void(self._database, connection, key, summary)
+            return [
+                ImportedBefore(one, rows[one.key], one.key in whole)
+                for one in summaries(self._database, connection, wanted)
+                if not is_void(self._database, connection, one)
             ]
-        return [ImportedBefore(summary, rows[key], key in whole) for key, summary in named]
 
     def _look(self) -> None:
         """Keeps those that any batch has."""
@@ -333,8 +324,3 @@ def _known_rows(fingerprints: list[bytes]) -> Select[*tuple[Any, ...]]:
         .group_by(_row.fingerprint, _row.batch)
         .having(func.sum(counts) > 0)
     )
-
-
-def _named(named: dict[int, BatchSummary], counts: Any) -> tuple[tuple[BatchSummary, int], ...]:  # noqa: ANN401
-    found = [(named[key], count) for key, count in counts if key in named]
-    return tuple(sorted(found, key=lambda each: each[0].batch.created_at, reverse=True))

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Final, Self
 
-from sqlalchemy import Connection, Update, and_, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import Connection, Update, and_, bindparam, case, delete, insert, select, update
 
 from importer.activity import addressed, fingerprint
 from importer.errors import StoreError
@@ -44,23 +44,21 @@ def plain(text: str) -> str:
     return text.replace("\0", "\ufffd") if "\0" in text else text
 
 
-def of_activity(body: bytes | None) -> dict[str, Any]:
-    """The columns that are kept in step with an activity. Raises ValueError or KeyError when it is none."""
-    if body is None:
-        return {"activity": None, "fingerprint": None, "account": "", "event": None}
-    account, event = addressed(body)
-    return {"activity": body, "fingerprint": fingerprint(body), "account": account.lower(), "event": event}
-
-
 def columns_of(row: StoredRow, **others: object) -> dict[str, Any]:
-    """Column → value of a row. others: in place of what is in it."""
-    values = row._asdict()
-    values["status"] = int(row.status)
-    if row.error_code or row.error:
-        values["error_code"], values["error"] = plain(row.error_code), plain(row.error)
-    values.update(of_activity(row.activity))
-    values.update(others)
-    return values
+    """Column → value of a row, those that are kept in step with its activity among them. others: in place of
+    what is in it. Raises ValueError or KeyError where the activity is none."""
+    body = row.activity
+    account, event = ("", None) if body is None else addressed(body)
+    return {
+        **row._asdict(),
+        "status": int(row.status),
+        "error_code": plain(row.error_code),
+        "error": plain(row.error),
+        "fingerprint": None if body is None else fingerprint(body),
+        "account": account.lower(),
+        "event": event,
+        **others,
+    }
 
 
 class BatchChange:
@@ -172,7 +170,8 @@ class BatchChange:
 
     def keep_facts(self, **facts: object) -> None:
         """Keeps facts (JSON values), each replacing the one of the same name."""
-        keep_facts(self._database, self._connection, self._key, facts)
+        rows = [{"batch": self._key, "name": name, "value": _json(value)} for name, value in facts.items()]
+        self._database.upsert(self._connection, schema.fact, rows)
 
     def keep_lookups(self, answers: Mapping[str, str]) -> None:
         """Adds what was looked up: question → Id."""
@@ -406,23 +405,6 @@ def remove_rows(database: Database, key: int, connection: Connection | None = No
                 writing.execute(delete(schema.batch).where(schema.batch.c.key == key))
                 return
             writing.execute(delete(schema.row).where(row.batch == key, row.position <= last))
-
-
-def keep_facts(database: Database, connection: Connection, key: int, facts: Mapping[str, object]) -> None:
-    """Facts of a batch (JSON values), each replacing the one of the same name."""
-    rows = [{"batch": key, "name": name, "value": _json(value)} for name, value in facts.items()]
-    database.upsert(connection, schema.fact, rows)
-
-
-def newest_mark_s(database: Database, connection: Connection, key: int) -> float | None:
-    """How long ago the newest mark without an outcome was made, by the store's clock; None if there is
-    none."""
-    last = select(func.max(_attempt.id)).where(_attempt.batch == key).scalar_subquery()
-    asked = select(func.max(_attempt.stored_at)).where(
-        _attempt.batch == key, _attempt.id > last - CHUNK_ROWS, _attempt.outcome.is_(None), ~_attempt.assumed
-    )
-    newest = connection.execute(asked).scalar()
-    return None if newest is None else max(0.0, database.now(connection) - newest)
 
 
 def expect(found: int, wanted: int) -> None:

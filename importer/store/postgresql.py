@@ -141,6 +141,7 @@ class PostgresqlDatabase(Database):
     dialect_insert = staticmethod(insert_or_replace)
     read_options: Mapping[str, Any] = {"isolation_level": "AUTOCOMMIT"}
     snapshot_options: Mapping[str, Any] = {"isolation_level": "REPEATABLE READ"}
+    write_options: Mapping[str, Any] = {}
 
     def __init__(self, url: str, named: str) -> None:
         try:

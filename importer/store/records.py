@@ -164,14 +164,15 @@ _BATCH: Final = TypeAdapter(Batch)
 
 @dataclass(frozen=True, slots=True)
 class BatchSummary:
-    """A batch for lists and messages. counts: rows by the word that people read, and `rows`, their sum (a row
-    that is being sent counts as uncertain, unless `running`: then as pending).
+    """A batch for lists and messages. key: for this room. counts: rows by the word that people read, and
+    `rows`, their sum (a row that is being sent counts as uncertain, unless `running`: then as pending).
 
     running_on: which process owns it now ("ana on desk-4"), "" if none does. erased_at: when its customer
     data was removed, UTC; None if it was not. facts: what is known of its runs (`seconds`, `throttled`,
     `going_on` …).
     """
 
+    key: int
     batch: Batch
     counts: dict[str, int]
     running_on: str = ""

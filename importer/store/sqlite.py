@@ -22,7 +22,7 @@ from sqlalchemy.dialects.sqlite import insert as insert_or_replace
 from sqlalchemy.pool import NullPool, Pool, QueuePool, StaticPool
 
 from importer.errors import StoreError, StoreUnusableError
-from importer.store.database import WRITES, Database, Release
+from importer.store.database import Database, Release
 from importer.store.schema import APPLICATION_ID, VERSIONS, create_all
 
 FILE_NAME: Final = "importer.db"
@@ -37,8 +37,9 @@ class SqliteDatabase(Database):
     dialect = "sqlite"
     driver_error = sqlite3.Error
     dialect_insert = staticmethod(insert_or_replace)
-    read_options: Mapping[str, Any] = {"importer_reads": True}
-    snapshot_options: Mapping[str, Any] = {}
+    read_options: Mapping[str, Any] = {"importer_begin": ""}
+    snapshot_options: Mapping[str, Any] = {"importer_begin": "BEGIN"}
+    write_options: Mapping[str, Any] = {"importer_begin": "BEGIN IMMEDIATE"}
 
     def __init__(self, home: Path | None) -> None:
         self.home = home
@@ -84,12 +85,11 @@ class SqliteDatabase(Database):
         del connection
         return self._lock(self._lock_file(name))
 
-    def _lock_file(self, name: str) -> Path | None:
-        return None if self.home is None else self.home / "locks" / f"{name}.lock"
+    def _lock_file(self, name: str) -> Path:
+        assert self.home is not None, "nobody has a batch in a store in memory"
+        return self.home / "locks" / f"{name}.lock"
 
-    def _lock(self, file: Path | None) -> Release | None:
-        if file is None:
-            return _no_lock
+    def _lock(self, file: Path) -> Release | None:
         with self.trouble():
             file.parent.mkdir(mode=0o700, exist_ok=True)
             lock = FileLock(file, timeout=0, mode=0o600, thread_local=False)
@@ -103,20 +103,20 @@ class SqliteDatabase(Database):
 
     def forget_lock(self, name: str) -> None:
         """Its file."""
-        if file := self._lock_file(name):
-            with suppress(OSError):  # Windows keeps a file that is open
-                file.unlink()
+        with suppress(OSError):  # Windows keeps a file that is open
+            self._lock_file(name).unlink()
 
     def locked(self, names: Sequence[str]) -> set[str]:
         """By trying each that has a file. One that cannot be tried may be held."""
         found = set()
-        for name in names:
-            file = self._lock_file(name)
+        for file in map(self._lock_file, names) if self.home else ():
+            if not file.exists():
+                continue
             release: Release | None = None
             with suppress(StoreError):
-                release = self._lock(file) if file and file.exists() else _no_lock
+                release = self._lock(file)
             if release is None:
-                found.add(name)
+                found.add(file.stem)
             else:
                 release()
         return found
@@ -177,15 +177,9 @@ class SqliteDatabase(Database):
             raise OSError("the file was replaced by another")
 
 
-def _no_lock() -> None:
-    """Nothing was kept yet, so nobody can have it."""
-
-
 def _begin(connection: Connection) -> None:
-    options = connection.get_execution_options()
-    if options.get("importer_reads"):
-        return
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if set(WRITES) <= set(options) else "BEGIN")
+    if statement := connection.get_execution_options().get("importer_begin", "BEGIN"):
+        connection.exec_driver_sql(statement)
 
 
 def _prepare(path: Path) -> None:

@@ -14,7 +14,7 @@ import json
 import platform
 import statistics
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from getpass import getuser
 from pathlib import Path
@@ -28,7 +28,7 @@ from importer.store.batch_rows import BatchRows, chunked, claim_key, summaries
 from importer.store.copying import MOVED_TO, copy_batches
 from importer.store.database import Database, close_quietly
 from importer.store.duplicates import DuplicateCheck, Recognition
-from importer.store.ownership import Ownership, Staging, keep_facts, newest_mark_s, remove_rows
+from importer.store.ownership import BatchChange, Ownership, Staging, remove_rows
 from importer.store.pace import StoredPace
 from importer.store.records import IN_DOUBT, Batch, BatchSummary, is_batch_id
 from importer.store.sqlite import FILE_NAME, SqliteDatabase
@@ -136,15 +136,15 @@ class Store:
 
     def batches(self) -> list[BatchSummary]:
         """Published batches of all tenants, rehearsals too, the latest first."""
-        return [summary for _, summary in self._summaries(true())]
+        return self._summaries(true())
 
-    def _summaries(self, which: ColumnElement[bool]) -> list[tuple[int, BatchSummary]]:
+    def _summaries(self, which: ColumnElement[bool]) -> list[BatchSummary]:
         with self.database.snapshot() as connection:
             return summaries(self.database, connection, which)
 
     def summary(self, batch_id: str) -> BatchSummary | None:
         """None when there is no such batch."""
-        return next((each for _, each in self._summaries(_batch.id == batch_id)), None)
+        return next(iter(self._summaries(_batch.id == batch_id)), None)
 
     def knows(self, batch_id: str) -> bool:
         """Whether there is such a batch."""
@@ -159,12 +159,12 @@ class Store:
     def by_source(self, source: Path, *, rehearsal: bool = False) -> BatchSummary | None:
         """The latest batch (or rehearsal) of the sheet at this path."""
         which = and_(_batch.source == str(source.absolute()), _batch.rehearsal == rehearsal)
-        return next((each for _, each in self._summaries(which)), None)
+        return next(iter(self._summaries(which)), None)
 
     def by_source_cells(self, digest: str, *, rehearsal: bool = False) -> BatchSummary | None:
         """The latest batch of a sheet with these ordered source cells, wherever it is and is called now."""
         which = and_(_batch.source_cells == digest, _batch.rehearsal == rehearsal)
-        return next((each for _, each in self._summaries(which)), None)
+        return next(iter(self._summaries(which)), None)
 
     def by_results(self, digest: str) -> str | None:
         """The id of the batch whose results file was last written with this digest."""
@@ -201,9 +201,11 @@ class Store:
     def in_doubt_elsewhere(self, tenant: str, account: str, apart_from: str) -> list[tuple[str, bytes]]:
         """(batch id, body) of other batches' rows on an account that are being sent or in doubt: what could
         be taken for a row of ours. One entry for each call."""
-        rows = (
-            select(_batch.id, _row.batch, _row.position, _row.activity)
+        attempt = schema.attempt.c
+        calls = (
+            select(_batch.id, func.coalesce(attempt.body, _row.activity))
             .join_from(schema.batch, schema.row, _row.batch == _batch.key)
+            .join(schema.attempt, and_(attempt.batch == _row.batch, attempt.position == _row.position))
             .where(
                 _batch.tenant == tenant,
                 _batch.published,
@@ -212,13 +214,8 @@ class Store:
                 _row.account == account.lower(),
             )
         )
-        attempt = schema.attempt.c
-        found: list[tuple[str, bytes]] = []
         with self.database.reading() as connection:
-            for batch_id, key, position, activity in connection.execute(rows).all():
-                sent = select(attempt.body).where(attempt.batch == key, attempt.position == position)
-                found += [(batch_id, body or activity) for (body,) in connection.execute(sent)]
-        return found
+            return [(batch_id, body) for batch_id, body in connection.execute(calls)]
 
     # ---- a new batch --------------------------------------------------------------------------------
 
@@ -239,10 +236,9 @@ class Store:
             rows = BatchRows(self.database, key, batch_id)
             return Staging(rows, connection, held.pop_all())
 
-    def duplicates(self, batch: Batch, positions: Collection[int] | None = None) -> DuplicateCheck:
-        """A staged or published batch's pending rows (or those of them at `positions`) compared with the
-        tenant's other batches."""
-        return DuplicateCheck(self.database, batch, positions=positions)
+    def duplicates(self, batch: Batch) -> DuplicateCheck:
+        """A staged or published batch's pending rows compared with the tenant's other batches."""
+        return DuplicateCheck(self.database, batch)
 
     def recognition(self) -> Recognition:
         """For `check`: nothing is staged."""
@@ -267,7 +263,7 @@ class Store:
                     if check is not None and not batch.rehearsal:
                         check(compared)
                     self._replace(writing, compared, replaced)
-                    number = self._register(writing, staging.rows.key, batch)
+                    number = self._register(writing, staging.rows, batch)
             except BaseException:
                 with suppress(StoreError):
                     remove_rows(self.database, staging.rows.key)
@@ -276,27 +272,28 @@ class Store:
 
     def _replace(self, connection: Connection, compared: DuplicateCheck, replaced: ExitStack) -> None:
         """Removes batches that never sent, unless somebody begins to work on one just now."""
-        for key, summary in compared.replaced():
-            held = replaced.enter_context(self.database.holding(summary.batch.id, connection))
-            if not held or not BatchRows(self.database, key, summary.batch.id, connection).never_sent():
+        for one in compared.replaced():
+            batch_id = one.batch.id
+            held = replaced.enter_context(self.database.holding(batch_id, connection))
+            if not held or not BatchRows(self.database, one.key, batch_id, connection).never_sent():
                 raise ResultsError(
                     "This batch has begun to send in another window.",
-                    where=summary.batch.id,
+                    where=batch_id,
                     remedy="Try again when it has ended. Nothing was sent from here.",
                     code="in-use",
                 )
-            connection.execute(delete(schema.batch).where(_batch.key == key))
+            connection.execute(delete(schema.batch).where(_batch.key == one.key))
 
-    def _register(self, connection: Connection, key: int, batch: Batch) -> int:
+    def _register(self, connection: Connection, rows: BatchRows, batch: Batch) -> int:
         """The batch with its facts and digests, visible from the commit on. Gives the owner's number."""
-        staged = connection.execute(select(func.count()).where(_row.batch == key)).scalar_one()
+        staged = connection.execute(select(func.count()).where(_row.batch == rows.key)).scalar_one()
         if staged != batch.rows:
             raise StoreError(f"{staged:,} rows were staged, not {batch.rows:,}.", where=batch.id)
-        keep_facts(self.database, connection, key, batch.facts())
+        BatchChange(rows, connection).keep_facts(**batch.facts())
         return int(
             connection.execute(
                 update(schema.batch)
-                .where(_batch.key == key, ~_batch.published)
+                .where(_batch.key == rows.key, ~_batch.published)
                 .values({name: getattr(batch, name) for name in _ASKED_FOR})
                 .values(published=True, **self._owner_values())
                 .returning(_batch.owner)
@@ -331,19 +328,16 @@ class Store:
                 number = writing.execute(own.returning(_batch.owner)).scalar()
                 if number is None:
                     raise ResultsError("The batch was removed in another window.", where=batch_id)
+                rows = BatchRows(self.database, key, batch_id)
                 team = self.dialect == "postgresql"
-                marked = newest_mark_s(self.database, writing, key) if team else None
-            rows = BatchRows(self.database, key, batch_id)
+                marked = rows.inside(writing).newest_mark_s() if team else None
             return Ownership(rows, connection, held.pop_all(), number=number, taken_over_s=marked)
 
     def replace_rehearsals(self, source: str, apart_from: str) -> list[Batch]:
         """Removes rehearsals of this sheet that nobody owns; what they were."""
         which = and_(_batch.rehearsal, _batch.source == source, _batch.id != apart_from)
-        removed = []
-        for key, summary in self._summaries(which):
-            if self._removed(key, summary.batch.id):  # it may run in another window
-                removed.append(summary.batch)
-        return removed
+        found = self._summaries(which)  # one may run in another window
+        return [one.batch for one in found if self._removed(one.key, one.batch.id)]
 
     def erase(self, batch_id: str) -> None:
         """Removes a batch's customer data: cells, bodies, messages, lookups, readings, corrections, the names

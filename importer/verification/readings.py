@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import groupby, islice
+from itertools import groupby
 from operator import itemgetter
 from typing import Final, NamedTuple
 
@@ -26,9 +26,9 @@ from importer.sending.reconcile.doubts import IN_DOUBT_OUTCOMES
 from importer.sending.reconcile.matching import compare
 from importer.sending.reconcile.normalise import Comparison, id_key, same_value
 from importer.sending.run_state import SendOptions, TenantConnection
-from importer.store.batch_rows import BatchRows
+from importer.store.batch_rows import BatchRows, chunked
 from importer.store.ownership import Ownership
-from importer.store.records import CreatedRow, StoredAttempt, iso
+from importer.store.records import StoredAttempt, iso
 
 READERS_MAX: Final = 16
 TOGETHER_MAX: Final = 1_000
@@ -71,12 +71,13 @@ NOT_FOUND: Final = (Difference("", ReadingVerdict.NOT_FOUND, "", ""),)
 
 
 @dataclass(frozen=True, slots=True)
-class SentRow:
-    """A created row, and what it should hold.
+class ReadRow:
+    """A created row: what it should hold in LeadSquared, and how it was read back.
 
     sent: what its creating call sent, or what it holds since its last correction; several where a lookup
     found the activity and the attempts differed; none where it is not known any more. since, until: Unix
-    seconds by the tenant's clock, between which it was created; None as well.
+    seconds by the tenant's clock, between which it was created; None as well. differences: None when it was
+    not read, () when all is equal.
     """
 
     position: int
@@ -85,18 +86,8 @@ class SentRow:
     sent: tuple[Activity, ...]
     since: float | None
     until: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class ReadRow:
-    """A created row as it was read back. differences: None when it was not read, () when all is equal.
-    names: the fields that were sent with a value."""
-
-    number: int
-    activity_id: str
     read_at: str
     differences: tuple[Difference, ...] | None
-    names: tuple[str, ...]
 
     @property
     def verdict(self) -> ReadingVerdict:
@@ -105,6 +96,15 @@ class ReadRow:
         if not self.differences:
             return ReadingVerdict.EQUAL
         return ReadingVerdict.NOT_FOUND if self.differences == NOT_FOUND else ReadingVerdict.ALTERED
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The fields that were sent with a value; the note is one."""
+        if not self.sent:
+            return ()
+        sent = self.sent[-1]
+        note = (NOTE,) if (sent.note or "").strip() else ()
+        return (*note, *(name for name, value in sent.fields if value.strip()))
 
 
 # ---- comparing ----------------------------------------------------------------------------------------
@@ -136,12 +136,6 @@ def _differences(sent: Activity, stored: StoredActivity) -> Iterator[Difference]
                 yield Difference(one.field, ReadingVerdict.ALTERED, one.sent, one.stored, detail)
             case Comparison.ALTERED:
                 yield Difference(one.field, ReadingVerdict.ALTERED, one.sent, one.stored)
-
-
-def sent_names(sent: Activity) -> tuple[str, ...]:
-    """The fields that were sent with a value; the note is one."""
-    note = (NOTE,) if (sent.note or "").strip() else ()
-    return (*note, *(name for name, value in sent.fields if value.strip()))
 
 
 # ---- the store ----------------------------------------------------------------------------------------
@@ -178,24 +172,30 @@ def _plain(found: Sequence[Difference]) -> list[list[str]]:
     return [[str(part) for part in each] for each in found]
 
 
-def _read(plain: list[list[str]]) -> tuple[Difference, ...]:
-    return tuple(
-        Difference(name, ReadingVerdict(verdict), sent, stored, *detail)
-        for name, verdict, sent, stored, *detail in plain
-    )
+def read_rows(rows: BatchRows, only: Collection[int] | None = None) -> Iterator[ReadRow]:
+    """Every created row (or those at the positions `only`), in the source's order, with what was read."""
+    for created in rows.created_rows(only):
+        row, making = created.row, _making(created.attempts)
+        # Never what its cells say now. Without attempts another batch created it, or the batch was rebuilt.
+        sent = [row.holds] if row.holds is not None else list(dict.fromkeys(one.body for one in making))
+        if not sent and not making and row.activity is not None:
+            sent = [row.activity]
+        found = created.differences
+        yield ReadRow(
+            row.position,
+            row.number,
+            row.activity_id or "",
+            tuple(map(Activity.decoded, sent)),
+            min((one.marked_at + one.clock_difference for one in making), default=None),
+            max(((one.ended_at or one.marked_at) + one.clock_difference for one in making), default=None),
+            created.read_at or "",
+            None if found is None else tuple(map(_difference, found)),
+        )
 
 
-def sent_row(created: CreatedRow) -> SentRow:
-    """What the row should hold in LeadSquared, markers included. Never what its cells say now."""
-    row, making = created.row, _making(created.attempts)
-    sent = tuple(map(Activity.decoded, dict.fromkeys(one.body for one in making)))
-    if not making and row.activity is not None:  # another batch created it, or the batch was rebuilt
-        sent = (Activity.decoded(row.activity),)
-    if row.holds is not None:
-        sent = (Activity.decoded(row.holds),)
-    since = min((one.marked_at + one.clock_difference for one in making), default=None)
-    until = max(((one.ended_at or one.marked_at) + one.clock_difference for one in making), default=None)
-    return SentRow(row.position, row.number, row.activity_id or "", sent, since, until)
+def _difference(plain: Sequence[str]) -> Difference:
+    name, verdict, *rest = plain
+    return Difference(name, ReadingVerdict(verdict), *rest)
 
 
 def _making(attempts: Sequence[StoredAttempt]) -> list[StoredAttempt]:
@@ -203,19 +203,6 @@ def _making(attempts: Sequence[StoredAttempt]) -> list[StoredAttempt]:
     return [one for one in attempts if one.outcome == OutcomeKind.CREATED] or [
         one for one in attempts if one.outcome in IN_DOUBT_OUTCOMES
     ]
-
-
-def read_rows(rows: BatchRows, only: Collection[int] | None = None) -> Iterator[ReadRow]:
-    """Every created row (or those at the positions `only`), in the source's order, with what was read."""
-    for one in rows.created_rows(only):
-        sent = sent_row(one).sent
-        yield ReadRow(
-            one.row.number,
-            one.row.activity_id or "",
-            one.read_at or "",
-            None if one.differences is None else _read(one.differences),
-            sent_names(sent[-1]) if sent else (),
-        )
 
 
 # ---- summing up ---------------------------------------------------------------------------------------
@@ -345,7 +332,7 @@ class VerificationPass(TenantWork):
         if self.stopped is not None and self.stopped.reason in {StopReason.OUTAGE, StopReason.QUOTA}:
             raise WorkError(self.stopped.message, where=self._tenant.base_url, remedy=KEPT)
 
-    async def _read(self, rows: Sequence[SentRow], tries: int = 0) -> None:
+    async def _read(self, rows: Sequence[ReadRow], tries: int = 0) -> None:
         """Until the rows are read. Where whoami is answered meanwhile, it is these rows: then one by one,
         then not at all."""
         while True:
@@ -368,10 +355,14 @@ class VerificationPass(TenantWork):
                     self._keep(rows, found)
                 return
 
-    def _keep(self, rows: Sequence[SentRow], found: Mapping[str, StoredActivity]) -> None:
+    def _keep(self, rows: Sequence[ReadRow], found: Mapping[str, StoredActivity]) -> None:
         self.breaker.read_answered()
         with self._owned.change() as change:
-            plain = {row.position: _plain(_compared(row, found)) for row in rows}
+            read = [found.get(id_key(row.activity_id)) for row in rows]
+            plain = {
+                row.position: _plain(NOT_FOUND if stored is None else differences(row.sent, stored))
+                for row, stored in zip(rows, read, strict=True)
+            }
             change.keep_readings(plain, iso(time.time()))
         self.read += len(rows)
 
@@ -381,7 +372,7 @@ class VerificationPass(TenantWork):
         except Unreachable:
             return False
 
-    async def _find(self, rows: Sequence[SentRow]) -> dict[str, StoredActivity]:
+    async def _find(self, rows: Sequence[ReadRow]) -> dict[str, StoredActivity]:
         """What LeadSquared has of these rows, by `id_key`. Raises ReadFailed."""
         together = len(rows) > 1
         found = await self._account(rows) if together else {}
@@ -394,21 +385,19 @@ class VerificationPass(TenantWork):
             found = await self._account(rows)
         return found
 
-    async def _account(self, rows: Sequence[SentRow]) -> dict[str, StoredActivity]:
+    async def _account(self, rows: Sequence[ReadRow]) -> dict[str, StoredActivity]:
         """What Retrieve shows of an account between the rows' calls; incomplete is as good as it gets."""
-        company, since, until = _window(rows, time.time() + self._tenant.clock_difference_s)
+        company = rows[0].sent[-1].company_id if rows[0].sent else ""
         if not company:
             return {}
-        reading = await self._tenant.activities(company, since, until)
+        now = time.time() + self._tenant.clock_difference_s
+        since, until = min(row.since or now for row in rows), max(row.until or now for row in rows)
+        window = (dt.datetime.fromtimestamp(at, dt.UTC) for at in (since - MARGIN_S, until + MARGIN_S))
+        reading = await self._tenant.activities(company, *window)
         outcome = reading.outcome
         if outcome is not None and (outcome.kind not in REFUSALS or _is_about_rights(outcome)):
             raise ReadFailed(outcome, outcome.message, where=self._tenant.base_url)
         return {id_key(stored.id): stored for stored in reading.activities}
-
-
-def _compared(row: SentRow, found: Mapping[str, StoredActivity]) -> Sequence[Difference]:
-    stored = found.get(id_key(row.activity_id))
-    return NOT_FOUND if stored is None else differences(row.sent, stored)
 
 
 def _is_about_rights(outcome: Outcome) -> bool:
@@ -434,38 +423,26 @@ def _final(error: ReadFailed) -> ImporterError:
 # ---- which rows are read together ---------------------------------------------------------------------
 
 
-def _groups(rows: BatchRows, only: Collection[int] | None) -> Generator[list[SentRow]]:
+def _groups(rows: BatchRows, only: Collection[int] | None) -> Generator[list[ReadRow]]:
     """The rows to read, in groups."""
     for _, found in groupby(rows.unread(only), key=itemgetter(0)):
-        positions = (position for _, position in found)
-        while some := list(islice(positions, TOGETHER_MAX)):
-            sent = [sent_row(row) for row in rows.created_rows(some)]
-            yield from _together(sent)
+        for some in chunked((position for _, position in found), TOGETHER_MAX):
+            yield from _together(list(read_rows(rows, some)))
 
 
-def _together(rows: Iterable[SentRow]) -> Iterator[list[SentRow]]:
+def _together(rows: Sequence[ReadRow]) -> Iterator[list[ReadRow]]:
     """Rows of one account, cut where they were sent far apart; each alone of which no call is known."""
     timed = [row for row in rows if row.since is not None and row.sent]
     yield from ([row] for row in rows if row.since is None or not row.sent)
     timed.sort(key=lambda row: (id_key(row.sent[-1].company_id), row.since or 0.0))
-    group: list[SentRow] = []
+    group: list[ReadRow] = []
     for row in timed:
-        if group and not _near(group[-1], row):
-            yield group
-            group = []
+        if group:
+            one, account = group[-1], id_key(row.sent[-1].company_id)
+            same = id_key(one.sent[-1].company_id) == account
+            if not same or (row.since or 0.0) - (one.until or 0.0) >= GAP_S:
+                yield group
+                group = []
         group.append(row)
     if group:
         yield group
-
-
-def _near(one: SentRow, two: SentRow) -> bool:
-    same = id_key(one.sent[-1].company_id) == id_key(two.sent[-1].company_id)
-    return same and (two.since or 0.0) - (one.until or 0.0) < GAP_S
-
-
-def _window(rows: Sequence[SentRow], now: float) -> tuple[str, dt.datetime, dt.datetime]:
-    """The account, and between which times (UTC, tenant's clock) to look for the rows on it."""
-    since = min(row.since or now for row in rows) - MARGIN_S
-    until = max(row.until or now for row in rows) + MARGIN_S
-    company = rows[0].sent[-1].company_id if rows[0].sent else ""
-    return company, dt.datetime.fromtimestamp(since, dt.UTC), dt.datetime.fromtimestamp(until, dt.UTC)
