@@ -21,7 +21,6 @@ from importer.mapping.dates import (
     DateValue,
     FormatError,
     literal_zone,
-    parted,
 )
 from importer.mapping.model import MARKER_TAKEN, MODIFIER_TYPES, SCHEMA_NAME, FieldSpec, TableSpec, field_spec
 from importer.mapping.month_names import ENGLISH, LOCALES, locale_named
@@ -37,7 +36,7 @@ from importer.mapping.values import (
     ValueType,
     trimmed,
 )
-from importer.mapping.yaml_file import Document, Where, checked_shape, path_text
+from importer.mapping.yaml_file import Document, Where, checked_shape, mistake_at, path_text
 from importer.sheets import SheetOptions, read_table
 from importer.text import quoted
 
@@ -76,7 +75,7 @@ class MappingBuilder:
         return {where: self._field(where) for where in good}
 
     def _report(self, where: Where, text: str) -> None:
-        self.mistakes.append(self._document.mistake(where, text))
+        self.mistakes.append(mistake_at(self._document.lines, where, text))
 
     def _field(self, where: Where) -> MappedField:
         key, name = str(where[0]), str(where[-1])
@@ -266,13 +265,11 @@ class _FieldBuilder:
         """The reader for a template of two columns that are a date and a time of day."""
         if not isinstance(value_type, DateTimeValue) or len(literals) != 3:
             return None
-        given = [one.text for one in value_type.given]
-        between = {literal.strip() for literal in literals}
-        if not between <= {"", "T", ","} or not all(map(parted, given)):
-            return None  # the two are not apart in the format: the text is read as a whole
+        if not {literal.strip() for literal in literals} <= {"", "T", ","}:
+            return None
         try:
-            return DateAndTime(value_type, given, self._locale)
-        except FormatError:
+            return DateAndTime(value_type)
+        except FormatError:  # the two are not apart in the format: the text is read as a whole
             return None
 
     def _known_locale(self, named: str | None) -> str:

@@ -190,11 +190,12 @@ def literal_zone(text: str) -> str | None:
     return None if found is None else found.group()
 
 
-def parted(text: str) -> tuple[str, str] | None:
-    """A format of date and time as one of the date and one of the time; None if they are not apart."""
+def parted(text: str) -> tuple[str, str]:
+    """A format of date and time as one of the date and one of the time. Raises FormatError if they are not
+    apart."""
     first = _TIME_DIRECTIVE.search(text)
     if first is None or not first.start():
-        return None
+        raise FormatError(f'The format "{text}" does not begin with a date and go on with a time.')
     date, time = text[: first.start()], text[first.start() :]
     bare = date.rstrip("T") if date.endswith("T") and not date.endswith("%T") else date
     return bare.strip(" ,"), time.strip()
@@ -323,14 +324,15 @@ _ZONE_NAME: Final = re.compile(r":\d\d(?: ?[AaPp][Mm])? ([A-Z]{3,4})$")
 class DatedValue(ValueType):
     """What dates and date-times share: formats, tried in order; each distinct text is parsed once.
 
-    given: those of the mapping; without any, dates are read in the ISO form. example: of that form.
+    given: those of the mapping; without any, dates are read in the ISO form. example: of that form. locale:
+    of the month names.
     """
 
     example: str
 
     def __init__(self, formats: Iterable[str] = (), locale: str = ENGLISH) -> None:
         self.given = tuple(DateFormat(text, locale) for text in formats)
-        self._locale = locale
+        self.locale = locale
         self.parse = lru_cache(maxsize=CACHE_SIZE)(self._parse)
 
     def _parse(self, text: str) -> WrittenDate | Fault:
@@ -385,12 +387,12 @@ class DatedValue(ValueType):
     def _month_remedy(self, text: str) -> str:
         """What to do where a month's name is not one of the locale's."""
         words = _LETTERS.findall(text)
-        known = month_numbers(self._locale)
+        known = month_numbers(self.locale)
         named = any(one.names_months for one in self.given)
         if not words or not named or any(folded_name(word) in known for word in words):
             return ""
         hints = dict.fromkeys(f"locale: {locale}" for word in words for locale in locales_of(word))
-        language = "English" if self._locale == ENGLISH else f"`locale: {self._locale}`"
+        language = "English" if self.locale == ENGLISH else f"`locale: {self.locale}`"
         return (
             f"Month names are read in {language}. For another language set `locale` beside `format` in the"
             f" mapping: {' or '.join(list(hints)[:2]) or 'for example locale: fr'}."
@@ -504,14 +506,14 @@ class DateTimeValue(DatedValue):
 class DateAndTime:
     """A date and a time of day in two cells → one value, sent as `value` sends it.
 
-    value: the type of the field. formats: how date and time are written together, in that order.
+    value: the type of the field; its formats are those of date and time together.
     """
 
-    def __init__(self, value: DateTimeValue, formats: Sequence[str], locale: str = ENGLISH) -> None:
+    def __init__(self, value: DateTimeValue) -> None:
         """Raises FormatError for a format that does not have its date before its time."""
         self._value = value
-        pairs = [pair for pair in map(parted, formats) if pair is not None]
-        self.date = DateValue([date for date, _ in pairs], locale)
+        pairs = [parted(one.text) for one in value.given]
+        self.date = DateValue([date for date, _ in pairs], value.locale)
         self._times = [DateFormat(time, time_only=True) for time in dict.fromkeys(t for _, t in pairs)]
 
     def read(self, cells: Sequence[str]) -> str | tuple[int, Fault]:

@@ -22,9 +22,8 @@ from importer.mapping.yaml_file import (
     Document,
     Mistake,
     Where,
-    line_of,
     mapping_error,
-    path_text,
+    mistake_at,
     read_text,
 )
 from importer.text import quoted
@@ -114,12 +113,8 @@ class Mapping:
         for field in (self.company, self.event, *note, *self.fields):
             places = [(heading, _place(headings, heading)) for heading in field.headings]
             where = (*field.where, "template" if field.literals else "column")
-            shown = where if where in self.lines else field.where
-            mistakes += [
-                Mistake(line_of(self.lines, where), path_text(shown), place)
-                for _, place in places
-                if isinstance(place, str)
-            ]
+            faults = [place for _, place in places if isinstance(place, str)]
+            mistakes += [mistake_at(self.lines, where, fault) for fault in faults]
             columns = tuple((heading, place) for heading, place in places if isinstance(place, int))
             bound.append(replace(field, columns=columns))
         if mistakes:

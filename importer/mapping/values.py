@@ -196,13 +196,10 @@ _THREE_ENGLISH: Final = _BY_THREE.replace("MARKS", ",' ")
 _THREE_OTHER: Final = _BY_THREE.replace("MARKS", ".' ")
 _INDIAN: Final = r"[1-9]\d?(?:,\d{2})+,\d{3}"
 _GROUPED: Final = {
-    ".": re.compile(rf"([+-]?)({_THREE_ENGLISH}|{_INDIAN})(?:\.(\d*))?", re.ASCII),
-    ",": re.compile(rf"([+-]?)({_THREE_OTHER})(?:,(\d*))?", re.ASCII),
+    mark: re.compile(rf"([+-]?)({groups})(?:[{mark}](\d*))?", re.ASCII)
+    for mark, groups in {".": f"{_THREE_ENGLISH}|{_INDIAN}", ",": _THREE_OTHER}.items()
 }
-_PLAIN: Final = {
-    ".": re.compile(r"([+-]?)(\d*)(?:\.(\d*))?", re.ASCII),
-    ",": re.compile(r"([+-]?)(\d*)(?:,(\d*))?", re.ASCII),
-}
+_PLAIN: Final = {mark: re.compile(rf"([+-]?)(\d*)(?:[{mark}](\d*))?", re.ASCII) for mark in ".,"}
 _ONE_COMMA: Final = re.compile(r"[+-]?\d+,\d+", re.ASCII)
 _POINT_GROUPS: Final = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+", re.ASCII)
 """1.000 is a thousand in German, Spanish or Indonesian sheets, and one elsewhere."""

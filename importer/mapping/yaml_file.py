@@ -117,11 +117,13 @@ def path_text(where: Where) -> str:
     return " → ".join(str(part + 1) if isinstance(part, int) else part for part in where)
 
 
-def line_of(lines: dict[Where, int], where: Where) -> int:
-    """The line of `where`, or of the nearest thing around it that the file holds."""
-    while where and where not in lines:
-        where = where[:-1]
-    return lines.get(where, 0)
+def mistake_at(lines: dict[Where, int], where: Where, text: str, *, missing: bool = False) -> Mistake:
+    """A mistake at `where`, in its line or that of the nearest thing around it that the file holds. Its path
+    ends with what the file holds, unless that is what is missing."""
+    there = where
+    while there and there not in lines:
+        there = there[:-1]
+    return Mistake(lines.get(there, 0), path_text(where if missing else there or where[:1]), text)
 
 
 class Document:
@@ -141,13 +143,6 @@ class Document:
             raise _unreadable(file, 1, "The mapping must consist of lines like `key: value`.")
         self.root: MappingNode = node
         self.data: dict[str, Any] = self._mapping(node, ())
-
-    def mistake(self, where: Where, text: str, *, missing: bool = False) -> Mistake:
-        """A mistake at `where`. Its path ends with what the file holds, unless that is what is missing."""
-        shown = where
-        while not missing and len(shown) > 1 and shown not in self.lines:
-            shown = shown[:-1]
-        return Mistake(line_of(self.lines, where), path_text(shown), text)
 
     def _plain(self, node: Node, where: Where) -> Any:  # noqa: ANN401 - whatever the file holds
         self._count += 1
@@ -255,7 +250,7 @@ def checked_shape(document: Document) -> tuple[MappingSpec | None, list[Mistake]
             where: Where = tuple(part for part in found["loc"] if part != "[key]")
             bad.add(where[:2] if where[:1] == ("Fields",) else where[:1])
             text = _shape_text(found["type"], where, found)
-            mistakes.append(document.mistake(where, text, missing=found["type"] == "missing"))
+            mistakes.append(mistake_at(document.lines, where, text, missing=found["type"] == "missing"))
         return None, mistakes, bad
 
 
