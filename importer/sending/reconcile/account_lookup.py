@@ -43,8 +43,19 @@ class Unread:
     kind: OutcomeKind | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """What was found may be this row's or another one's: a look-up that begins `until` then (the event loop's
+    time) can tell."""
+
+    until: float
+
+
+Finding = MatchResult | NotYet
 CallsEnded = Callable[[set[str]], Awaitable[None]]
 """Waits until the calls that are under way on these accounts have ended and are recorded."""
+ClaimableFrom = Callable[[Doubt, StoredActivity], float]
+"""From when on (the event loop's time) a look-up may give a row the activity that it matches exactly."""
 Claimed = Callable[[Collection[str]], Collection[str]]
 """Those of the Ids that rows of any batch of the tenant hold, or held."""
 
@@ -85,9 +96,9 @@ class AccountLookup:
         return [await self.read(account, since) for account in _accounts(doubts)]
 
     async def look_up(
-        self, doubts: Sequence[Doubt], calls_ended: CallsEnded
-    ) -> dict[int, MatchResult] | Unread:
-        """What one lookup of their account says of each doubt, by position.
+        self, doubts: Sequence[Doubt], calls_ended: CallsEnded, claimable_from: ClaimableFrom, now: float
+    ) -> dict[int, Finding] | Unread:
+        """What one lookup of their account, begun `now`, says of each doubt, by position.
 
         An activity that might be a row's is judged once the calls that were under way on the account have
         ended: it may be theirs. One activity that is what two rows sent is neither's.
@@ -98,22 +109,40 @@ class AccountLookup:
         stored = [activity for reading in readings for activity in reading.activities]
         for event in {activity.event for doubt in doubts for activity in doubt.sent}:
             await self._learn_from_store(event)
-        findings = self._judge_all(doubts, stored)
-        if any(not isinstance(finding, NotCreated) for finding in findings.values()):
+        if any(not isinstance(self._judge(doubt, self.unclaimed(stored)), NotCreated) for doubt in doubts):
             await calls_ended(_accounts(doubts))
-            findings = self._judge_all(doubts, stored)
-        return _each_once(findings)
+        return self._judge_all(doubts, self.unclaimed(stored), claimable_from, now)
 
-    def _judge_all(self, doubts: Sequence[Doubt], stored: Sequence[StoredActivity]) -> dict[int, MatchResult]:
-        """Exact matches first: what one row sent is no near miss of another."""
-        unclaimed = self.unclaimed(stored)
-        findings = {doubt.row.position: self._judge(doubt, unclaimed) for doubt in doubts}
+    def _judge_all(
+        self,
+        doubts: Sequence[Doubt],
+        unclaimed: Sequence[StoredActivity],
+        claimable_from: ClaimableFrom,
+        now: float,
+    ) -> dict[int, Finding]:
+        """Exact matches first: what one row sent is no near miss of another, once it may be claimed."""
+        findings: dict[int, Finding] = {one.row.position: self._judge(one, unclaimed) for one in doubts}
+        by_id = {activity.id: activity for activity in unclaimed}
+        open_until: dict[str, float] = {}
+        for doubt in doubts:
+            finding = findings[doubt.row.position]
+            if isinstance(finding, Created):
+                until = claimable_from(doubt, by_id[finding.id])
+                if now < until:
+                    findings[doubt.row.position] = NotYet(until)
+                    open_until[finding.id] = max(until, open_until.get(finding.id, until))
         taken = {finding.id for finding in findings.values() if isinstance(finding, Created)}
         left = [activity for activity in unclaimed if activity.id not in taken]
-        for doubt in doubts if taken else ():
-            if not isinstance(findings[doubt.row.position], Created):
-                findings[doubt.row.position] = self._judge(doubt, left)
-        return findings
+        for doubt in doubts:
+            if isinstance(findings[doubt.row.position], Uncertain):
+                finding = self._judge(doubt, left)
+                waits = [open_until[one] for one in _candidates(finding) if one in open_until]
+                findings[doubt.row.position] = NotYet(max(waits)) if waits else finding
+        return _each_once(findings)
+
+    def may_be(self, doubt: Doubt, activity: StoredActivity) -> bool:
+        """Whether an activity could be what the row's attempts in doubt sent."""
+        return not isinstance(self._judge(doubt, [activity]), NotCreated)
 
     def unclaimed(self, stored: Iterable[StoredActivity]) -> list[StoredActivity]:
         """Those that no row of this batch or of another one holds."""
@@ -194,7 +223,11 @@ def _unread(reading: Reading) -> Unread:
     )
 
 
-def _each_once(findings: dict[int, MatchResult]) -> dict[int, MatchResult]:
+def _candidates(finding: Finding) -> tuple[str, ...]:
+    return finding.candidates if isinstance(finding, Uncertain) else ()
+
+
+def _each_once(findings: dict[int, Finding]) -> dict[int, Finding]:
     found = Counter(finding.id for finding in findings.values() if isinstance(finding, Created))
     return {
         position: Uncertain(

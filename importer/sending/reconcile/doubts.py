@@ -72,6 +72,10 @@ class Doubt:
         self.lookup_lasts_s *= 2
         return True
 
+    def arrived_by(self, settle_s: float, timeout_s: float) -> float:
+        """When whatever its calls created can be seen."""
+        return self.ended_at + (settle_s if self.complete else max(settle_s, timeout_s))
+
     @property
     def accounts(self) -> set[str]:
         return {activity.company_id.lower() for activity in self.sent}

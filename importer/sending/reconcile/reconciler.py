@@ -12,12 +12,12 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
-from importer.activity import Activity, addressed
+from importer.activity import Activity, StoredActivity, addressed
 from importer.errors import StoreError
 from importer.leadsquared.outcomes import REFUSALS, OutcomeKind
 from importer.remedies import remedy_for
 from importer.sending.outage import StopReason
-from importer.sending.reconcile.account_lookup import Unread
+from importer.sending.reconcile.account_lookup import Finding, NotYet, Unread
 from importer.sending.reconcile.doubts import (
     UNREADABLE_LOOKUPS_MAX,
     Doubt,
@@ -30,7 +30,6 @@ from importer.sending.reconcile.doubts import (
 )
 from importer.sending.reconcile.matching import (
     Created,
-    MatchResult,
     NotCreated,
     Uncertain,
     UncertainReason,
@@ -159,7 +158,7 @@ class Reconciler:
         run = self._run
         started = run.clock()
         try:
-            found = await self._read(group)
+            found = await self._read(group, started)
             if found is None:
                 return
             for doubt in group:
@@ -173,14 +172,16 @@ class Reconciler:
                 doubt.being_looked_up = False
             run.changed()
 
-    async def _read(self, group: Sequence[Doubt]) -> dict[int, MatchResult] | Unread | None:
+    async def _read(self, group: Sequence[Doubt], started: float) -> dict[int, Finding] | Unread | None:
         """What a lookup says, by position; None when the run is stopped meanwhile."""
         run = self._run
         known = len(run.lookup.learned)
         number = run.unanswered.begin()
         answered = False
         try:
-            found = await run.unless_stopped(run.lookup.look_up(group, run.calls_ended))
+            found = await run.unless_stopped(
+                run.lookup.look_up(group, run.calls_ended, self._claimable_from, started)
+            )
             answered = found is not None and self._heed(group, found)
         except StoreError as error:
             run.stop_for(error)
@@ -191,7 +192,7 @@ class Reconciler:
             self._relearned()
         return None if isinstance(found, Unread) and found.kind is OutcomeKind.UNAUTHORISED else found
 
-    def _heed(self, group: Sequence[Doubt], found: dict[int, MatchResult] | Unread) -> bool:
+    def _heed(self, group: Sequence[Doubt], found: dict[int, Finding] | Unread) -> bool:
         """Whether the tenant answers. A count that does not add up is no outage; refused keys end the run."""
         run = self._run
         run.check_trouble()
@@ -213,7 +214,7 @@ class Reconciler:
         for doubt in run.doubts.values():
             self._hold(doubt)
 
-    async def _judge(self, doubt: Doubt, finding: MatchResult | Unread, looked_up_at: float) -> None:
+    async def _judge(self, doubt: Doubt, finding: Finding | Unread, looked_up_at: float) -> None:
         """looked_up_at: when the lookup began; what it did not find may have come since."""
         run = self._run
         doubt.looked_up_at = looked_up_at
@@ -222,8 +223,8 @@ class Reconciler:
         if looked_up_at < doubt.due and not isinstance(finding, Created):
             return  # it shared another row's lookup; its own is still to come
         match finding:
-            case Created() if self._reading_back(doubt) or self._conflicting(doubt):
-                doubt.due = max(doubt.due, run.clock() + READING_BACK_S)
+            case NotYet(until=until):
+                doubt.due = max(doubt.due, until)
             case Created(id=activity_id):
                 await self._found(doubt, activity_id)
             case NotCreated():
@@ -317,11 +318,17 @@ class Reconciler:
         known = doubt.sent[0].event in self._run.lookup.learned
         return not known and task is not None and not task.done()
 
-    def _conflicting(self, doubt: Doubt) -> bool:
-        """Another row in doubt could be what was found, and was not part of the lookup."""
-        positions = self._run.queue.conflicting(doubt.row.position)
-        others = [other for position in positions if (other := self._run.doubts.get(position))]
-        return any(not (other.being_looked_up and other.accounts & doubt.accounts) for other in others)
+    def _claimable_from(self, doubt: Doubt, activity: StoredActivity) -> float:
+        """A row that matches exactly may still be given what another row in doubt created: a tenant may have
+        dropped, cut or filled the very value in which they differ. No harm, as long as both are not made once
+        more: so not before whatever this row's own calls created can be seen."""
+        run = self._run
+        if self._reading_back(doubt):
+            return run.clock() + READING_BACK_S
+        others = (other for other in (*run.doubts.values(), *self._uncertain.values()) if other is not doubt)
+        if not any(run.lookup.may_be(other, activity) for other in others):
+            return -math.inf
+        return doubt.arrived_by(run.options.settle_s, run.options.timeout_s)
 
     def _may_learn(self, doubt: Doubt) -> bool:
         """Whether a row of this event may yet be created and read back, to give differences a meaning."""
