@@ -134,3 +134,22 @@ def test_a_row_that_an_edit_makes_equal_to_another_one_in_doubt_waits_for_it(tmp
     batch.retry()
     batch.live(None, 0.0)
     assert (batch.wrongs(), batch.statuses()) == ([], ["created"] * 5)
+
+
+def test_rows_that_differ_in_a_value_which_the_tenant_drops_are_not_made_once_more(tmp_path: Path) -> None:
+    """Both in doubt before anything was read back: the activity of one is an exact match of the other, whose
+    own call is created late."""
+    reads = ["failed", "incomplete", "fine", "fine", "fine"]
+    world = World(Random(2182), ["timeout created late", "500"], reads, "drop", 0.0, 0.0, foreign=0.3)
+    one, two = (f"8933fa5e-5b39-11e9-826a-0622360da6f{n}" for n in range(2))
+    cells: list[Cells] = [(two, "a", "Won", "as ever"), (one, "a", "Won", "as ever")]
+    cells += [(one, "c", "Won", "as ever"), (one, "a", "refuse me", "as ever"), (one, "b", "Won", "")]
+    cells += [(one, "b", "Won", "as ever"), (one, "a", "Won", "as ever, and more"), (two, "a", "Won", "")]
+    batch = Batch.staged(tmp_path, world, cells)
+    batch.live(1.0, 0.0)
+    batch.live(None, 0.0)
+    assert batch.wrongs() == []
+    world.calm = True
+    batch.retry()
+    batch.live(None, 0.0)
+    assert batch.wrongs() == []
