@@ -64,22 +64,14 @@ _ENV_LINE: Final = re.compile(
 
 @dataclass(frozen=True)
 class Settings:
-    """base_url: `https://host[:port]`. rate: the ceiling for all calls. keys_from, host_from: the places'
-    names (`environment`, `.env`, `keyring`, `--host`), for a person."""
+    """base_url: `https://host[:port]`. rate: the ceiling for all calls. origin: where keys and host are from,
+    to be shown before anything is sent: `keyring`, or `keys from keyring, host from --host`."""
 
     base_url: str
     keys: Keys
     rate: Rate
     home: Home
-    keys_from: str
-    host_from: str = ""
-
-    @property
-    def origin(self) -> str:
-        """`keyring`, or `keys from the keyring, host from --host`: to be shown before anything is sent."""
-        if self.host_from in {"", self.keys_from}:
-            return self.keys_from
-        return f"keys from {self.keys_from}, host from {self.host_from}"
+    origin: str
 
 
 @dataclass
@@ -110,7 +102,8 @@ def load_settings(*, host: str | None = None, rate: Rate | None = None) -> Setti
         trouble.wrong.append(str(error))
     if trouble.missing or trouble.wrong or keys is None:
         raise _incomplete(trouble)
-    return Settings(address, keys, chosen, home(), name, host_from)
+    origin = name if host_from == name else f"keys from {name}, host from {host_from}"
+    return Settings(address, keys, chosen, home(), origin)
 
 
 def load_rate(rate: Rate | None = None) -> Rate:

@@ -72,7 +72,7 @@ def test_a_host_in_dot_env_never_gets_keys_of_the_keyring(elsewhere: str) -> Non
     file(f"LEADSQUARED_HOST={elsewhere}\n")
     assert "since the keys are in keyring" in refusal()
     file(f"LEADSQUARED_HOST=https://{HOST}/\n")
-    assert (load_settings().base_url, load_settings().host_from) == (f"https://{HOST}", "keyring")
+    assert (load_settings().base_url, load_settings().origin) == (f"https://{HOST}", "keyring")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_gateway_counts_where_environment_or_keyring_name_it_with_the_keys(
     assert (load_settings().base_url, load_settings().origin) == ("https://gateway.example", "keyring")
     environment(monkeypatch, HOST="other.example", ACCESS_KEY="mine", SECRET_KEY="mine-too")
     assert (load_settings().base_url, load_settings().origin) == ("https://other.example", "environment")
-    assert load_settings(host="other.example").host_from == "--host"
+    assert load_settings(host="other.example").origin == "keys from environment, host from --host"
 
 
 def test_nothing_is_put_into_dot_env_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +161,7 @@ def test_a_folder_called_dot_env_is_left_alone() -> None:
     """Some call their virtual environment so."""
     Path(".env").mkdir()
     login()
-    assert load_settings().keys_from == "keyring"
+    assert load_settings().origin == "keyring"
 
 
 def test_a_huge_dot_env_is_refused() -> None:

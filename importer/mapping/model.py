@@ -21,7 +21,7 @@ from pydantic import (
     WithJsonSchema,
 )
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from importer.activity import ACCOUNT, EVENT, NOTE
 from importer.findings import QUESTIONS
@@ -139,8 +139,6 @@ class _Short:
         return {self._number_key if re.fullmatch(r"[0-9]+", value.strip()) else self._key: value}
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], CoreSchema]) -> CoreSchema:  # noqa: ANN401 - pydantic's own signature
-        from pydantic_core import core_schema
-
         return core_schema.no_info_before_validator_function(self._expand, handler(source))
 
     def __get_pydantic_json_schema__(
