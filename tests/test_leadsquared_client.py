@@ -15,7 +15,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp.client_reqrep import ConnectionKey
-from hostile_server import Behaviour, hang, hostile_server, in_turn, raw, reply
+from hostile_server import Behaviour, Heard, hang, hostile_server, in_turn, raw, reply
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
@@ -541,6 +541,27 @@ async def test_keys_too_short_to_be_ones_are_masked_as_values_of_keys(said: str,
 async def test_an_answer_of_nothing_but_backslashes_is_read_in_time() -> None:
     """Looking for keys in it took hours."""
     assert (await created_by(reply(400, b"\\" * 1_000_000))).failure is None
+
+
+async def test_keys_in_an_answer_that_was_cancelled_are_masked() -> None:
+    """What had arrived of it is kept as well."""
+    came = asyncio.Event()
+
+    async def behave(_: Heard, writer: asyncio.StreamWriter) -> None:
+        writer.write(
+            b"HTTP/1.1 400 No\r\nContent-Length: 99\r\nLocation: //s3cret-key.x\r\n\r\n{u$r-access-key"
+        )
+        await writer.drain()
+        came.set()
+
+    async with hostile_server(behave) as server, client(server.url) as api:
+        create = asyncio.create_task(api.write("Create", b"{}"))
+        await came.wait()
+        await asyncio.sleep(0.2)
+        create.cancel()
+        exchange = await create
+    assert exchange.failure is Failure.CANCELLED
+    assert (exchange.body in {b"", b"{***"}, exchange.headers.get("location", "//***.x")) == (True, "//***.x")
 
 
 async def test_keys_in_an_answer_in_utf_16_are_masked() -> None:

@@ -65,6 +65,7 @@ FAULTS: dict[str, dict[str, object]] = {
         "do": "revoke", "on": "any", "message": f"Not with {ACCESS} and {SECRET}",
     },
     "redirect": {"do": "redirect", "on": "create", "to": "http://127.0.0.1:1/login"},
+    "echoed as a host's name": {"do": "redirect", "on": "any", "to": f"https://{SECRET}.example.com/{ACCESS}"},
     "echoed by a proxy": {
         "do": "answer", "on": "create", "status": 404, "text": f"You sent {ACCESS} and {SECRET}",
     },

@@ -140,7 +140,8 @@ class LeadSquared:
             exchange = await self._exchange("POST", f"CompanyActivity.svc/{name}", {}, body, call)
         except asyncio.CancelledError:
             failure = Failure.CANCELLED if call.left else Failure.NOT_LEFT
-            exchange = call.ended(failure, "cancelled by the importer", time.monotonic() - started)
+            ended = call.ended(failure, "cancelled by the importer", time.monotonic() - started)
+            exchange = self._masked(ended)
         self._on_exchange(name, exchange.status, exchange.seconds, exchange.outcome.kind)
         return exchange
 
@@ -206,10 +207,13 @@ class LeadSquared:
         return CIMultiDict(headers)
 
     def _masked(self, exchange: Exchange) -> Exchange:
-        """An answer that repeats the keys must not carry them into store, results file and log."""
+        """An answer that repeats the keys, in whatever part, must not carry them into store, results file and
+        log."""
+        headers = CIMultiDict((name, self._without_keys(each)) for name, each in exchange.headers.items())
         text = decoded(exchange.body)
         masked = self._without_keys(text)
-        return exchange if masked == text else replace(exchange, body=masked.encode("utf-8", "surrogatepass"))
+        body = exchange.body if masked == text else masked.encode("utf-8", "surrogatepass")
+        return replace(exchange, headers=headers, body=body)
 
     def _without_keys(self, text: str) -> str:
         if "\\" in text or any(secret in text for secret, _ in self._secrets):
