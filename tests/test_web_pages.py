@@ -12,7 +12,7 @@ from jinja2 import meta, nodes
 from screen import Caller, RunningScreen
 
 import importer
-from importer.web.pages import HERE, screen_words, templates
+from importer.web.screen import HERE, screen_words, templates
 
 PACKAGE = Path(importer.__file__).parent
 ROOMS = ("checking", "leadsquared", "mapping", "sending", "sheets", "starter", "verification")

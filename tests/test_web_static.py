@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import importer.web
-from importer.web.pages import stylesheet
+from importer.web.screen import stylesheet
 
 WEB = Path(importer.web.__file__).parent
 STATIC = WEB / "static"

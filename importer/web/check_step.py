@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 from aiohttp import web
 
 from importer.app.check_sheet import check
-from importer.app.options import CheckOptions
+from importer.app.options import CheckOptions, Hidden
 from importer.app.questions import Question, QuestionKind
 from importer.app.records import CheckReport
 from importer.checking.findings import Finding
@@ -19,12 +20,10 @@ from importer.sheets import open_sheet
 from importer.web.imports import WebImport
 from importer.web.jobs import Job
 from importer.web.screen import Route, Screen, answers_in, form_of, number_in, to_step
-from importer.web.sheet_step import sheet_input, sheet_options
 
 CELLS_SHOWN: Final = 25
 CORRECTION_LENGTH_MAX: Final = 32_767
 """Excel's own limit."""
-LEAVE_OUT: Final = "leave_out"
 BACK: Final = {"send": "send", "look-up": "check?look-up=yes"}
 """Where a corrected cell leads back to."""
 
@@ -62,8 +61,7 @@ async def correct(screen: Screen, request: web.Request, own: WebImport) -> web.R
 
 async def keep(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
     """What is ticked stays so on the next page: another form of this one was sent."""
-    form = await form_of(request)
-    own.changed(ticked={**answers_in(form), **{name: "yes" for name in (LEAVE_OUT,) if name in form}})
+    own.changed(ticked=answers_in(await form_of(request)))
     return web.Response(status=204)
 
 
@@ -78,7 +76,7 @@ async def settle(screen: Screen, request: web.Request, own: WebImport) -> web.Re
     report, _ = job.result
     chosen = answers_in(form)
     answered = [_answered(own, each, chosen.get(each.key, "")) for each in report.questions]
-    leaves_out = LEAVE_OUT in form
+    leaves_out = "leave-out" in chosen
     own.changed(leave_out_invalid=leaves_out, ticked=None)
     if not all(answered):
         screen.say("Answer each question first, or correct the sheet.", bad=True)
@@ -94,7 +92,7 @@ async def settle(screen: Screen, request: web.Request, own: WebImport) -> web.Re
 async def _checked(screen: Screen, own: WebImport, *, online: bool) -> Job[Checked]:
     """The check of the import as it is now: under way, or done. online: with accounts and users looked up."""
     store = await screen.store()
-    asked = CheckOptions(sheet=sheet_input(own), mapping=own.mapping, calls=own.calls, online=online)
+    asked = CheckOptions(sheet=own.sheet_input, mapping=own.mapping, calls=own.calls, online=online)
 
     async def work(job: Job[Checked]) -> Checked:
         report = await check(asked, store, job)
@@ -105,7 +103,7 @@ async def _checked(screen: Screen, own: WebImport, *, online: bool) -> Job[Check
 
 def _key(own: WebImport, *, online: bool) -> str:
     """What a check is about: the import, and everything that its outcome depends on."""
-    parts = (own.mapping_text, sheet_input(own), own.mode if online else "")
+    parts = (own.mapping_text, own.sheet_input, own.mode if online else "")
     return f"check:{own.id}:{hashlib.sha256(repr(parts).encode()).hexdigest()}"
 
 
@@ -123,7 +121,7 @@ def bad_cells(own: WebImport, findings: Iterable[Finding]) -> BadCells:
     left = {row for one in findings for row in one.rows[:CELLS_SHOWN]}
     last = max(left, default=0)
     rows: dict[int, tuple[str, ...]] = {}
-    with open_sheet(own.source, sheet_options(own)) as sheet:
+    with open_sheet(own.source, own.state.reading) as sheet:
         for row in sheet.rows():
             if row.number > last:
                 break
@@ -140,7 +138,8 @@ def _answered(own: WebImport, question: Question, chosen: str) -> bool:
     if chosen not in {choice.value for choice in question.choices}:
         return False
     if question.kind is QuestionKind.HIDDEN:
-        own.changed(hidden=chosen)
+        hidden: Hidden = "skip" if chosen == "skip" else "include"
+        own.changed(reading=replace(own.state.reading, hidden=hidden))
     elif question.kind is QuestionKind.ACCEPT:
         text = MappingText(own.mapping_text)
         text.set(("accept",), [*_accepted(own), question.subject])

@@ -19,17 +19,18 @@ import shutil
 import threading
 import time
 import zipfile
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from aiohttp import BodyPartReader, web
 from pydantic import TypeAdapter
 
-from importer.app.options import CallOptions
+from importer.app.options import CallOptions, SheetInput
 from importer.atomic_file import draft_beside, plain_errors, private_folder
 from importer.errors import SheetError
 from importer.home import Home
+from importer.sheets import SheetOptions
 from importer.store.records import StoredRow, iso
 from importer.web.guard import MULTIPART, SMALLER, UPLOAD_MAX_BYTES, too_large
 
@@ -76,20 +77,16 @@ class ModeState:
 class ImportState:
     """What a person decided so far.
 
-    file: name of the sheet's file. begun_at: UTC, ISO 8601. sheet, encoding, delimiter, header_row, hidden:
-    how the sheet is read, None where that is found out. corrections: new texts of cells, by the row as Excel
-    numbers it, then by the column's place from 0. leave_out_invalid: import the valid rows although others
-    are invalid. ticked: answers that were chosen and not continued with, None where there are none since the
-    last Continue. loaded: the mapping was loaded or changed, not only guessed.
+    file: name of the sheet's file. begun_at: UTC, ISO 8601. reading: how the sheet is read. corrections: new
+    texts of cells, by the row as Excel numbers it, then by the column's place from 0. leave_out_invalid:
+    import the valid rows although others are invalid. ticked: answers that were chosen and not continued
+    with, None where there are none since the last Continue. loaded: the mapping was loaded or changed, not
+    only guessed.
     """
 
     file: str
     begun_at: str
-    sheet: str | None = None
-    encoding: str | None = None
-    delimiter: str | None = None
-    header_row: int | None = None
-    hidden: Literal["include", "skip"] | None = None
+    reading: SheetOptions = field(default_factory=SheetOptions)
     corrections: dict[int, dict[int, str]] = field(default_factory=dict)
     leave_out_invalid: bool = False
     ticked: dict[str, str] | None = None
@@ -132,6 +129,11 @@ class WebImport:
         return self.folder / SHEET / self.state.file
 
     @property
+    def sheet_input(self) -> SheetInput:
+        """The sheet for the use cases, corrections included."""
+        return SheetInput(path=self.source, cells=self.corrections, **asdict(self.state.reading))
+
+    @property
     def has_sheet(self) -> bool:
         """False for a batch that was begun elsewhere (by the command line, by a colleague), or is done."""
         return self.source.is_file()
@@ -167,16 +169,16 @@ class WebImport:
         mark, changed_at = self.here.marks.get(row.number, ("", ""))
         return mark if changed_at == row.changed_at else ""
 
-    def having(self, **changes: Any) -> WebImport:
-        """The import with these parts of its state changed, those of the mode too; not saved."""
-        own = {name: changes.pop(name) for name in _OF_MODE & changes.keys()}
-        modes = {**self.state.modes, self.mode: replace(self.here, **own)} if own else self.state.modes
-        return replace(self, state=replace(self.state, modes=modes, **changes))
-
     def changed(self, **changes: Any) -> WebImport:
-        """The same, and saved. A use case may have saved something in its own thread: that stays."""
+        """The import with these parts of its state changed, those of the mode too, and saved. A use case may
+        have saved something in its own thread: that stays."""
+        own = {name: changes.pop(name) for name in _OF_MODE & changes.keys()}
         with _saving:
-            kept = replace(self, state=_read_state(self.folder / STATE) or self.state).having(**changes)
+            state = _read_state(self.folder / STATE) or self.state
+            if own:
+                here = replace(state.modes.get(self.mode, ModeState()), **own)
+                changes["modes"] = {**state.modes, self.mode: here}
+            kept = replace(self, state=replace(state, **changes))
             _write(self.folder / STATE, _STATE.dump_json(kept.state))
         return kept
 

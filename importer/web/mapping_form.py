@@ -8,7 +8,7 @@ stays as it is.
 
 from __future__ import annotations
 
-import itertools
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
@@ -25,6 +25,9 @@ PLACES: Final[dict[str, type[BaseModel]]] = {
     NOTE: NoteSpec,
 }
 FIELD: Final = "field"
+SOURCES: Final = ("column", "template", "value")
+"""Where a line's content comes from."""
+
 SEND_AS: Final = (
     ("", "Not sent"),
     (ACCOUNT, "Account"),
@@ -59,7 +62,8 @@ MORE_SETTINGS: Final = {
     "company_type": "account type",
 }
 Block = dict[str, Any]
-Where = tuple[str, ...]
+Filled = Mapping[str, str]
+"""What one line of the form holds, by setting; `value_key.0` and `value_sent.0` of its table."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,7 @@ def lines_of(text: MappingText, header: Sequence[str], known: Mapping[str, FormL
         lines.append(replace(guess, number=len(lines), key=key, block=block, doubts=doubts, used_by=used_by))
     for key, block in blocks.items():
         if key not in taken and not _is_event_code(key, block):
-            source = next((name for name in ("column", "template", "value") if name in block), "value")
+            source = next((name for name in SOURCES if name in block), "value")
             extra = FormLine(len(lines), None, key, _settings(block), source, str(block.get(source, "")))
             lines.append(extra)
     return [*lines, FormLine(len(lines), None, source="value")]
@@ -119,8 +123,8 @@ def shown_name(key: str) -> str:
 
 def event_code(text: MappingText) -> str:
     """The activity type's code, "" where a column says it, or nothing does yet."""
-    block = _as_block(EVENT, text.block((EVENT,)))
-    return str(block.get("value", "")) if _is_event_code(EVENT, block) else ""
+    block = dict(_blocks(text)).get(EVENT, {})
+    return str(block["value"]) if _is_event_code(EVENT, block) else ""
 
 
 class FilledIn(NamedTuple):
@@ -139,16 +143,15 @@ def filled_in(before: str, form: Mapping[str, str]) -> FilledIn:
     """
     text = MappingText(before)
     present = dict(_blocks(text))
-    found = (name.removeprefix("send.") for name in form if name.startswith("send."))
-    numbers = sorted(int(each) for each in found if each.isascii() and each.isdigit())
-    shown = {form.get(f"old.{number}", "") for number in numbers}
+    lines = _lines_of_form(form)
+    shown = {line.get("old", "") for line in lines.values()}
     keys: dict[int, str] = {}
     wanted: dict[str, Block] = {}
     came_from: dict[str, str] = {}
     doubled: dict[int, str] = {}
-    for number in sorted(numbers, key=lambda each: _sent_as(each, form) != form.get(f"old.{each}", "")):
-        old = form.get(f"old.{number}", "")
-        key, block = _line_of_form(number, present.get(old, {}), form)
+    for number, line in sorted(lines.items(), key=lambda one: _sent_as(one[1]) != one[1].get("old", "")):
+        old = line.get("old", "")
+        key, block = _block_of_form(line, present.get(old, {}))
         if key in wanted:  # by the line that had it before, if one had
             doubled[number] = key
             key, block = (old, present[old]) if old in present and old not in wanted else ("", {})
@@ -184,52 +187,59 @@ def _write(
             text.set(_where(key), _written(key, block))
 
 
-def _sent_as(number: int, form: Mapping[str, str]) -> str:
+def _lines_of_form(form: Mapping[str, str]) -> dict[int, Filled]:
+    """The form's lines by number, in order; its fields are called `setting.number`."""
+    lines: dict[int, dict[str, str]] = {}
+    for name, value in form.items():
+        setting, _, rest = name.partition(".")
+        number, dot, place = rest.partition(".")
+        if number.isascii() and number.isdigit():
+            lines.setdefault(int(number), {})[f"{setting}{dot}{place}"] = value
+    return {number: lines[number] for number in sorted(lines) if "send" in lines[number]}
+
+
+def _sent_as(line: Filled) -> str:
     """What a line says that it is sent as, "" for nothing."""
-    send_as = form[f"send.{number}"]
-    if send_as == FIELD:
-        return form.get(f"field.{number}", "").strip()
-    return send_as if send_as in PLACES else ""
+    if line["send"] == FIELD:
+        return line.get("field", "").strip()
+    return line["send"] if line["send"] in PLACES else ""
 
 
-def _line_of_form(number: int, before: Block, form: Mapping[str, str]) -> tuple[str, Block]:
+def _block_of_form(line: Filled, before: Block) -> tuple[str, Block]:
     """What a line is sent as, and its whole block."""
-    key = _sent_as(number, form)
-    if not key:
-        return "", {}
-    source, text = "column", form.get(f"heading.{number}", "")
+    key = _sent_as(line)
+    source, text = "column", line.get("heading", "")
     if not text:
-        source, text = form.get(f"source.{number}", ""), form.get(f"text.{number}", "")
-        if source not in {"column", "value", "template"} or not text.strip():
-            return "", {}
-    return key, {source: text, **_settings_of_form(number, _settings(before), key, source, form)}
+        source, text = line.get("source", ""), line.get("text", "")
+    if not key or source not in SOURCES or not text.strip():
+        return "", {}
+    return key, {source: text, **_settings_of_form(line, _settings(before), key, source)}
 
 
-def _settings_of_form(number: int, before: Block, key: str, source: str, form: Mapping[str, str]) -> Block:
+def _settings_of_form(line: Filled, before: Block, key: str, source: str) -> Block:
     """The block's other keys: those of the form, and those that it does not show (`strip`, `values_file`)."""
-
-    def given(name: str) -> str:
-        return form.get(f"{name}.{number}", "").strip()
-
-    def given_lines(name: str) -> list[str]:
-        return [line.strip() for line in given(name).splitlines() if line.strip()]
-
-    kind, by, formats = given("type") or "text", given("by"), given_lines("format")
+    given = defaultdict(str, {name: text.strip() for name, text in line.items()})
+    formats, allowed = (_lines_in(given[name]) for name in ("format", "one_of"))
+    kind, by = given["type"] or "text", given["by"]
     of_user = by in USER_ATTRIBUTES and key != ACCOUNT
-    asked: Block = {name: given(name) for name in ("timezone", "locale", "decimal", "default", "max_length")}
-    asked |= {name: form.get(f"{name}.{number}", "") for name in ("separator", "join")}
+    asked: Block = {name: given[name] for name in ("timezone", "locale", "decimal", "default", "max_length")}
+    asked |= {name: line.get(name, "") for name in ("separator", "join")}
     asked |= {
         "lookup": by and ("user" if of_user else "account"),
         "by": by,
-        "company_type": "" if of_user or not by else given("company") or "Account",
+        "company_type": "" if of_user or not by else given["company"] or "Account",
         "format": formats[0] if len(formats) == 1 else formats,
-        "currency": given("currency") and "true",
-        "send": {"true": given("yes"), "false": given("no")} if given("yes") and given("no") else {},
-        "one_of": given_lines("one_of"),
-        "values": dict(_values_of_form(number, form)),
+        "currency": given["currency"] and "true",
+        "send": {"true": given["yes"], "false": given["no"]} if given["yes"] and given["no"] else {},
+        "one_of": allowed,
+        "values": {
+            value: line.get(name.replace("key", "sent"), "")
+            for name, value in line.items()
+            if name.startswith("value_key.") and value.strip()
+        },
     }
     if key not in {ACCOUNT, EVENT}:  # they may only say what is so anyway
-        asked |= {"type": "" if by or kind == "text" else kind, "required": given("required") and "true"}
+        asked |= {"type": "" if by or kind == "text" else kind, "required": given["required"] and "true"}
     changed = {name: value for name, value in asked.items() if not _same(name, before.get(name), value)}
     return {
         name: value
@@ -238,13 +248,8 @@ def _settings_of_form(number: int, before: Block, key: str, source: str, form: M
     }
 
 
-def _values_of_form(number: int, form: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    for place in itertools.count():
-        key = form.get(f"value_key.{number}.{place}")
-        if key is None:
-            return
-        if key.strip():
-            yield key, form.get(f"value_sent.{number}.{place}", "")
+def _lines_in(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _fits(name: str, kind: str, key: str, source: str) -> bool:
@@ -293,14 +298,14 @@ def _written(key: str, block: Block) -> Block | str:
 
 
 def _settings(block: Block) -> Block:
-    return {name: value for name, value in block.items() if name not in {"column", "value", "template"}}
+    return {name: value for name, value in block.items() if name not in SOURCES}
 
 
 def _is_event_code(key: str, block: Block) -> bool:
     return key == EVENT and block.keys() == {"value"}
 
 
-def _where(key: str) -> Where:
+def _where(key: str) -> tuple[str, ...]:
     return (key,) if key in PLACES else (FIELDS, key)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from zoneinfo import available_timezones
@@ -26,7 +27,7 @@ from importer.web import mapping_form
 from importer.web.imports import WebImport, receive_text
 from importer.web.mapping_form import FilledIn, FormLine
 from importer.web.screen import Route, Screen, attachment, form_of, number_in, to_step
-from importer.web.sheet_step import readings_of, sheet_options
+from importer.web.sheet_step import readings_of
 
 ACTIVITIES_SHOWN: Final = 3
 EXAMPLES_SHOWN: Final = 3
@@ -47,9 +48,11 @@ class SheetTop(NamedTuple):
 
 
 class CheckedMapping(NamedTuple):
-    """What a mapping's text gives. mistakes: what is wrong with it, with its place; problem: the same as one
-    text, "" if it can be used; rows: the first ones, each with the parts of its activity."""
+    """What a mapping's text gives. mapping: None while it cannot be used. mistakes: what is wrong with it,
+    with its place; problem: the same as one text, "" if it can be used; rows: the first ones, each with the
+    parts of its activity."""
 
+    mapping: Mapping | None = None
     mistakes: tuple[Mistake, ...] = ()
     problem: str = ""
     rows: tuple[tuple[int, list[Part]], ...] = ()
@@ -79,18 +82,17 @@ async def page(screen: Screen, request: web.Request, own: WebImport) -> web.Resp
 
 async def live(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
     """What the form says so far, kept; the answer is the preview and each line's mistakes."""
-    filled, _, checked = await _filled(request, own)
+    filled, checked = await _filled(request, own)
     notes = notes_of(filled.keys, checked, filled.doubled)
     return screen.piece("mapping_live.html", keys=filled.keys, checked=checked, notes=notes)
 
 
 async def try_lookup(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
     """The first values of a line, looked up in LeadSquared as they will be before sending."""
-    filled, top, _ = await _filled(request, own)
+    filled, checked = await _filled(request, own)
     number = number_in(request.match_info["number"])
-    key = "" if number is None else filled.keys.get(number, "")
+    asked = _asked_of(checked, filled.keys.get(NO_LINE if number is None else number, ""))
     try:
-        asked = _asked_of(own, filled.text.text(), top, key)
         found = await asyncio.to_thread(asyncio.run, try_values(asked, own.calls)) if asked else {}
     except ImporterError as error:
         return screen.piece("mapping_tried.html", tried=[], problem=str(error))
@@ -100,12 +102,12 @@ async def try_lookup(screen: Screen, request: web.Request, own: WebImport) -> we
         for folded, value in values.items()
         if (answer := found.get((lookup, folded))) is not None
     ]
-    return screen.piece("mapping_tried.html", tried=tried, problem="")
+    return screen.piece("mapping_tried.html", tried=tried, problem=checked.problem)
 
 
 async def save(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
     """Check: keep the form and go on, or show what is missing."""
-    filled, _, checked = await _filled(request, own)
+    filled, checked = await _filled(request, own)
     for field in dict.fromkeys(filled.doubled.values()):
         screen.say(DOUBLED_AT_CHECK.format(mapping_form.shown_name(field)), bad=True)
     return to_step(own, "mapping" if filled.doubled or checked.problem else "check")
@@ -133,17 +135,16 @@ async def save_text(screen: Screen, request: web.Request, own: WebImport) -> web
 
 async def load(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
     """A mapping file of the person's, byte for byte; how it says that the sheet is read counts too."""
-    try:
+    with screen.errors_said():
         text = await receive_text(request)
         blocks = {name: MappingText(text).block((name,)) for name in readings_of(own)}
-    except ImporterError as error:
-        screen.say(str(error), bad=True)
-    else:
-        texts = ((name, said) for name, said in blocks.items() if isinstance(said, str))
-        reading: dict[str, Any] = {name: said for name, said in texts if said}
+        reading: dict[str, Any] = {
+            name: said for name, said in blocks.items() if said and isinstance(said, str)
+        }
         row = number_in(reading.pop("header_row", ""))
+        reading |= {"header_row": row} if row else {}
         own.save_mapping(text)
-        own.changed(loaded=True, **reading, **({"header_row": row} if row else {}))
+        own.changed(loaded=True, reading=replace(own.state.reading, **reading))
         screen.say("The mapping was loaded.")
     return to_step(own, "mapping")
 
@@ -157,7 +158,7 @@ async def download(screen: Screen, request: web.Request, own: WebImport) -> web.
     return attachment(own.mapping.read_bytes(), f"{Path(own.state.file).stem}.yaml", "application/yaml")
 
 
-async def _filled(request: web.Request, own: WebImport) -> tuple[FilledIn, SheetTop, CheckedMapping]:
+async def _filled(request: web.Request, own: WebImport) -> tuple[FilledIn, CheckedMapping]:
     """The form taken over into the mapping, and saved where it changes something."""
     form = await form_of(request)
     top = await _top(own)
@@ -166,12 +167,12 @@ async def _filled(request: web.Request, own: WebImport) -> tuple[FilledIn, Sheet
     if text != own.mapping_text:
         own.save_mapping(text)
         own.changed(loaded=True)
-    return filled, top, await asyncio.to_thread(check_text, own, text, top)
+    return filled, await asyncio.to_thread(check_text, own, text, top)
 
 
 async def _top(own: WebImport) -> SheetTop:
     """The sheet's top; the mapping is proposed if there is none."""
-    top = await asyncio.to_thread(_read_top, own.source, sheet_options(own))
+    top = await asyncio.to_thread(_read_top, own.source, own.state.reading)
     if not own.mapping.exists():
         own.save_mapping(top.proposed)
     return top
@@ -183,10 +184,10 @@ def check_text(own: WebImport, text: str, top: SheetTop) -> CheckedMapping:
         mapping = Mapping.of_text(text.removeprefix("\ufeff"), str(own.mapping))
         mapper = mapping.bind(top.header)
     except MistakesError as error:
-        return CheckedMapping(error.mistakes, str(error))
+        return CheckedMapping(mistakes=error.mistakes, problem=str(error))
     except MappingError as error:
         return CheckedMapping(problem=str(error))
-    return CheckedMapping(rows=tuple((row.number, mapper.parts(row)) for row in top.rows))
+    return CheckedMapping(mapping, rows=tuple((row.number, mapper.parts(row)) for row in top.rows))
 
 
 def notes_of(
@@ -210,14 +211,14 @@ def notes_of(
     }
 
 
-def _asked_of(own: WebImport, text: str, top: SheetTop, key: str) -> AskedValues:
-    """What the line of that key asks for, in the sheet's first rows. Raises MappingError."""
-    mapping = Mapping.of_text(text.removeprefix("\ufeff"), str(own.mapping))
-    mapper = mapping.bind(top.header)
-    lookup = next((each.lookup for each in (mapping.company, *mapping.fields) if each.name == key), None)
+def _asked_of(checked: CheckedMapping, key: str) -> AskedValues:
+    """What the line of that key asks for, in the sheet's first rows."""
+    mapping = checked.mapping
+    specs = (mapping.company, *mapping.fields) if mapping else ()
+    lookup = next((each.lookup for each in specs if each.name == key), None)
     if lookup is None:
         return {}
-    parts = (part for row in top.rows for part in mapper.parts(row) if part.name == key)
+    parts = (part for _, parts in checked.rows for part in parts if part.name == key)
     return {lookup: {lookup.key(part.sent): part.sent for part in parts if part.sent}}
 
 
@@ -228,27 +229,28 @@ def _read_top(source: Path, how: SheetOptions) -> SheetTop:
         found = look_at_sheet(sheet, local_zone())
         proposed = propose(found, sheet, how, "mapping.yaml", None, schema_at_hand=False)
         rows = tuple(itertools.islice(sheet.rows(), ACTIVITIES_SHOWN))
-        known = {line.heading: line for line in _known(found, proposed) if line.heading is not None}
+        known = _known(found, proposed)
         return SheetTop(sheet.header, rows, known, proposed.text)
 
 
-def _known(found: Guesses, proposed: Proposal) -> Iterator[FormLine]:
-    """What the starter mapping says of each column that has a heading of its own."""
+def _known(found: Guesses, proposed: Proposal) -> dict[str, FormLine]:
+    """What the starter mapping says of each column that has a heading of its own, by heading."""
     entries = {
         entry.column.index: entry
         for entry in proposed.entries
         if entry.column and entry.key and "template" not in entry.settings
     }
-    for number, column in enumerate(each for each in found.columns if not each.unusable):
+    known: dict[str, FormLine] = {}
+    for column in (each for each in found.columns if not each.unusable):
         entry = entries.get(column.index, Entry(""))
         block = {
             name: list(value) if isinstance(value, tuple) else value for name, value in entry.settings.items()
         }
-        samples = tuple(str(seen.cell) for seen in column.seen[:3])
-        yield FormLine(
-            number, column.heading, entry.key if entry.active else "", block, letters=column.letters,
-            samples=samples, doubts=tuple(entry.doubts),
+        known[column.heading] = FormLine(
+            0, column.heading, entry.key if entry.active else "", block, letters=column.letters,
+            samples=tuple(str(seen.cell) for seen in column.seen[:3]), doubts=tuple(entry.doubts),
         )  # fmt: skip
+    return known
 
 
 BASE: Final = "/imports/{import_id}/mapping"

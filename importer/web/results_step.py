@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,17 +28,8 @@ from importer.store.batch_rows import BatchRows
 from importer.store.records import RowStatus, Shown, StoredRow
 from importer.web.check_step import save_correction
 from importer.web.imports import WebImport
-from importer.web.jobs import Job
+from importer.web.jobs import CORRECTING, VERIFYING, Job, looks_of, open_rows, read_back, rows_numbered
 from importer.web.screen import Route, Screen, attachment, form_of, number_in, to_step
-from importer.web.send_step import (
-    CORRECTING,
-    VERIFYING,
-    looks_of,
-    open_rows,
-    read_back,
-    rows_numbered,
-    status_of,
-)
 
 PAGE_ROWS: Final = 50
 RESULT_COLUMNS_MAX: Final = 40
@@ -49,7 +41,7 @@ ENDINGS: Final = (".csv", ".xlsx")
 
 async def page(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
     """A page of rows, filtered by status and words."""
-    status = await status_of(screen, own)
+    status = await screen.status_of(own)
     if status is None:
         return to_step(own, "send" if own.has_sheet else "progress")
     store = await screen.store()
@@ -77,7 +69,7 @@ async def page(screen: Screen, request: web.Request, own: WebImport) -> web.Resp
 async def save(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
     """Keep what was changed in one row, until it is sent."""
     form = await form_of(request)
-    status, number = await status_of(screen, own), number_in(form.get("row", ""))
+    status, number = await screen.status_of(own), number_in(form.get("row", ""))
     if status is not None and number is not None:
         store = await screen.store()
         found = await asyncio.to_thread(rows_numbered, store.open(status.batch), [number])
@@ -109,11 +101,7 @@ def _keep(own: WebImport, row: StoredRow, form: Mapping[str, str]) -> WebImport:
 async def compare(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
     """Read back: compare what LeadSquared holds with what was sent."""
     await _existing(screen, own)
-    store = await screen.store()
-
-    async def work(job: Job[None]) -> None:
-        await read_back(screen, own, store, job)
-
+    work = partial(read_back, own, await screen.store(), screen.settle_s)
     await screen.jobs.give_up(own.key)
     screen.jobs.begin(own.key, Job(VERIFYING, work))
     return to_step(own, "progress")
@@ -133,7 +121,9 @@ async def download(screen: Screen, request: web.Request, own: WebImport) -> web.
     path, ending = Path(status.results), request.query.get("as", "")
     try:
         if ending in ENDINGS and ending != path.suffix:
-            path = await asyncio.to_thread(_written_as, store.open(status.batch), own, path, ending)
+            other = own.folder / f"{path.stem}{ending}"  # where the batch's own file is does not change
+            rows = store.open(status.batch)
+            path = await asyncio.to_thread(write_results_file, rows, lambda **_: None, SILENT, other)
         content = await asyncio.to_thread(path.read_bytes)
     except OSError:
         text = f"The results file is not here: {path}. Resume writes it again."
@@ -146,7 +136,7 @@ async def differences(screen: Screen, request: web.Request, own: WebImport) -> w
     """Correct: what updates of created rows would change, computed when the page is opened; nothing is kept
     open."""
     await screen.jobs.give_up(own.key)
-    status = await status_of(screen, own)
+    status = await screen.status_of(own)
     if status is None or screen.jobs.running(own.key):
         return to_step(own, "progress")
     store, undo = await screen.store(), "undo" in request.query
@@ -172,7 +162,7 @@ async def differences(screen: Screen, request: web.Request, own: WebImport) -> w
 async def correct(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
     """Yes, send: the updates leave, if they are those that were shown."""
     form = await form_of(request)
-    status, store = await status_of(screen, own), await screen.store()
+    status, store = await screen.status_of(own), await screen.store()
     refused = status is None or form.get("mode") != own.mode or screen.jobs.running(own.key)
     if status is None or refused or not screen.once.use(own.key, form.get("once", "")):
         return to_step(own, "progress")
@@ -224,7 +214,7 @@ def _held(rows: BatchRows, own: WebImport) -> set[tuple[int, int]]:
 
 async def _existing(screen: Screen, own: WebImport) -> BatchStatus:
     """The batch; of a run whose rows are done, once it has written its results file. Raises HTTPNotFound."""
-    status = await status_of(screen, own)
+    status = await screen.status_of(own)
     if status is None:
         raise web.HTTPNotFound(text="Nothing was sent of this import yet.")
     ending = screen.jobs.running(own.key)
@@ -243,12 +233,6 @@ def _page_of(
     views = [_view(row, own) for row in rows_numbered(rows, [*own.state.corrections, *own.here.marks])]
     changed = [view["status"] for view in views if view["changed"] or view["mark"] in view["marks"]]
     return tuple(rows.batch().header), found, changed
-
-
-def _written_as(rows: BatchRows, own: WebImport, results: Path, ending: str) -> Path:
-    """The results in the other format, in the import's own folder; where the batch's own results file is does
-    not change. Raises FileError."""
-    return write_results_file(rows, lambda **_: None, SILENT, own.folder / f"{results.stem}{ending}")
 
 
 def _marks_of(status: Shown) -> list[str]:

@@ -1,168 +1,44 @@
-"""Step 4, Send: who, where, how many, how long; a trial of three rows; then all of them, asked once more."""
+"""Step 4, Send: who, where, how many, how long; a trial of three rows; then all of them, asked once more.
+Step 5, Progress: how far that is, live, and how to stop it. The pages may be closed and opened again."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections.abc import Iterable
+import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
 from aiohttp import web
 
-from importer.app.options import (
-    ResumeOptions,
-    RunOptions,
-    ScreenChanges,
-    SendingOptions,
-    VerifyOptions,
-)
-from importer.app.plan import Plan, answer, discard, start
-from importer.app.questions import Answers, Question, QuestionKind
-from importer.app.records import BatchStatus, RunResult
-from importer.app.resume import prepare_resume
-from importer.app.run import prepare_run
-from importer.app.stores import batch_status
-from importer.app.verify_batch import verify
-from importer.errors import ResultsError, SettingsError, WorkError
-from importer.store.batch_rows import BatchRows
-from importer.store.records import StoredRow
-from importer.store.store import Store
+from importer.app.observer import Stage
+from importer.app.questions import QuestionKind
+from importer.app.records import BatchStatus
+from importer.errors import SettingsError
+from importer.pacing.pacing import Rate
 from importer.web.check_step import bad_cells
-from importer.web.imports import ReadBack, WebImport
-from importer.web.jobs import SHOWN_AT_ONCE_S, Job
+from importer.web.imports import WebImport
+from importer.web.jobs import (
+    CORRECTING,
+    IMPORTED_BEFORE_KEY,
+    SHOWN_AT_ONCE_S,
+    TRIAL,
+    VERIFYING,
+    Job,
+    SendJob,
+    looks_of,
+    open_rows,
+    signature,
+)
 from importer.web.screen import Route, Screen, answers_in, form_of, to_step
-from importer.web.sheet_step import sheet_input
+from importer.wording import count
 
 TRIAL_ROWS: Final = 3
-TRIAL: Final = "trial"
-VERIFYING: Final = "reading back"
-CORRECTING: Final = "correcting"
-"""Names of jobs."""
-IMPORTED_BEFORE_KEY: Final = "imported-before"
-"""Key of the answer to "this sheet was imported before"."""
-SHEET_NEEDED_FOR: Final = ("pending", "uncertain", "failed", "invalid")
-"""While LeadSquared has not all rows, their mapping may change, and the uploaded sheet is kept."""
-KEPT_S: Final = 900.0
-"""A plan that nobody asks for is given up after that: it may own a batch that somebody else wants."""
-
-
-class SendJob(Job[RunResult | None]):
-    """One plan from its preparation to its end; it waits for the person in between.
-
-    status: of the batch that goes on, None for a new one. signature: what the plan was prepared from; a page
-    that shows something else makes a new one. remaps: rows of the batch are mapped with a changed mapping.
-    waiting: for `go_on`.
-    """
-
-    started = False
-
-    def __init__(
-        self,
-        screen: Screen,
-        store: Store,
-        own: WebImport,
-        status: BatchStatus | None,
-        *,
-        limit: int | None = None,
-        retry_failed: bool = False,
-    ) -> None:
-        super().__init__(TRIAL if limit else "import", lambda _: self._prepared_and_sent())
-        self.signature = signature(own, status)
-        self.remaps = status is not None and own.mapping_changed
-        self.plan: Plan[RunResult] | None = None
-        self.waiting = False
-        self._screen, self._store, self._own, self._status = screen, store, own, status
-        self._limit, self._retry_failed = limit, retry_failed
-        self._wanted: tuple[dict[str, str], str | None] = own.here.answers, None
-        self._woken = asyncio.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    @property
-    def open_questions(self) -> tuple[Question, ...]:
-        """What has to be answered before the last question."""
-        questions = self.plan.questions if self.plan else ()
-        return tuple(each for each in questions if each.kind is not QuestionKind.SEND)
-
-    def go_on(self, answers: dict[str, str], looks: str | None = None) -> None:
-        """From any thread: with these answers, and to the end if nothing else is open and the plan looks like
-        `looks` ("": it was not looked at, which is not enough for a changed mapping; None: not to be sent
-        yet). What was ordered to be sent stays so."""
-        if self.started:
-            return
-        self._wanted = answers, looks
-        self.started = looks is not None
-        self.waiting = False  # at once: the next page must not show what was answered
-        if self._loop is not None:
-            with suppress(RuntimeError):  # it has ended since
-                self._loop.call_soon_threadsafe(self._woken.set)
-
-    async def _prepared_and_sent(self) -> RunResult | None:
-        self._loop = asyncio.get_running_loop()
-        self.stop.when_requested(self._woken.set, self._loop)
-        try:
-            self.plan = await self._prepare()
-            while not self.stop.requested:
-                self._woken.clear()
-                answers, looks = self._wanted
-                self.started = looks is not None
-                await self._answer(answers)
-                unseen = "" if self._limit is not None or not self.remaps else None  # a trial is on Send
-                if looks is not None and not self.open_questions and looks in {unseen, looks_of(self.plan)}:
-                    return await self._send(self.plan)
-                self.started, self.waiting = False, not self._woken.is_set()
-                try:
-                    await asyncio.wait_for(self._woken.wait(), KEPT_S)
-                except TimeoutError:
-                    break
-                self.waiting = False
-            return None
-        finally:
-            plan, self.plan, self.waiting, self._loop = self.plan, None, False, None
-            if plan is not None:
-                await discard(plan)
-
-    async def _prepare(self) -> Plan[RunResult]:
-        """A batch goes on with the changes made on the screen, and with another mapping if it was changed."""
-        own, here = self._own, self._own.here
-        sending = SendingOptions(limit=self._limit, settle_s=self._screen.settle_s)
-        if self._status is None:
-            again = here.answers.get(IMPORTED_BEFORE_KEY)
-            run = RunOptions(
-                sheet=sheet_input(own), mapping=own.mapping, calls=own.calls, sending=sending,
-                skip_invalid=own.state.leave_out_invalid,
-                again=again == "again", only_new=again == "only-new",
-            )  # fmt: skip
-            return await prepare_run(run, self._store, self)
-        rows = rows_numbered(self._store.open(self._status.batch), here.marks)
-        marks = {row.number: mark for row in rows if (mark := own.mark_of(row))}
-        changes = ScreenChanges(cells=own.corrections, statuses=marks, ids=here.ids)
-        made_here = own.has_sheet or marks or own.state.corrections
-        resume = ResumeOptions(
-            results=self._status.batch, mapping=own.mapping if self.remaps else None, remap=self.remaps,
-            retry_failed=self._retry_failed, calls=own.calls, sending=sending,
-            changes=changes if made_here else None,
-        )  # fmt: skip
-        return await prepare_resume(resume, self._store, self)
-
-    async def _answer(self, given: dict[str, str]) -> None:
-        """Answers may bring new questions, which may have been answered before as well."""
-        while self.plan and (
-            known := {each.key: given[each.key] for each in self.open_questions if each.key in given}
-        ):
-            self.plan = await answer(self.plan, Answers(known))
-
-    async def _send(self, plan: Plan[RunResult]) -> RunResult:
-        own = self._own.changed(batch=plan.batch, mapped=self._own.mapping_digest)
-        yes = {each.key: each.choices[0].value for each in plan.questions}
-        result = await start(plan, Answers(yes), stop=self.stop)
-        if self.stop.requested:
-            return result
-        if self._limit is not None and result.counts.get("created"):
-            await read_back(self._screen, own, self._store, self)
-        if own.mode == "real" and not any(map(result.counts.get, SHEET_NEEDED_FOR)):
-            own.source.unlink(missing_ok=True)
-        return result
+EVERY_S: Final = 0.7
+STREAM_MAX_S: Final = 3_600.0
+"""The browser opens the stream again by itself."""
+CHART_HEIGHT: Final = 118
+SHOWN_S: Final = 180.0
 
 
 async def page(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
@@ -170,10 +46,13 @@ async def page(screen: Screen, request: web.Request, own: WebImport) -> web.Resp
     running = screen.jobs.running(own.key)
     if running is not None and running.started:
         return to_step(own, "progress")
-    status = await status_of(screen, own)
+    status = await screen.status_of(own)
     if status is not None and not open_rows(status):
         return to_step(own, "results")
-    job = await _prepared(screen, own, status)
+    job = screen.jobs.of(own.key)
+    anew = job is None or not (job.running or job.error)  # one that failed is shown once
+    job = await _job(screen, own, status, anew=anew)
+    await _settled(job)
     if job.running and not job.waiting:
         return screen.show(request, "working.html", "Send", own, job=job)
     plan, questions = job.plan, job.open_questions
@@ -216,18 +95,15 @@ async def send(screen: Screen, request: web.Request, own: WebImport) -> web.Resp
     return await _start(screen, own, await form_of(request), limit=None)
 
 
-async def _prepared(screen: Screen, own: WebImport, status: BatchStatus | None) -> SendJob:
-    """The plan for what the import is now, after a short wait; one that failed is shown once."""
+async def _job(
+    screen: Screen, own: WebImport, status: BatchStatus | None, *, anew: bool, **how: Any
+) -> SendJob:
+    """The plan for what the import is now; another one where it changed."""
     job = screen.jobs.of(own.key)
-    if (
-        not isinstance(job, SendJob)
-        or job.signature != signature(own, status)
-        or not (job.running or job.error)
-    ):
+    if anew or not isinstance(job, SendJob) or job.signature != signature(own, status):
         await screen.jobs.give_up(own.key)
-        job = SendJob(screen, await screen.store(), own, status)
+        job = SendJob(await screen.store(), own, status, settle_s=screen.settle_s, **how)
         screen.jobs.begin(own.key, job)
-    await _settled(job)
     return job
 
 
@@ -248,65 +124,149 @@ async def _start(screen: Screen, own: WebImport, form: dict[str, str], *, limit:
     if (isinstance(job, SendJob) and job.started) or not screen.once.use(own.key, form.get("once", "")):
         return to_step(own, "progress")
     own = own.changed(read_back=None)
-    status = await status_of(screen, own)
+    status = await screen.status_of(own)
     looks, retry_failed = form.get("looks", ""), "retry_failed" in form
-    again = limit is not None or retry_failed  # another plan than the one that waits
-    if again or not isinstance(job, SendJob) or not job.waiting or job.signature != signature(own, status):
-        await screen.jobs.give_up(own.key)
-        job = SendJob(screen, await screen.store(), own, status, limit=limit, retry_failed=retry_failed)
-        screen.jobs.begin(own.key, job)
+    waits = isinstance(job, SendJob) and job.waiting
+    anew = limit is not None or retry_failed or not waits  # another plan than the one that waits
+    job = await _job(screen, own, status, anew=anew, limit=limit, retry_failed=retry_failed)
     job.go_on(own.here.answers, looks)
     return to_step(own, "progress")
 
 
-async def read_back(screen: Screen, own: WebImport, store: Store, job: Job[Any]) -> None:
-    """Created rows compared with what was sent; how many are equal is kept for the pages."""
-    asked = VerifyOptions(results=own.here.batch, calls=own.calls, settle_s=screen.settle_s)
-    result = await verify(asked, store, job, job.stop)
-    if result.stopped:
-        raise WorkError(result.stopped)
-    equal = f"{result.equal:,} of {result.rows:,} rows equal"
-    by_field = {one["field"]: f"{one['equal']:,} of {one['sent']:,} equal" for one in result.fields}
-    own.changed(read_back=ReadBack(equal, by_field, result.differences))
-
-
-async def status_of(screen: Screen, own: WebImport) -> BatchStatus | None:
-    """How the import's batch stands; None while it has none."""
-    if not own.here.batch:
-        return None
-    try:
-        return await asyncio.to_thread(batch_status, own.here.batch, await screen.store())
-    except ResultsError:
-        return None
-
-
-def rows_numbered(rows: BatchRows, numbers: Iterable[int]) -> list[StoredRow]:
-    """Those that there are."""
-    return [rows.row(position) for position in rows.positions(dict.fromkeys(numbers)).values()]
-
-
-def open_rows(status: BatchStatus) -> int:
-    """Rows that a resume would send or look up."""
-    return int(status.counts.get("pending", 0)) + int(status.counts.get("uncertain", 0))
-
-
-def signature(own: WebImport, status: BatchStatus | None) -> str:
-    """Everything that a plan of an import depends on."""
-    state, here = own.state, own.here
-    parts = (
-        own.mapping_digest, repr(sheet_input(own)), state.leave_out_invalid,
-        status and (status.batch, status.counts),
-        here.marks, here.ids, here.answers.get(IMPORTED_BEFORE_KEY),
+async def progress(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
+    """A run under way; one that was stopped, with Resume; a finished one leads to Results."""
+    live, status = await _live(screen, own)
+    step = "progress" if live else _leads_to(screen, own, status)
+    if step != "progress":
+        return to_step(own, step)
+    job = screen.jobs.of(own.key)
+    ended = job if job is not None and not job.running else None
+    return screen.show(
+        request, "progress.html", "Progress", own, live=live, status=status,
+        error=str(ended.error or "") if ended else "", stopped=getattr(ended and ended.result, "stopped", ""),
+        open_rows=open_rows(status) if status else 0,
     )  # fmt: skip
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def looks_of(plan: Plan[Any] | None) -> str:
-    """A digest of what the page says of a plan, so that nothing else is sent than what was shown."""
-    lines = plan.facts.lines() if plan and plan.facts else ()
-    facts = [line for line in lines if line[0] != "Batch"]  # another one each time
-    shown = plan and (facts, plan.unfinished, plan.changes, plan.refused)
-    return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
+async def events(screen: Screen, request: web.Request, own: WebImport) -> web.StreamResponse:
+    """What the page shows, again and again, until the run ends."""
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    until_s = time.monotonic() + STREAM_MAX_S
+    before = ""
+    with suppress(ConnectionResetError):  # the page was left
+        while time.monotonic() < until_s:
+            own = screen.imports.find(own.id, own.mode) or own  # its batch is known once it begins
+            live, status = await _live(screen, own)
+            if live is None:
+                await response.write(_event("done", f"/imports/{own.id}/{_leads_to(screen, own, status)}"))
+                break
+            piece = screen.render("progress_live.html", live=live)
+            if piece != before:
+                await response.write(_event("live", piece))
+                before = piece
+            await asyncio.sleep(EVERY_S)
+    return response
+
+
+async def stop(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
+    """No further row is sent; calls under way are waited for."""
+    job = screen.jobs.running(own.key)
+    if job is not None:
+        job.stop.request()
+    return to_step(own, "progress")
+
+
+async def _live(screen: Screen, own: WebImport) -> tuple[dict[str, Any] | None, BatchStatus | None]:
+    """What goes on now, here or elsewhere, for the page; None where nothing does."""
+    job = screen.jobs.running(own.key)
+    if job is not None and not (isinstance(job, SendJob) and job.waiting):
+        return _of_job(job), None
+    status = await screen.status_of(own)
+    elsewhere = status is not None and status.running and job is None
+    return (_of_status(status) if status is not None and elsewhere else None), status
+
+
+def _leads_to(screen: Screen, own: WebImport, status: BatchStatus | None) -> str:
+    """The step to go to when nothing is under way; `progress` to stay: there is something to resume."""
+    job = screen.jobs.of(own.key)
+    if job is not None and job.running:  # it waits for an answer
+        return "send"
+    if job is not None and job.name in {VERIFYING, CORRECTING}:
+        return "results"
+    if job is not None and job.error is not None:
+        return "progress"
+    if status is None:
+        return "send"
+    tried = job is not None and job.name == TRIAL and not job.stop.requested
+    if not open_rows(status) or (tried and not status.counts.get("created")):
+        return "results"
+    return "send" if tried else "progress"
+
+
+def _of_job(job: Job[Any]) -> dict[str, Any]:
+    """done, total: of this stage. chart: None where nothing is known of the calls."""
+    latest, chart = job.latest, None
+    if latest.stage is Stage.SENDING and latest.limit is not None:
+        samples = [(at, calls) for at, _, calls in job.samples]
+        chart = calls_chart(samples, latest.limit, time.monotonic())
+    return {
+        "sentence": _sentence(job), "done": latest.done, "total": latest.total,
+        "counts": latest.counts, "left_s": job.left_s(), "chart": chart, "notices": list(job.notices),
+        "stoppable": True, "stopping": job.stop.requested,
+    }  # fmt: skip
+
+
+def _sentence(job: Job[Any]) -> str:
+    """What goes on. When only uncertain rows are left, they are looked up."""
+    latest = job.latest
+    if job.stop.requested:
+        return "Stopping: waiting for the calls under way."
+    uncertain = latest.counts.get("uncertain", 0)
+    if not latest.note and uncertain and not latest.counts.get("pending"):
+        return f"Looking {count(uncertain, 'uncertain row')} up in LeadSquared. This takes up to a minute."
+    return latest.note or f"{latest.stage}."
+
+
+def _of_status(status: BatchStatus) -> dict[str, Any]:
+    """The same of a run of another window or computer, which this server cannot stop."""
+    rows, left = int(status.counts.get("rows", 0)), open_rows(status)
+    where = f" ({status.running_on})" if status.running_on else ""
+    return {
+        "sentence": status.note or f"Sending{where}, in another window or on another computer.",
+        "done": rows - left, "total": rows, "counts": status.counts, "chart": None, "notices": (),
+        "left_s": left / status.rate if status.rate else None, "stoppable": False, "stopping": False,
+    }  # fmt: skip
+
+
+def _event(name: str, text: str) -> bytes:
+    lines = "".join(f"data: {line}\n" for line in text.splitlines())
+    return f"event: {name}\n{lines}\n".encode()
+
+
+def calls_in_windows(samples: Sequence[tuple[float, int]], window_s: float) -> list[tuple[float, int]]:
+    """(moment, calls in the window that ends there). samples: (moment in seconds, calls so far)."""
+    found, first = [], 0
+    for at, calls in samples:
+        while samples[first][0] < at - window_s and samples[first + 1][0] <= at - window_s:
+            first += 1
+        before = samples[first][1] if samples[first][0] <= at - window_s else samples[0][1]
+        found.append((at, calls - before))
+    return found
+
+
+def calls_chart(samples: Sequence[tuple[float, int]], rate: Rate, now_s: float) -> dict[str, Any]:
+    """Calls in each window of the rate's period. points: (share of the time shown, back from now; height in
+    pixels). limit: the height of the line that they stay below."""
+    recent = [(at, calls) for at, calls in calls_in_windows(samples, rate.period_s) if now_s - at <= SHOWN_S]
+    scale = CHART_HEIGHT / 1.1 / max(rate.calls, *(calls for _, calls in recent), 1)
+    period = "second" if rate.period_s == 1 else f"{rate.period_s:g} seconds"
+    return {
+        "points": [((now_s - at) / SHOWN_S, round(calls * scale, 1)) for at, calls in recent],
+        "limit": round(rate.calls * scale, 1),
+        "calls": rate.calls,
+        "words": f"{recent[-1][1] if recent else 0} of {rate.calls} calls in the last {period}",
+    }
 
 
 BASE: Final = "/imports/{import_id}"
@@ -317,4 +277,7 @@ ROUTES: Final[list[Route]] = [
     ("POST", f"{BASE}/send/try", trial),
     ("POST", f"{BASE}/send", send),
     ("POST", f"{BASE}/resume", send),
+    ("GET", f"{BASE}/progress", progress),
+    ("GET", f"{BASE}/progress/events", events),
+    ("POST", f"{BASE}/progress/stop", stop),
 ]

@@ -21,17 +21,14 @@ from importer.app.options import DEFAULT_SETTLE_S
 from importer.errors import ImporterError
 from importer.web import (
     check_step,
-    imports_page,
-    keys_page,
+    main_pages,
     mapping_step,
-    progress_step,
     results_step,
     send_step,
     sheet_step,
 )
 from importer.web.guard import HEADERS, Handler
-from importer.web.pages import STATIC, styles_page
-from importer.web.screen import Screen
+from importer.web.screen import STATIC, Screen, styles_page
 
 LOOPBACK: Final = "127.0.0.1"
 FORM_MAX_BYTES: Final = 4 << 20
@@ -71,10 +68,7 @@ def _application(screen: Screen) -> web.Application:
     application = web.Application(
         client_max_size=FORM_MAX_BYTES, middlewares=[screen.guard.check, _errors_shown(screen)]
     )
-    rooms = (
-        imports_page, sheet_step, mapping_step, check_step, send_step, progress_step, results_step,
-        keys_page,
-    )  # fmt: skip
+    rooms = (main_pages, sheet_step, mapping_step, check_step, send_step, results_step)
     for method, path, handler in itertools.chain.from_iterable(room.ROUTES for room in rooms):
         application.router.add_route(method, path, screen.handler(handler))
     application.router.add_get("/styles.css", styles_page)

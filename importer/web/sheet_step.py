@@ -10,9 +10,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from importer.app.options import SheetInput
 from importer.atomic_file import write_new
-from importer.errors import ImporterError, MappingError, SettingsError, SheetError
+from importer.errors import MappingError, SettingsError, SheetError
 from importer.mapping.yaml_file import MappingText
 from importer.settings import load_settings
 from importer.sheets import SheetOptions, open_sheet
@@ -40,7 +39,7 @@ SAMPLE: Final = Path(__file__).parent / "sample"
 READING: Final = ("sheet", "encoding", "delimiter", "header_row")
 OF_WORKBOOKS: Final = ("sheet", "header_row")
 OF_TEXT: Final = ("encoding", "delimiter", "header_row")
-"""How the sheet is read: parts of the import's state, and keys of a mapping."""
+"""How the sheet is read, as a mapping says it, too."""
 
 
 async def choose(screen: Screen, request: web.Request) -> web.Response:
@@ -56,7 +55,7 @@ async def choose(screen: Screen, request: web.Request) -> web.Response:
 async def upload(screen: Screen, request: web.Request) -> web.Response:
     """A file arrives: it is kept if it is a spreadsheet. Nothing is left of one that was refused or that did
     not arrive to its end."""
-    try:
+    with screen.errors_said():
         part = await file_part(request)
         own = screen.imports.new(file_name(part.filename or ""), screen.mode)
         try:
@@ -65,10 +64,8 @@ async def upload(screen: Screen, request: web.Request) -> web.Response:
         except BaseException:
             screen.imports.discard(own)
             raise
-    except ImporterError as error:
-        screen.say(str(error), bad=True)
-        return see_other("/new")
-    return to_step(own, "sheet")
+        return to_step(own, "sheet")
+    return see_other("/new")
 
 
 async def sample(screen: Screen, request: web.Request) -> web.Response:
@@ -84,7 +81,7 @@ async def page(screen: Screen, request: web.Request, own: WebImport) -> web.Resp
     """How the sheet is read, and its first rows."""
     if not own.has_sheet:
         return to_step(own, "results")
-    look = await asyncio.to_thread(look_at, own)
+    look = await asyncio.to_thread(look_at, own.source, own.state.reading)
     return screen.show(
         request, "sheet.html", "Sheet", own, look=look, encodings=ENCODINGS, delimiters=DELIMITERS,
         guessed=False,
@@ -93,19 +90,18 @@ async def page(screen: Screen, request: web.Request, own: WebImport) -> web.Resp
 
 async def rows(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
     """The first rows with the settings as they stand in the form."""
-    wanted = await asyncio.to_thread(_with_settings, own, dict(request.query))
-    look = await asyncio.to_thread(look_at, wanted)
-    guessed = wanted.state.sheet != own.state.sheet
-    return screen.piece("sheet_rows.html", look=look, guessed=guessed)
+    wanted = await asyncio.to_thread(_wanted, own, dict(request.query))
+    look = await asyncio.to_thread(look_at, own.source, wanted)
+    return screen.piece("sheet_rows.html", look=look, guessed=wanted.sheet != own.state.reading.sheet)
 
 
 async def settle(screen: Screen, request: web.Request, own: WebImport) -> web.Response:
     """Continue: keep the settings if the sheet can be read with them."""
-    wanted = await asyncio.to_thread(_with_settings, own, await form_of(request))
-    look = await asyncio.to_thread(look_at, wanted)
-    if _reading(wanted) != _reading(own):
-        _keep_in_mapping(own, _reading(wanted))
-    own.changed(**_reading(wanted))
+    wanted = await asyncio.to_thread(_wanted, own, await form_of(request))
+    look = await asyncio.to_thread(look_at, own.source, wanted)
+    if wanted != own.state.reading:
+        _keep_in_mapping(own, wanted)
+    own.changed(reading=wanted)
     return to_step(own, "sheet" if look["problem"] else "mapping")
 
 
@@ -114,26 +110,15 @@ def readings_of(own: WebImport) -> tuple[str, ...]:
     return OF_TEXT if find_kind(own.source) is Kind.TEXT else OF_WORKBOOKS
 
 
-def sheet_options(own: WebImport) -> SheetOptions:
-    """How the import's sheet is read."""
-    return SheetOptions(hidden=own.state.hidden, **_reading(own))
-
-
-def sheet_input(own: WebImport) -> SheetInput:
-    """The import's sheet for the use cases, corrections included."""
-    return SheetInput(path=own.source, hidden=own.state.hidden, cells=own.corrections, **_reading(own))
-
-
-def look_at(own: WebImport) -> dict[str, Any]:
-    """The sheet as it is read now, for the page. text: whether it is one. names: the sheets of a workbook.
+def look_at(source: Path, how: SheetOptions) -> dict[str, Any]:
+    """The sheet as it is read so, for the page. text: whether it is one. names: the sheets of a workbook.
     problem: why it cannot be read this way, "" if it can."""
-    how = sheet_options(own)
     look: dict[str, Any] = {
         "text": False, "names": (), "name": how.sheet or "", "header_row": how.header_row or 1, "problem": "",
     }  # fmt: skip
     try:
-        look["text"] = find_kind(own.source) is Kind.TEXT
-        with open_sheet(own.source, how) as sheet:
+        look["text"] = find_kind(source) is Kind.TEXT
+        with open_sheet(source, how) as sheet:
             look |= {"names": sheet.sheet_names, "name": sheet.name or "", "header_row": sheet.header_row}
             look |= {"header": sheet.header, "rows": list(itertools.islice(sheet.rows(), ROWS_SHOWN))}
             look |= {"hidden_rows": sheet.hidden_rows, "warnings": list(sheet.warnings)}
@@ -149,17 +134,18 @@ def _settled_by_itself(own: WebImport) -> WebImport:
     Raises SheetError for a file that is no spreadsheet at all.
     """
     find_kind(own.source)
+    name = None
     try:
         with open_sheet(own.source, SheetOptions(hidden="include")):
             pass
     except SheetChoiceError as error:
-        own = own.having(sheet=error.names[0] if error.names else None)
+        name = error.names[0] if error.names else None
     except SheetError:
         pass  # the page says what is wrong, beside the fields that may settle it
-    return own.changed(**_reading(_with_header_row(own)))
+    return own.changed(reading=_with_header_row(own.source, SheetOptions(sheet=name)))
 
 
-def _keep_in_mapping(own: WebImport, reading: dict[str, Any]) -> None:
+def _keep_in_mapping(own: WebImport, reading: SheetOptions) -> None:
     """The mapping says how the sheet is read, too: a guessed one is guessed again, another one is changed."""
     if not own.state.loaded:
         own.mapping.unlink(missing_ok=True)
@@ -168,37 +154,34 @@ def _keep_in_mapping(own: WebImport, reading: dict[str, Any]) -> None:
         text = MappingText(own.mapping_text)
     except MappingError:
         return  # the person corrects it as text
-    for name, value in reading.items():
+    for name in READING:
+        value = getattr(reading, name)
         if value is not None and (value != 1 or text.block((name,)) is not None):
             text.set((name,), str(value))
     own.save_mapping(text.text())
 
 
-def _reading(own: WebImport) -> dict[str, Any]:
-    return {name: getattr(own.state, name) for name in READING}
-
-
-def _with_header_row(own: WebImport) -> WebImport:
-    """The import with the row of its headings as it is guessed; not saved."""
+def _with_header_row(source: Path, how: SheetOptions) -> SheetOptions:
+    """With the row of the headings as it is guessed."""
     try:
-        guess = find_header_row(own.source, replace(sheet_options(own), header_row=None))
+        return replace(how, header_row=find_header_row(source, replace(how, header_row=None)).row)
     except SheetError:
-        return own
-    return own.having(header_row=guess.row)
+        return how
 
 
-def _with_settings(own: WebImport, given: dict[str, str]) -> WebImport:
-    """The import read with the settings of a form; not saved. Another sheet has its headings elsewhere: they
-    are looked for there, unless the person said where they are."""
-    before = own.state.header_row
-    wanted = own.having(
-        sheet=given.get("sheet") or own.state.sheet,
+def _wanted(own: WebImport, given: dict[str, str]) -> SheetOptions:
+    """How a form says that the sheet is read. Another sheet has its headings elsewhere: they are looked for
+    there, unless the person said where they are."""
+    before = own.state.reading
+    wanted = replace(
+        before,
+        sheet=given.get("sheet") or before.sheet,
         encoding=given.get("encoding") or None,
         delimiter=given.get("delimiter") or None,
-        header_row=number_in(given.get("header_row", "").strip()) or before,
+        header_row=number_in(given.get("header_row", "").strip()) or before.header_row,
     )
-    if wanted.state.sheet != own.state.sheet and wanted.state.header_row == (before or 1):
-        return _with_header_row(wanted)
+    if wanted.sheet != before.sheet and wanted.header_row == (before.header_row or 1):
+        return _with_header_row(own.source, wanted)
     return wanted
 
 

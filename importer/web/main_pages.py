@@ -1,4 +1,6 @@
-"""Imports: all that were begun here, and the batches of the whole team; also the first page."""
+"""The pages beside an import's steps. Imports: all that were begun here, and the batches of the whole team;
+also the first page. Store: where they are kept. Keys: whose they are and where they came from; sign in, sign
+out. No key is ever sent to the page."""
 
 from __future__ import annotations
 
@@ -9,6 +11,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from importer.app.keys import login, logout, whoami
+from importer.app.options import CallOptions
 from importer.app.records import BatchStatus
 from importer.app.stores import batch_status, erase, erase_question, list_batches, store_info
 from importer.errors import ImporterError, ResultsError
@@ -16,8 +20,8 @@ from importer.store.records import is_batch_id
 from importer.web import sheet_step
 from importer.web.guard import local_path
 from importer.web.imports import MODES, WebImport, file_name
+from importer.web.jobs import open_rows
 from importer.web.screen import Route, Screen, form_of, see_other, to_step
-from importer.web.send_step import open_rows
 from importer.wording import count
 
 SHOWN_MOST: Final = 200
@@ -92,24 +96,56 @@ async def erased(screen: Screen, request: web.Request, own: WebImport) -> web.Re
     if not own.here.batch or form.get("batch") != own.here.batch:
         return see_other("/imports")
     await screen.jobs.give_up(own.key)
-    try:
+    with screen.errors_said():  # it runs
         done = await asyncio.to_thread(erase, own.here.batch, await screen.store())
-    except ImporterError as error:  # it runs
-        screen.say(str(error), bad=True)
-        return to_step(own, "results")
-    if any(each.batch for mode, each in own.state.modes.items() if mode != own.mode):
-        own.changed(batch="")
-    else:
-        screen.imports.discard(own)
-    left = [f"It is still in {path}: delete that file yourself." for path in done.files if path.is_file()]
-    screen.say("\n".join([f"The data of {count(done.rows, 'row')} was removed.", *left]))
-    return see_other("/imports")
+        if any(each.batch for mode, each in own.state.modes.items() if mode != own.mode):
+            own.changed(batch="")
+        else:
+            screen.imports.discard(own)
+        left = [f"It is still in {path}: delete that file yourself." for path in done.files if path.is_file()]
+        screen.say("\n".join([f"The data of {count(done.rows, 'row')} was removed.", *left]))
+        return see_other("/imports")
+    return to_step(own, "results")
 
 
 async def kept(screen: Screen, request: web.Request) -> web.Response:
     """Where the imports are kept, how much that is, and who runs what."""
     info = await asyncio.to_thread(store_info, await screen.store())
     return screen.show(request, "store.html", "Store", info=info)
+
+
+async def keys(screen: Screen, request: web.Request) -> web.Response:
+    """The forms; whose keys there are is asked by the page, since LeadSquared may take its time."""
+    return screen.show(request, "keys.html", "Keys")
+
+
+async def whose(screen: Screen, request: web.Request) -> web.Response:
+    """User and organisation, or why they cannot be known."""
+    account, problem = None, ""
+    try:
+        account = await asyncio.to_thread(asyncio.run, whoami(CallOptions()))
+    except ImporterError as error:
+        problem = str(error)
+    return screen.piece("keys_whose.html", account=account, problem=problem)
+
+
+async def sign_in(screen: Screen, request: web.Request) -> web.Response:
+    """Keys that LeadSquared accepts are kept in the system's keyring, which may block as connections do."""
+    form = await form_of(request)
+    given = (form.get(name, "").strip() for name in ("host", "access", "secret"))
+    with screen.errors_said():
+        account, keyring = await asyncio.to_thread(asyncio.run, login(*given))
+        screen.say(f"Signed in as {account.user}, {account.organisation}. The keys are kept in {keyring}.")
+    return see_other("/keys")
+
+
+async def sign_out(screen: Screen, request: web.Request) -> web.Response:
+    """The keys are removed from the keyring."""
+    with screen.errors_said():
+        removed = await asyncio.to_thread(logout)
+        removal = "The keys were removed from the keyring."
+        screen.say(removal if removed else "No keys were kept in the keyring.")
+    return see_other("/keys")
 
 
 async def _listed(screen: Screen) -> list[dict[str, Any]]:
@@ -156,4 +192,8 @@ ROUTES: Final[list[Route]] = [
     ("GET", "/imports/{import_id}/erase", ask_to_erase),
     ("POST", "/imports/{import_id}/erase", erased),
     ("GET", "/store", kept),
+    ("GET", "/keys", keys),
+    ("GET", "/keys/whose", whose),
+    ("POST", "/keys/sign-in", sign_in),
+    ("POST", "/keys/sign-out", sign_out),
 ]
