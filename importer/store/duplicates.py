@@ -96,8 +96,7 @@ class DuplicateCheck:
         if self.batch.rehearsal:
             return []
         with self._reading() as connection:
-            same = and_(self._of_tenant(), self._same_sheet())
-            found = summaries(self._database, connection, same)
+            found = summaries(self._database, connection, self._same())
             return [one for one in found if not is_void(self._database, connection, one)]
 
     def overlap(self) -> Overlap:
@@ -139,8 +138,8 @@ class DuplicateCheck:
             yield Earlier(*values)
 
     def replaced(self) -> list[BatchSummary]:
-        """Batches that never sent and that nobody owns, of the same sheet or with rows of
-        it: publishing removes them. Their results files have become meaningless."""
+        """Batches that never sent and that nobody owns, of the same sheet or with rows of it: publishing
+        removes them. Their results files have become meaningless."""
         if self.batch.rehearsal:
             return []
         with self._comparing() as connection:
@@ -197,8 +196,8 @@ class DuplicateCheck:
         for some in chunked(self._positions):
             yield asked.where(_row.position.in_(some))
 
-    def _same_sheet(self) -> ColumnElement[bool]:
-        return _same_sheet(self.batch.content, self.batch.source_cells)
+    def _same(self) -> ColumnElement[bool]:
+        return and_(self._of_tenant(), _same_sheet(self.batch.content, self.batch.source_cells))
 
     def _of_tenant(self) -> ColumnElement[bool]:
         """Batches that ours is compared with."""
@@ -208,8 +207,7 @@ class DuplicateCheck:
     def _void(self, connection: Connection) -> list[BatchSummary]:
         held = self._others([]).with_only_columns(_row.batch).where(_held(_row)).distinct()
         holders = connection.execute(held).scalars().all()
-        same = and_(self._of_tenant(), self._same_sheet())
-        found = summaries(self._database, connection, or_(same, _batch.key.in_(holders)))
+        found = summaries(self._database, connection, or_(self._same(), _batch.key.in_(holders)))
         return [one for one in found if is_void(self._database, connection, one)]
 
     def _others(self, void: list[int]) -> Select[*tuple[Any, ...]]:
