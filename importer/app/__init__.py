@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from importer.app.check_sheet import check
+    from importer.app.connecting import login, logout, whoami
     from importer.app.correct_batch import prepare_correct
-    from importer.app.keys import login, logout, whoami
     from importer.app.observer import Observer, Progress, Silent, Stage, StopHandle
     from importer.app.options import (
         CallOptions,
         CheckOptions,
         CorrectOptions,
-        ProposeOptions,
         ResumeOptions,
         RunOptions,
         ScreenChanges,
@@ -54,7 +53,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Answers", "BatchStatus", "CallOptions", "CheckOptions", "CheckReport", "Choice", "CorrectOptions",
-    "DeclinedError", "ImportedBefore", "Observer", "Plan", "Progress", "ProposeOptions", "ProposedMapping",
+    "DeclinedError", "ImportedBefore", "Observer", "Plan", "Progress", "ProposedMapping",
     "Question", "QuestionKind", "QuestionOpenError", "ResumeOptions", "RunOptions", "RunResult",
     "ScreenChanges", "SendingOptions", "SheetInput", "Silent", "Stage", "StopHandle", "VerifyOptions",
     "VerifyResult", "answer", "batch_status", "check", "copy_store", "discard",
@@ -64,8 +63,8 @@ __all__ = [
 ]  # fmt: skip
 
 _MODULES: Final = (
-    "options", "questions", "observer", "plan", "check_sheet", "stores", "records", "keys", "staging", "run",
-    "resume", "verify_batch", "correct_batch", "report_batch", "propose_mapping",
+    "options", "questions", "observer", "plan", "check_sheet", "stores", "records", "connecting", "staging",
+    "run", "resume", "verify_batch", "correct_batch", "report_batch", "propose_mapping",
 )  # fmt: skip
 
 

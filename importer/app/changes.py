@@ -2,45 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from datetime import datetime
+from typing import Final
 
-from importer.activity import Activity, Marker, addressed
-from importer.app.observer import Progress, Stage
-from importer.app.plan import BatchPreparation
-from importer.app.questions import Choice, Question, QuestionKind
+from importer.activity import Activity, Marker
 from importer.app.staging import described
 from importer.errors import ResultsError
 from importer.findings import CellFinding
-from importer.leadsquared.calls import ReadFailed, Unreachable
 from importer.mapping.choices import Resolved
 from importer.mapping.row_mapper import RowMapper
 from importer.results.edits import (
     Named,
     NewerLine,
     RowEdit,
-    StatusEdit,
 )
-from importer.sending.preflight import assume_sent, why_not_gone, why_not_this_rows
-from importer.sending.reconcile.account_lookup import OtherBatches
+from importer.sending.preflight import assume_sent
 from importer.sending.reconcile.doubts import sent_body
 from importer.sheets.rows import Cells, Row, decode_cells, encode_cells
 from importer.store.batch_rows import BatchRows
 from importer.store.ownership import BatchChange
 from importer.store.records import IN_DOUBT, Batch, RowStatus, StoredRow
-from importer.wording import be, count
 
 OLDER: Final = " (from an older copy of the results file)"
 WITHOUT_REFUSAL: Final = "gave-up"
 """How a row failed that LeadSquared never refused: it is sent again unasked."""
 REBUILT: Final = "rebuilt"
-READ_TOGETHER: Final = 8
-"""Questions about single Ids under way at a time; the pace spaces them."""
-DELETED_NAMED_MAX: Final = 10
-Work = BatchPreparation[Any]
 
 
 class BatchChanges:
@@ -283,129 +271,3 @@ def differences(before: bytes | None, after: bytes | None) -> str:
         if one.get(name) != two.get(name)
     )
     return "; ".join(changed)
-
-
-BY_WORD: Final = {
-    StatusEdit.SKIP: ("never sent, as you asked.", BatchChanges.skip),
-    StatusEdit.TAKE_BACK: ("to be sent after all.", BatchChanges.take_back),
-    StatusEdit.NOT_THERE: (
-        "not in LeadSquared, as you found; it is looked up once more, then sent.", BatchChanges.not_there,
-    ),
-}  # fmt: skip
-
-
-async def record_newer(work: Work, changes: BatchChanges) -> int:
-    """What a colleague's run wrote into the file is read back: what is confirmed is created; every other
-    such row is looked up before it is sent. How many were confirmed."""
-    positions = work.owned.rows.positions(line.number for line in work.edits.newer)
-    newer = [
-        one for one in work.edits.newer if not _has_another_id(work, changes.row(positions[one.number]), one)
-    ]
-    if not newer:
-        return 0
-    gate = asyncio.Semaphore(READ_TOGETHER)
-    done = 0
-
-    async def confirm(line: NewerLine) -> str:
-        nonlocal done
-        row = changes.as_sent_elsewhere(positions[line.number], line.edit)
-        async with gate:
-            why = await _why_not(work, row, line.activity_id, equal=True)
-        done += 1
-        work.observer.progress(Progress(Stage.LOOKING_UP, done, len(newer)))
-        return why
-
-    answers = await asyncio.gather(*(confirm(line) for line in newer))
-    confirmed = 0
-    for line, why in zip(newer, answers, strict=True):
-        if why:
-            work.observer.notice(
-                f"Row {line.number}: the file says created, but {why} It is looked up.", warning=True
-            )
-            changes.sent_elsewhere(positions[line.number], line)
-        else:
-            changes.created_elsewhere(positions[line.number], line)
-            confirmed += 1
-    work.observer.notice(
-        f"This batch was continued elsewhere: {count(confirmed, 'row')} of the file {be(confirmed)}"
-        " confirmed in LeadSquared and recorded as created."
-    )
-    return confirmed
-
-
-def _has_another_id(work: Work, row: StoredRow, line: NewerLine) -> bool:
-    """Whether the store has the row as created by another activity, which it stays; both are named."""
-    created = row.status is RowStatus.CREATED
-    if created:
-        work.observer.notice(
-            f"Row {line.number}: the file says created with Id {line.activity_id}, this store with Id"
-            f" {row.activity_id}. Look at both in LeadSquared: one of them may be a duplicate.",
-            warning=True,
-        )
-    return created
-
-
-async def heed(work: Work, changes: BatchChanges) -> Question | None:
-    """Takes over every word that holds; says which does not, and why. The question about rows that were
-    deleted in LeadSquared, if there are any."""
-    positions = work.owned.rows.positions(word.number for word in work.edits.words)
-    deleted: list[int] = []
-    for word in work.edits.words:
-        position = positions[word.number]
-        if word.said in BY_WORD:
-            sentence, make = BY_WORD[word.said]
-            work.observer.notice(f"Row {word.number}: {sentence}")
-            make(changes, position)
-        elif word.said is StatusEdit.DELETED:
-            if await _is_gone(work, changes.row(position)):
-                changes.deleted(position)
-                deleted.append(word.number)
-        elif why := await _why_not(work, changes.row(position), word.activity_id, equal=False):
-            work.observer.notice(f"Row {word.number}: {why} It stays uncertain.", warning=True)
-        else:
-            changes.created(position, word.activity_id)
-            work.observer.notice(f"Row {word.number}: created, as you found, with Id {word.activity_id}.")
-    return _deleted_question(deleted) if deleted else None
-
-
-async def _why_not(work: Work, row: StoredRow, activity_id: str, *, equal: bool) -> str:
-    claimed = OtherBatches(work.store, work.batch).claimed
-    return await why_not_this_rows(
-        activity_id, row, work.session.connection.tenant, claimed, marker=work.batch.marker, equal=equal
-    )
-
-
-async def _is_gone(work: Work, row: StoredRow) -> bool:
-    """Whether a created row's activity was deleted by hand."""
-    account = addressed(row.activity or b"")[0]
-    attempts = work.owned.rows.attempts(row.position)
-    start = min((one.marked_at for one in attempts), default=0.0)
-    since = datetime.fromtimestamp(max(start - 86_400, 0), UTC)
-    until = datetime.now(UTC) + timedelta(days=1)
-    try:
-        tenant, wait_s = work.session.connection.tenant, work.session.options.settle_s
-        why_not = await why_not_gone(row.activity_id or "", account, (since, until), tenant, wait_s=wait_s)
-    except Unreachable:
-        raise
-    except ReadFailed as error:
-        work.observer.notice(f"Row {row.number}: {error.what} It stays created.", warning=True)
-        return False
-    if why_not:
-        work.observer.notice(
-            f"Row {row.number}: its activity {row.activity_id} {why_not} in LeadSquared. It stays created.",
-            warning=True,
-        )
-    return not why_not
-
-
-def _deleted_question(numbers: list[int]) -> Question:
-    named = ", ".join(str(number) for number in numbers[:DELETED_NAMED_MAX])
-    more = f" and {len(numbers) - DELETED_NAMED_MAX:,} more" if len(numbers) > DELETED_NAMED_MAX else ""
-    rows = "row" if len(numbers) == 1 else "rows"
-    return Question(
-        QuestionKind.DELETED,
-        f"The {'activity' if len(numbers) == 1 else 'activities'} of {rows} {named}{more}"
-        f" {'was' if len(numbers) == 1 else 'were'} deleted in LeadSquared.",
-        (Choice("again", f"Send {'it' if len(numbers) == 1 else 'them'} again", "--yes"),),
-        rows=len(numbers),
-    )

@@ -1,4 +1,4 @@
-"""The connection that a use case works over, and what is asked before anything is sent."""
+"""The connection of a use case, whose the keys are, and what is asked before anything is sent."""
 
 from __future__ import annotations
 
@@ -8,27 +8,32 @@ import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from typing import Final, TypeVar
 
 from pydantic import SecretStr
 
 from importer.activity import ActivityField
-from importer.app.observer import SILENT, Observer, Progress, Stage
+from importer.app.observer import SILENT, Observer, Progress, Stage, StopHandle
 from importer.app.options import CallOptions, SendingOptions
+from importer.app.records import Account
 from importer.app.staging import AskedValues
 from importer.app.stores import open_store, rehearsal_file
-from importer.credentials import Keys, check_host
-from importer.errors import ResultsError, UserError, WorkError
+from importer.credentials import Keys, base_url, check_host, remove
+from importer.credentials import store as keep
+from importer.errors import ResultsError, SettingsError, UserError, WorkError
 from importer.home import hide, home, log_call, open_log
 from importer.leadsquared.answers import CurrentUser
-from importer.leadsquared.calls import Tenant, Unreachable
+from importer.leadsquared.calls import ReadFailed, Tenant, Unreachable
 from importer.leadsquared.lookups import from_plain, resolve
 from importer.mapping.choices import Resolved
 from importer.mapping.mapping import Mapping
 from importer.pacing.rules import Rate
 from importer.sending.engine import connected, tenant_name
+from importer.sending.outage import StopReason
 from importer.sending.run_state import SendOptions, TenantConnection
-from importer.settings import Settings, load_rate, load_settings
+from importer.settings import Settings, load_rate, load_settings, usable_key
 from importer.store.pace import StoredPace
 from importer.store.records import Batch
 from importer.store.store import Store
@@ -36,6 +41,8 @@ from importer.store.store import Store
 EMBEDDED: Final = "the embedded sandbox"
 RETRY_FIRST_S: Final = 2.0
 RETRY_MAX_S: Final = 60.0
+WHOAMI_OUTAGE_S: Final = 60.0
+"""How long a single question waits for its place in a tenant's used-up allowance."""
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
@@ -167,6 +174,12 @@ async def _embedded(batch: str, rate: Rate | None, asked: AskedValues) -> AsyncI
         yield Settings(sandbox.url, keys, limit, own, EMBEDDED)
 
 
+def heed_stop(stop: StopHandle, end: Callable[[StopReason, str, int], object]) -> None:
+    """Has the work end in good order when somebody asks. end: of the work."""
+    interrupt = partial(end, StopReason.INTERRUPTED, "Interrupted.", 130)
+    stop.when_requested(interrupt, asyncio.get_running_loop())
+
+
 async def persistently(
     ask: Callable[[], Awaitable[T]], max_outage_s: float, observer: Observer, *, what: str
 ) -> T:
@@ -243,3 +256,61 @@ async def try_values(asked: AskedValues, calls: CallOptions) -> Resolved:
     WorkError."""
     async with session(calls, asked=asked) as opened:
         return await looked_up(opened.connection.tenant, asked, SILENT)
+
+
+async def whoami(calls: CallOptions) -> Account:
+    """Asks LeadSquared. Raises SettingsError, TenantError."""
+    async with session(replace(calls, max_outage_s=min(calls.max_outage_s, WHOAMI_OUTAGE_S))) as opened:
+        return await _account(opened)
+
+
+async def login(host: str, access_key: str, secret_key: str) -> tuple[Account, str]:
+    """Keeps keys and host in the keyring once LeadSquared has accepted them; whose they are, and the
+    keyring's name. Raises SettingsError, TenantError; then nothing was kept."""
+    require_usable("access key", access_key)
+    require_usable("secret key", secret_key)
+    address = base_url(host, where="host")
+    keys = Keys(SecretStr(access_key), SecretStr(secret_key))
+    settings = Settings(address, keys, load_rate(), home(), "this sign-in")
+    async with session(CallOptions(max_outage_s=WHOAMI_OUTAGE_S), settings=settings) as opened:
+        account = await _account(opened)
+    return account, keep(address, keys)
+
+
+def require_usable(name: str, given: str) -> None:
+    """Raises SettingsError for what cannot be a key. name: which one, for a person."""
+    if not usable_key(given):
+        raise SettingsError(
+            f"That is not a valid {name}: it is empty, or holds blanks or characters that no key has.",
+            remedy="Copy it again from My Account > Settings > API and Webhooks.",
+        )
+
+
+def logout() -> bool:
+    """Removes them; False if there were none. Raises SettingsError when the keyring refuses."""
+    return remove()
+
+
+async def _account(opened: Session) -> Account:
+    user, settings = await opened.user(), opened.settings
+    email = user.email or await _email_of(user.id, opened)
+    return Account(
+        user=user.name,
+        email=email,
+        user_id=user.id,
+        role=user.role,
+        organisation=user.organisation,
+        org_code=user.org_code,
+        time_zone=user.time_zone,
+        host=settings.base_url,
+        keys_from=settings.origin,
+    )
+
+
+async def _email_of(user_id: str, opened: Session) -> str:
+    """The answer about keys has no address, so the list of users is asked; "" where the keys may not."""
+    try:
+        users = await opened.connection.tenant.users()
+    except ReadFailed:
+        return ""
+    return next((user.attributes.get("EmailAddress", "") for user in users if user.id == user_id), "")

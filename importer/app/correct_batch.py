@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Final
 
+from importer.app.connecting import heed_stop
 from importer.app.observer import SILENT, Observer, Progress, Stage, shown_regularly
 from importer.app.options import CorrectOptions, SendingOptions
 from importer.app.plan import BatchPreparation, Plan
@@ -30,7 +29,6 @@ from importer.mapping.mapping import Mapping
 from importer.results.edits import FIRST_NAMED_MAX, Named
 from importer.results.results_writer import CORRECTIONS_ENDING, beside, write_corrections
 from importer.sending.corrections import CorrectionPass, CorrectionSummary
-from importer.sending.outage import StopReason
 from importer.sheets.rows import Cells, Row
 from importer.store.records import CorrectionStatus, PlannedCorrection, RowStatus, StoredCorrection, iso
 from importer.store.store import Store
@@ -55,7 +53,8 @@ class CorrectionPreparation(BatchPreparation[CorrectionOutcome]):
     options: CorrectOptions
 
     def __init__(self, options: CorrectOptions, store: Store, observer: Observer) -> None:
-        super().__init__(options, store, observer, {QuestionKind.CORRECT: "correct"})
+        sending = SendingOptions(settle_s=options.settle_s, max_attempts=options.max_attempts)
+        super().__init__(options, sending, store, observer, {QuestionKind.CORRECT: "correct"})
         self.steps = [self._own, self._read, self._connect, self._plan]
         self._planned = PlannedChanges()
         self._unfinished: dict[int, dict[str, StoredCorrection]] = {}
@@ -161,9 +160,7 @@ class CorrectionPreparation(BatchPreparation[CorrectionOutcome]):
         return self.options.undo and not self._continues_undo and bool(self._unfinished)
 
     async def _connect(self) -> None:
-        options = self.options
-        sending = SendingOptions(settle_s=options.settle_s, max_attempts=options.max_attempts)
-        await self.look_up(self._mapped_again(), sending, _question(len(self.edits.corrections)))
+        await self.connect_and_look_up(self._mapped_again(), _question(len(self.edits.corrections)))
 
     def _mapped_again(self) -> list[Row]:
         rows, edits = self.owned.rows, self.edits.corrections
@@ -252,8 +249,8 @@ class CorrectionPreparation(BatchPreparation[CorrectionOutcome]):
     # ---- sending ----------------------------------------------------------------------------------
 
     async def _updated(self) -> CorrectionSummary:
-        connection, calls = self.session.connection, self.options.calls
-        updates = replace(self.session.options, workers=min(calls.workers, UPDATES_AT_ONCE))
+        connection = self.session.connection
+        updates = replace(self.session.options, workers=min(self.calls.workers, UPDATES_AT_ONCE))
         work = CorrectionPass(
             self.owned,
             connection,
@@ -267,8 +264,7 @@ class CorrectionPreparation(BatchPreparation[CorrectionOutcome]):
             counts = {status.name.lower(): rows for status, rows in work.counts.items()}
             self.observer.progress(Progress(Stage.CORRECTING, work.done, work.total, counts, note))
 
-        end = partial(work.stop, StopReason.INTERRUPTED, "Interrupted.", 130)
-        self.stop.when_requested(end, asyncio.get_running_loop())
+        heed_stop(self.stop, work.stop)
         self.observer.progress(Progress(Stage.CORRECTING, 0, work.total))
         async with shown_regularly(show):
             return await work.run()
@@ -301,7 +297,6 @@ class CorrectionPreparation(BatchPreparation[CorrectionOutcome]):
             left=left,
             corrections=path,
             exit_code=code,
-            refused=tuple(self._planned.refused),
             reasons=tuple(self._reasons()) if summary else (),
             stopped=stop.message if stop else "",
             stop_code=STOP_CODES[stop.reason] if stop else "",

@@ -121,15 +121,11 @@ class StopHandle:
             with suppress(RuntimeError):  # its loop has ended since, and so has the work
                 end()
 
-    def when_requested(
-        self, end: Callable[[], object], loop: asyncio.AbstractEventLoop | None = None
-    ) -> None:
-        """Have `end` called when somebody asks, at once if somebody has: in `loop`, else from the asking
-        thread."""
-        if loop is not None:
-            end = partial(loop.call_soon_threadsafe, end)
+    def when_requested(self, end: Callable[[], object], loop: asyncio.AbstractEventLoop) -> None:
+        """Have `end` called in `loop` when somebody asks, soon if somebody has."""
+        ends = partial(loop.call_soon_threadsafe, end)
         with self._lock:
-            self._ends.append(end)
+            self._ends.append(ends)
             if not self._requested:
                 return
-        end()
+        ends()

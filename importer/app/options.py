@@ -8,14 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from importer.activity import ActivityField
 from importer.errors import UserError
 from importer.mapping.mapping import Mapping
 from importer.pacing.rules import Rate
 
-DEFAULT_WORKERS: Final = 32
-DEFAULT_TIMEOUT_S: Final = 60.0
-DEFAULT_MAX_OUTAGE_S: Final = 900.0
 DEFAULT_SETTLE_S: Final = 5.0
 DEFAULT_MAX_ATTEMPTS: Final = 5
 
@@ -53,9 +49,9 @@ class CallOptions:
     host: str | None = None
     sandbox: bool = False
     rate: Rate | None = None
-    workers: int = DEFAULT_WORKERS
-    timeout_s: float = DEFAULT_TIMEOUT_S
-    max_outage_s: float = DEFAULT_MAX_OUTAGE_S
+    workers: int = 32
+    timeout_s: float = 60.0
+    max_outage_s: float = 900.0
 
     def __post_init__(self) -> None:
         if self.sandbox and self.host is not None:
@@ -182,17 +178,3 @@ class CorrectOptions(BatchOptions):
     undo: bool = False
     settle_s: float = DEFAULT_SETTLE_S
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProposeOptions:
-    """A starter mapping from a sheet. event: the activity type's code, None to leave it to be filled in.
-    name: of the file that the mapping will be in.
-    schema_at_hand: whether the mapping lies where editors find its JSON Schema. known: the fields of the
-    activity type (`app.lookups.fields_of_type`), whose names the columns then get."""
-
-    sheet: SheetInput
-    event: int | None = None
-    name: str = ""
-    schema_at_hand: bool = False
-    known: tuple[ActivityField, ...] = ()

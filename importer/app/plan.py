@@ -23,9 +23,9 @@ from collections.abc import Mapping as MappingOf
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
-from importer.app.connecting import Session, looked_up, session
+from importer.app.connecting import Session, looked_up, persistently, session
 from importer.app.observer import Observer, StopHandle
 from importer.app.options import BatchOptions, CallOptions, SendingOptions
 from importer.app.questions import (
@@ -41,21 +41,27 @@ from importer.app.questions import (
 )
 from importer.app.records import NOTHING_FOUND, PlanFacts, SheetFindings
 from importer.app.results_file import edits_of_file, from_screen, place_here, write_results_file
-from importer.app.staging import AskedValues, asked_values
+from importer.app.staging import AskedValues, Digests, asked_values
 from importer.app.stores import NamedBatch, batch_to_call
 from importer.errors import StoreError, UserError, WorkError
 from importer.leadsquared.answers import CurrentUser
-from importer.leadsquared.calls import Unreachable
+from importer.leadsquared.calls import Tenant, Unreachable
 from importer.mapping.choices import Resolved
 from importer.mapping.mapping import Mapping
 from importer.mapping.row_mapper import RowMapper
 from importer.results.edits import Edits
+from importer.sending.engine import tenant_name
+from importer.sending.preflight import FoundActivity, SentBeforeCheck
+from importer.sending.reconcile.account_lookup import Claimed, OtherBatches
 from importer.sheets.rows import Cells, Row
+from importer.store.batch_rows import BatchRows
 from importer.store.ownership import Ownership
-from importer.store.records import Batch
-from importer.store.store import Store
+from importer.store.records import REHEARSAL, Batch
+from importer.store.store import Store, computer, os_user
 
 CANNOT_BE_UNDONE: Final = "This cannot be undone: LeadSquared has no way to delete activities."
+Look = Callable[[BatchRows, Tenant, Claimed], Awaitable[SentBeforeCheck]]
+"""What `preflight` looks for."""
 ResultT = TypeVar("ResultT")
 
 
@@ -79,8 +85,11 @@ class Preparation(ABC, Generic[ResultT]):
     owned: Ownership
     results: Path
 
-    def __init__(self, store: Store, observer: Observer, given: MappingOf[QuestionKind, str]) -> None:
-        self.store, self.observer = store, observer
+    def __init__(
+        self, calls: CallOptions, sending: SendingOptions, store: Store, observer: Observer,
+        given: MappingOf[QuestionKind, str],
+    ) -> None:  # fmt: skip
+        self.calls, self.sending, self.store, self.observer = calls, sending, store, observer
         self.answers = Answers({str(kind): value for kind, value in given.items()})
         self.opened = AsyncExitStack()
         self.stop = StopHandle()
@@ -88,6 +97,7 @@ class Preparation(ABC, Generic[ResultT]):
         self.replaces: tuple[str, ...] = ()
         self.read: str | None = None
         self.findings = NOTHING_FOUND
+        self.facts: PlanFacts | None = None
         self._questions: list[Question] = []
 
     @abstractmethod
@@ -152,22 +162,62 @@ class Preparation(ABC, Generic[ResultT]):
         found = [self.answers.to(one) for one in self._questions if one.kind is kind]
         return found[-1] if found else None
 
-    async def connect(
-        self, calls: CallOptions, sending: SendingOptions, batch_id: str, asked: AskedValues
-    ) -> None:
+    async def connect(self, batch_id: str, asked: AskedValues) -> None:
         """Opens `session`. asked: what is to be looked up (see `connecting.session`)."""
-        rehearsal = batch_id if calls.sandbox else ""
-        opening = session(calls, self.store, sending, rehearsal=rehearsal, asked=asked)
+        rehearsal = batch_id if self.calls.sandbox else ""
+        opening = session(self.calls, self.store, self.sending, rehearsal=rehearsal, asked=asked)
         self.session = await self.opened.enter_async_context(opening)
 
-    def facts_of(
-        self, user: str, events: MappingOf[int, int], pending: int, *, limit: int | None, in_doubt: int = 0,
-        left_out: int, already: int,
-    ) -> PlanFacts:  # fmt: skip
-        """What a person sees before anything is sent. events: activity type → rows. limit: of rows to
-        send."""
-        settings = self.session.settings
-        return PlanFacts(
+    async def look_up(self, asked: AskedValues, kept: dict[str, str] | None = None) -> Resolved:
+        """LeadSquared's answers, those that were kept among them."""
+        tenant, max_outage_s = self.session.connection.tenant, self.calls.max_outage_s
+        return await looked_up(tenant, asked, self.observer, kept=kept, max_outage_s=max_outage_s)
+
+    def new_batch(
+        self, batch_id: str, created_at: str, user: CurrentUser, mapping: Mapping, digests: Digests,
+        **sheet: Any,
+    ) -> Batch:  # fmt: skip
+        """A batch that is started, or rebuilt, here and with these keys. sheet: its other fields."""
+        host, rehearsal = self.session.settings.base_url, batch_id.startswith(REHEARSAL)
+        return Batch(
+            id=batch_id,
+            created_at=created_at,
+            tenant=tenant_name(host, user, rehearsal=rehearsal),
+            host=host,
+            organisation=user.organisation,
+            user=user.name,
+            rehearsal=rehearsal,
+            mapping=mapping.record(),
+            marker=mapping.marker,
+            content=digests.content,
+            source_cells=digests.source_cells,
+            os_user=os_user(),
+            computer=computer(),
+            **sheet,
+        )
+
+    async def look_before(
+        self, look: Look, rows: BatchRows, *, what: str, unreadable: str = ""
+    ) -> tuple[FoundActivity, ...]:
+        """What LeadSquared has of rows that are to be sent, and the store does not know (`preflight`). what:
+        for the person, as in `persistently`. unreadable: what follows where the keys may not read."""
+        tenant, claimed = self.session.connection.tenant, OtherBatches(self.store, self.batch).claimed
+        found = await persistently(
+            lambda: look(rows, tenant, claimed), self.calls.max_outage_s, self.observer, what=what
+        )
+        if found.cannot_read:
+            text = f"These keys may not read activities back ({found.cannot_read}){unreadable}."
+            self.observer.notice(text, warning=True)
+        return found.found
+
+    def state_facts(
+        self, user: str, events: MappingOf[int, int], pending: int, *, in_doubt: int = 0, left_out: int,
+        already: int,
+    ) -> None:  # fmt: skip
+        """The facts that a person sees before anything is sent; asks whether to send, but for a rehearsal.
+        events: activity type → rows."""
+        settings, limit = self.session.settings, self.sending.limit
+        self.facts = facts = PlanFacts(
             batch=self.batch,
             user=user,
             host=settings.base_url,
@@ -181,6 +231,8 @@ class Preparation(ABC, Generic[ResultT]):
             already=already,
             results=self.results,
         )
+        if (facts.to_send or in_doubt) and not self.batch.rehearsal:
+            self.ask(send_question())
 
     def say(self, lines: Iterable[str], *, warning: bool = False) -> None:
         """Gives notice of each."""
@@ -232,9 +284,10 @@ class BatchPreparation(Preparation[ResultT]):
     named: NamedBatch
 
     def __init__(
-        self, options: BatchOptions, store: Store, observer: Observer, given: MappingOf[QuestionKind, str]
-    ) -> None:
-        super().__init__(store, observer, given if options.yes else {})
+        self, options: BatchOptions, sending: SendingOptions, store: Store, observer: Observer,
+        given: MappingOf[QuestionKind, str],
+    ) -> None:  # fmt: skip
+        super().__init__(options.calls, sending, store, observer, given if options.yes else {})
         self.options = options
         self.edits = Edits()
         self.asked: AskedValues = {}
@@ -248,8 +301,7 @@ class BatchPreparation(Preparation[ResultT]):
 
     def find(self, remedy: str) -> None:
         """The batch that was named. remedy: what to do with a rehearsal that was named without --sandbox."""
-        options = self.options
-        sandbox = options.calls.sandbox
+        options, sandbox = self.options, self.calls.sandbox
         self.named = batch_to_call(options.results, self.store, sandbox=sandbox, remedy=remedy)
         if options.remap and options.mapping is None:
             raise UserError("--remap needs the new mapping.", remedy="Add it with -m MAPPING.")
@@ -267,13 +319,8 @@ class BatchPreparation(Preparation[ResultT]):
         else:
             self.edits, self.read = edits_of_file(self.named.results, self.batch, rows, self.observer)
 
-    async def look_up(
-        self,
-        mapped: Iterable[Row],
-        sending: SendingOptions,
-        last: Question | None,
-        *,
-        connected: bool = False,
+    async def connect_and_look_up(
+        self, mapped: Iterable[Row], last: Question | None, *, connected: bool = False
     ) -> CurrentUser:
         """Connects, and finds answers for what these rows ask to be looked up; whose keys these are. last:
         the question that will be asked in the end; no call is made where nobody can answer it."""
@@ -281,12 +328,9 @@ class BatchPreparation(Preparation[ResultT]):
             raise QuestionOpenError((last,))
         self.asked = asked_values(mapped, self.mapper)
         if not connected:
-            await self.connect(self.options.calls, sending, self.batch.id, self.asked)
+            await self.connect(self.batch.id, self.asked)
         user = await self.session.user_of(self.batch)
-        self.resolved = await looked_up(
-            self.session.connection.tenant, self.asked, self.observer, kept=self.owned.rows.lookups(),
-            max_outage_s=self.options.calls.max_outage_s,
-        )  # fmt: skip
+        self.resolved = await self.look_up(self.asked, self.owned.rows.lookups())
         return user
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from importer.activity import ActivityField
 from importer.app import staging
-from importer.app.options import ProposeOptions
+from importer.app.options import SheetInput
 from importer.starter.entries import Remark
 from importer.starter.entries import propose as proposal_of
 from importer.starter.header import find_header_row
@@ -36,9 +37,20 @@ class ProposedMapping:
     notices: tuple[str, ...]
 
 
-def propose(options: ProposeOptions) -> ProposedMapping:
-    """Reads the sheet's first rows. Writes nothing. Raises SheetError."""
-    sheet = options.sheet
+def propose(
+    sheet: SheetInput,
+    *,
+    event: int | None = None,
+    name: str = "",
+    schema_at_hand: bool = False,
+    known: tuple[ActivityField, ...] = (),
+) -> ProposedMapping:
+    """Reads the sheet's first rows. Writes nothing. Raises SheetError.
+
+    event: the activity type's code, None to leave it to be filled in. name: of the file that the mapping will
+    be in; schema_at_hand: whether it lies where editors find its JSON Schema. known: the fields of the
+    activity type (`connecting.fields_of_type`), whose names the columns then get.
+    """
     header = find_header_row(sheet.path, staging.reading_options(sheet, None))
     with staging.opened_sheet(replace(sheet, header_row=sheet.header_row or header.row), None) as opened:
         findings = look_at_sheet(opened, local_zone())
@@ -56,8 +68,8 @@ def propose(options: ProposeOptions) -> ProposedMapping:
                 " hand: `run` asks what to do with them."
             )
         proposal = proposal_of(
-            findings, opened, staging.reading_options(sheet, None), options.name, options.event,
-            schema_at_hand=options.schema_at_hand, known=options.known,
+            findings, opened, staging.reading_options(sheet, None), name, event,
+            schema_at_hand=schema_at_hand, known=known,
         )  # fmt: skip
         return ProposedMapping(
             text=proposal.text,
@@ -68,7 +80,7 @@ def propose(options: ProposeOptions) -> ProposedMapping:
             more=findings.more,
             columns=len(findings.columns),
             mapped=proposal.mapped,
-            event_known=options.event is not None or findings.event is not None,
+            event_known=event is not None or findings.event is not None,
             fill_in=proposal.fill_in,
             look_at=proposal.look_at,
             notices=tuple(notices),

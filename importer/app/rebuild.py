@@ -12,8 +12,7 @@ from typing import Any
 
 from importer.activity import GUID, Activity, Marker
 from importer.app.changes import REBUILT
-from importer.app.connecting import looked_up
-from importer.app.options import BatchOptions, SendingOptions
+from importer.app.options import BatchOptions
 from importer.app.plan import BatchPreparation
 from importer.app.sheet_questions import refuse_sent_elsewhere
 from importer.app.staging import Digests, asked_values, described, loaded_mapping
@@ -30,8 +29,7 @@ from importer.sending.reconcile.doubts import sent_body
 from importer.sending.reconcile.normalise import id_key
 from importer.sheets.rows import Row, encode_cells
 from importer.store.ownership import Ownership, Staging
-from importer.store.records import CHUNK_ROWS, Batch, Earlier, RowStatus, StoredRow, iso
-from importer.store.store import computer, os_user
+from importer.store.records import CHUNK_ROWS, Earlier, RowStatus, StoredRow, iso
 from importer.wording import count
 
 Holders = dict[str, tuple[str, int]]
@@ -44,46 +42,34 @@ def started_at(batch_id: str) -> float:
     return moment.timestamp()
 
 
-async def rebuild(work: BatchPreparation[Any], sending: SendingOptions) -> Ownership:
+async def rebuild(work: BatchPreparation[Any]) -> Ownership:
     """Publishes the batch that was named, owned; `work` is connected then. Sends nothing. Raises UserError,
     nothing left behind."""
     results, mapping = _sources(work.named, work.options)
     with read_results(results) as file:
         mapper = mapping.bind(file.header)
         asked = asked_values((Row(line.place, line.cells) for line in file.lines()), mapper)
-    await work.connect(work.options.calls, sending, work.named.id, asked)
+    await work.connect(work.named.id, asked)
     user = await work.session.user()
     tenant = work.session.connection.tenant
-    resolved = await looked_up(tenant, asked, work.observer, max_outage_s=work.options.calls.max_outage_s)
+    resolved = await work.look_up(asked)
     with read_results(results) as file, work.store.stage(work.named.id) as staging:
         tenant_id = tenant_name(work.session.settings.base_url, user, rehearsal=work.named.rehearsal)
         reading = _Reading(file, mapper, work.store.holders(tenant_id, _ids_in(file)))
         at = iso(dt.datetime.now(dt.UTC).timestamp())
         staging.add(reading.staged(resolved), at)
         since = started_at(work.named.id)
-        batch = Batch(
-            id=work.named.id,
-            created_at=iso(since),
-            tenant=tenant_id,
-            host=work.session.settings.base_url,
-            organisation=user.organisation,
-            user=user.name,
-            rehearsal=work.named.rehearsal,
+        batch = work.new_batch(
+            work.named.id, iso(since), user, mapping, reading.digests,
             source=str(file.path.absolute()),
             family=file.family,
             header=file.header,
             delimiter=file.delimiter,
-            mapping=mapping.record(),
-            content=reading.digests.content,
-            source_cells=reading.digests.source_cells,
             rows=reading.rows,
             results=str(file.path.absolute()),
             results_digest=digest_of(file.path),  # all that it says was just taken over
-            marker=mapping.marker,
-            os_user=os_user(),
-            computer=computer(),
             rebuilt=since,
-        )
+        )  # fmt: skip
         already = _take_over(staging, reading, at)
         in_doubt = _put_in_doubt(staging, since + tenant.clock_difference_s, mapping, work.named.id)
         # Of rows in doubt LeadSquared cannot tell: what another batch of this store has is not theirs.

@@ -41,10 +41,6 @@ def expected_s(rows: int, rate: Rate) -> float:
     return rows / rate.per_s * MARGIN
 
 
-def _stopped(result: RunResult | VerifyResult | CorrectionOutcome) -> dict[str, str]:
-    return {"error": result.stopped, "error_code": result.stop_code} if result.stopped else {}
-
-
 @dataclass(frozen=True, slots=True)
 class NextStep:
     """What a person can do next. text: a sentence. command: the command line that does it, its words without
@@ -174,39 +170,48 @@ class PlanFacts:
         return tuple((label, shown(value)) for label, value in lines if value)
 
 
-@dataclass(frozen=True, slots=True)
-class RunResult:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchEnd:
+    """How work on a batch ended. stopped: why before it was done, "" if it was not stopped; stop_code: the
+    same as one of `errors.ERROR_CODES`."""
+
+    batch: str
+    exit_code: int
+    stopped: str = ""
+    stop_code: str = ""
+    next_steps: tuple[NextStep, ...] = ()
+
+    def _stop_json(self) -> dict[str, str]:
+        return {"error": self.stopped, "error_code": self.stop_code} if self.stopped else {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult(BatchEnd):
     """How a run or a resume ended.
 
     counts: `rows`, `created`, `failed`, `invalid`, `uncertain`, `pending`, `skipped`; `created` counts what
     this batch created, `already` the rows that earlier batches sent. seconds: spent sending. results: the
-    results file; written: whether it could be. stopped: why it stopped before its rows did, "" if it did not;
-    stop_code: the same as one of `errors.ERROR_CODES`. reasons: why rows were not created, sentences.
-    findings: of the sheet; none of a resume.
+    results file; written: whether it could be. reasons: why rows were not created, sentences. findings: of
+    the sheet; none of a resume.
     """
 
-    batch: str
     counts: Mapping[str, int]
     already: int
     throttled: int
     seconds: float
     results: Path
     store: str
-    exit_code: int
-    written: bool = True
-    stopped: str = ""
-    stop_code: str = ""
-    reasons: tuple[str, ...] = ()
-    rehearsal: bool = False
-    next_steps: tuple[NextStep, ...] = ()
-    findings: SheetFindings = NOTHING_FOUND
+    written: bool
+    reasons: tuple[str, ...]
+    rehearsal: bool
+    findings: SheetFindings
 
     def as_json(self) -> dict[str, Any]:
         """The object that `run --json` and `resume --json` print."""
         found = self.findings.as_json()
         del found["problems"]
         names = ("already", "throttled", "seconds", "results", "store")
-        return {"batch": self.batch, **self.counts, **_plain(self, *names), **found, **_stopped(self)}
+        return {"batch": self.batch, **self.counts, **_plain(self, *names), **found, **self._stop_json()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,14 +248,12 @@ class BatchStatus:
         return {**what, **self.counts, **rest, "rate": round(self.rate, 2)}
 
 
-@dataclass(frozen=True, slots=True)
-class VerifyResult:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyResult(BatchEnd):
     """Created activities compared with what was sent. missing: rows that LeadSquared does not show; unread:
     rows without an answer. fields: one entry per field, as in `--json`. differences: sentences for people.
-    verified: the file with every row and difference; None where it was not written. stopped: why it ended in
-    an outage, "" if it did not; stop_code: the same as one of `errors.ERROR_CODES`."""
+    verified: the file with every row and difference; None where it was not written."""
 
-    batch: str
     rows: int
     equal: int
     differing: int
@@ -259,42 +262,32 @@ class VerifyResult:
     fields: tuple[dict[str, Any], ...]
     differences: tuple[str, ...]
     verified: Path | None
-    exit_code: int
-    stopped: str = ""
-    stop_code: str = ""
-    next_steps: tuple[NextStep, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The object that `verify --json` prints."""
         names = ("batch", "rows", "equal", "differing", "missing", "unread", "fields", "verified")
-        return {**_plain(self, *names), **_stopped(self)}
+        return {**_plain(self, *names), **self._stop_json()}
 
 
-@dataclass(frozen=True, slots=True)
-class CorrectionOutcome:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrectionOutcome(BatchEnd):
     """Created rows, corrected in LeadSquared. changed: rows that were to be corrected; conflicts: rows in
     which somebody changed a field in LeadSquared, left alone; corrections: the file with every field, None
-    where nothing was ever corrected. refused: what could not be planned, sentences. left: rows still to be
-    sent."""
+    where nothing was ever corrected. left: rows still to be sent. reasons: why fields were not corrected,
+    sentences."""
 
-    batch: str
     changed: int
     corrected: int
     conflicts: int
     failed: int
     left: int
     corrections: Path | None
-    exit_code: int
-    refused: tuple[str, ...] = ()
-    reasons: tuple[str, ...] = ()
-    stopped: str = ""
-    stop_code: str = ""
-    next_steps: tuple[NextStep, ...] = ()
+    reasons: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
         """The object that `correct --json` prints."""
         names = ("batch", "changed", "corrected", "conflicts", "failed", "corrections")
-        return {**_plain(self, *names), **_stopped(self)}
+        return {**_plain(self, *names), **self._stop_json()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,37 +4,58 @@ applied.  Until then the batch is as it was; no transaction is open while a pers
 
 from __future__ import annotations
 
-import datetime as dt
+import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
-from importer.app.changes import WITHOUT_REFUSAL, BatchChanges, heed, record_newer
-from importer.app.connecting import persistently
-from importer.app.observer import SILENT, Observer
+from importer.activity import addressed
+from importer.app.changes import WITHOUT_REFUSAL, BatchChanges
+from importer.app.observer import SILENT, Observer, Progress, Stage
 from importer.app.options import ResumeOptions
 from importer.app.plan import BatchPreparation, Plan, send_question
 from importer.app.questions import Choice, Question, QuestionKind
 from importer.app.rebuild import rebuild
-from importer.app.records import PlanFacts, RunResult
+from importer.app.records import RunResult
 from importer.app.results_file import replaceable
 from importer.app.running import send_and_conclude
 from importer.app.sheet_questions import refuse_sent_elsewhere
 from importer.app.staging import loaded_mapping, source_row
 from importer.errors import StoreError, UserError
 from importer.leadsquared.answers import CurrentUser
+from importer.leadsquared.calls import ReadFailed, Unreachable
 from importer.leadsquared.lookups import to_plain
 from importer.mapping.mapping import Mapping
-from importer.results.edits import Named
+from importer.results.edits import Named, NewerLine, StatusEdit
 from importer.results.results_reader import batch_id_in
 from importer.results.results_writer import results_path
 from importer.sending.engine import mark_interrupted
-from importer.sending.preflight import SentBeforeCheck, assume_all_sent, look_for_continuation
+from importer.sending.preflight import (
+    FoundActivity,
+    assume_all_sent,
+    look_for_continuation,
+    why_not_gone,
+    why_not_this_rows,
+)
 from importer.sending.reconcile.account_lookup import OtherBatches
 from importer.sheets.rows import Cells, Row
 from importer.store.batch_rows import shown_counts
-from importer.store.records import IN_DOUBT, MAY_BE_SENT, RowStatus, iso
+from importer.store.records import IN_DOUBT, MAY_BE_SENT, RowStatus, StoredRow, iso
 from importer.store.store import Store
+from importer.wording import be, count
+
+READ_TOGETHER: Final = 8
+"""Questions about single Ids under way at a time; the pace spaces them."""
+DELETED_NAMED_MAX: Final = 10
+BY_WORD: Final = {
+    StatusEdit.SKIP: ("never sent, as you asked.", BatchChanges.skip),
+    StatusEdit.TAKE_BACK: ("to be sent after all.", BatchChanges.take_back),
+    StatusEdit.NOT_THERE: (
+        "not in LeadSquared, as you found; it is looked up once more, then sent.", BatchChanges.not_there,
+    ),
+}  # fmt: skip
 
 
 async def prepare_resume(
@@ -58,14 +79,13 @@ class ResumePreparation(BatchPreparation[RunResult]):
             QuestionKind.DELETED: "again",
             QuestionKind.SEND: "send",
         }
-        super().__init__(options, store, observer, given)
+        super().__init__(options, options.sending, store, observer, given)
         self.steps = [
             self._own, self._read_changes, self._connect, self._compute, self._look_elsewhere, self._sum_up,
         ]  # fmt: skip
         self._user: CurrentUser
         self._changes: BatchChanges | None = None
         self._remaps = options.remap
-        self._facts: PlanFacts | None = None
         self._rebuilt = self._begun = False
 
     def plan(self) -> Plan[RunResult]:
@@ -79,9 +99,9 @@ class ResumePreparation(BatchPreparation[RunResult]):
             questions=self.open_questions,
             preparation=self,
             counts=counts,
-            facts=self._facts,
+            facts=self.facts,
             changes=tuple(changes.described()) if changes else (),
-            nothing_to_send=self._facts is None or not (self._facts.to_send or self._facts.in_doubt),
+            nothing_to_send=self.facts is None or not (self.facts.to_send or self.facts.in_doubt),
         )
 
     @property
@@ -94,7 +114,7 @@ class ResumePreparation(BatchPreparation[RunResult]):
     async def _own(self) -> None:
         self.find("Continue the rehearsal with --sandbox, or start the import with `importer run`.")
         if not self.store.knows(self.named.id):
-            self.owned = await rebuild(self, self.options.sending)
+            self.owned = await rebuild(self)
             self._rebuilt = True
             self.opened.callback(self._close_rebuilt)
         else:
@@ -123,24 +143,22 @@ class ResumePreparation(BatchPreparation[RunResult]):
 
     async def _connect(self) -> None:
         last = send_question() if self.owned.rows.has(*MAY_BE_SENT) else None
-        self._user = await self.look_up(
-            self._mapped_again(), self.options.sending, last, connected=self._rebuilt
-        )
+        self._user = await self.connect_and_look_up(self._mapped_again(), last, connected=self._rebuilt)
 
     async def _compute(self) -> None:
         tenant = self.session.connection.tenant
         changes = BatchChanges(
             self.owned.rows, self.batch, self.mapper, self.resolved,
-            at=iso(dt.datetime.now(dt.UTC).timestamp()), clock_s=tenant.clock_difference_s,
+            at=iso(datetime.now(UTC).timestamp()), clock_s=tenant.clock_difference_s,
         )  # fmt: skip
         self._changes = changes
-        confirmed = await record_newer(self, changes)
+        confirmed = await _record_newer(self, changes)
         if confirmed < self.edits.unknown_created:
             self.read = None  # the file stays as it is; ours goes beside it
         if self._remaps:
             changes.remap()
         changes.correct(self.edits.rows)
-        self.ask(await heed(self, changes))
+        self.ask(await _heed(self, changes))
         if self.mapper.needs_lookups:
             changes.map_invalid()
         changes.retry(refused_too=self.options.retry_failed)
@@ -151,18 +169,11 @@ class ResumePreparation(BatchPreparation[RunResult]):
         """Was the batch continued on another computer, whose store is not ours?"""
         if self.batch.rehearsal:
             return
-        tenant = self.session.connection.tenant
-        claimed = OtherBatches(self.store, self.batch).claimed
-        found = await persistently(
-            lambda: look_for_continuation(self.owned.rows, tenant, claimed),
-            self.options.calls.max_outage_s, self.observer, what="Reading accounts of open rows",
-        )  # fmt: skip
-        if found.cannot_read:
-            self.observer.notice(
-                f"These keys may not read activities back ({found.cannot_read}).", warning=True
-            )
-        if found.found:
-            self.ask(_continued_question(found, shown_counts(self.owned.rows.counts())["pending"]))
+        found = await self.look_before(
+            look_for_continuation, self.owned.rows, what="Reading accounts of open rows"
+        )
+        if found:
+            self.ask(_continued_question(found[0], shown_counts(self.owned.rows.counts())["pending"]))
 
     async def _sum_up(self) -> None:
         assert self._changes is not None, "computed before"
@@ -171,13 +182,11 @@ class ResumePreparation(BatchPreparation[RunResult]):
         in_doubt = sum(counts.get(status, 0) for status in IN_DOUBT)
         if self.answer_to(QuestionKind.CONTINUED_ELSEWHERE) is not None:
             pending, in_doubt = 0, in_doubt + pending
-        self._facts = self.facts_of(
+        self.state_facts(
             self._user.name, self._changes.events_pending() if pending else {}, pending,
-            limit=self.options.sending.limit, in_doubt=in_doubt, left_out=counts.get(RowStatus.INVALID, 0),
+            in_doubt=in_doubt, left_out=counts.get(RowStatus.INVALID, 0),
             already=self.owned.rows.fact("already", 0),
         )  # fmt: skip
-        if (self._facts.to_send or in_doubt) and not self.batch.rehearsal:
-            self.ask(send_question())
 
     # ---- applying and sending ---------------------------------------------------------------------
 
@@ -197,7 +206,7 @@ class ResumePreparation(BatchPreparation[RunResult]):
             if self.asked:
                 change.keep_lookups(to_plain(self.resolved))
             if self.answer_to(QuestionKind.CONTINUED_ELSEWHERE) is not None:
-                started = dt.datetime.fromisoformat(self.batch.created_at).timestamp()
+                started = datetime.fromisoformat(self.batch.created_at).timestamp()
                 since = started + self.session.connection.tenant.clock_difference_s
                 assume_all_sent(change, since, changes.marker)
             if self._remaps:
@@ -208,7 +217,7 @@ class ResumePreparation(BatchPreparation[RunResult]):
         nothing = self._changes is None or not self.owned.rows.has(*MAY_BE_SENT)
         if not nothing and not self.results.is_file():  # it exists from before the first POST
             self.write_results()
-        return await send_and_conclude(self, self.options.sending.canary, nothing=nothing)
+        return await send_and_conclude(self, nothing=nothing)
 
     # ---- what a person said -----------------------------------------------------------------------
 
@@ -229,12 +238,12 @@ class ResumePreparation(BatchPreparation[RunResult]):
 
     def _choose_place(self) -> None:
         """The results file goes where the person says, else where they had it."""
-        explicit = self.options.sending.results
+        explicit = self.sending.results
         if explicit is None:
             return
         source, rehearsal = Path(self.batch.source), self.batch.rehearsal
         self.results = results_path(source, self.batch.family, rehearsal=rehearsal, explicit=explicit)
-        if self.options.sending.replace and batch_id_in(self.results) != self.batch.id:
+        if self.sending.replace and batch_id_in(self.results) != self.batch.id:
             self.replaces = replaceable(self.results, self.store)
 
     def _say_of_created(self) -> None:
@@ -276,8 +285,7 @@ class ResumePreparation(BatchPreparation[RunResult]):
             yield source_row(rows.row(position))
 
 
-def _continued_question(found: SentBeforeCheck, pending: int) -> Question:
-    one = found.found[0]
+def _continued_question(one: FoundActivity, pending: int) -> Question:
     return Question(
         QuestionKind.CONTINUED_ELSEWHERE,
         f"This batch was continued elsewhere: LeadSquared has an activity equal to row {one.row_number} (Id"
@@ -288,4 +296,121 @@ def _continued_question(found: SentBeforeCheck, pending: int) -> Question:
             ),
         ),
         rows=pending,
+    )
+
+
+async def _record_newer(work: ResumePreparation, changes: BatchChanges) -> int:
+    """What a colleague's run wrote into the file is read back: what is confirmed is created; every other
+    such row is looked up before it is sent. How many were confirmed."""
+    positions = work.owned.rows.positions(line.number for line in work.edits.newer)
+    newer = [
+        one for one in work.edits.newer if not _has_another_id(work, changes.row(positions[one.number]), one)
+    ]
+    if not newer:
+        return 0
+    gate = asyncio.Semaphore(READ_TOGETHER)
+    done = 0
+
+    async def confirm(line: NewerLine) -> str:
+        nonlocal done
+        row = changes.as_sent_elsewhere(positions[line.number], line.edit)
+        async with gate:
+            why = await _why_not(work, row, line.activity_id, equal=True)
+        done += 1
+        work.observer.progress(Progress(Stage.LOOKING_UP, done, len(newer)))
+        return why
+
+    answers = await asyncio.gather(*(confirm(line) for line in newer))
+    confirmed = 0
+    for line, why in zip(newer, answers, strict=True):
+        if why:
+            work.observer.notice(
+                f"Row {line.number}: the file says created, but {why} It is looked up.", warning=True
+            )
+            changes.sent_elsewhere(positions[line.number], line)
+        else:
+            changes.created_elsewhere(positions[line.number], line)
+            confirmed += 1
+    work.observer.notice(
+        f"This batch was continued elsewhere: {count(confirmed, 'row')} of the file {be(confirmed)}"
+        " confirmed in LeadSquared and recorded as created."
+    )
+    return confirmed
+
+
+def _has_another_id(work: ResumePreparation, row: StoredRow, line: NewerLine) -> bool:
+    """Whether the store has the row as created by another activity, which it stays; both are named."""
+    created = row.status is RowStatus.CREATED
+    if created:
+        work.observer.notice(
+            f"Row {line.number}: the file says created with Id {line.activity_id}, this store with Id"
+            f" {row.activity_id}. Look at both in LeadSquared: one of them may be a duplicate.",
+            warning=True,
+        )
+    return created
+
+
+async def _heed(work: ResumePreparation, changes: BatchChanges) -> Question | None:
+    """Takes over every word that holds; says which does not, and why. The question about rows that were
+    deleted in LeadSquared, if there are any."""
+    positions = work.owned.rows.positions(word.number for word in work.edits.words)
+    deleted: list[int] = []
+    for word in work.edits.words:
+        position = positions[word.number]
+        if word.said in BY_WORD:
+            sentence, make = BY_WORD[word.said]
+            work.observer.notice(f"Row {word.number}: {sentence}")
+            make(changes, position)
+        elif word.said is StatusEdit.DELETED:
+            if await _is_gone(work, changes.row(position)):
+                changes.deleted(position)
+                deleted.append(word.number)
+        elif why := await _why_not(work, changes.row(position), word.activity_id, equal=False):
+            work.observer.notice(f"Row {word.number}: {why} It stays uncertain.", warning=True)
+        else:
+            changes.created(position, word.activity_id)
+            work.observer.notice(f"Row {word.number}: created, as you found, with Id {word.activity_id}.")
+    return _deleted_question(deleted) if deleted else None
+
+
+async def _why_not(work: ResumePreparation, row: StoredRow, activity_id: str, *, equal: bool) -> str:
+    claimed = OtherBatches(work.store, work.batch).claimed
+    return await why_not_this_rows(
+        activity_id, row, work.session.connection.tenant, claimed, marker=work.batch.marker, equal=equal
+    )
+
+
+async def _is_gone(work: ResumePreparation, row: StoredRow) -> bool:
+    """Whether a created row's activity was deleted by hand."""
+    account = addressed(row.activity or b"")[0]
+    attempts = work.owned.rows.attempts(row.position)
+    start = min((one.marked_at for one in attempts), default=0.0)
+    since = datetime.fromtimestamp(max(start - 86_400, 0), UTC)
+    until = datetime.now(UTC) + timedelta(days=1)
+    try:
+        tenant, wait_s = work.session.connection.tenant, work.session.options.settle_s
+        why_not = await why_not_gone(row.activity_id or "", account, (since, until), tenant, wait_s=wait_s)
+    except Unreachable:
+        raise
+    except ReadFailed as error:
+        work.observer.notice(f"Row {row.number}: {error.what} It stays created.", warning=True)
+        return False
+    if why_not:
+        work.observer.notice(
+            f"Row {row.number}: its activity {row.activity_id} {why_not} in LeadSquared. It stays created.",
+            warning=True,
+        )
+    return not why_not
+
+
+def _deleted_question(numbers: list[int]) -> Question:
+    named = ", ".join(str(number) for number in numbers[:DELETED_NAMED_MAX])
+    more = f" and {len(numbers) - DELETED_NAMED_MAX:,} more" if len(numbers) > DELETED_NAMED_MAX else ""
+    rows = "row" if len(numbers) == 1 else "rows"
+    return Question(
+        QuestionKind.DELETED,
+        f"The {'activity' if len(numbers) == 1 else 'activities'} of {rows} {named}{more}"
+        f" {'was' if len(numbers) == 1 else 'were'} deleted in LeadSquared.",
+        (Choice("again", f"Send {'it' if len(numbers) == 1 else 'them'} again", "--yes"),),
+        rows=len(numbers),
     )

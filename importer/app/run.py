@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from importer.app import sheet_questions, staging
-from importer.app.connecting import asked_fields, looked_up, persistently
+from importer.app.connecting import asked_fields
 from importer.app.observer import SILENT, Observer, Progress, Stage
 from importer.app.options import ResumeOptions, RunOptions
-from importer.app.plan import Plan, Preparation, discard, send_question
+from importer.app.plan import Plan, Preparation, discard
 from importer.app.questions import Choice, Question, QuestionKind
-from importer.app.records import PlanFacts, RunResult
+from importer.app.records import RunResult
 from importer.app.results_file import remove_results, replaceable
 from importer.app.resume import prepare_resume
 from importer.app.running import send_and_conclude
@@ -27,16 +27,14 @@ from importer.errors import StoreError
 from importer.leadsquared.answers import CurrentUser
 from importer.leadsquared.lookups import to_plain
 from importer.results.results_writer import results_path
-from importer.sending.engine import tenant_name
 from importer.sending.preflight import FoundActivity, look_at_first_row
-from importer.sending.reconcile.account_lookup import OtherBatches
 from importer.settings import load_settings
 from importer.sheets import Sheet
 from importer.store.batch_rows import shown_counts
 from importer.store.duplicates import DuplicateCheck
 from importer.store.ownership import Staging
 from importer.store.records import Batch, RowStatus, iso
-from importer.store.store import Store, computer, os_user
+from importer.store.store import Store
 from importer.wording import be, count
 
 
@@ -60,12 +58,13 @@ class RunPreparation(Preparation[RunResult]):
             (options.again, QuestionKind.EQUAL_ACTIVITY, "again"),
             (options.yes, QuestionKind.SEND, "send"),
         )
-        super().__init__(store, observer, {kind: value for wanted, kind, value in given if wanted})
+        answers = {kind: value for wanted, kind, value in given if wanted}
+        super().__init__(options.calls, options.sending, store, observer, answers)
         self.steps = [
             self._begin, self._stage, self._leave_out_hidden_rows, self._connect, self._compare,
             self._check_place, self._look_first, self._sum_up,
         ]  # fmt: skip
-        self.options = options
+        self.options, self._rehearsal = options, options.calls.sandbox
         started_at = datetime.now(UTC)
         self.at = iso(started_at.timestamp())
         self.batch_id = staging.new_batch_id(started_at, rehearsal=self._rehearsal)
@@ -75,12 +74,7 @@ class RunPreparation(Preparation[RunResult]):
         self._sheet: Sheet
         self._survey: Survey
         self._digests: Digests
-        self._facts: PlanFacts | None = None
         self._resumed: Plan[RunResult] | None = None
-
-    @property
-    def _rehearsal(self) -> bool:
-        return self.options.calls.sandbox
 
     def plan(self) -> Plan[RunResult]:
         """See `Preparation`."""
@@ -93,21 +87,21 @@ class RunPreparation(Preparation[RunResult]):
             questions=self.open_questions,
             preparation=self,
             counts=self._counts(),
-            facts=self._facts,
+            facts=self.facts,
             findings=self.findings,
-            nothing_to_send=self._facts is not None and not self._facts.to_send,
+            nothing_to_send=self.facts is not None and not self.facts.to_send,
         )
 
     # ---- the steps --------------------------------------------------------------------------------
 
     async def _begin(self) -> None:
         if not self._rehearsal:  # missing keys are said before a million rows are read
-            load_settings(host=self.options.calls.host, rate=self.options.calls.rate)
+            load_settings(host=self.calls.host, rate=self.calls.rate)
         with staging.opened_sheet(self.input, self.mapping) as sheet:
             staging.bound(self.mapping, sheet, self.input)
             self.results = results_path(
                 sheet.path.absolute(), sheet.family, rehearsal=self._rehearsal,
-                explicit=self.options.sending.results,
+                explicit=self.sending.results,
             )  # fmt: skip
 
     async def _leave_out_hidden_rows(self) -> None:
@@ -136,27 +130,24 @@ class RunPreparation(Preparation[RunResult]):
         self._ask_about_invalid()
 
     def _ask_about_invalid(self) -> None:
-        trial = self.options.sending.limit is not None
+        trial = self.sending.limit is not None
         if self.answer_to(QuestionKind.INVALID) is None:
             self.ask(sheet_questions.invalid_question(self._survey, self._sheet, trial=trial))
 
     async def _connect(self) -> None:
         asked = staging.asked_values(map(staging.source_row, self._staging.rows.rows()), self.mapper)
-        await self.connect(self.options.calls, self.options.sending, self.batch_id, asked)
+        await self.connect(self.batch_id, asked)
         user = await self.session.user()
         if not self._rehearsal:
             for code, fields in await asked_fields(self.session.connection.tenant, self.mapping):
                 for finding in mapping_findings(self.mapping.fields, self.mapping.marker, code, fields):
                     self._survey.add_whole(finding)
         if asked:
-            await self._look_up(asked)
+            await self._map_looked_up(asked)
         self.batch = self._make_batch(user)
 
-    async def _look_up(self, asked: AskedValues) -> None:
-        resolved = await looked_up(
-            self.session.connection.tenant, asked, self.observer,
-            max_outage_s=self.options.calls.max_outage_s,
-        )  # fmt: skip
+    async def _map_looked_up(self, asked: AskedValues) -> None:
+        resolved = await self.look_up(asked)
         self._digests = staging.map_looked_up(
             self._staging, self.mapper, resolved, self._survey, at=self.at,
             advance=lambda rows: self._progress(Stage.MAPPING, rows),
@@ -175,9 +166,8 @@ class RunPreparation(Preparation[RunResult]):
         same = check.same_sheet()
         if same and self.options.resume and (not self.options.only_new or same[0].open_rows):
             await self.opened.aclose()
-            options = self.options
             again = ResumeOptions(
-                results=same[0].batch.id, calls=options.calls, sending=options.sending, yes=options.yes
+                results=same[0].batch.id, calls=self.calls, sending=self.sending, yes=self.options.yes
             )
             self._resumed = await prepare_resume(again, self.store, self.observer)
             self.opened.push_async_callback(discard, self._resumed)
@@ -191,7 +181,7 @@ class RunPreparation(Preparation[RunResult]):
 
     async def _check_place(self) -> None:
         """Only now: the unfinished batch whose file it is may be the one that goes on (`--resume`)."""
-        if self.options.sending.replace:
+        if self.sending.replace:
             self.replaces = replaceable(self.results, self.store)
 
     async def _look_first(self) -> None:
@@ -201,29 +191,20 @@ class RunPreparation(Preparation[RunResult]):
             self.observer.notice(f"{count(already, 'row')} {be(already)} there already and not sent again.")
         if self._rehearsal:
             return
-        tenant = self.session.connection.tenant
-        claimed = OtherBatches(self.store, self.batch).claimed
-        found = await persistently(
-            lambda: look_at_first_row(self._staging.rows, tenant, claimed),
-            self.options.calls.max_outage_s, self.observer, what="Reading the first row's account",
+        found = await self.look_before(
+            look_at_first_row, self._staging.rows, what="Reading the first row's account",
+            unreadable=": rows for which LeadSquared does not confirm whether it created them will end as"
+            " uncertain",
         )  # fmt: skip
-        if found.cannot_read:
-            self.observer.notice(
-                f"These keys may not read activities back ({found.cannot_read}): rows for which LeadSquared"
-                " does not confirm whether it created them will end as uncertain.",
-                warning=True,
-            )
-        if found.found and not self.options.again:
-            self.ask(_equal_question(found.found[0]))
+        if found and not self.options.again:
+            self.ask(_equal_question(found[0]))
 
     async def _sum_up(self) -> None:
         counts = self._counts()
-        self._facts = self.facts_of(
+        self.state_facts(
             self.batch.user, self._staging.rows.event_counts(RowStatus.PENDING), counts["pending"],
-            limit=self.options.sending.limit, left_out=counts["invalid"], already=counts["created"],
+            left_out=counts["invalid"], already=counts["created"],
         )  # fmt: skip
-        if not self._rehearsal and self._facts.to_send:
-            self.ask(send_question())
 
     # ---- letting it in ----------------------------------------------------------------------------
 
@@ -264,20 +245,14 @@ class RunPreparation(Preparation[RunResult]):
     async def send(self) -> RunResult:
         """See `Preparation`."""
         nothing = not self.owned.rows.has(RowStatus.PENDING)
-        return await send_and_conclude(self, self.options.sending.canary, nothing=nothing)
+        return await send_and_conclude(self, nothing=nothing)
 
     # ---- small things -----------------------------------------------------------------------------
 
     def _make_batch(self, user: CurrentUser) -> Batch:
-        sheet, settings = self._sheet, self.session.settings
-        return Batch(
-            id=self.batch_id,
-            created_at=self.at,
-            tenant=tenant_name(settings.base_url, user, rehearsal=self._rehearsal),
-            host=settings.base_url,
-            organisation=user.organisation,
-            user=user.name,
-            rehearsal=self._rehearsal,
+        sheet = self._sheet
+        return self.new_batch(
+            self.batch_id, self.at, user, self.mapping, self._digests,
             source=str(sheet.path.absolute()),
             family=sheet.family,
             sheet=sheet.name,
@@ -286,15 +261,9 @@ class RunPreparation(Preparation[RunResult]):
             delimiter=sheet.delimiter,
             encoding=sheet.encoding,
             hidden=sheet.how.hidden,
-            mapping=self.mapping.record(),
-            content=self._digests.content,
-            source_cells=self._digests.source_cells,
             rows=self._survey.rows,
             results=str(self.results),
-            marker=self.mapping.marker,
-            os_user=os_user(),
-            computer=computer(),
-        )
+        )  # fmt: skip
 
     def _counts(self) -> dict[str, int]:
         return shown_counts(self._staging.rows.counts())

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Final
 
+from importer.app.connecting import heed_stop
 from importer.app.observer import Progress, Stage, shown_regularly
 from importer.app.plan import Preparation
 from importer.app.records import NextStep, RunResult
@@ -50,14 +49,14 @@ Work = Preparation[RunResult]
 
 async def send_rows(work: Work, limit: int | None) -> SendResult:
     """Sends `limit` rows at most (None: all) while the observer is kept informed and the stop is heeded."""
-    rows, runs, loop = work.owned.rows, [], asyncio.get_running_loop()
+    rows, runs = work.owned.rows, []
     before, already = rows.shown_counts(), rows.fact("already", 0)
     pending, uncertain = before["pending"], before["uncertain"]
     total = uncertain + (pending if limit is None else min(limit, pending))
 
     def begin(run: RunState) -> None:
         runs.append(run)
-        work.stop.when_requested(partial(run.stop, StopReason.INTERRUPTED, "Interrupted.", 130), loop)
+        heed_stop(work.stop, run.stop)
 
     def show() -> None:
         """What was finished before is not this run's progress."""
@@ -88,13 +87,13 @@ class BrokenRunError(Exception):
         self.result = result
 
 
-async def send_and_conclude(work: Work, trial: int | None, *, nothing: bool) -> RunResult:
-    """Sends, with a trial of so many rows first (see `send_with_trial`), unless there is nothing to send. A
-    fault of ours, too, leaves a results file that shows how far the batch came (BrokenRunError)."""
+async def send_and_conclude(work: Work, *, nothing: bool) -> RunResult:
+    """Sends, with a trial first if one was asked for, unless there is nothing to send. A fault of ours, too,
+    leaves a results file that shows how far the batch came (BrokenRunError)."""
     if nothing:
         return conclude(work, None)
     try:
-        sent = await send_with_trial(work, trial)
+        sent = await send_with_trial(work)
     except Exception as error:
         result = None
         with suppress(Exception):  # the first one says more
@@ -201,9 +200,9 @@ CONTINUE: Final = (
 )
 
 
-async def send_with_trial(work: Work, trial: int | None) -> SendResult:
-    """Sends what may be sent; with a trial of so many rows first, and only those if they came back wrong."""
-    limit = work.session.options.limit
+async def send_with_trial(work: Work) -> SendResult:
+    """Sends what may be sent; with a trial of some rows first, and only those if they came back wrong."""
+    limit, trial = work.sending.limit, work.sending.canary
     if trial is None:
         return await send_rows(work, limit)
     first = trial if limit is None else min(trial, limit)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Iterator
 from collections.abc import Mapping as MappingOf
 from contextlib import AsyncExitStack
@@ -11,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from importer.app.connecting import Session, session
+from importer.app.connecting import Session, heed_stop, session
 from importer.app.observer import SILENT, Observer, Progress, Stage, StopHandle, shown_regularly
 from importer.app.options import VerifyOptions
 from importer.app.records import NextStep, VerifyResult
@@ -21,7 +20,6 @@ from importer.errors import WorkError
 from importer.leadsquared.calls import Unreachable
 from importer.mapping.mapping import Mapping
 from importer.results.results_writer import VERIFIED_ENDING, beside, write_verified
-from importer.sending.outage import StopReason
 from importer.store.batch_rows import BatchRows
 from importer.store.ownership import Ownership
 from importer.store.records import Batch, RowStatus
@@ -59,14 +57,11 @@ async def read_back(
     connection = opened.connection
     reading = VerificationPass(owned, connection, opened.options, only=only)
 
-    def end() -> None:
-        reading.stop(StopReason.INTERRUPTED, "Interrupted.", 130)
-
     def show() -> None:
         note = NOT_ANSWERING if reading.in_trouble else connection.pace.describe()
         observer.progress(Progress(Stage.READING_BACK, reading.read, total, note=note))
 
-    stop.when_requested(end, asyncio.get_running_loop())
+    heed_stop(stop, reading.stop)
     await reading.pause(settle_s)  # a new activity may take so long to show up in LeadSquared's own look-up
     async with shown_regularly(show):
         if not reading.stopping:
@@ -164,15 +159,15 @@ async def verify(
                 total=total - done, settle_s=wait_s,
             )  # fmt: skip
         except WorkError as error:
-            found = _result(batch, _summary(owned), None, error.exit_code, ())
+            found = _stopped(owned, error.exit_code)
             return replace(found, stopped=str(error), stop_code=error.error_code)
-        if not whole:
-            return _result(batch, _summary(owned), None, 130, ())
-        return _conclude(named, owned, observer)
+        return _conclude(named, owned, observer) if whole else _stopped(owned, 130)
 
 
-def _summary(owned: Ownership) -> VerificationSummary:
-    return readings.summarise(readings.read_rows(owned.rows))
+def _stopped(owned: Ownership, code: int) -> VerifyResult:
+    """What was read so far."""
+    summary = readings.summarise(readings.read_rows(owned.rows))
+    return _result(owned.rows.batch(), summary, None, code, ())
 
 
 def _conclude(named: NamedBatch, owned: Ownership, observer: Observer) -> VerifyResult:

@@ -9,6 +9,7 @@ from typing import Final
 from importer.app.check_sheet import check as check_sheet
 from importer.app.options import CheckOptions
 from importer.app.records import CheckReport, FirstRows, SheetFindings
+from importer.app.sheet_questions import HIDDEN_KIND
 from importer.app.stores import open_store
 from importer.checking.findings import WHOLE_COLUMN, Finding
 from importer.cli import options
@@ -109,7 +110,7 @@ def _questions(found: Sequence[Finding]) -> list[str]:
     lines = ["", "Questions (nothing is sent until each is settled):"]
     for one in found:
         lines += _groups([one])
-        if one.kind != "hidden-rows":
+        if one.kind != HIDDEN_KIND:
             lines.append(f"      If it is fine as it is: --accept {one.kind}")
     return lines
 

@@ -1,22 +1,23 @@
-"""`importer init`: a starter mapping from a sheet."""
+"""`importer init`, `schema`: a starter mapping from a sheet, and what a mapping may hold."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import re
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from importer.activity import ActivityField
 from importer.app.connecting import fields_of_type
-from importer.app.options import CallOptions, ProposeOptions, refuse_host_offline
+from importer.app.options import CallOptions, refuse_host_offline
 from importer.app.propose_mapping import ProposedMapping, propose
 from importer.atomic_file import is_link, write_new
 from importer.cli import options
 from importer.cli.console import Console
 from importer.errors import UserError
-from importer.mapping.model import SCHEMA_FILE
+from importer.mapping.model import SCHEMA_FILE, json_schema
 from importer.starter.entries import Remark
 from importer.text import command_line, shown
 from importer.wording import SCREEN_COLUMNS, count, shorten, wrap
@@ -48,20 +49,19 @@ def init(
     """
     refuse_host_offline(host, online=online)
     _demand_free(output)
-    asked = ProposeOptions(
-        sheet=sheet,
-        event=event,
-        name=output.name,
-        schema_at_hand=(output.parent / SCHEMA_FILE).is_file(),
-    )
-    proposed = propose(asked)
+    schema_at_hand = (output.parent / SCHEMA_FILE).is_file()
+    made = partial(propose, sheet, name=output.name, schema_at_hand=schema_at_hand)
+    proposed = made(event=event)
     for text in proposed.notices:
         console.warn(text)
     code = event if proposed.event_known else _asked_event(console)
     if code is not None and (online or event is None):
         known = _known_fields(console, code, host) if online else ()
-        proposed = propose(replace(asked, event=code, known=known))
-    _write(output, proposed.text, sheet.path)
+        proposed = made(event=code, known=known)
+    try:
+        write_new(output, proposed.text, source=sheet.path)
+    except FileExistsError as error:  # somebody has just created it
+        raise _taken(output) from error
     _show(console, sheet.path, output, proposed)
     return 0
 
@@ -92,14 +92,6 @@ def _known_fields(console: Console, code: int, host: str | None) -> tuple[Activi
     if not known:
         console.warn(f"LeadSquared does not list the fields of activity type {code}: fill in their names.")
     return known
-
-
-def _write(output: Path, text: str, source: Path) -> None:
-    """Raises UserError if somebody else just created it, FileError if the disk refuses."""
-    try:
-        write_new(output, text, source=source)
-    except FileExistsError as error:
-        raise _taken(output) from error
 
 
 def _asked_event(console: Console) -> int | None:
@@ -151,3 +143,17 @@ def _listed(title: str, remarks: tuple[Remark, ...]) -> list[str]:
         text = f"line {each.line}, {each.key}{column}: {shown(each.message, 2_000)}"
         lines += [f"  {line}" for line in wrap(text, SCREEN_COLUMNS - 2)]
     return lines
+
+
+def schema(console: Console) -> int:
+    """Print the mapping's JSON Schema, for editors.
+
+    \b
+    Examples:
+      importer schema > mapping.schema.json
+      then, as the first line of a mapping:
+      # yaml-language-server: $schema=mapping.schema.json
+    """
+    # ASCII only: the file is complete whatever encoding a Windows console redirects with.
+    console.raw(json.dumps(json_schema(), indent=2, ensure_ascii=True))
+    return 0

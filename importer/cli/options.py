@@ -1,8 +1,9 @@
 """Every option and argument of the command line, once: name, help text, limits.
 
-Commands use these as annotations, so that an option means and says the same everywhere. A number out of its
-range is refused here, before anything is read or sent. Defaults that the environment can set are None here
-and named in the help text only; `settings.py` decides.
+Commands use these as annotations, so that an option means and says the same everywhere; what fills a field
+of a use case's record has that field's type and default. A number out of its range is refused here, before
+anything is read or sent. Defaults that the environment can set are None here and named in the help text only;
+`settings.py` decides.
 """
 
 from __future__ import annotations
@@ -103,112 +104,31 @@ def _option(spelling: str, text: str, parser: Callable[[Any], Any] | None = None
     return option
 
 
-# What a command works on
+# What fills fields of the use cases' records, which several of them have (`main.takes_console`)
 
-Source = Annotated[
-    Path, _argument("SOURCE", "The spreadsheet: .csv, .tsv, .txt, .xlsx, .xlsm, .xls, .xlsb or .ods.")
-]
-Results = Annotated[str, _argument("RESULTS", "The results file, the batch's id, or the source sheet.")]
-OptionalResults = Annotated[
-    str | None,
-    _argument("RESULTS", "The results file, the batch's id, or the source sheet; without it, all batches."),
-]
+_RESULTS: Final = _argument("RESULTS", "The results file, the batch's id, or the source sheet.")
+_HOST: Final = _option("--host HOST", "The tenant's API host (default: LEADSQUARED_HOST).")
+_SANDBOX: Final = _option(
+    "--sandbox", "Rehearse on the embedded sandbox: no keys, no question, nothing leaves this computer."
+)
+_RATE: Final = _option(
+    "--rate CALLS/SECONDS", "The tenant's limit of calls (default: LEADSQUARED_RATE, else 25/5).", rate
+)
+_TIMEOUT: Final = _option("--timeout SECONDS", "Wait so long for an answer.", number(float, 0.1, HOUR_S))
+_YES: Final = _option("--yes -y", "Send without asking.")
+_SETTLE: Final = _option(
+    "--settle SECONDS",
+    "Time that a new activity may take to show up in LeadSquared's own look-up.",
+    AT_MOST_AN_HOUR,
+)
+_MAX_ATTEMPTS: Final = _option(
+    "--max-attempts N", "Make at most N Create calls for one row.", number(int, 1, 100)
+)
+_REMAP: Final = _option("--remap", "Map the rows that are not created again, with the new mapping (-m).")
+
 MappingFile = Annotated[
     Path, _option("--mapping -m MAPPING", "The mapping (YAML): what each column becomes.")
 ]
-OptionalMappingFile = Annotated[
-    Path | None,
-    _option(
-        "--mapping -m MAPPING",
-        "A new mapping (with --remap), or the batch's own where the store does not have the batch.",
-    ),
-]
-
-NewMappingFile = Annotated[Path | None, _option("--mapping -m MAPPING", "A new mapping (with --remap).")]
-
-# Sheets
-
-SheetName = Annotated[str | None, _option("--sheet NAME", "The workbook's sheet to read.")]
-Encoding = Annotated[
-    str | None, _option("--encoding NAME", "A text file's encoding, such as cp1252, where it is not UTF-8.")
-]
-Delimiter = Annotated[
-    str | None,
-    _option(
-        "--delimiter CHARACTER",
-        "The character between a text file's cells, or comma, semicolon, tab, pipe.",
-        delimiter,
-    ),
-]
-Hidden = Annotated[
-    Literal["include", "skip"] | None,
-    _option("--hidden", "Include or skip rows that a filter hides in Excel."),
-]
-
-# Calls
-
-Host = Annotated[str | None, _option("--host HOST", "The tenant's API host (default: LEADSQUARED_HOST).")]
-Sandbox = Annotated[
-    bool,
-    _option(
-        "--sandbox", "Rehearse on the embedded sandbox: no keys, no question, nothing leaves this computer."
-    ),
-]
-OfRehearsal = Annotated[bool, _option("--sandbox", "The rehearsal of a sheet, where it was also imported.")]
-RateLimit = Annotated[
-    Rate | None,
-    _option(
-        "--rate CALLS/SECONDS", "The tenant's limit of calls (default: LEADSQUARED_RATE, else 25/5).", rate
-    ),
-]
-Workers = Annotated[
-    int, _option("--workers N", "Send at most N calls at once.", number(int, 1, WORKERS_MOST))
-]
-Timeout = Annotated[
-    float, _option("--timeout SECONDS", "Wait so long for an answer.", number(float, 0.1, HOUR_S))
-]
-MaxOutage = Annotated[
-    float,
-    _option(
-        "--max-outage SECONDS",
-        "Wait so long for a tenant that does not answer, then stop (exit 3).",
-        number(float, 0, WEEK_S),
-    ),
-]
-
-# run and resume
-
-Yes = Annotated[bool, _option("--yes -y", "Send without asking.")]
-Limit = Annotated[
-    int | None, _option("--limit N", "Send at most N rows, then stop: a trial.", number(int, 1, 10_000_000))
-]
-Canary = Annotated[
-    int | None,
-    _option(
-        "--canary N",
-        "Send N rows, read them back, and go on only if all came back as sent.",
-        number(int, 1, 1_000),
-    ),
-]
-Settle = Annotated[
-    float,
-    _option(
-        "--settle SECONDS",
-        "Time that a new activity may take to show up in LeadSquared's own look-up.",
-        AT_MOST_AN_HOUR,
-    ),
-]
-MaxAttempts = Annotated[
-    int, _option("--max-attempts N", "Make at most N Create calls for one row.", number(int, 1, 100))
-]
-KeepGoing = Annotated[
-    bool, _option("--keep-going", "Continue when the first rows are all refused for the same reason.")
-]
-ResultsPath = Annotated[
-    Path | None, _option("--results PATH", "Write the results file here, a file or a folder.")
-]
-SkipInvalid = Annotated[bool, _option("--skip-invalid", "Send the valid rows although others are invalid.")]
-Replace = Annotated[bool, _option("--replace", "Replace the results file of a finished batch at that path.")]
 Accept = Annotated[
     list[str],
     _option(
@@ -217,41 +137,139 @@ Accept = Annotated[
         question_kind,
     ),
 ]
-ResumeOpen = Annotated[
-    bool, _option("--resume", "Continue an open batch of the same sheet instead of refusing it.")
-]
-Again = Annotated[
-    bool, _option("--again", "Send this sheet although it was imported before. Creates duplicates.")
-]
-OnlyNew = Annotated[bool, _option("--only-new", "Send only rows that no earlier batch has sent.")]
-RetryFailed = Annotated[
-    bool, _option("--retry-failed", "Send all failed rows again: the cause was fixed in LeadSquared.")
-]
-Remap = Annotated[
-    bool, _option("--remap", "Map the rows that are not created again, with the new mapping (-m).")
-]
 
-# correct, erase, store
+# Records of the use cases, each field with its option
 
-Overwrite = Annotated[bool, _option("--overwrite", "Replace values that somebody changed in LeadSquared.")]
-Undo = Annotated[bool, _option("--undo", "Restore the values from before the last correction.")]
+Sheet = Annotated[
+    SheetInput,
+    {
+        "path": _argument("SOURCE", "The spreadsheet: .csv, .tsv, .txt, .xlsx, .xlsm, .xls, .xlsb or .ods."),
+        "sheet": _option("--sheet NAME", "The workbook's sheet to read."),
+        "encoding": _option(
+            "--encoding NAME", "A text file's encoding, such as cp1252, where it is not UTF-8."
+        ),
+        "delimiter": _option(
+            "--delimiter CHARACTER",
+            "The character between a text file's cells, or comma, semicolon, tab, pipe.",
+            delimiter,
+        ),
+        "hidden": _option("--hidden", "Include or skip rows that a filter hides in Excel."),
+    },
+]
+Calls = Annotated[
+    CallOptions,
+    {
+        "host": _HOST,
+        "sandbox": _SANDBOX,
+        "rate": _RATE,
+        "workers": _option("--workers N", "Send at most N calls at once.", number(int, 1, WORKERS_MOST)),
+        "timeout_s": _TIMEOUT,
+        "max_outage_s": _option(
+            "--max-outage SECONDS",
+            "Wait so long for a tenant that does not answer, then stop (exit 3).",
+            number(float, 0, WEEK_S),
+        ),
+    },
+]
+Sending = Annotated[
+    SendingOptions,
+    {
+        "limit": _option("--limit N", "Send at most N rows, then stop: a trial.", number(int, 1, 10_000_000)),
+        "canary": _option(
+            "--canary N",
+            "Send N rows, read them back, and go on only if all came back as sent.",
+            number(int, 1, 1_000),
+        ),
+        "results": _option("--results PATH", "Write the results file here, a file or a folder."),
+        "replace": _option("--replace", "Replace the results file of a finished batch at that path."),
+        "settle_s": _SETTLE,
+        "max_attempts": _MAX_ATTEMPTS,
+        "keep_going": _option(
+            "--keep-going", "Continue when the first rows are all refused for the same reason."
+        ),
+    },
+]
+Check = Annotated[
+    CheckOptions,
+    {
+        "sheet": Sheet,
+        "mapping": MappingFile,
+        "accept": Accept,
+        "marked_copy": _option(
+            "--report FILE.xlsx",
+            "Write a copy of the sheet with the bad cells coloured and the reasons as comments.",
+        ),
+        "online": _option("--online", "Look up accounts and users in LeadSquared too; sends nothing."),
+        "calls": Annotated[CallOptions, {"host": _HOST, "sandbox": _SANDBOX, "rate": _RATE}],
+    },
+]
+Run = Annotated[
+    RunOptions,
+    {
+        "sheet": Sheet,
+        "mapping": MappingFile,
+        "calls": Calls,
+        "yes": _YES,
+        "sending": Sending,
+        "skip_invalid": _option("--skip-invalid", "Send the valid rows although others are invalid."),
+        "accept": Accept,
+        "again": _option("--again", "Send this sheet although it was imported before. Creates duplicates."),
+        "only_new": _option("--only-new", "Send only rows that no earlier batch has sent."),
+        "resume": _option("--resume", "Continue an open batch of the same sheet instead of refusing it."),
+    },
+]
+Resume = Annotated[
+    ResumeOptions,
+    {
+        "results": _RESULTS,
+        "mapping": Annotated[
+            Path | None,
+            _option(
+                "--mapping -m MAPPING",
+                "A new mapping (with --remap), or the batch's own where the store does not have the batch.",
+            ),
+        ],
+        "remap": _REMAP,
+        "retry_failed": _option(
+            "--retry-failed", "Send all failed rows again: the cause was fixed in LeadSquared."
+        ),
+        "calls": Calls,
+        "yes": _YES,
+        "sending": Sending,
+    },
+]
+Correct = Annotated[
+    CorrectOptions,
+    {
+        "results": _RESULTS,
+        "mapping": Annotated[Path | None, _option("--mapping -m MAPPING", "A new mapping (with --remap).")],
+        "remap": _REMAP,
+        "overwrite": _option("--overwrite", "Replace values that somebody changed in LeadSquared."),
+        "undo": _option("--undo", "Restore the values from before the last correction."),
+        "yes": _YES,
+        "calls": Calls,
+        "settle_s": _SETTLE,
+        "max_attempts": _MAX_ATTEMPTS,
+    },
+]
+Verify = Annotated[VerifyOptions, {"results": _RESULTS, "calls": Calls, "settle_s": _SETTLE}]
+WhoAmI = Annotated[CallOptions, {"host": _HOST, "sandbox": _SANDBOX, "rate": _RATE, "timeout_s": _TIMEOUT}]
+
+# Options and arguments of single commands
+
+Host = Annotated[str | None, _HOST]
+Results = Annotated[str, _RESULTS]
+OptionalResults = Annotated[
+    str | None,
+    _argument("RESULTS", "The results file, the batch's id, or the source sheet; without it, all batches."),
+]
+OfRehearsal = Annotated[bool, _option("--sandbox", "The rehearsal of a sheet, where it was also imported.")]
 YesToAll = Annotated[bool, _option("--yes -y", "Do it without asking.")]
 BatchId = Annotated[str, _argument("BATCH", "The batch's id, or its results file.")]
 StoreAction = Annotated[Literal["copy"] | None, _argument("[copy]", "Copy the store to another one (--to).")]
 StoreUrl = Annotated[str | None, _option("--to URL", "The team's store: postgresql://USER@HOST/DATABASE.")]
-
-# check, init, sandbox
-
-Online = Annotated[bool, _option("--online", "Look up accounts and users in LeadSquared too; sends nothing.")]
 InitOnline = Annotated[
     bool, _option("--online", "Ask LeadSquared for the activity type's fields, to use their names.")
-]
-ReportPath = Annotated[
-    Path | None,
-    _option(
-        "--report FILE.xlsx",
-        "Write a copy of the sheet with the bad cells coloured and the reasons as comments.",
-    ),
 ]
 OutputMapping = Annotated[Path, _option("--output -o MAPPING", "The mapping to write.")]
 EventCode = Annotated[
@@ -279,87 +297,3 @@ Lag = Annotated[
     float,
     _option("--lag SECONDS", "Time that a new activity is missing from Retrieve.", AT_MOST_AN_HOUR),
 ]
-
-# Records of the use cases, each field with its option (`main.takes_console`)
-
-Sheet = Annotated[
-    SheetInput,
-    {"path": Source, "sheet": SheetName, "encoding": Encoding, "delimiter": Delimiter, "hidden": Hidden},
-]
-Calls = Annotated[
-    CallOptions,
-    {
-        "host": Host,
-        "sandbox": Sandbox,
-        "rate": RateLimit,
-        "workers": Workers,
-        "timeout_s": Timeout,
-        "max_outage_s": MaxOutage,
-    },
-]
-Sending = Annotated[
-    SendingOptions,
-    {
-        "limit": Limit,
-        "canary": Canary,
-        "results": ResultsPath,
-        "replace": Replace,
-        "settle_s": Settle,
-        "max_attempts": MaxAttempts,
-        "keep_going": KeepGoing,
-    },
-]
-Check = Annotated[
-    CheckOptions,
-    {
-        "sheet": Sheet,
-        "mapping": MappingFile,
-        "accept": Accept,
-        "marked_copy": ReportPath,
-        "online": Online,
-        "calls": Annotated[CallOptions, {"host": Host, "sandbox": Sandbox, "rate": RateLimit}],
-    },
-]
-Run = Annotated[
-    RunOptions,
-    {
-        "sheet": Sheet,
-        "mapping": MappingFile,
-        "calls": Calls,
-        "yes": Yes,
-        "sending": Sending,
-        "skip_invalid": SkipInvalid,
-        "accept": Accept,
-        "again": Again,
-        "only_new": OnlyNew,
-        "resume": ResumeOpen,
-    },
-]
-Resume = Annotated[
-    ResumeOptions,
-    {
-        "results": Results,
-        "mapping": OptionalMappingFile,
-        "remap": Remap,
-        "retry_failed": RetryFailed,
-        "calls": Calls,
-        "yes": Yes,
-        "sending": Sending,
-    },
-]
-Correct = Annotated[
-    CorrectOptions,
-    {
-        "results": Results,
-        "mapping": NewMappingFile,
-        "remap": Remap,
-        "overwrite": Overwrite,
-        "undo": Undo,
-        "yes": Yes,
-        "calls": Calls,
-        "settle_s": Settle,
-        "max_attempts": MaxAttempts,
-    },
-]
-Verify = Annotated[VerifyOptions, {"results": Results, "calls": Calls, "settle_s": Settle}]
-WhoAmI = Annotated[CallOptions, {"host": Host, "sandbox": Sandbox, "rate": RateLimit, "timeout_s": Timeout}]

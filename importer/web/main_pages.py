@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from importer.app.keys import login, logout, whoami
+from importer.app.connecting import login, logout, whoami
 from importer.app.options import CallOptions
 from importer.app.records import BatchStatus
 from importer.app.stores import batch_status, erase, erase_question, list_batches, store_info
