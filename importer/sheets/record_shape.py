@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import csv
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from importer.activity import GUID
 from importer.sheets.rows import column_letters
-from importer.sheets.text_damage import EMPTY_WORDS, POINT_ZERO
 from importer.text import quoted
 from importer.wording import count as counted
 
@@ -97,11 +95,6 @@ def _pattern(text: str) -> str:
     return re.sub(r"\d+", "9", re.sub(r"[^\W\d_]+", "a", text))
 
 
-def _is_telling(pattern: str) -> bool:
-    """Whether values of this pattern differ from those of most other columns."""
-    return "9" in pattern or pattern in UNIQUE
-
-
 def blank_start(cells: Sequence[str]) -> int | None:
     """The index of the one cell but the first that begins with a blank, as the second half of an unquoted
     `Pune, West` does; None if there are several, or none."""
@@ -109,33 +102,115 @@ def blank_start(cells: Sequence[str]) -> int | None:
     return found[0] if len(found) == 1 else None
 
 
-@dataclass(slots=True)
-class Shape:
-    """What is usual in a file.
+def _is_telling(pattern: str) -> bool:
+    """Whether values of this pattern differ from those of most other columns."""
+    return "9" in pattern or pattern in UNIQUE
 
-    width: cells of the record with the headings. usual: greater numbers of cells that most records have.
-    writes_empty: records with an empty last cell write it. blocks: the number of cells that all rows of one
-    of Excel's blocks have. end: the usual line end; mixed_ends: there are others. profile: of each column,
-    the few patterns that its values have, or nothing; looks: the one that nearly all have, or "".
-    point_zero: columns in which every number ends in `.0`; maybe_zero: there may be such, or columns without
-    any value. full, short: how many records have all cells, and too few. cut: numbers of complete records
-    whose last text goes on in the next lines, and theirs.
+
+def _add_patterns(patterns: Sequence[Counter[str]], cells: Sequence[str]) -> None:
+    for cell, known in zip(cells, patterns, strict=True):
+        text = cell.strip()
+        if text and len(known) <= PROFILE_SHAPES_MAX:
+            known[_pattern(text)] += 1
+
+
+def _few_patterns(patterns: Counter[str]) -> Collection[str]:
+    return patterns if len(patterns) <= PROFILE_SHAPES_MAX and all(map(_is_telling, patterns)) else ()
+
+
+def _usual_pattern(patterns: Counter[str]) -> str:
+    """The pattern of nearly all values, "" without one."""
+    for pattern, found in patterns.most_common(1):
+        if _is_telling(pattern) and found >= USUAL_SHARE_LEAST * patterns.total():
+            return pattern
+    return ""
+
+
+def _even_blocks(blocks: Mapping[int, Counter[int]], last: int) -> Iterator[tuple[int, int]]:
+    """The blocks whose rows have all the same number of cells. last: number of the last record."""
+    for block, widths in blocks.items():
+        rows = min(EXCEL_BLOCK_ROWS, last - block * EXCEL_BLOCK_ROWS) - widths.pop(0, 0)
+        if block and len(widths) == 1 and rows > 1 and widths.total() == rows:
+            yield block, next(iter(widths))
+
+
+class _CutTexts:
+    """Finds single cells right below a complete record whose last cell is a text, and above another one.
+
+    found: how the last cell and the first single one begin, and the numbers of all these records.
     """
 
-    width: int
-    delimiter: str = ","
-    usual: frozenset[int] = frozenset()
-    writes_empty: bool = False
-    blocks: dict[int, int] = field(default_factory=dict)
-    end: str = "\n"
-    mixed_ends: bool = False
-    profile: tuple[frozenset[str], ...] = ()
-    looks: tuple[str, ...] = ()
-    point_zero: tuple[int, ...] = ()
-    maybe_zero: bool = False
-    full: int = 0
-    short: int = 0
-    cut: set[int] = field(default_factory=set)
+    def __init__(self, width: int) -> None:
+        self.found: list[tuple[str, str, range]] = []
+        self._width = width
+        self._last_full = 0, ""
+        self._open: tuple[str, str, int] | None = None
+        self._parted: bool | None = None  # by lines such as one above the first row: then nothing is cut
+
+    def see(self, number: int, cells: list[str]) -> None:
+        """The next record."""
+        single, full = len(cells) == 1 < self._width, len(cells) == self._width
+        if self._parted is None:
+            self._parted = single
+        if not single:
+            if self._open is not None and full and number - self._open[2] <= CUT_LINES_MAX:
+                self.found.append((self._open[0], self._open[1], range(self._open[2], number)))
+            self._open = None
+        elif self._open is None and not self._parted and len(self.found) < CUTS_MAX:
+            before, text = self._last_full
+            if before == number - 1 and any(map(str.isalpha, text)):
+                self._open = text, cells[0][:PATTERN_CHARACTERS], before
+        if full:
+            self._last_full = number, cells[-1]
+
+
+class Shape:
+    """What is usual in a file, learnt by a reading of all its records; and which records differ from it."""
+
+    def __init__(self, width: int, delimiter: str, records: Iterable[Record], *, mixed_ends: bool) -> None:
+        """width: cells of the record with the headings. records: those below it. mixed_ends: the file holds
+        line ends of several kinds, perhaps inside of cells; the records have their raw lines then."""
+        self._width, self._delimiter = width, delimiter
+        self._full = self._short = number = 0
+        self._writes_empty = False  # records with an empty last cell have one
+        ends: Counter[str] = Counter()
+        wide: Counter[int] = Counter()
+        blocks: defaultdict[int, Counter[int]] = defaultdict(Counter)
+        patterns: list[Counter[str]] = [Counter() for _ in range(width)]
+        texts = _CutTexts(width)
+        for number, cells, _, _, raw in records:
+            count = len(cells)
+            texts.see(number, cells)
+            if count >= width and not cells[width - 1]:
+                self._writes_empty = True
+            if count == width:
+                self._full += 1
+                if self._full <= PROFILE_ROWS:
+                    _add_patterns(patterns, cells)
+            else:
+                self._short += 0 < count < width
+                blocks[(number - 1) // EXCEL_BLOCK_ROWS][count] += 1
+                wide[count] += count > width and not any(map(str.strip, cells[width:]))
+            if mixed_ends and cells:
+                ends[_line_end(raw)] += 1
+        ends.pop("", None)
+        self.mixed_ends = len(ends) > 1
+        self._end = ends.most_common(1)[0][0] if ends else ""
+        rows = self._full + sum(map(Counter.total, blocks.values()))
+        # Greater numbers of cells that most records have, and those of all rows of one of Excel's blocks.
+        self._usual = {count for count, found in wide.items() if 2 * found > rows}
+        self._blocks = dict(_even_blocks(blocks, number))
+        # The few patterns that the values of each column have, and the one that nearly all have.
+        self._profile = [_few_patterns(each) for each in patterns]
+        self._looks = [_usual_pattern(each) for each in patterns]
+        # Complete records whose last text goes on in the next lines, and theirs.
+        self._cut = {
+            number
+            for text, more, numbers in texts.found
+            if self._fits(0, more) is False and self._fits(width - 1, text) is None
+            if not NO_TEXT_GOES_ON.match(more)
+            for number in numbers
+        }
 
     def fault(
         self, record: Record, before: Record | None, after: Record | None, *, unfinished: bool = False
@@ -153,71 +228,67 @@ class Shape:
                 "A line break of another kind than the file's others cuts the row in two; this is one half."
                 f" {SAVE_AGAIN}"
             )
-        if count == self.width or count in self.usual or self._excel_left_out(record):
+        by_excel = self._blocks.get((record.number - 1) // EXCEL_BLOCK_ROWS)
+        if count in (self._width, by_excel) or count in self._usual:
             return None
-        if count > self.width:
-            if count - self.width > self.width - 2 or any(map(str.strip, record.cells[self.width :])):
+        if count > self._width:
+            if count - self._width > self._width - 2 or any(map(str.strip, record.cells[self._width :])):
                 # A text of so many pieces does not fit between the first cell and the empty ones; of content
                 # right of the headings its own problem speaks.
                 return None
             return (
-                f"The row has {count} cells, its neighbours have {self.width}: a delimiter inside of a text"
+                f"The row has {count} cells, its neighbours have {self._width}: a delimiter inside of a text"
                 f" may have moved its values. {SAVE_AGAIN}"
             )
-        return self._short(record, before, after)
+        return self._too_short(record, before, after)
 
     def _moved(self, record: Record) -> str | None:
         """A cell that begins with a blank belongs to the text before it, so that the values behind it are
         under the next headings. The row has no cell too many, since its last one is empty and left out."""
         cells, at = record.cells, blank_start(record.cells)
-        if at is None or not cells[-1] or len(cells) != self.width:
+        if at is None or not cells[-1] or len(cells) != self._width:
             return None
-        delimiter = self.delimiter
-        meant = [*cells[: at - 1], f"{cells[at - 1]}{delimiter}{cells[at]}", *cells[at + 1 :], ""]
-        moved = self._unlike(cells) - self._unlike(meant)
-        if len(moved) < MOVED_LEAST or self._unlike(meant):
+        meant = [*cells[: at - 1], cells[at - 1] + self._delimiter + cells[at], *cells[at + 1 :], ""]
+        if self._unlike(meant) or self._unlike(cells) < MOVED_LEAST:
             return None
         return (
             f"Cell {column_letters(at)}{record.number} ({quoted(cells[at])}) seems to belong to the text"
             f" before it: a delimiter inside of that text moved the values after it. {SAVE_AGAIN}"
         )
 
-    def _unlike(self, cells: Sequence[str]) -> set[int]:
-        """The columns whose values nearly all look alike, and whose cell here looks otherwise."""
-        return {
-            index
-            for index, (look, cell) in enumerate(zip(self.looks, cells, strict=True))
-            if look and cell.strip() and _pattern(cell.strip()) != look
-        }
+    def _unlike(self, cells: Sequence[str]) -> int:
+        """In how many columns, whose values nearly all look alike, the cell looks otherwise."""
+        texts = zip(self._looks, map(str.strip, cells), strict=True)
+        return sum(bool(look and text and _pattern(text) != look) for look, text in texts)
 
     def _cut_off(self, record: Record, after: Record | None, *, unfinished: bool) -> str | None:
-        if record.number in self.cut:
+        if record.number in self._cut:
             return CUT_IN_TWO
-        is_last = unfinished and after is None and self.full >= FULL_LEAST
-        if is_last and len(record.cells) < self.width and self.short == 1:
+        is_last = unfinished and after is None and self._full >= FULL_LEAST
+        if is_last and len(record.cells) < self._width and self._short == 1:
             return "The file ends in the middle of this row: it was not copied to its end. Get it again."
         return None
 
-    def _short(self, record: Record, before: Record | None, after: Record | None) -> str | None:
+    def _too_short(self, record: Record, before: Record | None, after: Record | None) -> str | None:
         count = len(record.cells)
-        if count == 1 and self.width > 1 and (divided := self._divided_otherwise(record)):
-            if not record.raw.startswith('"') and divided != self.delimiter:
+        if count == 1 and self._width > 1 and (divided := self._divided_otherwise(record)):
+            if not record.raw.startswith('"') and divided != self._delimiter:
                 return (
                     f"The row is divided by {quoted(divided)}, the headings are divided by"
-                    f" {quoted(self.delimiter)}. Export the sheet again with one delimiter throughout."
+                    f" {quoted(self._delimiter)}. Export the sheet again with one delimiter throughout."
                 )
             return (
                 "The whole line is in quotation marks, so that it is one cell. Delete the quotation marks at"
                 " its beginning and end and halve those inside, or export the sheet again from its origin."
             )
         if self._is_foreign(record) and (
-            before is None or len(before.cells) >= self.width or self._is_foreign(before)
+            before is None or len(before.cells) >= self._width or self._is_foreign(before)
         ):
             return None  # a total or a footer of a report
-        if self.writes_empty:
+        if self._writes_empty:
             return (
-                f"The row has {counted(count, 'cell')}, its neighbours have {self.width}, also where the last"
-                f" ones are empty: a line break may have cut it off. {SAVE_AGAIN}"
+                f"The row has {counted(count, 'cell')}, its neighbours have {self._width}, also where the"
+                f" last ones are empty: a line break may have cut it off. {SAVE_AGAIN}"
             )
         for first, second in ((before, record), (record, after)):
             if first is not None and second is not None and self._halves(first, second):
@@ -226,72 +297,65 @@ class Shape:
 
     def _is_foreign(self, record: Record) -> bool:
         """Whether a record is blank, a line of dashes, or does not begin as rows of this file do."""
-        return not any(map(str.isalnum, "".join(record.cells))) or self.fits(0, record.cells[0]) is False
-
-    def _excel_left_out(self, record: Record) -> bool:
-        return self.blocks.get((record.number - 1) // EXCEL_BLOCK_ROWS) == len(record.cells)
+        return not any(map(str.isalnum, "".join(record.cells))) or self._fits(0, record.cells[0]) is False
 
     def _broken_by_end(self, record: Record, after: Record | None) -> bool:
         """Whether the record's line end is not the file's, and it or the next record is too short."""
         end = _line_end(record.raw)
-        if after is None or end in ("", self.end) or after.raw == "\r\n":
+        if after is None or end in ("", self._end) or after.raw == "\r\n":
             return False
-        return min(len(record.cells), len(after.cells)) < self.width
+        return min(len(record.cells), len(after.cells)) < self._width
 
     def _halves(self, first: Record, second: Record) -> bool:
         """Whether two records have the cells of one, and the second does not begin as rows here do."""
         counts = len(first.cells), len(second.cells)
         return (
             min(counts) > 0
-            and max(counts) < self.width
-            and sum(counts) == self.width + 1
+            and max(counts) < self._width
+            and sum(counts) == self._width + 1
             and self._is_foreign(second)
         )
 
     def _divided_otherwise(self, record: Record) -> str | None:
         """The delimiter that divides a cell into as many as there are headings."""
         text = record.cells[0]
-        return next((mark for mark in ",;\t|" if text.count(mark) >= self.width - 1), None)
+        return next((mark for mark in ",;\t|" if text.count(mark) >= self._width - 1), None)
 
-    def fits(self, column: int, text: str) -> bool | None:
+    def _fits(self, column: int, text: str) -> bool | None:
         """Whether a value looks like those of its column; None where they have no look of their own."""
-        known = self.profile[column] if column < len(self.profile) else frozenset()
+        known = self._profile[column] if column < self._width else ()
         return _pattern(text.strip()) in known if known else None
 
-    def swallowed(self, record: Record, delimiter: str) -> tuple[int, str] | None:
+    def swallowed(self, record: Record) -> tuple[int, str] | None:
         """The index of a cell that holds lines which look like rows, and the first of them."""
+        delimiter = self._delimiter
         for index, cell in enumerate(record.cells):
-            if delimiter not in cell:
-                continue
             first, *inner = LINE_ENDS.split(cell)
-            if not inner:
+            if delimiter not in cell or not inner:
                 continue
-            whole = self._in_rows(record, index, first, inner, delimiter)
+            whole = self._in_rows(record, index, first, inner)
             for at, line in enumerate(inner, 1):
                 cells = line.split(delimiter)
-                if len(cells) > self.width or self.fits(0, cells[0]) is False:
+                if len(cells) > self._width or self._fits(0, cells[0]) is False:
                     continue
                 complete = cells if at < len(inner) else cells[:-1]  # the last cell of the last line is cut
-                fitting = {self.fits(column, text) for column, text in enumerate(complete)} - {None}
+                fitting = {self._fits(column, text) for column, text in enumerate(complete)} - {None}
                 begins = len(cells) > 1 and fitting == {True} and _pattern(cells[0].strip()) in UNIQUE
                 if begins or (whole and fitting == {True}):
                     return index, line
             rest = first.split(delimiter)[1:]
             if whole and any(
-                self.fits(column, text) and _pattern(text.strip()) in UNIQUE
+                self._fits(column, text) and _pattern(text.strip()) in UNIQUE
                 for column, text in enumerate(rest, index + 1)
             ):
                 return index, first
         return None
 
-    def _in_rows(self, record: Record, index: int, first: str, inner: Sequence[str], delimiter: str) -> bool:
+    def _in_rows(self, record: Record, index: int, first: str, inner: Sequence[str]) -> bool:
         """Whether the lines of a cell have exactly the cells of rows, of which two are cut by it."""
-        last = index + self.width - len(record.cells)
-        return (
-            first.count(delimiter) == self.width - 1 - index
-            and inner[-1].count(delimiter) == last
-            and all(line.count(delimiter) == self.width - 1 for line in inner[:-1])
-        )
+        counts = [line.count(self._delimiter) for line in (first, *inner)]
+        between = [self._width - 1] * (len(inner) - 1)
+        return counts == [self._width - 1 - index, *between, index + self._width - len(record.cells)]
 
 
 def moved_by_quotes(record: Record, delimiter: str, width: int) -> str | None:
@@ -325,123 +389,3 @@ def moved_by_quotes(record: Record, delimiter: str, width: int) -> str | None:
                 " the blanks after the delimiters, or export the sheet again without them."
             )
     return None
-
-
-class ShapeSurvey:
-    """Learns what is usual, record by record."""
-
-    def __init__(self, width: int, delimiter: str) -> None:
-        """width: cells of the record with the headings."""
-        self._shape = Shape(width, delimiter)
-        self._rows = 0
-        self._last_full = -1, ""
-        self._parted = False  # a line above the first row: such lines part the rows below, and cut none
-        self._open: tuple[str, list[int], str] | None = None
-        self._maybe_cut: list[tuple[str, list[int], str]] = []
-        self._wide: Counter[int] = Counter()
-        self._blocks: dict[int, Counter[int]] = {}
-        self._patterns: list[Counter[str]] = [Counter() for _ in range(width)]
-        self._profiled = 0
-        self._zeros: Counter[int] = Counter(dict.fromkeys(range(width), 0))
-
-    def learn(self, records: Iterable[Record], *, mixed_ends: bool, point_zero: bool) -> Shape:
-        """The file's shape. records: those below the headings, their raw lines kept if ends are mixed."""
-        shape = self._shape
-        width = shape.width
-        ends: Counter[str] = Counter()
-        if not point_zero:
-            self._zeros.clear()
-        number = 0
-        for number, cells, _, _, raw in records:
-            count = len(cells)
-            if count == 1 or self._open is not None:
-                self._follow_text(number, cells)
-            if count == width:
-                shape.full += 1
-                self._last_full = number, cells[-1]
-                if not cells[-1]:
-                    shape.writes_empty = True
-                if self._profiled < PROFILE_ROWS:
-                    self._profile(cells)
-            else:
-                self._count_odd(number, cells)
-            if self._zeros:
-                self._drop_other_columns(cells)
-            if mixed_ends and cells:
-                ends[_line_end(raw)] += 1
-            self._rows += 1
-        self._finish(number)
-        ends.pop("", None)
-        if len(ends) > 1:
-            shape.end, shape.mixed_ends = ends.most_common(1)[0][0], True
-        return shape
-
-    def _follow_text(self, number: int, cells: list[str]) -> None:
-        """Single cells right below a complete record whose last cell is a text, and above another one."""
-        width = self._shape.width
-        if len(cells) == 1 < width:
-            if self._open is not None:
-                if len(self._open[1]) <= CUT_LINES_MAX:
-                    self._open[1].append(number)
-            elif not self._rows:
-                self._parted = True
-            elif self._last_full[0] == number - 1 and any(map(str.isalpha, self._last_full[1])):
-                start = self._last_full[1][:PATTERN_CHARACTERS], cells[0][:PATTERN_CHARACTERS]
-                self._open = start[0], [number - 1, number], start[1]
-            return
-        room = len(self._maybe_cut) < CUTS_MAX
-        if self._open is not None and room and len(cells) == width and len(self._open[1]) <= CUT_LINES_MAX:
-            self._maybe_cut.append(self._open)
-        self._open = None
-
-    def _count_odd(self, number: int, cells: list[str]) -> None:
-        count, width = len(cells), self._shape.width
-        self._shape.short += 0 < count < width
-        self._blocks.setdefault((number - 1) // EXCEL_BLOCK_ROWS, Counter())[count] += 1
-        if count > width:
-            if not cells[width - 1]:
-                self._shape.writes_empty = True
-            if not any(map(str.strip, cells[width:])):
-                self._wide[count] += 1
-
-    def _profile(self, cells: list[str]) -> None:
-        self._profiled += 1
-        for cell, patterns in zip(cells, self._patterns, strict=True):
-            text = cell.strip()
-            if text and len(patterns) <= PROFILE_SHAPES_MAX:
-                patterns[_pattern(text)] += 1
-
-    def _drop_other_columns(self, cells: list[str]) -> None:
-        for index in tuple(self._zeros):
-            text = cells[index] if index < len(cells) else ""
-            if text and text not in EMPTY_WORDS:
-                if POINT_ZERO.fullmatch(text):
-                    self._zeros[index] += 1
-                else:
-                    del self._zeros[index]
-
-    def _finish(self, last: int) -> None:
-        """last: number of the last record."""
-        shape = self._shape
-        for block, widths in self._blocks.items():
-            rows = min(EXCEL_BLOCK_ROWS, last - block * EXCEL_BLOCK_ROWS) - widths.pop(0, 0)
-            if block and len(widths) == 1 and rows > 1 and widths.total() == rows:
-                shape.blocks[block] = next(iter(widths))
-        shape.usual = frozenset(count for count, found in self._wide.items() if 2 * found > self._rows)
-        shape.profile = tuple(
-            frozenset(patterns)
-            if len(patterns) <= PROFILE_SHAPES_MAX and all(map(_is_telling, patterns))
-            else frozenset()
-            for patterns in self._patterns
-        )
-        most = [patterns.most_common(1)[0] if patterns else ("", 0) for patterns in self._patterns]
-        shape.looks = tuple(
-            look if _is_telling(look) and found >= USUAL_SHARE_LEAST * patterns.total() else ""
-            for (look, found), patterns in zip(most, self._patterns, strict=True)
-        )
-        for cut, numbers, text in () if self._parted else self._maybe_cut:
-            goes_on = shape.fits(0, text) is False and shape.fits(shape.width - 1, cut) is None
-            if goes_on and not NO_TEXT_GOES_ON.match(text):
-                shape.cut.update(numbers)
-        shape.point_zero = tuple(index for index, found in self._zeros.items() if found > 1)
-        shape.maybe_zero = bool(self._zeros)

@@ -17,17 +17,18 @@ from typing import Final, Literal
 from importer.errors import SheetError
 from importer.findings import VALUE_SHOWN_MAX, CellFinding, Severity
 from importer.sheets.encoding import check_text, find_encoding
-from importer.sheets.record_shape import (
-    Record,
-    Shape,
-    ShapeSurvey,
-    blank_start,
-    moved_by_quotes,
-    read_records,
-)
+from importer.sheets.record_shape import Record, Shape, blank_start, moved_by_quotes, read_records
 from importer.sheets.rows import Row, column_letters
 from importer.sheets.sheet import Sheet, SheetOptions, unreadable
-from importer.sheets.text_damage import CELL_LENGTH_MAX, EMPTY_WORDS, MARKS, DamageFinder
+from importer.sheets.text_damage import (
+    CELL_LENGTH_MAX,
+    EMPTY_WORDS,
+    find_damage,
+    odd_value,
+    point_zero_columns,
+    refuse_long,
+    unguarded,
+)
 from importer.text import quoted
 
 CANDIDATES: Final = (",", ";", "\t", "|")
@@ -127,7 +128,6 @@ def find_quote_fault(lines: Iterable[str], delimiter: str, first_line: int) -> t
 
 FIRST_FILLED_SEARCH: Final = 1000
 CELL_READ_MAX: Final = 4 << 20
-ZEROS_SEARCH: Final = 100
 QUOTE_MARKS: Final = frozenset(('\\"', ' "', '\t"', "\\,", "\\;", "\\\t", "\\|"))
 """What a file holds if quotation marks or delimiters are escaped by a backslash, or marks follow a blank."""
 
@@ -138,27 +138,27 @@ class TextSheet(Sheet):
     """A CSV or similar file; see the module."""
 
     family: Literal["text", "workbook"] = "text"
+    delimiter: str
 
     def __init__(self, path: Path, how: SheetOptions) -> None:
         """Raises SheetError, before any row is given, for what makes the text as a whole untrustworthy."""
         super().__init__(path, how)
         self._streams: set[io.TextIOWrapper] = set()
-        self._one_column = self._named_by_line = False
         self._width = 0
         self._shape: Shape | None = None
         try:
             self._encoding, warning = find_encoding(path, how.encoding)
             self.warnings += [warning] if warning else []
-            facts = check_text(path, self._encoding, (*MARKS, *QUOTE_MARKS, ".0"))
+            facts = check_text(path, self._encoding, (*QUOTE_MARKS, ".0"))
             self.warnings += facts.warnings
-            self._holds = facts.holds
+            self._may_be_escaped = not facts.holds.isdisjoint(QUOTE_MARKS)
+            self._may_end_in_zeros = ".0" in facts.holds
             self._mixed_ends = facts.mixed_ends
             self.encoding = self._encoding.codec
             with self._stream() as stream:
                 separator = separator_line(stream.readline())
             self._skip_lines = 0 if separator is None else 1
-            self.delimiter = self._choose_delimiter(separator)
-            self._read_header()
+            self._read_header(separator)
         except (OSError, MemoryError) as error:
             raise unreadable(path, error) from error
         finally:
@@ -167,7 +167,7 @@ class TextSheet(Sheet):
     def rows(self) -> Iterator[Row]:
         self.check_unchanged()
         try:
-            if self._shape is None and (self._mixed_ends or self._may_end_in_zeros()):
+            if self._shape is None and self._mixed_ends:
                 self._shape = self._learn_shape()
             stream = self._stream(self._skip_lines)
         except (OSError, MemoryError) as error:
@@ -199,7 +199,7 @@ class TextSheet(Sheet):
         """The stream's records. Raises SheetError that names the quotation mark which does not fit."""
         number = 0
         try:
-            for record in read_records(stream, self.delimiter or ",", keep_raw=keep_raw):
+            for record in read_records(stream, self.delimiter, keep_raw=keep_raw):
                 number = record.number
                 yield record
         except csv.Error as error:
@@ -212,20 +212,14 @@ class TextSheet(Sheet):
                 remedy="Copy it to a local disk and try again.",
             ) from error
 
-    def _choose_delimiter(self, separator: str | None) -> str:
-        if self.how.delimiter is not None:
-            return delimiter_named(self.how.delimiter, self.path)
-        if separator is not None:
-            self._named_by_line = True
-            return separator
-        with self._stream(self._skip_lines) as stream:
-            found = sniff_delimiter(stream, self.header_row)
-        if found is not None:
-            return found
-        self._one_column = True
-        return ","
-
-    def _read_header(self) -> None:
+    def _read_header(self, separator: str | None) -> None:
+        """separator: the delimiter that a first line names."""
+        named = None if self.how.delimiter is None else delimiter_named(self.how.delimiter, self.path)
+        found = named or separator
+        if found is None:
+            with self._stream(self._skip_lines) as stream:
+                found = sniff_delimiter(stream, self.header_row)
+        self.delimiter = found or ","
         header: Record | None = None
         filled: int | None = None
         with self._stream(self._skip_lines) as stream:
@@ -237,84 +231,72 @@ class TextSheet(Sheet):
                     header = record
                 if record.number >= self.header_row and filled is not None:
                     break
-        cells = [] if header is None else header.cells
-        DamageFinder((), self._holds & {"="}).look(cells)
+        cells = [] if header is None else [_unguarded(cell) for cell in header.cells]
         self.adopt_header(cells, filled)
         self._width = len(cells)
-        if header is not None:
-            self._check_heading_quotes(header)
-        if self._one_column:
-            self._question_one_column()
-        elif self._named_by_line and len(cells) == 1 and SUSPICIOUS.intersection(cells[0]):
-            raise SheetError(
-                f"The first line (`sep=`) names {quoted(self.delimiter or '')} as the delimiter, but the"
-                f" headings are not divided by it: {quoted(cells[0], 60)}.",
-                where=self.place(self.header_row),
-                remedy="Delete the first line, or correct it.",
-            )
-
-    def _check_heading_quotes(self, header: Record) -> None:
-        """Raises SheetError for headings with quotation marks around them that do not quote."""
-        text = self.header[0]
-        if self._one_column and header.raw.startswith('"') and SUSPICIOUS.intersection(text):
-            raise SheetError(
-                f"The whole line is in quotation marks, so that the header is one cell, {quoted(text, 60)}.",
-                where=self.place(self.header_row),
-                remedy="If every line does, open the file in a text editor, delete the quotation marks at"
-                " the beginning and end of each line and halve those inside; or export the sheet"
-                " again.",
-            )
+        raw = "" if header is None else header.raw
+        if found is None:
+            self._question_one_column(raw)
         at = next((index for index, cell in enumerate(self.header) if cell[:1] == '"' == cell[-1:]), None)
-        if at is not None and f"{self.delimiter} " in header.raw:
+        if at is not None and f"{self.delimiter} " in raw:
             raise SheetError(
                 f"The heading {self.header[at]} is in quotation marks after a blank, so that they do not"
                 " quote, and texts with a delimiter in them would be cut.",
                 where=self.place(self.header_row, at),
                 remedy="Delete the blanks after the delimiters, or export the sheet again without them.",
             )
-
-    def _question_one_column(self) -> None:
-        if SUSPICIOUS.intersection(self.header[0]):
+        if named is None and separator is not None and len(cells) == 1 and SUSPICIOUS.intersection(cells[0]):
             raise SheetError(
-                f"The header gives one column only, {quoted(self.header[0], 60)}.",
+                f"The first line (`sep=`) names {quoted(separator)} as the delimiter, but the"
+                f" headings are not divided by it: {quoted(cells[0], 60)}.",
+                where=self.place(self.header_row),
+                remedy="Delete the first line, or correct it.",
+            )
+
+    def _question_one_column(self, raw: str) -> None:
+        """Raises SheetError for a header that is hardly one heading. raw: its line."""
+        text = quoted(self.header[0], 60)
+        if not SUSPICIOUS.intersection(self.header[0]):
+            self.warnings.append(
+                f"The header gives one column only, {text}. If there should be more, name what divides them"
+                " with --delimiter, or the header's row with `header_row:` in the mapping."
+            )
+        elif raw.startswith('"'):
+            raise SheetError(
+                f"The whole line is in quotation marks, so that the header is one cell, {text}.",
+                where=self.place(self.header_row),
+                remedy="If every line does, open the file in a text editor, delete the quotation marks at"
+                " the beginning and end of each line and halve those inside; or export the sheet"
+                " again.",
+            )
+        else:
+            raise SheetError(
+                f"The header gives one column only, {text}.",
                 where=self.place(self.header_row),
                 remedy="Name the character that divides the columns with --delimiter (if it really is one"
                 " column: `--delimiter comma`, the heading in quotation marks).",
             )
-        self.warnings.append(
-            f"The header gives one column only, {quoted(self.header[0], 60)}. If there should be more, name"
-            " what divides them with --delimiter, or the header's row with `header_row:` in the mapping."
-        )
 
     def _learn_shape(self) -> Shape:
         """What is usual in the file: it takes a reading of the whole file, and most files do not need it."""
         with self._stream(self._skip_lines) as stream:
             records = self._records(stream, keep_raw=self._mixed_ends)
             below = itertools.islice(records, self.header_row, None)
-            survey = ShapeSurvey(self._width, self.delimiter or ",")
-            return survey.learn(below, mixed_ends=self._mixed_ends, point_zero=".0" in self._holds)
+            return Shape(self._width, self.delimiter, below, mixed_ends=self._mixed_ends)
 
-    def _may_end_in_zeros(self) -> bool:
-        """Whether every number of some column may end in `.0`, by the first rows."""
-        if ".0" not in self._holds:
-            return False
+    def _zeros(self) -> list[int]:
+        """The columns in which every number ends in `.0`."""
+        if not self._may_end_in_zeros:
+            return []
         with self._stream(self._skip_lines) as stream:
-            first = itertools.islice(self._records(stream), self.header_row, self.header_row + ZEROS_SEARCH)
-            return bool(
-                ShapeSurvey(self._width, self.delimiter or ",")
-                .learn(first, mixed_ends=False, point_zero=True)
-                .maybe_zero
-            )
+            below = itertools.islice(self._records(stream), self.header_row, None)
+            return point_zero_columns((record.cells for record in below), len(self.header))
 
     def _rows(self, stream: Iterable[str]) -> Iterator[Row]:
-        width = len(self.header)
-        damage = DamageFinder(self.header, self._holds)
-        delimiter = self.delimiter or ","
-        careful = not self._holds.isdisjoint(QUOTE_MARKS)
+        width, delimiter, zeros = len(self.header), self.delimiter, self._zeros()
         mixed_ends = self._shape is not None and self._shape.mixed_ends
-        zeros = () if self._shape is None else self._shape.point_zero
         before: Record | None = None
-        records = self._records(stream, keep_raw=careful or mixed_ends)
+        records = self._records(stream, keep_raw=self._may_be_escaped or mixed_ends)
         below = itertools.islice(records, self.header_row, None)
         for record, after in itertools.pairwise(itertools.chain(below, (None,))):
             if record is None:
@@ -323,7 +305,7 @@ class TextSheet(Sheet):
             problem: str | None = None
             findings: tuple[CellFinding, ...] = ()
             goes_on = after is not None and len(after.cells) == 1  # a text may have been cut by a line break
-            if careful:
+            if self._may_be_escaped:
                 problem = moved_by_quotes(record, delimiter, self._width)
             odd = goes_on or len(cells) != self._width or blank_start(cells) is not None
             if odd or mixed_ends or (lines > 1 and any(delimiter in cell for cell in cells)):
@@ -334,16 +316,12 @@ class TextSheet(Sheet):
                     continue
                 problem = problem or self.surplus(number, enumerate(cells))
                 cells = (cells + [""] * (width - len(cells)))[:width]
-            if damage.active:
-                findings += damage.look(cells)
+            findings += find_damage(cells, self.header)
             if sum(map(len, cells)) > CELL_LENGTH_MAX:
-                damage.shorten(cells)
-            if zeros:
-                findings += tuple(
-                    damage.point_zero(at, cells[at])
-                    for at in zeros
-                    if at < width and cells[at] and cells[at] not in EMPTY_WORDS
-                )
+                refuse_long(cells)
+            for at in zeros:
+                if cells[at] and cells[at] not in EMPTY_WORDS:
+                    findings += (odd_value("point-zero", self.header, at, cells[at]),)
             yield Row(number, tuple(cells), problem, findings)
 
     def _doubts(
@@ -355,7 +333,7 @@ class TextSheet(Sheet):
         problem = problem or shape.fault(record, before, after, unfinished=unfinished)
         if problem is not None or record.lines == 1:
             return problem, ()
-        swallowed = shape.swallowed(record, self.delimiter or ",")
+        swallowed = shape.swallowed(record)
         if swallowed is None:
             return None, ()
         index, line = swallowed
@@ -381,12 +359,12 @@ class TextSheet(Sheet):
     def _broken_record(self, number: int, error: csv.Error) -> SheetError:
         """What is wrong with record `number`, found by reading up to it once more."""
         with self._stream(self._skip_lines) as stream:
-            reader = csv.reader(stream, delimiter=self.delimiter or ",", strict=True)
+            reader = csv.reader(stream, delimiter=self.delimiter, strict=True)
             for _ in itertools.islice(reader, number - 1):
                 pass
             first_line = reader.line_num + self._skip_lines + 1
         with self._stream(first_line - 1) as stream:
-            fault = find_quote_fault(stream, self.delimiter or ",", first_line)
+            fault = find_quote_fault(stream, self.delimiter, first_line)
         if fault is None:
             return SheetError(
                 f"A cell of the row is longer than {CELL_READ_MAX:,} characters."
@@ -402,3 +380,8 @@ class TextSheet(Sheet):
             remedy='Close it, and write those that belong to the text twice (`"5"" pipe"`); or save the sheet'
             " as CSV from Excel, which does both.",
         )
+
+
+def _unguarded(heading: str) -> str:
+    text = unguarded(heading.strip(" "))
+    return heading if text is None else text

@@ -7,8 +7,7 @@ A cell whose value is lost becomes an `ErrorCell`; where the value is there but 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
-from operator import itemgetter
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from importer.findings import VALUE_SHOWN_MAX, CellFinding, Severity
@@ -59,21 +58,13 @@ MISREAD: Final = re.compile(
 `‚Äô`; as DOS code page `├╝`, `ΓÇÖ`."""
 QUESTION_MARKS: Final = re.compile(r"(?=[^?]*\?{2,}[^\w?]*\?{2,}|\?{4,})[?\W]+")
 """Letters that another encoding could not hold: `????? ???`."""
-ODD_INSIDE: Final = re.compile(
-    r"(?:^|[\x1f +-])\d(?:[.,]\d+)?[Ee][+-]\d{2,3} *(?:\x1f|$)|\x0b|\?\?", re.ASCII
-)
-"""In the cells of a row, joined: a number cut short, a vertical tab, question marks."""
 POINT_ZERO: Final = re.compile(r"[+-]?\d+\.0", re.ASCII)
+SUSPICIOUS: Final = re.compile(
+    r"(?:^|\x1f) *(?:[=#'<\\(\[]|[Nn][Ua][LN]|NaT|Err:5|Loading)"
+    r"|(?:^|[\x1f +-])\d(?:[.,]\d+)?[Ee](?:\+|-(?=[01]))\d{2,3} *(?:\x1f|$)|\x0b|\?\?|[ÂÃÐÑâàäåæçèé√¬‚├┬ΓÔ]"
+)
+"""In the cells of a row, joined by U+001F: what texts that may be damaged begin with or hold."""
 
-MARKS: Final = (
-    "=", "#", "Err:5", "E+", "E-0", "E-1", "'", "NULL", "null", "\\N", "NaN", "nan", "NaT", "<NA>", "\x0b",
-    "Â", "Ã", "Ð", "Ñ", "â€", "à¤", "à¥", "à¦", "à§", "à¨", "ä", "å", "æ", "ç", "è", "é",
-    "Loading...", "√", "¬", "‚Ä", "├", "┬", "ΓÇ", "ÔÇ", "????", "?? ??", "e+",
-)  # fmt: skip
-"""Without one of these in the file there is nothing to look for."""
-
-_FIRST: Final = {"=": "=", "#": "#", "Err:5": "E", "'": "'", "\\N": "\\", "<NA>": "<", "Loading...": "L"}
-_FIRST_CHARACTER: Final = itemgetter(slice(1))
 _ERROR_REASON: Final = (
     "The cell shows {}, an error that a spreadsheet left there as text. Correct the formula in the workbook"
     " that it comes from and export it again, or enter the value."
@@ -129,102 +120,82 @@ _NOTICES: Final = {
     ),
 }  # fmt: skip
 """By kind: message and remedy of a cell whose value is there, but looks odd."""
-_LOST_CHARACTERS: Final = {"question-marks": QUESTION_MARKS, "lost-digits": SHORTENED_ELSEWHERE}
-"""What the kind `lost-characters` can mean here."""
-ZEROS_NAMED: Final = 1_000
-"""More cells of a column than anybody is shown: of further ones it is enough that they are counted."""
+_ODD: Final[dict[str, Callable[[str], object]]] = {
+    "database-null": EMPTY_WORDS.__contains__,
+    "guarding-apostrophe": APOSTROPHE.fullmatch,
+    "question-marks": QUESTION_MARKS.fullmatch,
+    "lost-digits": SHORTENED_ELSEWHERE.fullmatch,
+    "wrong-encoding": MISREAD.search,
+}
+"""The first of these that a text is, or holds, is named."""
 
 
-class DamageFinder:
-    """Looks at the texts of one file, of which it is known what occurs somewhere in it."""
-
-    def __init__(self, header: Sequence[str], holds: Collection[str]) -> None:
-        """holds: which of `MARKS` the file has."""
-        self._header = header
-        self._zeros: dict[int, list[CellFinding]] = {}
-        starts = {first for mark, first in _FIRST.items() if mark in holds}
-        if {"NULL", "null", "NaN", "nan", "NaT"}.intersection(holds):
-            starts |= set("Nn([<")
-        if starts:
-            starts.add(" ")
-        self._starts = frozenset(starts)
-        self._inside = tuple({"E+", "E-0", "E-1", "e+", "\x0b"}.intersection(holds))
-        if {"????", "?? ??"}.intersection(holds):
-            self._inside += ("??",)
-        self._may_be_misread = any(mark > "\x7f" for mark in holds)
-        self.active = bool(starts or self._inside or self._may_be_misread)
-
-    def look(self, cells: list[str]) -> tuple[CellFinding, ...]:
-        """What is found in a row's texts, which are replaced where they show something else."""
-        if not self._may_hold(cells):
-            return ()
-        found: list[CellFinding] = []
-        for index, cell in enumerate(cells):
-            if cell and type(cell) is str:
-                cells[index], finding = self._examined(index, cell)
-                if finding is not None:
-                    found.append(finding)
-        return tuple(found)
-
-    def _may_hold(self, cells: Collection[str]) -> bool:
-        return not self._starts.isdisjoint(map(_FIRST_CHARACTER, cells)) or self._is_odd("\x1f".join(cells))
-
-    def _is_odd(self, text: str) -> bool:
-        """Whether a row's text may show something else; a plain look first, since most do not."""
-        return (any(mark in text for mark in self._inside) and ODD_INSIDE.search(text) is not None) or (
-            self._may_be_misread and not text.isascii() and MISREAD.search(text) is not None
-        )
-
-    def _examined(self, index: int, cell: str) -> tuple[str, CellFinding | None]:
-        """The cell as it is to be read, and what is worth saying of it."""
+def find_damage(cells: list[str], header: Sequence[str], *, formulas: bool = True) -> tuple[CellFinding, ...]:
+    """What is found in a row's texts, which are replaced where they show something else. formulas: texts that
+    begin with `=` are some (in a workbook Excel shows ="00417" as it is)."""
+    if SUSPICIOUS.search("\x1f".join(cells)) is None:
+        return ()
+    found: list[CellFinding] = []
+    for index, cell in enumerate(cells):
         text = cell.strip(" ")
-        if not text:
-            return cell, None
-        may_be_formula = text[0] == "=" and "=" in self._starts
-        formula = GUARDED_TEXT.fullmatch(text) if may_be_formula else None
-        if formula is not None:
-            inside = formula[1].replace('""', '"')
-            return inside, self._notice("text-formula", index, cell, inside)
-        reason = _lost(text)
-        if reason is not None:
-            return ErrorCell(cell, reason), None
-        if may_be_formula and FORMULA.fullmatch(text):
-            return cell, self._notice("formula", index, cell)
-        if "\x0b" in cell:
-            return cell.replace("\x0b", "\n"), self._notice("vertical-tab", index, cell)
-        return cell, self._odd(index, cell, text)
+        if not text or type(cell) is not str:
+            continue
+        read, kind, inside = _examined(cell, text, formulas=formulas)
+        cells[index] = read
+        if kind:
+            found.append(odd_value(kind, header, index, cell, inside))
+    return tuple(found)
 
-    def _odd(self, index: int, cell: str, text: str) -> CellFinding | None:
-        if text in EMPTY_WORDS:
-            return self._notice("database-null", index, text)
-        if text[0] == "'" and APOSTROPHE.fullmatch(text):
-            return self._notice("guarding-apostrophe", index, cell, text[1:])
-        for kind, pattern in _LOST_CHARACTERS.items():
-            if pattern.fullmatch(text):
-                return self._notice(kind, index, cell)
-        return self._notice("wrong-encoding", index, cell) if MISREAD.search(cell) else None
 
-    def _notice(self, kind: str, index: int, cell: str, text: str = "") -> CellFinding:
-        heading = self._header[index] if index < len(self._header) else None
-        value = cell[:VALUE_SHOWN_MAX]
-        message, remedy = (each.format(cell=quoted(cell), text=quoted(text)) for each in _NOTICES[kind])
-        if kind in _LOST_CHARACTERS:
-            kind = "lost-characters"
-        return CellFinding(Severity.NOTICE, heading, index, kind, value, message, remedy)
+def _examined(cell: str, text: str, *, formulas: bool) -> tuple[str, str, str]:
+    """The cell as it is to be read, the kind of notice about it if there is one, and the text inside. text:
+    the cell without outer blanks."""
+    if formulas and (guarded := unguarded(text)) is not None:
+        return guarded, "text-formula", guarded
+    if reason := _lost(text):
+        return ErrorCell(cell, reason), "", ""
+    if formulas and FORMULA.fullmatch(text):
+        return cell, "formula", ""
+    if "\x0b" in cell:
+        return cell.replace("\x0b", "\n"), "vertical-tab", ""
+    kinds = (kind for kind, is_so in _ODD.items() if is_so(text))
+    return cell, next(kinds, ""), text[1:]
 
-    @staticmethod
-    def shorten(cells: list[str]) -> None:
-        """Refuse the cells that are longer than any that is read."""
-        for index, cell in enumerate(cells):
-            if len(cell) > CELL_LENGTH_MAX:
-                cells[index] = ErrorCell(cell, _LONG_REASON)
 
-    def point_zero(self, index: int, cell: str) -> CellFinding:
-        """The notice of a cell in a column whose every number ends in `.0`."""
-        named = self._zeros.setdefault(index, [])
-        if len(named) < ZEROS_NAMED:
-            named.append(self._notice("point-zero", index, cell))
-        return named[-1]
+def unguarded(text: str) -> str | None:
+    """The text that a formula such as `="00417"` guards for Excel; None for any other text."""
+    formula = GUARDED_TEXT.fullmatch(text)
+    return None if formula is None else formula[1].replace('""', '"')
+
+
+def odd_value(kind: str, header: Sequence[str], index: int, cell: str, inside: str = "") -> CellFinding:
+    """The notice of a cell. kind: one of `_NOTICES`. inside: the text that is meant, where it is another."""
+    message, remedy = (each.format(cell=quoted(cell), text=quoted(inside)) for each in _NOTICES[kind])
+    if kind in ("question-marks", "lost-digits"):
+        kind = "lost-characters"
+    return CellFinding(Severity.NOTICE, header[index], index, kind, cell[:VALUE_SHOWN_MAX], message, remedy)
+
+
+def refuse_long(cells: list[str]) -> None:
+    """Replace the cells that are longer than any that is read."""
+    for index, cell in enumerate(cells):
+        if len(cell) > CELL_LENGTH_MAX:
+            cells[index] = ErrorCell(cell, _LONG_REASON)
+
+
+def point_zero_columns(rows: Iterable[Sequence[str]], width: int) -> list[int]:
+    """The columns in which every number ends in `.0`, and several do. width: of the headings."""
+    zeros = dict.fromkeys(range(width), 0)
+    for cells in rows:
+        for index in tuple(zeros):
+            text = cells[index] if index < len(cells) else ""
+            if POINT_ZERO.fullmatch(text):
+                zeros[index] += 1
+            elif text and text not in EMPTY_WORDS:
+                del zeros[index]
+        if not zeros:
+            break
+    return [index for index, found in zeros.items() if found > 1]
 
 
 def _lost(text: str) -> str | None:

@@ -13,7 +13,7 @@ from importer.errors import SheetError
 from importer.findings import VALUE_SHOWN_MAX, CellFinding, Severity
 from importer.sheets.rows import ErrorCell, NumberCell, Row, column_letters
 from importer.sheets.sheet import BLANK_ROWS_MAX, Sheet, unreadable
-from importer.sheets.text_damage import MARKS, DamageFinder
+from importer.sheets.text_damage import find_damage
 from importer.sheets.zip_safety import damaged
 from importer.text import quoted
 
@@ -131,14 +131,13 @@ class WorkbookSheet(Sheet):
 
     def _rows(self) -> Iterator[Row]:
         columns = range(len(self.header))
-        damage = DamageFinder(self.header, set(MARKS) - {"="})  # Excel shows ="00417" in a workbook as it is
         skip_hidden = self.how.hidden == "skip"
         for raw in self.table():
             if raw.hidden and skip_hidden:
                 continue
             cells, get = raw.cells, raw.cells.get
             row = [get(index, "") for index in columns]
-            findings = damage.look(row)
+            findings = find_damage(row, self.header, formulas=False)
             problem = raw.problem
             if problem is None and cells and max(cells) not in columns:
                 problem = self.surplus(raw.number, sorted(cells.items()))
