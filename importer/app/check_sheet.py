@@ -44,9 +44,9 @@ async def check(options: CheckOptions, store: Store, observer: Observer = SILENT
         known = store.recognition()
         marked: MarkedSheet | None = None
         if options.marked_copy is not None:
-            from importer.checking.marked_sheet import MarkedSheet  # needs xlsxwriter
+            from importer.checking.marked_sheet import marked_sheet  # needs xlsxwriter
 
-            marked = stack.enter_context(MarkedSheet(options.marked_copy, sheet, keep=(sheet.path,)))
+            marked = stack.enter_context(marked_sheet(options.marked_copy, sheet))
         digests = Digests()
         for row in staging.rows_of(sheet, options.sheet):
             mapped = mapper.map(row, resolved)

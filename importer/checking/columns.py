@@ -319,14 +319,11 @@ def mapping_findings(
     for name, field in by_name.items():
         if field.mandatory and name not in filled:
             message = (
-                f"Activity type {code} requires {name} ({quoted(field.display_name)}), which the mapping"
+                f"Activity type {code} requires {name} ({quoted(field.display_name)}), which the mapping does"
+                " not fill."
             )
-            found.append(
-                CellFinding(
-                    Severity.NOTICE, None, None, "required-field", name, f"{message} does not fill.",
-                    f"Add {name} under `Fields:`, or expect that LeadSquared refuses the rows.",
-                )
-            )  # fmt: skip
+            remedy = f"Add {name} under `Fields:`, or expect that LeadSquared refuses the rows."
+            found.append(CellFinding(Severity.NOTICE, None, None, "required-field", name, message, remedy))
     return found
 
 

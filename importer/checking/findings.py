@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from importer.findings import CellFinding, Severity
+from importer.findings import CellFinding
 from importer.sheets.rows import column_letters
 
 ROWS_KEPT: Final = 100
@@ -38,24 +38,16 @@ class Example(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What was found: one kind in one column, for people and for `--json`.
+class Finding(CellFinding):
+    """What was found: one kind in one column, by its first cell, for people and for `--json`.
 
-    column, index: the heading and the column's place from 0; None where whole rows, or the sheet, are meant.
-    rows: the first `ROWS_KEPT` row numbers, in order. count: how many cells in all. example: what the first
-    cell shows; others: further cells with different contents. message and remedy speak of the example.
+    rows: the first `ROWS_KEPT` row numbers, in order. count: how many cells in all. others: further cells
+    with different contents.
     """
 
-    severity: Severity
-    kind: str
-    column: str | None
-    index: int | None
     rows: tuple[int, ...]
     count: int
-    example: str
-    message: str
-    remedy: str
-    others: tuple[Example, ...] = ()
+    others: tuple[Example, ...]
 
     @property
     def cells(self) -> list[str]:
@@ -85,7 +77,7 @@ class Finding:
             "count": self.count,
             "rows": [row for row in self.rows if row != WHOLE_COLUMN],
             "cells": self.cells,
-            "example": self.example,
+            "example": self.value,
             "message": self.message,
             "remedy": self.remedy,
         }
@@ -140,8 +132,8 @@ class Findings:
         """By column from left to right, whole rows last; the most frequent kind first."""
         findings = [
             Finding(
-                found.severity, found.kind, found.column, found.index, tuple(cells.rows), cells.count,
-                found.value, found.message, found.remedy, tuple(cells.examples[1:]),
+                found.severity, found.column, found.index, found.kind, found.value, found.message,
+                found.remedy, tuple(cells.rows), cells.count, tuple(cells.examples[1:]),
             )
             for found, cells in self._groups.values()
         ]  # fmt: skip
@@ -165,9 +157,6 @@ class RepeatedRows:
     def __init__(self) -> None:
         self._hashes = [array("Q") for _ in range(_BUCKETS)]
         self._rows = [array("I") for _ in range(_BUCKETS)]
-
-    def __repr__(self) -> str:
-        return f"<RepeatedRows among {sum(map(len, self._rows))} rows>"
 
     def add(self, row: int, content: Hashable) -> None:
         """Row `row` would create `content`."""

@@ -1,23 +1,22 @@
 """A copy of a sheet with the bad cells coloured and the reasons as comments: `check --report FILE.xlsx`.
 
 Rows keep their numbers and cells their kinds, so that the copy can be corrected and imported; a second
-worksheet lists what was found, and both have a filter. It is written
-beside its place and renamed when it is whole; it never replaces anything but an earlier copy of this kind.
+worksheet lists what was found, and both have a filter. It is written beside its place and renamed when it is
+whole; it never replaces anything but an earlier copy of this kind.
 """
 
 from __future__ import annotations
 
 import tempfile
 import zipfile
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import xlsxwriter
 
-from importer.atomic_file import absolute, draft_beside
+from importer.atomic_file import Draft, absolute, draft_beside
 from importer.checking.survey import Survey
 from importer.errors import SettingsError, SheetError
 from importer.findings import CellFinding
@@ -34,49 +33,42 @@ LIST_HEADINGS: Final = ("Row", "Cell", "Severity", "Column", "Shows", "What was 
 COMMENT_LENGTH_MOST: Final = 1_000
 
 
-class MarkedSheet:
-    """The copy while it is written. A context manager; without `finish` nothing is left behind.
+@contextmanager
+def marked_sheet(path: Path, sheet: Sheet) -> Iterator[MarkedSheet]:
+    """The copy while it is written; without `finish` nothing is left behind.
 
-    keep: files that must not be replaced. Raises SettingsError or FileError for a place that cannot be used,
-    SheetError for a sheet that no worksheet can hold.
+    Raises SettingsError or FileError for a place that cannot be used, SheetError for a sheet that no
+    worksheet can hold.
     """
+    _check_place(path, sheet.path)
+    with (
+        tempfile.TemporaryDirectory(prefix="importer-") as folder,
+        draft_beside(path, source=sheet.path) as draft,
+    ):
+        yield MarkedSheet(path, sheet, draft, folder)
 
-    def __init__(self, path: Path, sheet: Sheet, *, keep: Iterable[Path]) -> None:
-        _check_place(path, keep)
-        self._path = path
-        self._source = sheet
-        self._open = ExitStack()
+
+class MarkedSheet:
+    """What `marked_sheet` gives. folder: for temporary files."""
+
+    def __init__(self, path: Path, sheet: Sheet, draft: Draft, folder: str) -> None:
+        self._path, self._source, self._draft = path, sheet, draft
         self._widths = ColumnWidths()
-        self._rows = 0
-        self._comments = 0
-        self._last_row = 0
+        self._rows = self._comments = self._last_row = 0
         self._listed: list[tuple[str, ...]] = []
+        options = {"constant_memory": True, "tmpdir": folder, "strings_to_urls": False}
+        self._book = xlsxwriter.Workbook(draft.stream, options)
+        self._book.set_properties({"comments": MARK})
+        self._sheet = self._book.add_worksheet(_sheet_name(sheet.name))
+        self._cells = CellWriter(self._book, self._sheet)
+        self._bold = self._book.add_format({"bold": True})
+        self._sheet.freeze_panes(sheet.header_row, 0)
+        self._widths.see(sheet.header)
+        for column, heading in enumerate(sheet.header):
+            self._sheet.write_string(sheet.header_row - 1, column, heading[:CELL_MAX_CHARACTERS], self._bold)
 
     def __repr__(self) -> str:
         return f"<MarkedSheet {self._path}, {self._comments} comments>"
-
-    def __enter__(self) -> Self:
-        with ExitStack() as opening:
-            folder = opening.enter_context(tempfile.TemporaryDirectory(prefix="importer-"))
-            self._draft = opening.enter_context(draft_beside(self._path, source=self._source.path))
-            self._open = opening.pop_all()
-        options = {"constant_memory": True, "tmpdir": folder, "strings_to_urls": False}
-        self._book = xlsxwriter.Workbook(self._draft.stream, options)
-        self._book.set_properties({"comments": MARK})
-        self._sheet = self._book.add_worksheet(_sheet_name(self._source.name))
-        self._cells = CellWriter(self._book, self._sheet)
-        header = self._source.header_row - 1
-        bold = self._book.add_format({"bold": True})
-        self._sheet.freeze_panes(header + 1, 0)
-        self._widths.see(self._source.header)
-        for column, heading in enumerate(self._source.header):
-            self._sheet.write_string(header, column, heading[:CELL_MAX_CHARACTERS], bold)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._open.__exit__(kind, error, traceback)
 
     def write(self, row: Row, problems: Sequence[CellFinding]) -> None:
         """The next row, its bad cells marked; a problem of the whole row stands right of the last heading,
@@ -93,7 +85,10 @@ class MarkedSheet:
             at = beside if problem.index is None else problem.index
             reasons.setdefault(at, []).append(f"{problem.message} {problem.remedy}".strip())
         cells = row.cells if row.problem is None else (*row.cells[:beside], row.problem)
-        self._list_problems(row, problems)
+        for problem in problems[: LISTED_MOST - len(self._listed)]:
+            place = "" if problem.index is None else f"{column_letters(problem.index)}{row.number}"
+            about = (problem.column or "", problem.value, problem.message, problem.remedy, problem.kind)
+            self._listed.append((str(row.number), place, "problem", *about))
         self._last_row = row.number
         self._rows += 1
         if self._rows <= FITTED_ROWS:
@@ -121,29 +116,21 @@ class MarkedSheet:
                 remedy="Close it in Excel, or choose another place for --report.",
             ) from error
 
-    def _list_problems(self, row: Row, problems: Sequence[CellFinding]) -> None:
-        for problem in problems:
-            if len(self._listed) < LISTED_MOST:
-                place = "" if problem.index is None else f"{column_letters(problem.index)}{row.number}"
-                texts = (problem.column or "", problem.value, problem.message, problem.remedy, problem.kind)
-                self._listed.append((str(row.number), place, "problem", *texts))
-
     def _write_list(self, survey: Survey) -> None:
         """One line for each problem, and for the first cells of each question and notice."""
         lines = self._listed
         for findings in (survey.questions, survey.notices):
             for found in findings.all():
-                about = (found.column or "", found.example, found.message, found.remedy, found.kind)
+                about = (found.column or "", found.value, found.message, found.remedy, found.kind)
                 for row, cell in zip(found.rows, found.cells, strict=True):
                     lines.append((str(row or ""), cell, found.severity.value, *about))
         page = self._book.add_worksheet(PROBLEM_LIST)
-        bold = self._book.add_format({"bold": True})
         widths = ColumnWidths()
         for number, texts in enumerate((LIST_HEADINGS, *lines[:LISTED_MOST])):
             if number <= FITTED_ROWS:
                 widths.see(texts)
             for column, text in enumerate(texts):
-                look = bold if number == 0 else None
+                look = self._bold if number == 0 else None
                 if column == 0 and text.isdecimal():
                     page.write_number(number, column, int(text))
                 else:
@@ -172,14 +159,14 @@ class MarkedSheet:
             )
 
 
-def _check_place(path: Path, keep: Iterable[Path]) -> None:
+def _check_place(path: Path, source: Path) -> None:
     """Raises SettingsError unless the copy may be written to `path`."""
     where = str(path)
     if path.suffix.casefold() != SUFFIX:
         raise SettingsError(
             "The marked copy is a workbook.", where=where, remedy=f"Give --report a name in {SUFFIX}."
         )
-    if any(kept.exists() and path.exists() and path.samefile(kept) for kept in keep):
+    if source.exists() and path.exists() and path.samefile(source):
         raise SettingsError(
             "That is the file that is being checked.", where=where, remedy="Give --report another name."
         )

@@ -150,8 +150,8 @@ def _heading(group: Finding) -> str:
 
 def _group(group: Finding) -> Iterator[str]:
     # Most messages quote the value; where one does not, it is shown beside.
-    begin = shown(group.example)[:VALUE_COLUMNS]
-    beside = "" if begin in shown(group.message, 2_000) else shorten(group.example, VALUE_COLUMNS)
+    begin = shown(group.value)[:VALUE_COLUMNS]
+    beside = "" if begin in shown(group.message, 2_000) else shorten(group.value, VALUE_COLUMNS)
     value = f" The cell shows {beside!r}." if beside else ""
     cells = f"{group.cells_text()}: " if group.rows != (WHOLE_COLUMN,) else ""
     message, remedy = shown(group.message, 2_000), shown(group.remedy, 2_000)

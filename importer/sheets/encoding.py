@@ -23,7 +23,6 @@ LINE_MAX_CHARACTERS: Final = 4 << 20
 SHOWN_BEFORE: Final = 40
 SHOWN_AFTER: Final = 40
 EDGE_BYTES: Final = 4096
-MARK_MAX_CHARACTERS: Final = 8
 
 BYTE_ORDER_MARKS: Final = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -162,8 +161,8 @@ def known_codec(name: str, path: Path) -> str:
 def check_text(path: Path, encoding: Encoding, marks: Collection[str] = ()) -> TextFacts:
     """Read the whole file once, before any row is used: it decodes, no line is endless, there is no NUL.
 
-    marks: short texts that are looked for. Raises UnknownEncodingError or SheetError with line and column,
-    OSError from the disk.
+    marks: texts of two characters that are looked for. Raises UnknownEncodingError or SheetError with line
+    and column, OSError from the disk.
     """
     facts = TextFacts()
     could_be_utf8 = encoding.announced and not encoding.codec.startswith("utf")
@@ -177,9 +176,8 @@ def check_text(path: Path, encoding: Encoding, marks: Collection[str] = ()) -> T
             raise _nul_error(path, encoding)
         ends.decode(text, final=not block)
         open_line = _check_lines(path, text, open_line)
-        window, tail = tail + text, text[-MARK_MAX_CHARACTERS:]
-        plain = window.isascii()  # most of it, and then most marks need not be looked for
-        missing -= {mark for mark in missing if not (plain and mark > "\x7f") and mark in window}
+        window, tail = tail + text, text[-1:]
+        missing -= {mark for mark in missing if mark in window}
         if rival is not None:
             try:
                 foreign = not rival.decode(block, final=not block).isascii() or foreign

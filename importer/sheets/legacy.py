@@ -6,8 +6,8 @@ file; whatever becomes of the child, this process only reads lines.
 
 The child is called as `python -m importer.sheets.legacy SECONDS FILE [SHEET]`, SECONDS of processor time
 being its limit. It writes one JSON object (`name` and `visible` sheets, or an error's `what`, `where`,
-`remedy` and the `names` to choose from), then each row that has cells as `encode_row` does, then the names
-of the merged ranges. Any exit code but 0 means that its output is worthless.
+`remedy` and the `names` to choose from), then each row that has cells (the head of its `RawRow`, a tab, its
+cells), then the names of the merged ranges. Any exit code but 0 means that its output is worthless.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ class LegacySheet(WorkbookSheet):
                 raise self._refusal(json.loads(line))
             if line.startswith(b'"'):
                 return
-            yield decode_row(line.decode("utf-8"))
+            head, _, cells = line.decode("utf-8").partition("\t")
+            number, hidden, columns, *more = json.loads(head)
+            yield RawRow(number, hidden, dict(zip(columns, decode_cells(cells), strict=True)), *more)
 
     def _lines(self) -> Iterator[bytes]:
         """The spool's lines; each call has a position of its own, so that several may run at a time."""
@@ -87,8 +89,7 @@ class LegacySheet(WorkbookSheet):
             yield from lines
 
     def _about(self) -> dict[str, Any]:
-        first = next(self._lines(), b"{}")
-        about: dict[str, Any] = json.loads(first)
+        about: dict[str, Any] = json.loads(next(self._lines(), b"{}"))
         if "what" in about:
             raise self._refusal(about)
         return about
@@ -98,13 +99,6 @@ class LegacySheet(WorkbookSheet):
         if about["names"] is None:
             return SheetError(about["what"], **words)
         return SheetChoiceError(about["what"], **words, names=tuple(about["names"]))
-
-
-def decode_row(line: str) -> RawRow:
-    """The row that `encode_row` wrote."""
-    head, _, cells = line.partition("\t")
-    number, hidden, columns, *more = json.loads(head)
-    return RawRow(number, hidden, dict(zip(columns, decode_cells(cells), strict=True)), *more)
 
 
 def read_in_child(path: Path, sheet: str | None, spool: IO[bytes]) -> None:
@@ -135,10 +129,7 @@ def read_in_child(path: Path, sheet: str | None, spool: IO[bytes]) -> None:
         raise _refused(path, f"could not be read within {TIME_LIMIT_S:g} seconds") from error
     except (OSError, ValueError) as error:
         raise _refused(path, f"could not be read (its reader did not start: {error})") from error
-    if (
-        ended.returncode in (-getattr(signal, "SIGXCPU", 0), -getattr(signal, "SIGKILL", 0))
-        and ended.returncode
-    ):
+    if sys.platform != "win32" and ended.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
         raise _refused(path, f"could not be read within {CPU_LIMIT_S} seconds of processor time")
     if ended.returncode != 0:
         raise _refused(path, "is damaged, or needs more memory than a sheet should")
@@ -213,43 +204,37 @@ def limit_resources(cpu_s: int) -> None:
         resource.setrlimit(what, (allowed, allowed))
 
 
-def encode_row(row: RawRow) -> str:
-    """The row as one line."""
-    head = [row.number, row.hidden, list(row.cells), *row[3:]]
-    return f"{json.dumps(head)}\t{encode_cells(row.cells.values())}"
-
-
-def write_sheet(book: Book, path: Path, wanted: str | None, out: IO[bytes]) -> None:
-    """Write one worksheet out. Raises SheetError if there is none to choose."""
+def write_sheet(book: Book, path: Path, wanted: str | None, write: Callable[[str], None]) -> None:
+    """Write one worksheet, line by line. Raises SheetError if there is none to choose."""
     chosen = choose_sheet(path, book.worksheets, wanted)
     visible = [sheet.name for sheet in book.worksheets if sheet.visible]
-    _write_line(out, json.dumps({"name": chosen.name, "visible": visible}))
+    write(json.dumps({"name": chosen.name, "visible": visible}))
     for row in book.rows(chosen.name):
-        _write_line(out, encode_row(row))
+        head = [row.number, row.hidden, list(row.cells), *row[3:]]
+        write(f"{json.dumps(head)}\t{encode_cells(row.cells.values())}")
     for name in book.merges:
-        _write_line(out, json.dumps(name))
-
-
-def _write_line(out: IO[bytes], line: str) -> None:
-    out.write(line.encode("utf-8") + b"\n")
+        write(json.dumps(name))
 
 
 def main(arguments: list[str]) -> int:
     """Read the file (and perhaps sheet) in `arguments` to standard output; the exit code."""
     warnings.simplefilter("ignore")
     cpu_s, path, wanted = int(arguments[0]), Path(arguments[1]), arguments[2] if len(arguments) > 2 else None
-    out = sys.stdout.buffer
+
+    def write(line: str) -> None:
+        sys.stdout.buffer.write(line.encode("utf-8") + b"\n")
+
     try:
         reader = reader_of(path)
         limit_resources(cpu_s)
-        write_sheet(reader(path), path, wanted, out)
+        write_sheet(reader(path), path, wanted, write)
     except SheetError as error:
         about = {"what": error.what, "where": error.where, "remedy": error.remedy}
         names = error.names if isinstance(error, SheetChoiceError) else None
-        _write_line(out, json.dumps({**about, "names": names}))
+        write(json.dumps({**about, "names": names}))
     except BaseException:  # noqa: BLE001 - a panic in calamine derives from BaseException
         return 1
-    out.flush()
+    sys.stdout.buffer.flush()
     return 0
 
 

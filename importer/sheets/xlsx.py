@@ -108,8 +108,8 @@ class XlsxSheet(WorkbookSheet):
             raise unreadable(path, error) from error
         try:
             self._package = read_package(path, self._archive)
-            self._styles = [self._converter(code) for code in self._package.codes]
-            self._general = self._converter("General")
+            codes, epoch_1904 = ("General", *self._package.codes), self._package.epoch_1904
+            self._general, *self._styles = [(code, converter(code, epoch_1904=epoch_1904)) for code in codes]
             self.sheet_names = tuple(sheet.name for sheet in self._package.sheets if sheet.visible)
             chosen = choose_sheet(path, self._package.sheets, how.sheet)
             self.name, self._part = chosen.name, chosen.part
@@ -220,10 +220,6 @@ class XlsxSheet(WorkbookSheet):
         if column is None:
             raise self._unreadable_row(number, f"there is no cell {shown(place, 20)} in it")
         return column
-
-    def _converter(self, code: str) -> tuple[str, Converter]:
-        """A number format, and what makes cells of the numbers that have it."""
-        return code, converter(code, epoch_1904=self._package.epoch_1904)
 
     def _text(self, cell: Element, convert: Converter, number: int) -> str:
         value = cell.findtext(VALUE)

@@ -59,19 +59,14 @@ def look_at_sheet(sheet: Sheet, zone: str | None) -> Guesses:
     rows, more = _sample(columns, sheet.rows())
     for column in columns:
         column.guess = guess_column(column, zone or UNKNOWN_ZONE)
+    # The person who typed one column of the sheet typed the others.
     orders = {column.guess.order for column in columns} - {None}
-    if len(orders) == 1:
-        # The person who typed one column of the sheet typed the others.
-        order = orders.pop()
-        for column in _holding(columns, Holds.DATE, Holds.DATETIME):
-            if column.guess.order is None:
-                column.guess = guess_column(column, zone or UNKNOWN_ZONE, order)
     marks = {column.guess.mark for column in columns} - {None}
-    if len(marks) == 1:
-        mark = marks.pop()
-        for column in _holding(columns, Holds.INTEGER, Holds.NUMBER):
-            if column.guess.mark is None:
-                column.guess = guess_column(column, zone or UNKNOWN_ZONE, prefer_mark=mark)
+    order = orders.pop() if len(orders) == 1 else None
+    mark = marks.pop() if len(marks) == 1 else None
+    for column in _holding(columns, Holds.DATE, Holds.DATETIME, Holds.INTEGER, Holds.NUMBER):
+        if order or mark:
+            column.guess = guess_column(column, zone or UNKNOWN_ZONE, order, mark)
     usable = [column for column in columns if not column.unusable]
     account = _account(usable)
     others = [column for column in usable if column is not account]
