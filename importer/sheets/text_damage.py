@@ -60,7 +60,7 @@ QUESTION_MARKS: Final = re.compile(r"(?=[^?]*\?{2,}[^\w?]*\?{2,}|\?{4,})[?\W]+")
 """Letters that another encoding could not hold: `????? ???`."""
 POINT_ZERO: Final = re.compile(r"[+-]?\d+\.0", re.ASCII)
 SUSPICIOUS: Final = re.compile(
-    r"(?:^|\x1f) *(?:[=#'<\\(\[]|[Nn][Ua][LN]|NaT|Err:5|Loading)"
+    r"(?:^|\x1f) *(?:[=#'<\\(\[]|NULL|NaN|nan|NaT|Err:5|Loading)"
     r"|(?:^|[\x1f +-])\d(?:[.,]\d+)?[Ee](?:\+|-(?=[01]))\d{2,3} *(?:\x1f|$)|\x0b|\?\?|[ÂÃÐÑâàäåæçèé√¬‚├┬ΓÔ]"
 )
 """In the cells of a row, joined by U+001F: what texts that may be damaged begin with or hold."""
