@@ -59,11 +59,9 @@ MISREAD: Final = re.compile(
 QUESTION_MARKS: Final = re.compile(r"(?=[^?]*\?{2,}[^\w?]*\?{2,}|\?{4,})[?\W]+")
 """Letters that another encoding could not hold: `????? ???`."""
 POINT_ZERO: Final = re.compile(r"[+-]?\d+\.0", re.ASCII)
-SUSPICIOUS: Final = re.compile(
-    r"(?:^|\x1f) *(?:[=#'<\\(\[]|NULL|NaN|nan|NaT|Err:5|Loading)"
-    r"|(?:^|[\x1f +-])\d(?:[.,]\d+)?[Ee](?:\+|-(?=[01]))\d{2,3} *(?:\x1f|$)|\x0b|\?\?|[ÂÃÐÑâàäåæçèé√¬‚├┬ΓÔ]"
-)
-"""In the cells of a row, joined by U+001F: what texts that may be damaged begin with or hold."""
+FIRST: Final = re.compile(r"\x1f *(?:[=#'<\\(\[]|NULL|NaN|nan|NaT|Err:5|Loading)")
+SHORT: Final = re.compile(r"[\x1f +-]\d(?:[.,]\d+)?[Ee](?:\+|-(?=[01]))\d{2,3} *(?:\x1f|$)", re.ASCII)
+"""In the cells of a row, U+001F before each: how texts begin that may be damaged, and numbers cut short."""
 
 _ERROR_REASON: Final = (
     "The cell shows {}, an error that a spreadsheet left there as text. Correct the formula in the workbook"
@@ -133,7 +131,7 @@ _ODD: Final[dict[str, Callable[[str], object]]] = {
 def find_damage(cells: list[str], header: Sequence[str], *, formulas: bool = True) -> tuple[CellFinding, ...]:
     """What is found in a row's texts, which are replaced where they show something else. formulas: texts that
     begin with `=` are some (in a workbook Excel shows ="00417" as it is)."""
-    if SUSPICIOUS.search("\x1f".join(cells)) is None:
+    if not _may_be_damaged("\x1f".join(("", *cells))):
         return ()
     found: list[CellFinding] = []
     for index, cell in enumerate(cells):
@@ -145,6 +143,17 @@ def find_damage(cells: list[str], header: Sequence[str], *, formulas: bool = Tru
         if kind:
             found.append(odd_value(kind, header, index, cell, inside))
     return tuple(found)
+
+
+def _may_be_damaged(row: str) -> bool:
+    """Whether the cells of a row are worth a look, since most are not. row: U+001F before each cell."""
+    return (
+        FIRST.search(row) is not None
+        or "\x0b" in row
+        or "??" in row
+        or (("E+" in row or "e+" in row or "E-" in row) and SHORT.search(row) is not None)
+        or (not row.isascii() and MISREAD.search(row) is not None)
+    )
 
 
 def _examined(cell: str, text: str, *, formulas: bool) -> tuple[str, str, str]:
