@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.checking.findings import EXAMPLES_KEPT, ROWS_KEPT, Findings, RepeatedRows
+from importer.checking.columns import EXAMPLES_KEPT, ROWS_KEPT
+from importer.checking.survey import Findings, RepeatedRows
 from importer.findings import CellFinding, Severity
 
 

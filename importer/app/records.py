@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from importer.activity import Activity
 from importer.app.questions import Question
-from importer.checking.findings import Finding
+from importer.checking.survey import Finding
 from importer.mapping.row_mapper import MappedField
 from importer.pacing.rules import MARGIN, Rate
 from importer.store.records import Batch, ImportedBefore

@@ -10,8 +10,7 @@ from typing import Final
 from importer.app.questions import Choice, Question, QuestionKind
 from importer.app.records import SheetFindings
 from importer.app.staging import no_rows
-from importer.checking.findings import Finding
-from importer.checking.survey import Survey
+from importer.checking.survey import Finding, Survey
 from importer.errors import ResultsError, SheetError, UserError
 from importer.sheets import Sheet
 from importer.store.batch_rows import BatchRows

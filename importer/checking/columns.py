@@ -13,10 +13,10 @@ import itertools
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
 from importer.activity import ActivityField
-from importer.checking.findings import EXAMPLES_KEPT, ROWS_KEPT, Cells
 from importer.findings import CellFinding, Severity
 from importer.mapping.choices import did_you_mean, listing
 from importer.mapping.dates import MONTHS, YEAR_PLAUSIBLE, DatedValue
@@ -25,6 +25,8 @@ from importer.mapping.values import BLANKS, Fault, NumberValue, TextValue, curre
 from importer.sheets.rows import DateCell, Row
 from importer.text import quoted
 
+ROWS_KEPT: Final = 100
+EXAMPLES_KEPT: Final = 3
 YEARS_APART_LEAST: Final = 8
 """So far from the others a year is more likely mistyped (2062, 1926, 2016) than meant."""
 USUAL_SHARE_LEAST: Final = 0.9
@@ -44,6 +46,32 @@ _SHORT_MONTHS: Final = "|".join(month[:3] for month in MONTHS)
 _CODE_AS_DATE: Final = re.compile(rf"\d\d?-(?:{_SHORT_MONTHS})|(?:{_SHORT_MONTHS})-\d\d")
 _CODE_LIKE_DATE: Final = re.compile(r"\w{1,5}[-/]\d{1,4}")
 """3-4 or MAR1 become 03-Apr and 01-Mar when Excel opens a text file."""
+
+
+class Example(NamedTuple):
+    """One cell of a finding: the row as Excel numbers it, and what the cell shows."""
+
+    row: int
+    value: str
+
+
+@dataclass(slots=True)
+class Cells:
+    """Cells that share a finding: all of them counted, the first ones kept."""
+
+    count: int = 0
+    rows: list[int] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
+
+    def add(self, row: int, value: str) -> None:
+        """One more, in row `row`, which shows `value`."""
+        self.count += 1
+        if self.count > ROWS_KEPT:
+            return
+        self.rows.append(row)
+        if len(self.examples) < EXAMPLES_KEPT and all(each.value != value for each in self.examples):
+            self.examples.append(Example(row, value))
+
 
 FoundCells = tuple[CellFinding, Cells]
 
@@ -76,22 +104,22 @@ class Watch(ABC):
 def watches(mapper: RowMapper) -> list[Watch]:
     """A watch for each column of the mapping that can be doubtful as a whole."""
     found: list[Watch] = []
-    for field in mapper.fields:
-        if field.maps or field.lookup is not None or not field.columns:
+    for plan in mapper.fields:
+        if plan.maps or plan.lookup is not None or not plan.columns:
             continue
-        heading, index = field.columns[0]
-        if field.date_and_time is not None:
-            found.append(DateWatch(heading, index, field.date_and_time.date))
-        elif field.literals:
+        heading, index = plan.columns[0]
+        if plan.date_and_time is not None:
+            found.append(DateWatch(heading, index, plan.date_and_time.date))
+        elif plan.literals:
             continue
-        elif isinstance(field.type, DatedValue):
-            found.append(DateWatch(heading, index, field.type))
-        elif isinstance(field.type, NumberValue):
-            if field.type.decimal is None and not field.type.whole:
-                found.append(PointWatch(heading, index, currency=field.type.currency))
-            if field.type.currency:
+        elif isinstance(plan.type, DatedValue):
+            found.append(DateWatch(heading, index, plan.type))
+        elif isinstance(plan.type, NumberValue):
+            if plan.type.decimal is None and not plan.type.whole:
+                found.append(PointWatch(heading, index, currency=plan.type.currency))
+            if plan.type.currency:
                 found.append(CurrencyWatch(heading, index))
-        elif isinstance(field.type, TextValue) and field.choices is None:
+        elif isinstance(plan.type, TextValue) and plan.choices is None:
             found.append(CodeWatch(heading, index))
     return found
 
@@ -316,10 +344,10 @@ def mapping_findings(
             options = by_name[plan.name].options if plan.name in by_name else ()
             if text and options and text not in options:
                 found.append(_not_an_option(filled[plan.name], None, text, plan.name, options))
-    for name, field in by_name.items():
-        if field.mandatory and name not in filled:
+    for name, offered in by_name.items():
+        if offered.mandatory and name not in filled:
             message = (
-                f"Activity type {code} requires {name} ({quoted(field.display_name)}), which the mapping does"
+                f"Activity type {code} requires {name} ({quoted(offered.display_name)}), which the mapping does"
                 " not fill."
             )
             remedy = f"Add {name} under `Fields:`, or expect that LeadSquared refuses the rows."

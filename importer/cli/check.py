@@ -11,7 +11,7 @@ from importer.app.options import CheckOptions
 from importer.app.records import CheckReport, FirstRows, SheetFindings
 from importer.app.sheet_questions import HIDDEN_KIND
 from importer.app.stores import open_store
-from importer.checking.findings import WHOLE_COLUMN, Finding
+from importer.checking.survey import WHOLE_COLUMN, Finding
 from importer.cli import options
 from importer.cli.console import Console
 from importer.cli.progress import watched

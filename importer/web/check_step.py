@@ -13,7 +13,7 @@ from importer.app.check_sheet import check
 from importer.app.options import CheckOptions, Hidden
 from importer.app.questions import Question, QuestionKind
 from importer.app.records import CheckReport
-from importer.checking.findings import Finding
+from importer.checking.survey import Finding
 from importer.errors import MappingError
 from importer.mapping.yaml_file import MappingText
 from importer.sheets import open_sheet
