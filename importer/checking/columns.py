@@ -347,8 +347,8 @@ def mapping_findings(
     for name, offered in by_name.items():
         if offered.mandatory and name not in filled:
             message = (
-                f"Activity type {code} requires {name} ({quoted(offered.display_name)}), which the mapping does"
-                " not fill."
+                f"Activity type {code} requires {name} ({quoted(offered.display_name)}), which the mapping"
+                " does not fill."
             )
             remedy = f"Add {name} under `Fields:`, or expect that LeadSquared refuses the rows."
             found.append(CellFinding(Severity.NOTICE, None, None, "required-field", name, message, remedy))

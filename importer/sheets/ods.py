@@ -15,6 +15,7 @@ from typing import Final
 from xml.etree.ElementTree import Element
 
 from importer.errors import SheetError
+from importer.sheets.detect import damaged, open_archive
 from importer.sheets.numbers import (
     DAY_S,
     GENERAL_DIGITS_MAX,
@@ -29,7 +30,6 @@ from importer.sheets.rows import BooleanCell, ErrorCell, NumberCell, column_lett
 from importer.sheets.sheet import COLUMNS_MAX, Worksheet
 from importer.sheets.text_damage import ERRORS, OFFICE_ERROR
 from importer.sheets.workbook import NEVER_CALCULATED, RawRow, nothing_typed, range_name
-from importer.sheets.zip_safety import damaged, open_archive
 from importer.text import quoted
 
 REPEATED_CELLS_MAX: Final = 2_000_000

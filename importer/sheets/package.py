@@ -25,9 +25,9 @@ from openpyxl.utils.datetime import CALENDAR_MAC_1904
 from openpyxl.xml.constants import REL_NS, SHEET_MAIN_NS
 
 from importer.errors import SheetError
+from importer.sheets.detect import Archive, damaged, reason_of
 from importer.sheets.numbers import CODE_MAX_CHARACTERS
 from importer.sheets.sheet import Worksheet
-from importer.sheets.zip_safety import Archive, damaged, reason_of
 
 BLOCK_BYTES: Final = 1 << 16
 PIECE_BYTES: Final = 1 << 12

@@ -197,13 +197,13 @@ class TextSheet(Sheet):
 
     def _records(self, stream: Iterable[str], *, keep_raw: bool = False) -> Iterator[Record]:
         """The stream's records. Raises SheetError that names the quotation mark which does not fit."""
-        number = 0
+        number = line = 0
         try:
             for record in read_records(stream, self.delimiter, keep_raw=keep_raw):
-                number = record.number
+                number, line = record.number, record.first_line + record.lines - 1
                 yield record
         except csv.Error as error:
-            raise self._broken_record(number + 1, error) from error
+            raise self._broken_record(number + 1, self._skip_lines + line + 1, error) from error
         except UnicodeDecodeError as error:  # it was checked: the file is another one now
             self.check_unchanged()
             raise SheetError(
@@ -356,13 +356,8 @@ class TextSheet(Sheet):
             stream.seek(max(0, size_bytes - 4))
             return stream.read().rstrip(b"\0")[-1:] not in (b"\r", b"\n", b"\x1a")
 
-    def _broken_record(self, number: int, error: csv.Error) -> SheetError:
-        """What is wrong with record `number`, found by reading up to it once more."""
-        with self._stream(self._skip_lines) as stream:
-            reader = csv.reader(stream, delimiter=self.delimiter, strict=True)
-            for _ in itertools.islice(reader, number - 1):
-                pass
-            first_line = reader.line_num + self._skip_lines + 1
+    def _broken_record(self, number: int, first_line: int, error: csv.Error) -> SheetError:
+        """What is wrong with record `number`, which begins in line `first_line` of the file."""
         with self._stream(first_line - 1) as stream:
             fault = find_quote_fault(stream, self.delimiter, first_line)
         if fault is None:

@@ -11,10 +11,10 @@ from openpyxl.utils.cell import range_boundaries
 
 from importer.errors import SheetError
 from importer.findings import VALUE_SHOWN_MAX, CellFinding, Severity
+from importer.sheets.detect import damaged
 from importer.sheets.rows import ErrorCell, NumberCell, Row, column_letters
 from importer.sheets.sheet import BLANK_ROWS_MAX, Sheet, unreadable
 from importer.sheets.text_damage import find_damage
-from importer.sheets.zip_safety import damaged
 from importer.text import quoted
 
 BLANK_HEADINGS_MAX: Final = 256

@@ -16,12 +16,12 @@ import pandas as pd
 from openpyxl.packaging.relationship import get_dependents
 from python_calamine import SheetTypeEnum, SheetVisibleEnum
 
+from importer.sheets.detect import open_archive
 from importer.sheets.numbers import converter, hides, shown_words
 from importer.sheets.package import builtin_code
 from importer.sheets.rows import BooleanCell, error_cell, sendable
 from importer.sheets.sheet import Worksheet
 from importer.sheets.workbook import RawRow, nothing_typed, range_name
-from importer.sheets.zip_safety import open_archive
 
 ERROR_TEXTS: Final = {
     0x00: "#NULL!",

@@ -20,6 +20,7 @@ from openpyxl.utils.cell import column_index_from_string
 from openpyxl.utils.datetime import from_ISO8601
 
 from importer.errors import SheetError
+from importer.sheets.detect import damaged, open_archive
 from importer.sheets.numbers import Converter, converter, date_cell_of, duration_cell, hides, shown_words
 from importer.sheets.package import STRUCK, Parsed, SharedTexts, blocks, item_text, parse, read_package, tag
 from importer.sheets.rows import BooleanCell, ErrorCell, column_letters, error_cell, plain_text
@@ -32,7 +33,6 @@ from importer.sheets.sheet import (
     unreadable,
 )
 from importer.sheets.workbook import NEVER_CALCULATED, Merges, RawRow, WorkbookSheet, nothing_typed
-from importer.sheets.zip_safety import damaged, open_archive
 from importer.text import quoted, shown
 
 TAIL_MAX_BYTES: Final = 4096
