@@ -77,10 +77,11 @@ FoundCells = tuple[CellFinding, Cells]
 
 
 class Watch(ABC):
-    """Looks at one column."""
+    """Looks at one column, and keeps the cells that are doubtful."""
 
     def __init__(self, heading: str, index: int) -> None:
         self._heading, self._index = heading, index
+        self._doubtful = Cells()
 
     def see(self, row: Row) -> None:
         """The next row."""
@@ -133,7 +134,6 @@ class DateWatch(Watch):
         self._years: dict[int, Cells] = {}
         self._orders: set[str] = set()
         self._refused_order = 0
-        self._swappable_texts = Cells()
         self._swappable_cells = Cells()
 
     def _see(self, number: int, cell: str) -> None:
@@ -157,7 +157,7 @@ class DateWatch(Watch):
         if found.order is not None:
             self._orders.add(found.order)
             if found.swappable:
-                self._swappable_texts.add(number, text)
+                self._doubtful.add(number, text)
 
     def _count_year(self, year: int, number: int, text: str) -> None:
         self._years.setdefault(year, Cells()).add(number, text)
@@ -175,23 +175,23 @@ class DateWatch(Watch):
                 " the other order makes date cells of some texts, with day and month exchanged, and leaves"
                 " the rest as text.", COMPARE_DATES,
             )  # fmt: skip
-        if self._swappable_texts.count and (len(self._orders) > 1 or self._refused_order):
+        if self._doubtful.count and (len(self._orders) > 1 or self._refused_order):
             yield self._found(
-                Severity.QUESTION, "mixed-dates", self._swappable_texts,
+                Severity.QUESTION, "mixed-dates", self._doubtful,
                 "The column holds dates with the day first and dates with the month first, so this one can be"
                 " read in two ways.", COMPARE_DATES,
             )  # fmt: skip
 
     def _day_or_month(self) -> Iterator[FoundCells]:
-        if not self._swappable_texts.count:
+        if not self._doubtful.count:
             return
-        text = self._swappable_texts.examples[0].value
+        text = self._doubtful.examples[0].value
         read = self._value.parse(text)
         if isinstance(read, Fault):  # it was read before
             return
         day, month = read.local.day, read.local.month
         yield self._found(
-            Severity.NOTICE, "day-or-month", self._swappable_texts,
+            Severity.NOTICE, "day-or-month", self._doubtful,
             f"{quoted(text)} is read as {day} {MONTHS[month - 1]} {read.local.year}; with day and month"
             f" exchanged it would be {month} {MONTHS[day - 1]}.",
             "Compare one of them with its source; the order is set by `format` in the mapping.",
@@ -230,7 +230,6 @@ class PointWatch(Watch):
     def __init__(self, heading: str, index: int, *, currency: bool) -> None:
         super().__init__(heading, index)
         self._currency = currency
-        self._group_like = Cells()
         self._decided = False
 
     def _see(self, number: int, cell: str) -> None:
@@ -240,16 +239,16 @@ class PointWatch(Watch):
         if self._currency:
             text = without_currency(text) or text
         if _GROUP_LIKE.fullmatch(text):
-            self._group_like.add(number, text)
+            self._doubtful.add(number, text)
         elif _NO_GROUP.fullmatch(text):
             self._decided = True
 
     def findings(self) -> Iterator[FoundCells]:
-        if self._decided or not self._group_like.count:
+        if self._decided or not self._doubtful.count:
             return
-        text = self._group_like.examples[0].value
+        text = self._doubtful.examples[0].value
         yield self._found(
-            Severity.QUESTION, "decimal-or-thousands", self._group_like,
+            Severity.QUESTION, "decimal-or-thousands", self._doubtful,
             f'{quoted(text)} can be {text} or {text.replace(".", "")}: every point here has three digits'
             " after it.",
             'Set `decimal: "."` in the mapping if the point is the decimal mark, or `decimal: ","` if it'
@@ -287,25 +286,23 @@ class CurrencyWatch(Watch):
 class CodeWatch(Watch):
     """A column of texts: did Excel make dates of some of its codes?"""
 
-    def __init__(self, heading: str, index: int) -> None:
-        super().__init__(heading, index)
-        self._dates = Cells()
-        self._code = ""
+    _code = ""
+    """The first one that Excel would make a date of."""
 
     def _see(self, number: int, cell: str) -> None:
         if len(cell) > _CODE_LENGTH_MAX or not ("-" in cell or "/" in cell) or type(cell) is not str:
             return
         if _CODE_AS_DATE.fullmatch(cell):
-            self._dates.add(number, cell)
+            self._doubtful.add(number, cell)
         elif not self._code and _CODE_LIKE_DATE.fullmatch(cell):
             self._code = cell
 
     def findings(self) -> Iterator[FoundCells]:
-        if not self._code or not self._dates.count:
+        if not self._code or not self._doubtful.count:
             return
-        date = quoted(self._dates.examples[0].value)
+        date = quoted(self._doubtful.examples[0].value)
         yield self._found(
-            Severity.NOTICE, "code-as-date", self._dates,
+            Severity.NOTICE, "code-as-date", self._doubtful,
             f"{date} may be what Excel made of a code such as {quoted(self._code)}; it is sent as it is.",
             "Compare it with its source; if it is a code, export the sheet again with that column as text.",
         )  # fmt: skip
@@ -376,18 +373,17 @@ class OptionWatch(Watch):
     def __init__(self, column: tuple[str, int], name: str, options: Sequence[str]) -> None:
         super().__init__(*column)
         self._name, self._options, self._known = name, options, frozenset(options)
-        self._outside = Cells()
 
     def _see(self, number: int, cell: str) -> None:
         text = cell.strip(BLANKS)
         if text and text not in self._known:
-            self._outside.add(number, text)
+            self._doubtful.add(number, text)
 
     def findings(self) -> Iterator[FoundCells]:
-        if self._outside.count:
-            text = self._outside.examples[0].value
+        if self._doubtful.count:
+            text = self._doubtful.examples[0].value
             found = _not_an_option(self._heading, self._index, text, self._name, self._options)
-            yield found, self._outside
+            yield found, self._doubtful
 
 
 def _not_an_option(

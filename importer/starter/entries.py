@@ -94,34 +94,35 @@ def propose(
     places = (_account_entry(findings), _event_entry(findings, event), *_note_entries(findings))
     fields = tuple(_field_entries(findings, event, known))
     lines = list(_head(findings, sheet, asked, schema_at_hand=schema_at_hand))
-    remarks: list[tuple[bool, Remark]] = []
+    fill_in: list[Remark] = []
+    look_at: list[Remark] = []
     for entry in places:
-        _write(entry, lines, remarks, "")
+        _write(entry, lines, fill_in, look_at)
     # A block without entries is none: then its key is a comment as well.
     lines += ["", "Fields:" if any(each.active for each in fields) else "# Fields:"]
     for entry in fields:
-        _write(entry, lines, remarks, "  ")
+        _write(entry, lines, fill_in, look_at, indent="  ")
     text = "\n".join(lines) + "\n"
     document = Document(text, name)
     if document.mistakes or len(text.encode()) > SIZE_MAX_BYTES:
         raise AssertionError(f"the proposed mapping cannot be read: {document.mistakes[:3]}")
     used = [entry for entry in (*places, *fields) if entry.active and entry.column]
     pairs = sum("template" in entry.settings for entry in used)
-    fill_in = tuple(remark for missing, remark in remarks if missing)
-    look_at = tuple(remark for missing, remark in remarks if not missing)
-    return Proposal(text, fill_in, look_at, (*places, *fields), len(used) + pairs)
+    return Proposal(text, tuple(fill_in), tuple(look_at), (*places, *fields), len(used) + pairs)
 
 
-def _write(entry: Entry, lines: list[str], remarks: list[tuple[bool, Remark]], indent: str) -> None:
-    """Add the entry to the lines, and what a person has to fill in (True) or to look at to the remarks."""
+def _write(
+    entry: Entry, lines: list[str], fill_in: list[Remark], look_at: list[Remark], indent: str = ""
+) -> None:
+    """Add the entry to the lines, and what a person has to do to the remarks."""
     missing = [f"FILL IN: {entry.fill_in}"] if entry.fill_in else []
     sentences = [*entry.comments, *(f"CHECK: {doubt}" for doubt in entry.doubts), *missing]
     above = [line for sentence in sentences for line in _commented(sentence, indent)]
     lines += ["", *above] if above and not lines[-1].endswith("Fields:") else above
     heading = entry.column.heading if entry.column else None
-    for message in filter(None, (entry.fill_in, *entry.doubts)):
-        remark = Remark(len(lines) + 1, entry.key, heading, message)
-        remarks.append((message == entry.fill_in, remark))
+    line = len(lines) + 1
+    fill_in += [Remark(line, entry.key, heading, entry.fill_in)] if entry.fill_in else []
+    look_at += [Remark(line, entry.key, heading, doubt) for doubt in entry.doubts]
     mark = "" if entry.active else "# "
     lines += [f"{indent}{mark}{line}" for line in _block(entry)] if entry.key else []
 
