@@ -10,7 +10,7 @@ import pytest
 from conftest import Importer, RunningTenant
 from visits import OURS
 
-from importer.wording import width
+from importer.text import width
 
 MAPPING = """\
 RelatedCompanyId: Account ID

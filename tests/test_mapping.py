@@ -352,7 +352,7 @@ def test_reading_options_are_kept_in_the_mapping(load: Load) -> None:
     )  # fmt: skip
 
 
-def test_a_journals_record_rebuilds_the_mapping_without_its_files(load: Load, tmp_path: Path) -> None:
+def test_a_batchs_record_rebuilds_the_mapping_without_its_files(load: Load, tmp_path: Path) -> None:
     table = tmp_path / "codes.csv"
     table.write_text("key,value\nVisit,007\n", encoding="utf-8")
     mapping = load(HEAD + "Fields: {mx_Custom_1: {column: A, values_file: codes.csv}}")

@@ -32,8 +32,7 @@ from importer.sending.corrections import CorrectionPass, CorrectionSummary
 from importer.sheets.rows import Cells, Row
 from importer.store.records import CorrectionStatus, PlannedCorrection, RowStatus, StoredCorrection, iso
 from importer.store.store import Store
-from importer.text import shown
-from importer.wording import NOT_ANSWERING, count
+from importer.text import NOT_ANSWERING, count, shown
 
 UPDATES_AT_ONCE: Final = 8
 NOT_CREATED: Final = tuple(each for each in RowStatus if each not in {RowStatus.CREATED, RowStatus.SKIPPED})

@@ -11,7 +11,7 @@ from importer.starter.entries import Remark
 from importer.starter.entries import propose as proposal_of
 from importer.starter.header import find_header_row
 from importer.starter.look import local_zone, look_at_sheet
-from importer.wording import be, count
+from importer.text import be, count
 
 
 @dataclass(frozen=True, slots=True)

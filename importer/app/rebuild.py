@@ -30,7 +30,7 @@ from importer.sending.reconcile.normalise import id_key
 from importer.sheets.rows import Row, encode_cells
 from importer.store.ownership import Ownership, Staging
 from importer.store.records import CHUNK_ROWS, Earlier, RowStatus, StoredRow, iso
-from importer.wording import count
+from importer.text import count
 
 Holders = dict[str, tuple[str, int]]
 """Id → (batch, position) of the row that created it."""

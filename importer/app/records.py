@@ -13,8 +13,7 @@ from importer.checking.survey import Finding
 from importer.mapping.row_mapper import MappedField
 from importer.pacing.rules import MARGIN, Rate
 from importer.store.records import Batch, ImportedBefore
-from importer.text import shown
-from importer.wording import count, expected
+from importer.text import count, expected, shown
 
 
 def _plain(record: object, *names: str) -> dict[str, Any]:

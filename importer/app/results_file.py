@@ -19,8 +19,7 @@ from importer.sheets.rows import Cells, column_letters, decode_cells, encode_cel
 from importer.store.batch_rows import BatchRows
 from importer.store.records import Batch, RowStatus, StoredRow
 from importer.store.store import Store, computer
-from importer.text import shown
-from importer.wording import be, count
+from importer.text import be, count, shown
 
 CHANGED: Final = "results_changed"
 """A fact of a batch: its results file, as it was written, is not what the store would write: it holds changes

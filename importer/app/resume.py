@@ -44,7 +44,7 @@ from importer.sheets.rows import Cells, Row
 from importer.store.batch_rows import shown_counts
 from importer.store.records import IN_DOUBT, MAY_BE_SENT, RowStatus, StoredRow, iso
 from importer.store.store import Store
-from importer.wording import be, count
+from importer.text import be, count
 
 READ_TOGETHER: Final = 8
 """Questions about single Ids under way at a time; the pace spaces them."""

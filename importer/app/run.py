@@ -35,7 +35,7 @@ from importer.store.duplicates import DuplicateCheck
 from importer.store.ownership import Staging
 from importer.store.records import Batch, RowStatus, iso
 from importer.store.store import Store
-from importer.wording import be, count
+from importer.text import be, count
 
 
 async def prepare_run(options: RunOptions, store: Store, observer: Observer = SILENT) -> Plan[RunResult]:

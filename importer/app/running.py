@@ -21,9 +21,8 @@ from importer.sending.outage import Stop, StopReason
 from importer.sending.run_state import RunState
 from importer.store.batch_rows import BatchRows
 from importer.store.records import RowStatus, StoredRow
-from importer.text import shown
+from importer.text import NOT_ANSWERING, count, shown
 from importer.verification import readings
-from importer.wording import NOT_ANSWERING, count
 
 REASONS_MAX: Final = 5
 REASON_LENGTH_MAX: Final = 300

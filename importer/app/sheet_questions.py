@@ -17,7 +17,7 @@ from importer.store.batch_rows import BatchRows
 from importer.store.duplicates import DuplicateCheck
 from importer.store.ownership import Staging
 from importer.store.records import BatchSummary, ImportedBefore, Overlap
-from importer.wording import be, count, local_time
+from importer.text import be, count, local_time
 
 HIDDEN_KIND: Final = "hidden-rows"
 """A finding that is a question of its own, with choices of its own."""

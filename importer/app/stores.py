@@ -29,7 +29,7 @@ from importer.store import store as stores
 from importer.store.ownership import Ownership
 from importer.store.records import REHEARSAL, BatchSummary, RowStatus, is_batch_id
 from importer.store.store import Store
-from importer.wording import NOT_ANSWERING, count
+from importer.text import NOT_ANSWERING, count
 
 STORE_VARIABLE: Final = "IMPORTER_STORE"
 

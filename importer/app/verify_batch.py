@@ -24,7 +24,7 @@ from importer.store.batch_rows import BatchRows
 from importer.store.ownership import Ownership
 from importer.store.records import Batch, RowStatus
 from importer.store.store import Store
-from importer.text import quoted
+from importer.text import NOT_ANSWERING, count, quoted
 from importer.verification import readings
 from importer.verification.readings import (
     FieldSummary,
@@ -33,7 +33,6 @@ from importer.verification.readings import (
     VerificationPass,
     VerificationSummary,
 )
-from importer.wording import NOT_ANSWERING, count
 
 SHOWN_VALUE_MAX: Final = 30
 

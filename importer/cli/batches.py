@@ -16,8 +16,7 @@ from importer.cli.console import Console
 from importer.cli.progress import ConsoleObserver
 from importer.errors import UserError
 from importer.store.records import Shown
-from importer.text import shown
-from importer.wording import count, duration, local_time, pad, shorten
+from importer.text import count, duration, local_time, pad, shorten, shown
 
 NAME_COLUMNS: Final = 24
 

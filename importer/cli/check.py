@@ -18,8 +18,7 @@ from importer.cli.progress import watched
 from importer.mapping.choices import asked_for
 from importer.sheets.rows import column_letters
 from importer.store.records import ImportedBefore
-from importer.text import shown
-from importer.wording import SCREEN_COLUMNS, be, count, expected, local_time, pad, shorten, width, wrap
+from importer.text import SCREEN_COLUMNS, be, count, expected, local_time, pad, shorten, shown, width, wrap
 
 
 def check(console: Console, *, asked: options.Check) -> int:

@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO
 
 from importer.errors import SettingsError, UserError
-from importer.text import command_line, json_line, printable
-from importer.wording import SCREEN_COLUMNS, wrap
+from importer.text import SCREEN_COLUMNS, command_line, json_line, printable, wrap
 
 if TYPE_CHECKING:
     from tqdm import tqdm

@@ -19,8 +19,7 @@ from importer.cli.console import Console
 from importer.errors import UserError
 from importer.mapping.model import SCHEMA_FILE, json_schema
 from importer.starter.entries import Remark
-from importer.text import command_line, shown
-from importer.wording import SCREEN_COLUMNS, count, shorten, wrap
+from importer.text import SCREEN_COLUMNS, command_line, count, shorten, shown, wrap
 
 ASKED_TIMES_MAX: Final = 3
 COLUMN_SHOWN: Final = 30

@@ -25,7 +25,7 @@ from importer.cli.console import Console
 from importer.cli.progress import ConsoleObserver, watched
 from importer.errors import UserError
 from importer.store.store import Store
-from importer.wording import count
+from importer.text import count
 
 LABEL_COLUMNS: Final = 15
 ResultT = TypeVar("ResultT", RunResult, CorrectionOutcome)

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from importer.app.observer import Progress, Stage, StopHandle
 from importer.cli.console import Console
-from importer.wording import SCREEN_COLUMNS, clock, count, duration
+from importer.text import SCREEN_COLUMNS, clock, count, duration
 
 LINE_EVERY_S: Final = 5.0
 NOTE_EVERY_S: Final = 10.0

@@ -15,7 +15,7 @@ from typing import Final
 
 from markupsafe import Markup
 
-from importer.wording import duration
+from importer.text import duration
 
 OUTCOMES: Final = ("created", "refused", "throttled", "in doubt", "not sent")
 BINS_WANTED: Final = 120

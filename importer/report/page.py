@@ -33,9 +33,8 @@ from importer.settings import DEFAULT_RATE
 from importer.sheets.rows import decode_cells
 from importer.store.batch_rows import BatchRows
 from importer.store.records import BatchSummary, CorrectionStatus, RowStatus, Shown, StoredCorrection
-from importer.text import one_line
+from importer.text import duration, local_time, one_line
 from importer.verification import readings
-from importer.wording import duration, local_time
 
 MESSAGES_MAX: Final = 5
 MESSAGES_COUNTED_MAX: Final = 200

@@ -16,8 +16,8 @@ from typing import Final, NamedTuple
 
 from importer.activity import GUID
 from importer.sheets.rows import column_letters
+from importer.text import count as counted
 from importer.text import quoted
-from importer.wording import count as counted
 
 PROFILE_ROWS: Final = 300
 PROFILE_SHAPES_MAX: Final = 3

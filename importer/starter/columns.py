@@ -41,8 +41,7 @@ from importer.sheets.rows import (
 )
 from importer.starter.date_guesses import guess_dates, time_format
 from importer.starter.header import ADDRESS, Role, likeness
-from importer.text import listed, quoted
-from importer.wording import count
+from importer.text import count, listed, quoted
 
 FITTING_LEAST: Final = 0.9
 CHOICES_MAX: Final = 12

@@ -23,8 +23,7 @@ from importer.sheets import Sheet, SheetOptions
 from importer.starter.columns import SAMPLE_LENGTH, Column, Holds, Setting
 from importer.starter.header import ALIKE_LEAST, Role, words
 from importer.starter.look import CODED, UNKNOWN_ZONE, Guesses, best_of
-from importer.text import listed, quoted
-from importer.wording import count
+from importer.text import count, listed, quoted
 
 PROPOSED_MAX: Final = 1_000
 COLUMNS_SHOWN_MAX: Final = 2_000

@@ -17,12 +17,12 @@ from importer.app.records import BatchStatus
 from importer.app.stores import batch_status, erase, erase_question, list_batches, store_info
 from importer.errors import ImporterError, ResultsError
 from importer.store.records import is_batch_id
+from importer.text import count
 from importer.web import sheet_step
 from importer.web.guard import local_path
 from importer.web.imports import MODES, WebImport, file_name
 from importer.web.jobs import open_rows
 from importer.web.screen import Route, Screen, form_of, see_other, to_step
-from importer.wording import count
 
 SHOWN_MOST: Final = 200
 

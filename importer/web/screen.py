@@ -25,12 +25,11 @@ from importer.mapping.choices import asked_for
 from importer.sheets.rows import column_letters
 from importer.store.records import Shown
 from importer.store.store import Store
-from importer.text import NAME_LENGTH_MAX, shown
+from importer.text import NAME_LENGTH_MAX, count, duration, expected, shown
 from importer.web.guard import Guard, Handler, OnceTokens
 from importer.web.imports import Imports, Mode, WebImport
 from importer.web.jobs import Jobs
 from importer.web.mapping_form import shown_name, texts_of
-from importer.wording import count, duration, expected
 
 Route = tuple[Literal["GET", "POST"], str, Callable[..., Awaitable[web.StreamResponse]]]
 """Method, path, and handler: of the screen, the request, and the import if the path names one."""

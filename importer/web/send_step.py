@@ -16,6 +16,7 @@ from importer.app.questions import QuestionKind
 from importer.app.records import BatchStatus
 from importer.errors import SettingsError
 from importer.pacing.pacing import Rate
+from importer.text import count
 from importer.web.check_step import bad_cells
 from importer.web.imports import WebImport
 from importer.web.jobs import (
@@ -31,7 +32,6 @@ from importer.web.jobs import (
     signature,
 )
 from importer.web.screen import Route, Screen, answers_in, form_of, to_step
-from importer.wording import count
 
 TRIAL_ROWS: Final = 3
 EVERY_S: Final = 0.7
