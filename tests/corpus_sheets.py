@@ -130,7 +130,7 @@ RECORDS: Final = (
     TextTrap("what Google Sheets was still loading", "Account,Value\n@1,Loading...\n@2,Loading dock\n", ("problem unusable-cell B2",), ("-", "Loading dock")),
     TextTrap("an error value nobody maps", "Account,Value,Note\n@1,a,#N/A\n", (), ("a",)),
     TextTrap("an error value of another language", "Account,Value\n@1,#ЗНАЧ!\n@2,#WAARDE!\n", ("problem unusable-cell B2", "problem unusable-cell B3"), ("-", "-")),
-    TextTrap("a small number cut short", "Account,Value\n@1,1.52E-05\n@2,E-05\n", ("problem unusable-cell B2",), ("-", "E-05")),
+    TextTrap("a small number cut short", "Account,Value\n@1,1.52E-05\n@2,E-05\n@3,1.5E-25\n", ("problem unusable-cell B2 B4",), ("-", "E-05", "-")),
     TextTrap("a long number as R writes it", "Account,Value\n@1,9.19877e+11\n@2,1e5\n", ("notice lost-characters B2",), ("9.19877e+11", "1e5")),
     TextTrap("a great number in a number field", "Account,Value\n@1,1.2e+16\n", (), ("12000000000000000",), "{column: Value, type: number}"),
     TextTrap("letters that became question marks", "Account,Value\n@1,???? ???\n@2,what??\n", ("notice lost-characters B2",), ("???? ???", "what??")),

@@ -120,6 +120,17 @@ SILENT = {
     "inches": 'A,B,C\nID1,"5"" pipe, 2 m",x\nID2,5" pipe,y\n',
     "a path that ends with a backslash": 'A,B,C\nID1,"C:\\temp\\","a ""b"""\nID2,D:\\x\\,y\n',
     "a path that ends with a backslash before a blank": "A,B,C\nID1,met\\, b\nID2,x,y\n",
+    "a blank before a text, words in two columns of dates": (
+        "A,Name,City,Met,Said,Next,Sent,By\n"
+        + 8 * "ID1,Ann,Goa,30/07/26,,31/07/26,,Lee\n"
+        + "ID2,Bo, Pune,n/a,,n/a,,Lee\n"
+    ),
+    "a blank before a text, numbers with and without decimals": (
+        "A,Item,Colour,Length,Width,Height\n" + 8 * "ID1,Bolt,blue,20,1.5,7\n" + "ID2,Bolt, red,2.5,3,2.5\n"
+    ),
+    "a blank before a text whose neighbour is empty": (
+        "A,Name,City,Met,Next,By\n" + 8 * "ID1,Ann,Goa,30/07/26,20,x\n" + "ID2,, Pune,20,30/07/26,x\n"
+    ),
     "a quotation after a comma and a blank": ('A,B,C\nID1,"He said, ""go"", and left",x\nID2," ""so"" ",y\n'),
 }
 

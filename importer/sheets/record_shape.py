@@ -33,6 +33,7 @@ LINE_ENDS: Final = re.compile(r"\r\n|\n|\r")
 LONG_ID: Final = re.compile(r"(?=.*\d)[0-9A-Za-z]{15,40}", re.ASCII)
 EMAIL: Final = re.compile(r"\S+@\S+\.\w+")
 UNIQUE: Final = frozenset(("guid", "id", "email"))
+NUMBER: Final = re.compile(r"[-+]?9(?:[.,]9)?")
 ESCAPED_END: Final = re.compile(r"[^\\]*\w[^\\]*\\")
 """A text with one backslash, at its end: no path of folders."""
 SAVE_AGAIN: Final = "Correct it in the file, or export the sheet again with quotation marks around its texts."
@@ -118,11 +119,19 @@ def _few_patterns(patterns: Counter[str]) -> Collection[str]:
     return patterns if len(patterns) <= PROFILE_SHAPES_MAX and all(map(_is_telling, patterns)) else ()
 
 
-def _usual_pattern(patterns: Counter[str]) -> str:
-    """The pattern of nearly all values, "" without one."""
-    for pattern, found in patterns.most_common(1):
-        if _is_telling(pattern) and found >= USUAL_SHARE_LEAST * patterns.total():
-            return pattern
+def _look(pattern: str) -> str:
+    """A pattern, with one for whole numbers and those with decimals, which share columns."""
+    return "9" if NUMBER.fullmatch(pattern) else pattern
+
+
+def _usual_look(patterns: Counter[str]) -> str:
+    """The look of nearly all values, "" without one."""
+    looks: Counter[str] = Counter()
+    for pattern, found in patterns.items():
+        looks[_look(pattern)] += found
+    for look, found in looks.most_common(1):
+        if _is_telling(look) and found >= USUAL_SHARE_LEAST * looks.total():
+            return look
     return ""
 
 
@@ -200,9 +209,9 @@ class Shape:
         # Greater numbers of cells that most records have, and those of all rows of one of Excel's blocks.
         self._usual = {count for count, found in wide.items() if 2 * found > rows}
         self._blocks = dict(_even_blocks(blocks, number))
-        # The few patterns that the values of each column have, and the one that nearly all have.
+        # The few patterns that the values of each column have, and the look that nearly all have.
         self._profile = [_few_patterns(each) for each in patterns]
-        self._looks = [_usual_pattern(each) for each in patterns]
+        self._looks = [_usual_look(each) for each in patterns]
         # Complete records whose last text goes on in the next lines, and theirs.
         self._cut = {
             number
@@ -246,20 +255,26 @@ class Shape:
         """A cell that begins with a blank belongs to the text before it, so that the values behind it are
         under the next headings. The row has no cell too many, since its last one is empty and left out."""
         cells, at = record.cells, blank_start(record.cells)
-        if at is None or not cells[-1] or len(cells) != self._width:
+        if at is None or not cells[-1] or not cells[at - 1].strip() or len(cells) != self._width:
             return None
         meant = [*cells[: at - 1], cells[at - 1] + self._delimiter + cells[at], *cells[at + 1 :], ""]
-        if self._unlike(meant) or self._unlike(cells) < MOVED_LEAST:
+        (as_usual, other), (then_as_usual, then_other) = self._compared(cells), self._compared(meant)
+        # Words such as n/a are unlike their column, too, but are no other column's values.
+        if then_other or min(len(other), len(then_as_usual - as_usual)) < MOVED_LEAST:
             return None
         return (
             f"Cell {column_letters(at)}{record.number} ({quoted(cells[at])}) seems to belong to the text"
             f" before it: a delimiter inside of that text moved the values after it. {SAVE_AGAIN}"
         )
 
-    def _unlike(self, cells: Sequence[str]) -> int:
-        """In how many columns, whose values nearly all look alike, the cell looks otherwise."""
-        texts = zip(self._looks, map(str.strip, cells), strict=True)
-        return sum(bool(look and text and _pattern(text) != look) for look, text in texts)
+    def _compared(self, cells: Sequence[str]) -> tuple[set[int], set[int]]:
+        """Of the columns whose values nearly all look alike: those whose cell here looks so, and those whose
+        cell looks otherwise."""
+        found: tuple[set[int], set[int]] = set(), set()
+        for index, (look, cell) in enumerate(zip(self._looks, cells, strict=True)):
+            if look and (text := cell.strip()):
+                found[_look(_pattern(text)) != look].add(index)
+        return found
 
     def _cut_off(self, record: Record, after: Record | None, *, unfinished: bool) -> str | None:
         if record.number in self._cut:

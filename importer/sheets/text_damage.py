@@ -60,7 +60,7 @@ QUESTION_MARKS: Final = re.compile(r"(?=[^?]*\?{2,}[^\w?]*\?{2,}|\?{4,})[?\W]+")
 """Letters that another encoding could not hold: `????? ???`."""
 POINT_ZERO: Final = re.compile(r"[+-]?\d+\.0", re.ASCII)
 FIRST: Final = re.compile(r"\x1f *(?:[=#'<\\(\[]|NULL|NaN|nan|NaT|Err:5|Loading)")
-SHORT: Final = re.compile(r"[\x1f +-]\d(?:[.,]\d+)?[Ee](?:\+|-(?=[01]))\d{2,3} *(?:\x1f|$)", re.ASCII)
+SHORT: Final = re.compile(r"[\x1f +-]\d(?:[.,]\d+)?[Ee][+-]\d{2,3} *(?:\x1f|$)", re.ASCII)
 """In the cells of a row, U+001F before each: how texts begin that may be damaged, and numbers cut short."""
 
 _ERROR_REASON: Final = (
