@@ -180,7 +180,7 @@ def test_two_read_backs_together_know_only_what_both_kept() -> None:
 def test_comparison_names_every_field_and_how_it_came_back() -> None:
     """Read-back and `verify` tell the person field by field."""
     found = stored(Status="", mx_Custom_1="won", mx_Custom_3="1.5", note="Lost", mx_Custom_8="x")
-    assert compare(SENT, found) == [
+    assert list(compare(SENT, found)) == [
         FieldComparison(NOTE, Comparison.ALTERED, "Won: all well", "Lost"),
         FieldComparison("Status", Comparison.MISSING, "Active", ""),
         FieldComparison("mx_Custom_1", Comparison.RESPELT, "Won", "won"),
@@ -192,7 +192,7 @@ def test_comparison_names_every_field_and_how_it_came_back() -> None:
 def test_empty_values_are_absent_on_both_sides() -> None:
     """`send_empty` sends "", which comes back as nothing."""
     sent = SENT._replace(note=None, fields=(("Status", ""), ("mx_Custom_1", " ")))
-    assert compare(sent, stored(sent, note=" ")) == []
+    assert list(compare(sent, stored(sent, note=" "))) == []
 
 
 def test_schema_names_are_compared_without_case() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Self
@@ -34,8 +34,9 @@ class FieldComparison:
     stored: str
 
 
-def compare(sent: Activity, stored: StoredActivity) -> list[FieldComparison]:
-    """Every field that either side has a value for, the note first, then in the order sent.
+def compare(sent: Activity, stored: StoredActivity) -> Iterator[FieldComparison]:
+    """Every field that either side has a value for, the note first, then in the order sent; one by one, since
+    the first often tells enough.
 
     Account and event are not compared: `candidates` and Retrieve's own argument see to them. Values that are
     empty or all spaces are no values, since the tenant returns empty fields as absent.
@@ -44,11 +45,9 @@ def compare(sent: Activity, stored: StoredActivity) -> list[FieldComparison]:
     pairs = [(NOTE, sent.note or "", stored.note)]
     pairs += [(name, value, values.pop(name.casefold(), "")) for name, value in sent.fields]
     not_sent = [(name, "", value) for name, value in stored.fields.items() if name.casefold() in values]
-    return [
-        FieldComparison(name, _verdict(one, two), one, two)
-        for name, one, two in pairs + not_sent
-        if one.strip() or two.strip()
-    ]
+    for name, one, two in pairs + not_sent:
+        if one.strip() or two.strip():
+            yield FieldComparison(name, _verdict(one, two), one, two)
 
 
 def _verdict(sent: str, stored: str) -> Comparison:
@@ -197,12 +196,13 @@ def judge(
             return _one_of(marked)
         if learned is not None and marker in learned.kept and all(_bears(sent, marker) for sent in different):
             return NotCreated()
-    compared = [(activity, [compare(sent, activity) for sent in different]) for activity in pool]
-    equal = [one for one, lists in compared if any(_equal(fields, learned) for fields in lists)]
+    equal = [one for one in pool if any(_equal(compare(sent, one), learned) for sent in different)]
     if equal:
         return _one_of(equal, learned.created_by if learned else "")
-    possible = [(one, lists) for one, lists in compared if not all(_proves_other(c, learned) for c in lists)]
-    return _undecided(possible, learned) if possible else NotCreated()
+    possible = [
+        one for one in pool if not all(_proves_other(compare(sent, one), learned) for sent in different)
+    ]
+    return _undecided(different[0], possible, learned) if possible else NotCreated()
 
 
 def match_key(activity: Activity, left_out: frozenset[str] = frozenset()) -> bytes:
@@ -275,15 +275,19 @@ def _proves_other(fields: Iterable[FieldComparison], learned: Learned | None) ->
     """
     if learned is None:
         return False
-    kept = [comparison.verdict for comparison in fields if comparison.field in learned.kept]
-    return Comparison.ALTERED in kept or kept.count(Comparison.MISSING) > 1
+    missing = 0
+    for comparison in fields:
+        if comparison.field in learned.kept:
+            missing += comparison.verdict is Comparison.MISSING
+            if comparison.verdict is Comparison.ALTERED or missing > 1:
+                return True
+    return False
 
 
-def _undecided(
-    possible: Sequence[tuple[StoredActivity, list[list[FieldComparison]]]], learned: Learned | None
-) -> Uncertain:
-    ids = tuple(activity.id for activity, _ in possible)
-    differing = [comparison for comparison in possible[0][1][0] if comparison.verdict is not Comparison.EQUAL]
+def _undecided(sent: Activity, possible: Sequence[StoredActivity], learned: Learned | None) -> Uncertain:
+    """sent: what the first of the attempts sent, for the message."""
+    ids = tuple(activity.id for activity in possible)
+    differing = [one for one in compare(sent, possible[0]) if one.verdict is not Comparison.EQUAL]
     how = ", ".join(
         f"{one.field} is {one.stored!r} instead of {one.sent!r}" for one in differing[:_NAMED_IN_MESSAGE]
     )

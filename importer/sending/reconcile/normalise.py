@@ -121,7 +121,7 @@ def fold(value: str) -> str:
 
 def similarity(sent: str, stored: str) -> Comparison:
     """How `stored` (not empty) stands to `sent` (not empty)."""
-    if normal(sent) == normal(stored):
+    if sent == stored or normal(sent) == normal(stored):
         return Comparison.EQUAL
     if fold(sent) == fold(stored) or _same_instant(sent, stored) or _rounded(sent, stored):
         return Comparison.RESPELT

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, TypeVar
 
 from importer.activity import Activity, StoredActivity, addressed
@@ -180,7 +181,7 @@ class Reconciler:
         answered = False
         try:
             found = await run.unless_stopped(
-                run.lookup.look_up(group, run.calls_ended, self._claimable_from, started)
+                run.lookup.look_up(group, run.calls_ended, partial(self._claimable_from, started), started)
             )
             answered = found is not None and self._heed(group, found)
         except StoreError as error:
@@ -318,17 +319,22 @@ class Reconciler:
         known = doubt.sent[0].event in self._run.lookup.learned
         return not known and task is not None and not task.done()
 
-    def _claimable_from(self, doubt: Doubt, activity: StoredActivity) -> float:
+    def _claimable_from(self, now: float, doubt: Doubt, activity: StoredActivity) -> float:
         """A row that matches exactly may still be given what another row in doubt created: a tenant may have
         dropped, cut or filled the very value in which they differ. No harm, as long as both are not made once
         more: so not before whatever this row's own calls created can be seen."""
         run = self._run
         if self._reading_back(doubt):
             return run.clock() + READING_BACK_S
-        others = (other for other in (*run.doubts.values(), *self._uncertain.values()) if other is not doubt)
-        if not any(run.lookup.may_be(other, activity) for other in others):
-            return -math.inf
-        return doubt.arrived_by(run.options.settle_s, run.options.timeout_s)
+        arrived_by = doubt.arrived_by(run.options.settle_s, run.options.timeout_s)
+        if now >= arrived_by:
+            return now
+        near = (
+            other
+            for other in (*run.doubts.values(), *self._uncertain.values())
+            if other is not doubt and other.accounts & doubt.accounts
+        )
+        return arrived_by if any(run.lookup.may_be(other, activity) for other in near) else now
 
     def _may_learn(self, doubt: Doubt) -> bool:
         """Whether a row of this event may yet be created and read back, to give differences a meaning."""
