@@ -33,7 +33,7 @@ def probe(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Console], int]
         module = ModuleType("importer.cli.probe")
         module.probe = probe  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, module.__name__, module)
-        monkeypatch.setitem(main.COMMANDS, "probe", ("probe", "A command of the test's own."))
+        monkeypatch.setitem(main.COMMANDS, "probe", "A command of the test's own.")
 
     return register
 

@@ -1,9 +1,8 @@
-"""`importer init`, `schema`: a starter mapping from a sheet, and what a mapping may hold."""
+"""`importer init`: a starter mapping from a sheet."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from importer.atomic_file import is_link, write_new
 from importer.cli import options
 from importer.cli.console import Console
 from importer.errors import UserError
-from importer.mapping.model import SCHEMA_FILE, json_schema
+from importer.mapping.model import SCHEMA_FILE
 from importer.starter.entries import Remark
 from importer.text import SCREEN_COLUMNS, command_line, count, shorten, shown, wrap
 
@@ -142,17 +141,3 @@ def _listed(title: str, remarks: tuple[Remark, ...]) -> list[str]:
         text = f"line {each.line}, {each.key}{column}: {shown(each.message, 2_000)}"
         lines += [f"  {line}" for line in wrap(text, SCREEN_COLUMNS - 2)]
     return lines
-
-
-def schema(console: Console) -> int:
-    """Print the mapping's JSON Schema, for editors.
-
-    \b
-    Examples:
-      importer schema > mapping.schema.json
-      then, as the first line of a mapping:
-      # yaml-language-server: $schema=mapping.schema.json
-    """
-    # ASCII only: the file is complete whatever encoding a Windows console redirects with.
-    console.raw(json.dumps(json_schema(), indent=2, ensure_ascii=True))
-    return 0

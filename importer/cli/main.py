@@ -217,25 +217,25 @@ def _given(name: str, annotation: Any, values: Mapping[str, Any]) -> Any:  # noq
     return make(**{field: _given(f"{name}_{field}", each, values) for field, each in fields_of[0].items()})
 
 
-COMMANDS: Final[dict[str, tuple[str, str]]] = {
-    "init": ("init", "Write a commented starter mapping from a sheet's own columns."),
-    "check": ("check", "Read and map every row of a sheet, and report what is wrong with it."),
-    "run": ("plans", "Check a sheet, ask, send every row, write the results file."),
-    "resume": ("plans", "Continue a batch, with what you corrected in its results file."),
-    "status": ("batches", "Show a batch's progress, or list all batches."),
-    "web": ("serve", "Serve the same in your browser, on this computer."),
-    "verify": ("plans", "Read created activities back and compare them with what was sent."),
-    "correct": ("plans", "Send changed cells of created rows as updates."),
-    "report": ("batches", "Write an HTML page about a batch."),
-    "erase": ("batches", "Remove a batch's customer data from the store."),
-    "store": ("batches", "Show where the store is, its version, its batches and its size."),
-    "whoami": ("keys", "Show which user, organisation and host the keys belong to."),
-    "login": ("keys", "Try the keys and keep them in the system's keyring."),
-    "logout": ("keys", "Remove the keys from the system's keyring."),
-    "sandbox": ("serve", "Serve a LeadSquared tenant on this computer, for rehearsals."),
-    "schema": ("init", "Print the mapping's JSON Schema, for editors."),
+COMMANDS: Final[dict[str, str]] = {
+    "init": "Write a commented starter mapping from a sheet's own columns.",
+    "check": "Read and map every row of a sheet, and report what is wrong with it.",
+    "run": "Check a sheet, ask, send every row, write the results file.",
+    "resume": "Continue a batch, with what you corrected in its results file.",
+    "status": "Show a batch's progress, or list all batches.",
+    "web": "Serve the same in your browser, on this computer.",
+    "verify": "Read created activities back and compare them with what was sent.",
+    "correct": "Send changed cells of created rows as updates.",
+    "report": "Write an HTML page about a batch.",
+    "erase": "Remove a batch's customer data from the store.",
+    "store": "Show where the store is, its version, its batches and its size.",
+    "whoami": "Show which user, organisation and host the keys belong to.",
+    "login": "Try the keys and keep them in the system's keyring.",
+    "logout": "Remove the keys from the system's keyring.",
+    "sandbox": "Serve a LeadSquared tenant on this computer, for rehearsals.",
+    "schema": "Print the mapping's JSON Schema, for editors.",
 }
-"""Each command: the module in `importer.cli` whose function of its name it is, and its help in a line."""
+"""Each command and its help in a line; its module in `importer.cli` and the function there have its name."""
 
 NOTIFYING: Final = frozenset({"run", "resume", "verify", "correct"})
 _SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
@@ -254,12 +254,12 @@ class _Commands(TyperGroup):
 
     def format_commands(self, _ctx: Any, formatter: Any) -> None:  # noqa: ANN401
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 def loaded(name: str) -> Any:  # noqa: ANN401
     """A command as typer has it."""
-    module = import_module(f"importer.cli.{COMMANDS[name][0]}")
+    module = import_module(f"importer.cli.{name}")
     alone = _typer()
     alone.command(name, context_settings=_SETTINGS)(takes_console(getattr(module, name)))
     return typer.main.get_command(alone)
