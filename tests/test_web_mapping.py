@@ -100,6 +100,23 @@ def test_a_mapping_for_workbooks_is_loaded_for_a_text_file(caller: Caller) -> No
     assert ("This is a text file" in page, " valid" in page) == (False, True)
 
 
+def test_answers_to_a_check_that_has_no_outcome_yet_stay_ticked(caller: Caller) -> None:
+    """Continue comes before the check's end where the sheet is read again, or has failed in the meantime."""
+    rows = "Account code,Amount\n" + "".join(f"A-{row},{row}.500\n" for row in range(1, 7))
+    path = caller.upload("/new", "visits.csv", rows.encode()).headers["location"].removesuffix("/sheet")
+    number = f"{FEW}Fields:\n  mx_Custom_1: {{column: Amount, type: number}}\n"
+    caller.upload(f"{path}/mapping/load", "visits.yaml", number.replace("Amount", "Sum").encode())
+    while "<progress" in caller.call("GET", f"{path}/check").body:
+        continue  # it is being read
+    caller.post(f"{path}/check", {}, **{"answer.accept:decimal-or-thousands": "accept"})
+    caller.upload(f"{path}/mapping/load", "visits.yaml", number.encode())
+    while "<progress" in (page := caller.call("GET", f"{path}/check").body):
+        continue  # it is being read
+    boxes = re.findall(r'<input type="radio" name="(\S+)" value="(\S+)"( checked)?>', page)
+
+    assert boxes == [("answer.accept:decimal-or-thousands", "accept", " checked")]
+
+
 def test_what_was_changed_is_changed_and_nothing_else(caller: Caller) -> None:
     """One setting of one line; the other lines stay as they are written."""
     sheet = caller.upload("/new", "visits.csv", SHEET.encode()).headers["location"]

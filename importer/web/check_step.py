@@ -71,10 +71,11 @@ async def settle(screen: Screen, request: web.Request, own: WebImport) -> web.Re
     online = form.get("back") == "look-up"
     job = await _checked(screen, own, online=online)
     here = to_step(own, BACK["look-up"] if online else "check")
-    if job.result is None:
+    chosen = answers_in(form)
+    if job.result is None:  # another cell was saved with this form: the sheet is read again
+        own.changed(ticked=chosen)
         return here
     report, _ = job.result
-    chosen = answers_in(form)
     answered = [_answered(own, each, chosen.get(each.key, "")) for each in report.questions]
     leaves_out = "leave-out" in chosen
     own.changed(leave_out_invalid=leaves_out, ticked=None)
