@@ -672,6 +672,7 @@ def test_resume_with_another_mapping_asks_first(
     with_keys.press("Try 3 rows")
     with_keys.page.get_by_role("button", name="Send 2 rows").wait_for()
     with_keys.page.get_by_role("link", name="Mapping", exact=True).click()
+    with_keys.page.wait_for_url("**/mapping")  # with its scripts: what is typed before them is not taken over
     with_keys.page.get_by_label("Field for Outcome").fill("mx_Custom_5")
     with_keys.page.locator("#preview").get_by_text("mx_Custom_5").first.wait_for()
     with_keys.page.get_by_role("link", name="Results", exact=True).click()
