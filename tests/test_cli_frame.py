@@ -188,6 +188,23 @@ def test_an_unexpected_error_after_sending_began_is_never_exit_2(
     assert (result.exit, "importer resume" in result.stderr) == (3, True)
 
 
+def test_ctrl_c_while_a_class_is_made_is_no_bug(
+    importer: Importer, probe: Callable[[Callable[[Console], int]], None]
+) -> None:
+    """Python 3.11 makes a RuntimeError of it; and ends by the signal, if a text was executed just then."""
+    wrapped = RuntimeError("Error calling __set_name__")
+    wrapped.__cause__ = KeyboardInterrupt()
+    probe(_raises(wrapped))
+    assert importer("probe").exit == 130
+
+    done = _child(
+        "from contextlib import suppress\nfrom importer.cli import main\n"
+        "with suppress(KeyboardInterrupt):\n    exec('raise KeyboardInterrupt')\n"
+        "main.run = lambda arguments: 130\nmain.main()\n"
+    )
+    assert done.returncode == 130
+
+
 def test_the_traceback_of_a_bug_goes_to_the_log(
     importer: Importer, probe: Callable[[Callable[[Console], int]], None], home: Path
 ) -> None:

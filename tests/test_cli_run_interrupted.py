@@ -135,7 +135,7 @@ def test_ctrl_c_while_the_sheet_is_read_ends_at_once_and_leaves_nothing(
         until((home / "importer.db").exists)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 130
+    assert process.returncode == 130, SAID.read_text()
     assert tenant.creates == []
     assert visits.left_behind(home) == []
 

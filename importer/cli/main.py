@@ -101,7 +101,7 @@ def _explain(console: Console, error: BaseException) -> CommandEnd:
     if isinstance(error, ImporterError):
         chosen = isinstance(error, DeclinedError)
         return CommandEnd(error.exit_code, str(error), error.command, error.error_code, chosen)
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt) or isinstance(error.__cause__, KeyboardInterrupt):
         return CommandEnd(EXIT_INTERRUPTED, "Interrupted.", error_code="interrupted")
     code = EXIT_STOPPED if console.sending else EXIT_USAGE
     then = (
@@ -357,4 +357,10 @@ def _notify(console: Console, end: CommandEnd) -> None:
 
 def main() -> None:
     """The console script."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    if code == EXIT_INTERRUPTED:
+        # Python ends by the signal itself if that came while a text was executed, as `dataclass` does.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

@@ -44,6 +44,7 @@ def carried_out(
                 plan = await _settled(console, plan, observer)
                 if plan.nothing_to_send and not plan.resumes:
                     console.say("Nothing is new: every row of this sheet was sent before.")
+                observer.heed_interrupt()
             except BaseException:
                 await discard(plan)
                 raise
@@ -76,6 +77,7 @@ async def _settled(console: Console, plan: Plan[ResultT], observer: ConsoleObser
             raise QuestionOpenError(plan.questions)
         answers: dict[str, str] = {}
         for question in plan.questions:
+            observer.heed_interrupt()
             answers[question.key] = _asked(console, question)
             if answers[question.key] == STOP:
                 break

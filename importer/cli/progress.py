@@ -154,9 +154,19 @@ class ConsoleObserver:
         self._console = console
         self._bar: ProgressBar | None = None
         self.stage: Stage | None = None
+        self.interrupted = False
+        """Ctrl-C came. Kept, since Python drops what is raised in a finaliser or a weak reference's callback,
+        and a signal may come in one."""
+
+    def heed_interrupt(self) -> None:
+        """Raises KeyboardInterrupt where Ctrl-C came and what it raised was dropped."""
+        if self.interrupted:
+            raise KeyboardInterrupt
 
     def progress(self, progress: Progress) -> None:
         """A bar for each stage."""
+        if progress.stage not in IN_GOOD_ORDER:
+            self.heed_interrupt()
         if self._bar is None or self.stage is not progress.stage:
             self.close()
             self.stage = progress.stage
@@ -199,6 +209,7 @@ def watched(console: Console) -> Iterator[tuple[ConsoleObserver, StopHandle]]:
 
     def handler(_number: int, _frame: FrameType | None) -> None:
         if observer.stage not in IN_GOOD_ORDER:
+            observer.interrupted = True
             raise KeyboardInterrupt
         loop.call_soon_threadsafe(interrupted)
 
