@@ -42,6 +42,12 @@ def test_every_kind_has_an_entry() -> None:
     assert kinds_in_the_code() - set(KINDS) == set()
 
 
+def test_no_entry_is_left_over() -> None:
+    """Each kind of the table is named in the code."""
+    code = "\n".join(path.read_text("utf-8") for path in Path(importer.__file__).parent.rglob("*.py"))
+    assert [kind for kind in KINDS if f'"{kind}"' not in code] == []
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_entries_say_what_was_found_and_what_to_do(kind: str) -> None:
     """In full sentences."""

@@ -1,4 +1,4 @@
-"""`importer correct`."""
+"""`importer correct`: send changed cells of created rows as updates."""
 
 from __future__ import annotations
 

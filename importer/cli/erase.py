@@ -1,4 +1,4 @@
-"""`importer erase`."""
+"""`importer erase`: a batch's customer data removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`importer login`."""
+"""`importer login`: the keys tried, and kept in the system's keyring."""
 
 from __future__ import annotations
 

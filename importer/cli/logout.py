@@ -1,4 +1,4 @@
-"""`importer logout`."""
+"""`importer logout`: the keys removed from the system's keyring."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`importer report`."""
+"""`importer report`: a self-contained HTML page about a batch."""
 
 from __future__ import annotations
 

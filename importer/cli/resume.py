@@ -1,4 +1,4 @@
-"""`importer resume`."""
+"""`importer resume`: continue a batch, with what a person corrected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`importer run`."""
+"""`importer run`: check, ask, send, write the results file."""
 
 from __future__ import annotations
 

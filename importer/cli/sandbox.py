@@ -1,4 +1,4 @@
-"""`importer sandbox`."""
+"""`importer sandbox`: serve the sandbox until Ctrl-C."""
 
 from __future__ import annotations
 

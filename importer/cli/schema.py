@@ -1,4 +1,4 @@
-"""`importer schema`."""
+"""`importer schema`: the mapping's JSON Schema."""
 
 from __future__ import annotations
 

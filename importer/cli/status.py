@@ -1,4 +1,4 @@
-"""`importer status`."""
+"""`importer status`: a batch's progress, or all batches."""
 
 from __future__ import annotations
 

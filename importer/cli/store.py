@@ -1,4 +1,4 @@
-"""`importer store`."""
+"""`importer store`: where the store is and what it holds; its copy to a team's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`importer verify`."""
+"""`importer verify`: read created activities back and compare them with what was sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`importer web`."""
+"""`importer web`: the screen in the browser, until Ctrl-C."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`importer whoami`."""
+"""`importer whoami`: whose the keys are."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, TextIO
@@ -108,17 +109,6 @@ def write_results(
     when the disk refuses or `path` is a link; then whatever was at `path` is still there, and nothing else.
     """
 
-    def objection(found: Path) -> str:
-        """Why something would be lost if results were put there, words that follow its name; else ""."""
-        if known is not None and digest_of(found) in known:  # as we wrote it: it need not be read
-            return ""
-        whose = batch_id_in(found)
-        if whose == batch:
-            return "" if known is None else "was changed by somebody while the batch was at work"
-        if whose is None:
-            return "is not a results file"
-        return "" if whose in replaces else f"belongs to batch {whose}"
-
     written = 0
 
     def counted() -> Iterator[tuple[int | str, ...]]:
@@ -143,8 +133,22 @@ def write_results(
             raise RuntimeError(f"{written} results for {rows} rows: this is a fault of the importer")
         draft.close()
         digest = digest_of(draft.path)
-        placed = put_in_place(draft, path, objection)
+        placed = put_in_place(draft, path, partial(_objection, batch=batch, replaces=replaces, known=known))
     return Written(placed.path, digest, placed.aside)
+
+
+def _objection(
+    found: Path, *, batch: str, replaces: Collection[str], known: Collection[str | None] | None
+) -> str:
+    """Why something would be lost if results were put there, words that follow its name; else ""."""
+    if known is not None and digest_of(found) in known:  # as we wrote it: it need not be read
+        return ""
+    whose = batch_id_in(found)
+    if whose == batch:
+        return "" if known is None else "was changed by somebody while the batch was at work"
+    if whose is None:
+        return "is not a results file"
+    return "" if whose in replaces else f"belongs to batch {whose}"
 
 
 def digest_of(path: Path) -> str:

@@ -109,8 +109,10 @@ class AccountLookup:
         stored = [activity for reading in readings for activity in reading.activities]
         for event in {activity.event for doubt in doubts for activity in doubt.sent}:
             await self._learn_from_store(event)
-        if any(not isinstance(self._judge(doubt, self.unclaimed(stored)), NotCreated) for doubt in doubts):
-            await calls_ended(_accounts(doubts))
+        unclaimed = self.unclaimed(stored)
+        if all(isinstance(self._judge(doubt, unclaimed), NotCreated) for doubt in doubts):
+            return {doubt.row.position: NotCreated() for doubt in doubts}
+        await calls_ended(_accounts(doubts))
         return self._judge_all(doubts, self.unclaimed(stored), claimable_from, now)
 
     def _judge_all(
