@@ -945,20 +945,24 @@ def test_a_batch_of_the_command_line_is_opened_and_resumed(
     assert len(tenant.creates) == 6
 
 
-def test_a_question_is_answered_by_choice_and_kept_in_the_mapping(rehearsing: Person, tmp_path: Path) -> None:
-    """Nothing is chosen beforehand; the answer goes into the mapping as `accept`."""
-    sheet = tmp_path / "amounts.csv"
-    lines = [f"{ACCOUNT.format(row)},{row + 1}.500" for row in range(6)]
-    sheet.write_text("\n".join(["Account,Amount", *lines, ""]), encoding="utf-8")
-    mapping = tmp_path / "amounts.yaml"
+def check_amounts(person: Person, folder: Path, outcome: str) -> None:
+    """Six rows whose amounts are a question (1.500); two have this outcome, the others Won. Only Won fits."""
+    sheet, mapping = folder / "amounts.csv", folder / "amounts.yaml"
+    lines = [f"{ACCOUNT.format(row)},{row + 1}.500,{outcome if row < 2 else 'Won'}" for row in range(6)]
+    sheet.write_text("\n".join(["Account,Amount,Outcome", *lines, ""]), encoding="utf-8")
     mapping.write_text(
         "RelatedCompanyId: Account\nActivityEvent: 10001\nFields:\n"
-        "  mx_Custom_1: {column: Amount, type: number}\n",
+        "  mx_Custom_1: {column: Amount, type: number}\n  mx_Custom_2: {column: Outcome, one_of: [Won]}\n",
         encoding="utf-8",
     )
-    rehearsing.upload(sheet)
-    rehearsing.load_mapping(mapping)
-    rehearsing.check()
+    person.upload(sheet)
+    person.load_mapping(mapping)
+    person.check()
+
+
+def test_a_question_is_answered_by_choice_and_kept_in_the_mapping(rehearsing: Person, tmp_path: Path) -> None:
+    """Nothing is chosen beforehand; the answer goes into the mapping as `accept`."""
+    check_amounts(rehearsing, tmp_path, "Won")
     group = rehearsing.page.get_by_role("radiogroup")
     assert group.count() == 1
     assert group.get_by_role("radio", checked=True).count() == 0
@@ -976,18 +980,7 @@ def test_a_question_is_answered_by_choice_and_kept_in_the_mapping(rehearsing: Pe
 
 def test_what_is_ticked_stays_when_a_cell_is_saved(rehearsing: Person, tmp_path: Path) -> None:
     """A choice that was not continued with yet is still chosen, or not, on the page that answers Save."""
-    sheet = tmp_path / "amounts.csv"
-    lines = [f"{ACCOUNT.format(row)},{row + 1}.500,{'Wno' if row < 2 else 'Won'}" for row in range(6)]
-    sheet.write_text("\n".join(["Account,Amount,Outcome", *lines, ""]), encoding="utf-8")
-    mapping = tmp_path / "amounts.yaml"
-    mapping.write_text(
-        "RelatedCompanyId: Account\nActivityEvent: 10001\nFields:\n"
-        "  mx_Custom_1: {column: Amount, type: number}\n  mx_Custom_2: {column: Outcome, one_of: [Won]}\n",
-        encoding="utf-8",
-    )
-    rehearsing.upload(sheet)
-    rehearsing.load_mapping(mapping)
-    rehearsing.check()
+    check_amounts(rehearsing, tmp_path, "Wno")
     page = rehearsing.page
     radio = page.get_by_role("radiogroup").get_by_role("radio")
     radio.check()
